@@ -1,0 +1,253 @@
+"""Definitions of events and the catalogue that checks events against them."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import difflib
+import re
+import string
+import typing as t
+
+import msgspec
+
+from ..errors import InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
+from ..event import check_action, clip_label
+from .params import clean_text, normalise
+
+#: What a source adds to an event of its own accord: never counted as undefined.
+CONTEXT_PARAMETERS = frozenset(
+    {
+        "url",
+        "title",
+        "visit",
+        "content_type",
+        "content_id",
+        "publisher",
+        "object_type",
+        "object_id",
+        "original_time",
+    }
+)
+_T = t.TypeVar("_T", bound=type)
+_FORMATTER = string.Formatter()
+_REASONS = {
+    "session.start": "it is recorded with the first event of a session",
+    "session.end": "it is recorded when a session is over",
+    "transaction.charge": "it is never a custom event: record it with track_transaction()",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Definition:
+    """What the catalogue knows of an action.
+
+    :param schema: the class whose fields are the parameters, or None where it has none.
+    :param label: a format string over the parameters.
+    :param anonymous: whether a visitor who is no customer may send it from a browser or app.
+    :param server_only: whether it is never accepted over HTTP.
+    """
+
+    action: str
+    schema: type | None = None
+    label: str | None = None
+    anonymous: bool = False
+    server_only: bool = False
+    builtin: bool = False
+    types: cabc.Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    def check(self, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], tuple[str, ...]]:
+        """Return normalised ``params`` as the schema reads them, and the names it does not know.
+
+        A parameter that is None is not stored.
+
+        :raises InvalidEvent: naming the parameter, what was expected and what came.
+        """
+        given = {name: value for name, value in params.items() if value is not None}
+        if self.schema is None:
+            known: dict[str, t.Any] = {}
+        else:
+            try:
+                typed: t.Any = msgspec.convert(params, self.schema)
+            except msgspec.ValidationError as error:
+                raise self._explain(error, params) from None
+            builtins = msgspec.to_builtins(typed)
+            known = normalise({k: v for k, v in builtins.items() if v is not None})
+        undefined = tuple(
+            name for name in given if name not in self.types and name not in CONTEXT_PARAMETERS
+        )
+        return {**known, **{k: v for k, v in given.items() if k not in self.types}}, undefined
+
+    def format_label(self, params: cabc.Mapping[str, t.Any]) -> str | None:
+        """Return the label for ``params``, or None where there is no template for them."""
+        if self.label is None:
+            return None
+        try:
+            return clip_label(clean_text(self.label.format_map(_Blank(params))))
+        except (ValueError, TypeError):  # a format specification that this value does not take
+            return None
+
+    def _explain(self, error: msgspec.ValidationError, params: dict[str, t.Any]) -> InvalidEvent:
+        text = str(error)
+        missing = re.search(r"required field `([^`]*)`", text)
+        path = re.search(r" - at `\$\.?([^`]*)`$", text)
+        if missing and path is None:
+            name = missing[1]
+            problem = f"it is required ({self.types.get(name, 'any')}) and was not given"
+        elif path:
+            name = re.split(r"[.\[]", path[1])[0]
+            came = params.get(name)
+            problem = f"{text[: path.start()]}: {_shorten(came)} came"
+            problem = problem[0].lower() + problem[1:]
+        else:
+            return InvalidEvent("invalid_params", f"{self.action!r}: {text}.")
+        return InvalidEvent(
+            "invalid_param", f"{self.action!r}, parameter {name!r}: {problem}.", name
+        )
+
+
+class _Blank(dict[str, t.Any]):
+    """A parameter that is absent reads as nothing."""
+
+    def __missing__(self, key: str) -> str:
+        return ""
+
+
+class Catalogue:
+    """All definitions of one extension object; apps that share the object share them."""
+
+    def __init__(self, definitions: cabc.Iterable[Definition] = ()) -> None:
+        self._by_action = {definition.action: definition for definition in definitions}
+        self._by_schema = {d.schema: d for d in self._by_action.values() if d.schema}
+
+    def __iter__(self) -> cabc.Iterator[Definition]:
+        return iter(sorted(self._by_action.values(), key=lambda definition: definition.action))
+
+    def define(
+        self,
+        action: str,
+        *,
+        label: str | None = None,
+        anonymous: bool = False,
+        server_only: bool = False,
+    ) -> cabc.Callable[[_T], _T]:
+        """Define an action without parameters; the returned decorator adds a class of them.
+
+        :raises InvalidEvent: the action is malformed.
+        :raises InvalidDefinition: it is defined already, or the label template is refused.
+        """
+        definition = Definition(
+            action=check_action(action), label=label, anonymous=anonymous, server_only=server_only
+        )
+        self._refuse_conflict(definition)
+        _check_label(definition)
+        self._by_action[action] = definition
+
+        def decorate(schema: _T) -> _T:
+            self._add_schema(definition, schema)
+            return schema
+
+        return decorate
+
+    def find(self, action: str) -> Definition | None:
+        """Return the definition of ``action``, or None."""
+        return self._by_action.get(action)
+
+    def get(self, action: str) -> Definition:
+        """Return the definition of ``action``.
+
+        :raises UndefinedEvent: naming the nearest action that is defined.
+        """
+        definition = self._by_action.get(action)
+        if definition is not None:
+            return definition
+        nearest = difflib.get_close_matches(action, self._by_action, n=1, cutoff=0.5)
+        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        raise UndefinedEvent("undefined_event", f"{action!r} is not defined.{hint}")
+
+    def find_for(self, instance: object) -> Definition | None:
+        """Return the definition whose class ``instance`` is of, or None."""
+        return self._by_schema.get(type(instance))
+
+    def _refuse_conflict(self, new: Definition) -> None:
+        old = self._by_action.get(new.action)
+        if old is None:
+            return
+        if new.action in _REASONS or new.action == "page.visit":
+            raise InvalidDefinition(f"{new.action!r} is built in and cannot be defined anew.")
+        # A factory that runs once an app defines the same events on a shared object each time.
+        if not old.builtin and (old.label, old.anonymous, old.server_only) != (
+            new.label,
+            new.anonymous,
+            new.server_only,
+        ):
+            raise InvalidDefinition(f"{new.action!r} is defined already, with other options.")
+
+    def _add_schema(self, definition: Definition, schema: type) -> None:
+        action = definition.action
+        if not dataclasses.is_dataclass(schema):
+            schema = dataclasses.dataclass(schema)
+        try:
+            types = describe_fields(schema)
+        except (TypeError, NameError) as error:
+            raise InvalidDefinition(
+                f"{action!r}: {schema.__name__} cannot be read as parameters: {error}."
+            ) from None
+        complete = dataclasses.replace(definition, schema=schema, types=types)
+        _check_label(complete)
+        self._by_action[action] = complete
+        self._by_schema[schema] = complete
+
+
+def describe_fields(schema: type) -> dict[str, str]:
+    """Return the parameters of a dataclass and their types, as written in Python.
+
+    :raises TypeError: a type that msgspec does not understand.
+    :raises NameError: an annotation that cannot be resolved.
+    """
+    msgspec.inspect.type_info(schema)
+    hints = t.get_type_hints(schema)
+    return {
+        field.name: hints[field.name].__name__
+        if isinstance(hints[field.name], type) and not t.get_args(hints[field.name])
+        else str(hints[field.name]).replace("typing.", "")
+        for field in dataclasses.fields(schema)
+    }
+
+
+def refuse_reserved(action: str) -> None:
+    """Refuse an action that neither ``track()`` nor a client may send.
+
+    :raises ReservedEvent: saying which road it takes instead.
+    """
+    if action in _REASONS:
+        raise ReservedEvent("reserved_event", f"{action!r} cannot be sent: {_REASONS[action]}.")
+
+
+def _check_label(definition: Definition) -> None:
+    if definition.label is None:
+        return
+    try:
+        parsed = list(_FORMATTER.parse(definition.label))
+    except ValueError as error:
+        raise InvalidDefinition(
+            f"{definition.action!r}: label {definition.label!r}: {error}."
+        ) from None
+    for _, name, spec, _ in parsed:
+        if name is None:
+            continue
+        if not name.isidentifier() or "{" in (spec or ""):
+            raise InvalidDefinition(
+                f"{definition.action!r}: label {definition.label!r}: {{{name}}} is not the plain "
+                "name of a parameter; attributes, indexes and nested fields are refused."
+            )
+        if definition.schema is not None and name not in definition.types:
+            raise InvalidDefinition(
+                f"{definition.action!r}: label {definition.label!r}: {name!r} is not a parameter; "
+                f"there are: {', '.join(definition.types) or 'none'}."
+            )
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:59] + "…"

@@ -1,0 +1,105 @@
+"""Parameters made plain: values that every database takes, within limits."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import decimal
+import math
+import re
+import typing as t
+
+import msgspec
+
+from ..errors import InvalidEvent
+
+MAX_BYTES = 32 * 1024
+MAX_DEPTH = 8
+MAX_KEYS = 256
+MAX_NAME_LENGTH = 64
+
+# PostgreSQL stores neither NUL nor surrogates; no database's driver encodes a lone surrogate.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_INT64 = range(-(2**63), 2**63)
+
+
+def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    """Return ``params`` as plain JSON values that SQLite, PostgreSQL and MariaDB all store.
+
+    NUL and lone surrogates become U+FFFD, NaN and infinities None, integers beyond 64 bits
+    strings, decimals numbers; dates are written as ISO 8601, and enumerations as their value.
+
+    :raises InvalidEvent: beyond 32 KiB encoded, 8 levels, 256 names (at all levels together), or 64
+        characters a name, and for a value that has no JSON form.
+    """
+    try:
+        plain = msgspec.to_builtins(params, str_keys=True, builtin_types=(decimal.Decimal,))
+    except (TypeError, ValueError) as error:
+        raise InvalidEvent(
+            "invalid_params", f"The parameters cannot be written as JSON: {error}."
+        ) from None
+    except RecursionError:
+        raise _too_deep() from None
+    if not isinstance(plain, dict):
+        raise InvalidEvent(
+            "invalid_params",
+            f"params is a mapping of names to values, not {type(params).__name__}.",
+        )
+    clean: dict[str, t.Any] = _Cleaner().clean_dict(plain, 1)
+    size = len(msgspec.json.encode(clean))
+    if size > MAX_BYTES:
+        raise InvalidEvent(
+            "params_too_large",
+            f"The parameters take {size} bytes, at most {MAX_BYTES} may be sent.",
+        )
+    return clean
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` with what no database stores replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+
+
+def _too_deep() -> InvalidEvent:
+    return InvalidEvent(
+        "params_too_deep", f"The parameters are nested deeper than {MAX_DEPTH} levels."
+    )
+
+
+class _Cleaner:
+    def __init__(self) -> None:
+        self.names = 0
+
+    def clean(self, value: t.Any, depth: int) -> t.Any:
+        if isinstance(value, str):
+            return clean_text(value)
+        if isinstance(value, bool) or value is None:
+            return value
+        if isinstance(value, int):
+            return value if value in _INT64 else str(value)
+        if isinstance(value, float):
+            return value if math.isfinite(value) else None
+        if isinstance(value, decimal.Decimal):
+            return self.clean(float(value), depth)
+        if depth >= MAX_DEPTH:
+            raise _too_deep()
+        if isinstance(value, dict):
+            return self.clean_dict(value, depth + 1)
+        return [self.clean(item, depth + 1) for item in value]
+
+    def clean_dict(self, values: dict[str, t.Any], depth: int) -> dict[str, t.Any]:
+        self.names += len(values)
+        if self.names > MAX_KEYS:
+            raise InvalidEvent(
+                "too_many_params", f"An event has at most {MAX_KEYS} parameter names."
+            )
+        return {self.clean_name(name): self.clean(item, depth) for name, item in values.items()}
+
+    def clean_name(self, name: str) -> str:
+        if not 1 <= len(name) <= MAX_NAME_LENGTH:
+            raise InvalidEvent(
+                "invalid_param_name",
+                f"Parameter {name[:MAX_NAME_LENGTH]!r}: a name has 1 to {MAX_NAME_LENGTH} "
+                f"characters, this has {len(name)}.",
+                clean_text(name[:MAX_NAME_LENGTH]),
+            )
+        return clean_text(name)

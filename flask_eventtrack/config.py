@@ -1,0 +1,258 @@
+"""Every ``EVENTTRACK_*`` setting: name, default, meaning and check in one place."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import datetime as dt
+import difflib
+import os
+import re
+import typing as t
+import urllib.parse
+
+from .errors import ConfigError
+
+PREFIX = "EVENTTRACK_"
+
+Patterns = tuple[str, ...]
+SitePatterns = cabc.Mapping[str, Patterns]
+PageVisitFilter = cabc.Callable[[], bool]
+
+#: Query parameters that carry secrets or personal data more often than not.
+SECRET_PARAMETERS = (
+    "access_token",
+    "api_key",
+    "apikey",
+    "auth",
+    "code",
+    "email",
+    "id_token",
+    "jwt",
+    "key",
+    "passwd",
+    "password",
+    "pwd",
+    "refresh_token",
+    "reset",
+    "secret",
+    "session",
+    "sessionid",
+    "sid",
+    "sig",
+    "signature",
+    "state",
+    "token",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The settings of one app, read once by ``init_app``. Each field is ``EVENTTRACK_<NAME>``."""
+
+    enabled: bool = True
+    """Whether anything is recorded at all. Off: no hook, no cookie; ``track()`` returns None and
+    the snippet renders as nothing."""
+
+    url_prefix: str = "/_et"
+    """Where the collector and the script are served."""
+
+    bind_key: str | None = None
+    """The Flask-SQLAlchemy bind that holds the tables; None is the default database."""
+
+    cookie_domain: str | None = None
+    """The ``Domain`` of the cookies; None keeps them on the host name that set them."""
+
+    cookie_path: str = "/"
+    """The ``Path`` of the cookies."""
+
+    cookie_secure: bool | t.Literal["auto"] = "auto"
+    """The ``Secure`` flag of the cookies; ``"auto"`` sets it whenever the request is HTTPS."""
+
+    session_timeout: dt.timedelta = dt.timedelta(minutes=30)
+    """The gap that ends a session: a timedelta, or seconds."""
+
+    profile_salt: str = "flask-eventtrack"
+    """What customers' uuids are derived with. Set one of your own before the first customer, and
+    never change it: another salt makes everybody another person."""
+
+    undefined_events: t.Literal["reject", "store"] = "reject"
+    """What happens to an event whose action is not defined."""
+
+    allow: SitePatterns = dataclasses.field(default_factory=dict)
+    """Action patterns (``"product.*"``) that alone are admitted: a list, or a list per site, where
+    ``"*"`` stands for all sites. Empty admits every action."""
+
+    deny: SitePatterns = dataclasses.field(default_factory=dict)
+    """Action patterns that are refused, in the shape of ``EVENTTRACK_ALLOW``. Deny wins."""
+
+    max_age: dt.timedelta = dt.timedelta(days=7)
+    """How old an event from a browser or app may be when it arrives: a timedelta, or seconds."""
+
+    page_visit_filter: PageVisitFilter | None = None
+    """Called without arguments inside a request that would be a page visit; False refuses it."""
+
+    allowed_origins: tuple[str, ...] = ()
+    """Other origins whose pages may post to the collector: ``"https://shop.example.com"``."""
+
+    secret_parameters: tuple[str, ...] = SECRET_PARAMETERS
+    """Query parameters that are cut out of recorded URLs and referrers, whatever their case."""
+
+    agent_parser: t.Literal["builtin", "ua-parser"] = "builtin"
+    """What names browsers and systems: a small rule set, or ua-parser (``[agents]`` extra)."""
+
+    country_header: str | None = None
+    """A request header in which your proxy names the visitor's country, such as
+    ``"CF-IPCountry"``. Only where the proxy overwrites what clients send."""
+
+    country_database: str | None = None
+    """The path of a MaxMind DB file that maps addresses to countries (``[geo]`` extra)."""
+
+    flush_interval: dt.timedelta = dt.timedelta(seconds=0.5)
+    """How long an event waits for others before the writer writes: a timedelta, or seconds."""
+
+    buffer_size: int = 20_000
+    """How many events may wait in memory, such as while the database is away. Beyond, the
+    collector answers 503 and page visits are dropped and counted."""
+
+    sqlite_wal: bool = True
+    """Whether a SQLite file is switched to write-ahead logging, so that the writer and the app's
+    own pages do not lock each other out."""
+
+
+def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
+    """Read and check the ``EVENTTRACK_*`` keys of an app's configuration.
+
+    :raises ConfigError: for an unknown key (naming the nearest) or a value it cannot take.
+    """
+    known = {PREFIX + field.name.upper(): field.name for field in dataclasses.fields(Config)}
+    settings = {}
+    for key, value in values.items():
+        if not key.startswith(PREFIX):
+            continue
+        if key not in known:
+            raise ConfigError(f"{key!r} is not an EventTrack setting.{_did_you_mean(key, known)}")
+        settings[known[key]] = _PARSERS[known[key]](key, value)
+    return Config(**settings)
+
+
+def _did_you_mean(key: str, known: cabc.Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" Did you mean {nearest[0]!r}?" if nearest else " There is none like it."
+
+
+def _refuse(key: str, value: object, expected: str) -> t.NoReturn:
+    raise ConfigError(f"{key} must be {expected}, not {value!r}.")
+
+
+def _boolean(key: str, value: object) -> bool:
+    return value if isinstance(value, bool) else _refuse(key, value, "True or False")
+
+
+def _one_of(*allowed: object) -> cabc.Callable[[str, object], t.Any]:
+    expected = " or ".join(repr(item) for item in allowed)
+
+    def parse(key: str, value: object) -> object:
+        # `True == 1`: the type must be right too.
+        if any(value == item and type(value) is type(item) for item in allowed):
+            return value
+        _refuse(key, value, expected)
+
+    return parse
+
+
+def _text(key: str, value: object) -> str:
+    return value if isinstance(value, str) and value else _refuse(key, value, "a non-empty str")
+
+
+def _optional(parse: cabc.Callable[[str, object], t.Any]) -> cabc.Callable[[str, object], t.Any]:
+    return lambda key, value: None if value is None else parse(key, value)
+
+
+def _path(key: str, value: object) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    return _text(key, value)
+
+
+def _duration(key: str, value: object) -> dt.timedelta:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = dt.timedelta(seconds=value)
+    if isinstance(value, dt.timedelta) and value > dt.timedelta(0):
+        return value
+    _refuse(key, value, "a timedelta or a number of seconds, more than 0")
+
+
+def _count(key: str, value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    _refuse(key, value, "a whole number above 0")
+
+
+def _callable(key: str, value: object) -> cabc.Callable[..., t.Any]:
+    return value if callable(value) else _refuse(key, value, "a callable or None")
+
+
+def _texts(key: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, list | tuple | set | frozenset) and all(
+        isinstance(item, str) and item for item in value
+    ):
+        return tuple(value)
+    _refuse(key, value, "a list of non-empty str")
+
+
+def _lower_texts(key: str, value: object) -> tuple[str, ...]:
+    return tuple(item.lower() for item in _texts(key, value))
+
+
+def _url_path(key: str, value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"(/[A-Za-z0-9._~\-]+)+", value):
+        return value
+    _refuse(key, value, "a path such as '/_et': a leading '/', no trailing '/'")
+
+
+def _cookie_path(key: str, value: object) -> str:
+    if isinstance(value, str) and value.startswith("/"):
+        return value
+    _refuse(key, value, "a path that starts with '/'")
+
+
+def _site_patterns(key: str, value: object) -> SitePatterns:
+    if isinstance(value, cabc.Mapping):
+        return {_text(key, site).lower(): _texts(key, items) for site, items in value.items()}
+    if isinstance(value, str):
+        _refuse(key, value, "a list of action patterns, or a dict of site to such a list")
+    return {"*": _texts(key, value)}
+
+
+def _origins(key: str, value: object) -> tuple[str, ...]:
+    for origin in _texts(key, value):
+        parts = urllib.parse.urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin:
+            _refuse(key, origin, "origins such as 'https://shop.example.com', without a path")
+    return _lower_texts(key, value)
+
+
+_PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
+    "enabled": _boolean,
+    "url_prefix": _url_path,
+    "bind_key": _optional(_text),
+    "cookie_domain": _optional(_text),
+    "cookie_path": _cookie_path,
+    "cookie_secure": _one_of(True, False, "auto"),
+    "session_timeout": _duration,
+    "profile_salt": _text,
+    "undefined_events": _one_of("reject", "store"),
+    "allow": _site_patterns,
+    "deny": _site_patterns,
+    "max_age": _duration,
+    "page_visit_filter": _optional(_callable),
+    "allowed_origins": _origins,
+    "secret_parameters": _lower_texts,
+    "agent_parser": _one_of("builtin", "ua-parser"),
+    "country_header": _optional(_text),
+    "country_database": _optional(_path),
+    "flush_interval": _duration,
+    "buffer_size": _count,
+    "sqlite_wal": _boolean,
+}

@@ -1,0 +1,161 @@
+"""What may be wrong with a registration: the checks of ``flask eventtrack doctor``."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import sqlalchemy as sa
+from flask import Flask
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from .config import Config
+from .state import State
+
+_KEY_MIN_LENGTH = 16
+
+
+class Finding(t.NamedTuple):
+    """Something to look at. An error keeps events from being recorded rightly."""
+
+    id: str
+    level: t.Literal["error", "warning"]
+    sentence: str
+    hint: str
+
+
+def examine(app: Flask, state: State) -> list[Finding]:
+    """Return all that the checks find, errors first."""
+    found = [finding for check in _CHECKS for finding in check(app, state)]
+    return sorted(found, key=lambda finding: (finding.level, finding.id))
+
+
+def _check_enabled(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if not state.config.enabled:
+        yield Finding(
+            "ET001", "warning", "EVENTTRACK_ENABLED is off: nothing is recorded.", "Remove it."
+        )
+
+
+def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    database = state.pipeline.database
+    try:
+        with database.read() as connection:
+            present = set(sa.inspect(connection).get_table_names(database.tables.event.schema))
+            missing = [table.name for table in database.tables.all() if table.name not in present]
+            rejected = 0
+            if not missing:
+                count = sa.select(sa.func.count()).select_from(database.tables.rejected)
+                rejected = connection.scalar(count) or 0
+    except SQLAlchemyError as error:
+        yield Finding(
+            "ET002",
+            "error",
+            f"The database cannot be reached: {str(error).splitlines()[0]}",
+            "Start it, or correct SQLALCHEMY_DATABASE_URI. Events wait in memory meanwhile.",
+        )
+        return
+    if missing:
+        yield Finding(
+            "ET003",
+            "error",
+            f"Tables are missing: {', '.join(missing)}.",
+            "Run 'flask eventtrack init-db', or make a migration: 'flask db migrate' sees them.",
+        )
+    if rejected:
+        yield Finding(
+            "ET004",
+            "warning",
+            f"The database has refused {rejected} events.",
+            "Read the reasons in eventtrack_rejected.",
+        )
+
+
+def _check_journal_mode(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    database = state.pipeline.database
+    if database.is_in_memory:
+        yield Finding(
+            "ET005",
+            "warning",
+            "The database is in-memory SQLite: events are written by flush() only.",
+            "Use a file, except in tests.",
+        )
+        return
+    try:
+        with database.read() as connection:
+            if connection.dialect.name != "sqlite":
+                return
+            mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
+    except SQLAlchemyError:
+        return
+    if mode != "wal":
+        yield Finding(
+            "ET006",
+            "warning",
+            f"SQLite's journal mode is {mode!r}: writing events locks out the app's readers.",
+            "Set EVENTTRACK_SQLITE_WAL = True; the first event then switches the file to WAL.",
+        )
+
+
+def _check_secrets(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if len(app.secret_key or "") < _KEY_MIN_LENGTH:
+        yield Finding(
+            "ET007",
+            "warning",
+            f"SECRET_KEY has fewer than {_KEY_MIN_LENGTH} characters: cookies could be forged.",
+            "Make one with: python -c 'import secrets; print(secrets.token_hex())'",
+        )
+    if state.config.profile_salt == Config().profile_salt:
+        yield Finding(
+            "ET008",
+            "warning",
+            "EVENTTRACK_PROFILE_SALT is the default: whoever knows a customer's id can compute the "
+            "profile's uuid.",
+            "Set a secret one before the first customer logs in, and keep it.",
+        )
+
+
+def _check_proxy(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    expects_tls = (
+        app.config.get("PREFERRED_URL_SCHEME") == "https"
+        or app.config.get("SESSION_COOKIE_SECURE")
+        or state.config.cookie_secure is True
+    )
+    if expects_tls and not isinstance(app.wsgi_app, ProxyFix):
+        yield Finding(
+            "ET009",
+            "warning",
+            "The app expects HTTPS, and ProxyFix is not set up: behind a proxy that ends TLS, "
+            "cookies are not Secure and addresses are the proxy's.",
+            "app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1), with the numbers "
+            "of proxies you run.",
+        )
+
+
+def _check_definitions(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if all(definition.builtin for definition in state.catalogue):
+        yield Finding(
+            "ET010",
+            "warning",
+            "No event is defined: custom events are rejected.",
+            "Define one: events.define('signup.click', anonymous=True), in a module that the app "
+            "imports.",
+        )
+    if state.config.undefined_events == "store" and not app.debug:
+        yield Finding(
+            "ET011",
+            "warning",
+            "EVENTTRACK_UNDEFINED_EVENTS is 'store': any browser can add actions of any name.",
+            "Define the events that you want and set it to 'reject'.",
+        )
+
+
+_CHECKS: tuple[cabc.Callable[[Flask, State], cabc.Iterator[Finding]], ...] = (
+    _check_enabled,
+    _check_database,
+    _check_journal_mode,
+    _check_secrets,
+    _check_proxy,
+    _check_definitions,
+)

@@ -1,0 +1,197 @@
+"""What happened: the records that travel from a source to a row, their ids and their clock."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import os
+import re
+import typing as t
+import uuid as uuidlib
+
+import msgspec
+
+from .errors import InvalidEvent
+
+#: Nanoseconds since the epoch; ``time.time_ns`` unless a test injects another.
+Clock = cabc.Callable[[], int]
+Source = t.Literal["server", "browser", "app"]
+EndReason = t.Literal["timeout", "logout"]
+
+ACTION_MAX_LENGTH = 32
+LABEL_MAX_LENGTH = 255
+SESSION_START = "session.start"
+SESSION_END = "session.end"
+PAGE_VISIT = "page.visit"
+SCREEN_VIEW = "screen.view"
+
+_ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def check_action(action: object) -> str:
+    """Return ``action`` if it is a well-formed ``context.activity``.
+
+    The rule is Synerise's (1 to 32 characters of ``[a-zA-Z0-9.\\-_]``), matched in full, with a dot
+    that has something on both sides.
+
+    :raises InvalidEvent: with the part of the rule that was broken.
+    """
+    if not isinstance(action, str):
+        problem = f"an action is a str, not {type(action).__name__}"
+    elif not 1 <= len(action) <= ACTION_MAX_LENGTH:
+        problem = f"an action has 1 to {ACTION_MAX_LENGTH} characters, this has {len(action)}"
+    elif not _ACTION_PATTERN.fullmatch(action):
+        problem = "an action is made of the letters a-z and A-Z, digits, '.', '-' and '_' only"
+    elif "." not in action[1:-1]:
+        problem = "an action is written 'context.activity', with a dot inside"
+    else:
+        return action
+    raise InvalidEvent("invalid_action", f"{str(action)[:64]!r}: {problem}.")
+
+
+def uuid7(now_ns: int) -> uuidlib.UUID:
+    """Return a UUID version 7 (RFC 9562) whose first 60 bits order by ``now_ns``.
+
+    The 12 bits after the millisecond hold its fraction (RFC 9562, section 6.2, method 3).
+    """
+    milliseconds, rest = divmod(now_ns, 1_000_000)
+    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
+    value |= 0x7000 << 64 | (rest * 4096 // 1_000_000) << 64
+    value |= 0b10 << 62 | int.from_bytes(os.urandom(8)) >> 2
+    return uuidlib.UUID(int=value)
+
+
+def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
+    """Return the id of a session's one ``session.start``: whoever writes it agrees on it."""
+    return uuidlib.uuid5(session_id, SESSION_START)
+
+
+def session_end_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
+    """Return the id of a session's one ``session.end``: whoever writes it agrees on it."""
+    return uuidlib.uuid5(session_id, SESSION_END)
+
+
+def page_label(params: cabc.Mapping[str, t.Any]) -> str:
+    """Return the label of a page visit: its title, or where it has none its path."""
+    name = params.get("title") or params.get("path") or params.get("url") or ""
+    return clip_label(f"Visited page {name}")
+
+
+def clip_label(label: str) -> str:
+    """Return ``label`` cut to its 255 characters."""
+    return label if len(label) <= LABEL_MAX_LENGTH else label[: LABEL_MAX_LENGTH - 1] + "…"
+
+
+def from_ns(nanoseconds: int) -> dt.datetime:
+    """Return the UTC moment of nanoseconds since the epoch, cut to the microsecond."""
+    return _EPOCH + dt.timedelta(microseconds=nanoseconds // 1000)
+
+
+def to_ns(moment: dt.datetime) -> int:
+    """Return nanoseconds since the epoch; the inverse of :func:`from_ns`, without rounding."""
+    return (moment - _EPOCH) // dt.timedelta(microseconds=1) * 1000
+
+
+class SessionRef(msgspec.Struct, frozen=True, array_like=True):
+    """The session an event belongs to, as decided when it happened."""
+
+    id: uuidlib.UUID
+    device_id: uuidlib.UUID
+    started_at: dt.datetime
+
+
+class Client(msgspec.Struct, frozen=True):
+    """What a request says of the program that made it: raw, parsed by the writer."""
+
+    user_agent: str = ""
+    language: str = ""
+    address: str = ""
+    country: str = ""
+
+
+class Claim(msgspec.Struct, frozen=True, array_like=True):
+    """A browser event's word, verified by signature, on which server visit its page came from.
+
+    ``cookieless``: the browser sent no device cookie, so the event takes the visit's identity if
+    the visit is this page's.
+    """
+
+    visit_id: uuidlib.UUID
+    cookieless: bool = False
+
+
+class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
+    """Something that happened, checked and ready to be written.
+
+    All times are aware and UTC. ``undefined`` names the parameters that the definition does not
+    know. ``half`` marks the two witnesses of a page visit. ``page`` is the id of the browser's half
+    of the visit during which a browser event happened; ``claim`` is the server's half of it.
+    """
+
+    id: uuidlib.UUID
+    action: str
+    time: dt.datetime
+    uuid: uuidlib.UUID
+    params: dict[str, t.Any]
+    label: str | None = None
+    received_at: dt.datetime
+    source: Source = "server"
+    site: str = ""
+    url_rule: str = ""
+    undefined: tuple[str, ...] = ()
+    session: SessionRef | None = None
+    client: Client | None = None
+    half: t.Literal["", "server", "browser"] = ""
+    page: uuidlib.UUID | None = None
+    claim: Claim | None = None
+
+
+class PageView(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
+    """The server's half of a page visit: raw values of one request, expanded by the writer."""
+
+    id: uuidlib.UUID
+    time: dt.datetime
+    uuid: uuidlib.UUID
+    session: SessionRef
+    scheme: str
+    host: str
+    script_root: str
+    path: str
+    query: str
+    endpoint: str
+    url_rule: str
+    referrer: str
+    title: str
+    status: int
+    duration_ns: int
+    client: Client
+
+
+class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
+    """A session is over because its device came back after the gap, or its customer logged out."""
+
+    session_id: uuidlib.UUID
+    reason: EndReason
+
+
+class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified"):
+    """A customer became known. ``anonymous``: the profile whose history is theirs, if any is."""
+
+    uuid: uuidlib.UUID
+    customer_id: str
+    time: dt.datetime
+    anonymous: uuidlib.UUID | None = None
+    traits: dict[str, t.Any] = {}
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome"):
+    """An event that came to nothing, for the data-quality counters."""
+
+    time: dt.datetime
+    outcome: t.Literal["rejected", "dropped", "duplicate"]
+    action: str
+    reason: str = ""
+
+
+Record = Event | PageView | SessionEnd | Identified | Outcome

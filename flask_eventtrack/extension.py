@@ -1,0 +1,292 @@
+"""The extension object, which alone knows all the parts."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import logging
+import time
+import typing as t
+import uuid as uuidlib
+import weakref
+
+import sqlalchemy as sa
+from flask import Flask
+
+from . import reports
+from .browser import load_script
+from .catalogue import Access
+from .catalogue.builtin import builtin_catalogue
+from .cli import eventtrack_cli
+from .config import load_config
+from .errors import ConfigError
+from .pipeline import Hooks, Pipeline
+from .signals import events_written, session_ended, session_started
+from .sources import pages, views
+from .sources.collector import make_blueprint
+from .sources.login import follow_flask_login
+from .sources.snippet import eventtrack_snippet
+from .state import EXTENSION, State, get_state
+from .store import Database, Tables
+from .visitor import AgentParser, CountryDatabase, TokenCodec, UrlCleaner, customer_uuid
+from .visitor.facts import FactFinder
+
+if t.TYPE_CHECKING:
+    from flask_sqlalchemy import SQLAlchemy
+
+    from .config import Config
+    from .event import Clock
+    from .store import Written
+
+logger = logging.getLogger("flask_eventtrack")
+
+_F = t.TypeVar("_F")
+_POOL_OPTIONS = frozenset({"poolclass", "pool", "pool_size", "max_overflow", "pool_pre_ping"})
+
+
+class EventTrack:
+    """Records what the visitors of a Flask app do, in the app's own database.
+
+    ::
+
+        db = SQLAlchemy(app)
+        events = EventTrack(app, db)
+
+    or, with an application factory, ``events = EventTrack()`` and ``events.init_app(app, db)``.
+    Definitions belong to the object, settings to each app that it is registered on.
+
+    :param app: the app to register on at once.
+    :param db: the app's Flask-SQLAlchemy; the one registered on the app by default.
+    :param clock: returns nanoseconds since the epoch; tests give their own.
+    """
+
+    def __init__(
+        self,
+        app: Flask | None = None,
+        db: SQLAlchemy | None = None,
+        *,
+        clock: Clock = time.time_ns,
+    ) -> None:
+        self.catalogue = builtin_catalogue()
+        self._clock = clock
+        if app is not None:
+            self.init_app(app, db)
+
+    def init_app(self, app: Flask, db: SQLAlchemy | None = None) -> None:
+        """Register on an app: its settings are read now, and its database is not touched.
+
+        :raises ConfigError: a setting is wrong, ``SECRET_KEY`` or the database is missing, or an
+            EventTrack is registered already.
+        """
+        _refuse_second(app)
+        config = load_config(app.config)
+        database = _open_database(app, _find_db(app, db), config)
+        state = self._make_state(app, config, database)
+        app.extensions[EXTENSION] = state
+        app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
+        app.cli.add_command(eventtrack_cli)
+        if config.enabled:
+            _add_hooks(app)
+            app.register_blueprint(make_blueprint(config.url_prefix))
+            follow_flask_login(app)
+
+    def _make_state(self, app: Flask, config: Config, database: Database) -> State:
+        urls = UrlCleaner(config.secret_parameters)
+        access = Access(config.allow, config.deny)
+        countries = CountryDatabase(config.country_database) if config.country_database else None
+        hooks = Hooks(
+            expand=lambda view: pages.expand(view, urls),
+            describe=FactFinder(AgentParser(config.agent_parser), countries).describe,
+            admits=access.admits,
+            written=_announcer(app),
+            clock=self._clock,
+            session_timeout=config.session_timeout,
+        )
+        return State(
+            config=config,
+            catalogue=self.catalogue,
+            access=access,
+            tokens=TokenCodec(_secret_keys(app)),
+            urls=urls,
+            script=load_script(),
+            pipeline=Pipeline(
+                database,
+                hooks,
+                flush_interval=config.flush_interval.total_seconds(),
+                capacity=config.buffer_size,
+            ),
+            clock=self._clock,
+        )
+
+    def define(
+        self,
+        action: str,
+        *,
+        label: str | None = None,
+        anonymous: bool = False,
+        server_only: bool = False,
+    ) -> cabc.Callable[[type[_F]], type[_F]]:
+        """Define an event: a call defines it without parameters, a decorated class gives them.
+
+        ::
+
+            @events.define("product.view", label="Viewed {name}", anonymous=True)
+            @dataclass
+            class ProductView:
+                sku: str
+                name: str
+                price: float | None = None
+
+        :param action: ``context.activity``, 1 to 32 characters of letters, digits, ``.-_``.
+        :param label: a format string over the parameters, for activity feeds.
+        :param anonymous: whether a visitor who is no customer may send it from a browser.
+        :param server_only: whether it is refused over HTTP.
+        :raises InvalidEvent: the action is malformed.
+        :raises InvalidDefinition: the definition contradicts another, or cannot be used.
+        """
+        return self.catalogue.define(
+            action, label=label, anonymous=anonymous, server_only=server_only
+        )
+
+    def exempt(self, view: _F) -> _F:
+        """Mark a view function, a view class or a blueprint whose pages are not visits."""
+        setattr(view, pages.EXEMPT, True)
+        return view
+
+    track = staticmethod(views.track)
+    identify = staticmethod(views.identify)
+    logout = staticmethod(views.logout)
+
+    @property
+    def tables(self) -> Tables:
+        """The current app's tables, for joins with the host's own."""
+        return get_state().pipeline.database.tables
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return once everything that the current app tracked so far is in its database.
+
+        :param timeout: seconds to wait; None waits for as long as the attempt takes.
+        :raises FlushTimeout: it took longer; the events are kept.
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused; the events are kept.
+        """
+        get_state().pipeline.flush(timeout)
+
+    def feed(
+        self,
+        who: str | int | uuidlib.UUID,
+        before: dt.datetime | None = None,
+        limit: int = 50,
+    ) -> list[reports.FeedEvent]:
+        """Return a person's events, newest first, with what they did before they were known.
+
+        :param who: a customer's id, or a profile's uuid.
+        :param before: only events earlier than this aware moment.
+        """
+        state = get_state()
+        if not isinstance(who, uuidlib.UUID):
+            who = customer_uuid(state.config.profile_salt, views.check_customer_id(who))
+        database = state.pipeline.database
+        if database.is_in_memory:
+            state.pipeline.flush()
+        return reports.read_feed(database, who, before, limit)
+
+
+def _refuse_second(app: Flask) -> None:
+    if EXTENSION in app.extensions:
+        raise ConfigError(
+            f"EventTrack is already registered on {app.name!r}. Call init_app once for each app, "
+            "and import the EventTrack object where you need it."
+        )
+
+
+def _secret_keys(app: Flask) -> list[bytes]:
+    if not app.secret_key:
+        raise ConfigError(
+            "EventTrack signs its cookies with SECRET_KEY, and it is not set. Set it before "
+            "init_app, for instance app.config['SECRET_KEY'] = os.environ['SECRET_KEY']; make one "
+            "with: python -c 'import secrets; print(secrets.token_hex())'"
+        )
+    keys = [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
+    return [key.encode() if isinstance(key, str) else key for key in keys]
+
+
+def _find_db(app: Flask, db: SQLAlchemy | None) -> SQLAlchemy:
+    registered: SQLAlchemy | None = app.extensions.get("sqlalchemy")
+    if registered is None:
+        raise ConfigError(
+            f"Flask-SQLAlchemy is not registered on {app.name!r}: call db.init_app(app) before "
+            "EventTrack's init_app."
+        )
+    if db is not None and db is not registered:
+        raise ConfigError(f"The db given to EventTrack is not the one registered on {app.name!r}.")
+    return registered
+
+
+def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
+    with app.app_context():
+        engines = db.engines
+    if config.bind_key not in engines:
+        raise ConfigError(
+            f"EVENTTRACK_BIND_KEY {config.bind_key!r} is not in SQLALCHEMY_BINDS; there are: "
+            f"{', '.join(repr(key) for key in engines)}."
+        )
+    metadata = db.metadatas.setdefault(
+        config.bind_key, sa.MetaData(info={"bind_key": config.bind_key})
+    )
+    return Database(
+        engines[config.bind_key],
+        Tables.in_metadata(metadata),
+        _engine_options(app, db, config.bind_key),
+        wal=config.sqlite_wal,
+    )
+
+
+def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[str, t.Any]:
+    """Return the engine options that Flask-SQLAlchemy would use for a bind, less its pool's."""
+    options: dict[str, t.Any] = dict(getattr(db, "_engine_options", {}))
+    if bind_key is None:
+        options.update(app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {})
+    else:
+        bind = (app.config.get("SQLALCHEMY_BINDS") or {}).get(bind_key)
+        if isinstance(bind, dict):
+            options.update(bind)
+    return {
+        name: value
+        for name, value in options.items()
+        if name not in _POOL_OPTIONS and name != "url"
+    }
+
+
+def _add_hooks(app: Flask) -> None:
+    app.before_request_funcs.setdefault(None, []).insert(0, pages.before_request)
+    app.after_request(pages.read_title)
+    # Flask runs these in reverse: the first is the last to run, when all else has been decided.
+    app.after_request_funcs.setdefault(None, []).insert(0, pages.after_request)
+
+
+def _announcer(app: Flask) -> cabc.Callable[[Written], None]:
+    """Return what sends the signals of a commit. The writer must not keep an app alive."""
+    reference = weakref.ref(app)
+
+    def announce(written: Written) -> None:
+        app = reference()
+        if app is None or not any(
+            signal.receivers for signal in (events_written, session_started, session_ended)
+        ):
+            return
+        try:
+            with app.app_context():
+                _send_signals(app, written)
+        except Exception:
+            logger.exception("A receiver of EventTrack's signals failed; the events are written.")
+
+    return announce
+
+
+def _send_signals(app: Flask, written: Written) -> None:
+    if written.new_events:
+        events_written.send(app, count=written.new_events)
+    for session_id in written.started:
+        session_started.send(app, session_id=session_id)
+    for session_id, reason in written.ended:
+        session_ended.send(app, session_id=session_id, reason=reason)

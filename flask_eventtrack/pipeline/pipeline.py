@@ -1,0 +1,105 @@
+"""The road from a source to the database, as the rest of the extension sees it."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import typing as t
+import uuid as uuidlib
+import weakref
+
+from .worker import Worker
+from .writer import Hooks, Writer
+
+if t.TYPE_CHECKING:
+    from ..event import EndReason, Record
+    from ..store import Database
+
+_EXIT_TIMEOUT = 3.0
+
+
+class Pipeline:
+    """Takes records from any thread; the process's writer thread brings them into the database.
+
+    :param flush_interval: seconds that a record waits for others.
+    :param capacity: how many records may wait.
+    """
+
+    def __init__(
+        self, database: Database, hooks: Hooks, *, flush_interval: float, capacity: int
+    ) -> None:
+        self.database = database
+        self._writer = Writer(database, hooks)
+        self._flush_interval = flush_interval
+        self._capacity = capacity
+        self._open()
+        _pipelines.add(self)
+
+    def _open(self) -> None:
+        self._worker = Worker(self._writer, interval=self._flush_interval, capacity=self._capacity)
+        # The thread holds the worker, not the pipeline: an app that is dropped takes it along.
+        self._finalizer = weakref.finalize(self, self._worker.stop, 0.0)
+        self._finalizer.atexit = False
+
+    @property
+    def waiting(self) -> int:
+        """How many records have not been written yet."""
+        return len(self._worker)
+
+    def put(self, *records: Record) -> bool:
+        """Append records, or none of them: False says that there is no room."""
+        return self._worker.put(records)
+
+    def drop(self, action: str) -> None:
+        """Count an event for which there was no room."""
+        self._worker.drop(action)
+
+    def flush(self, timeout: float | None = None) -> None:
+        """Return once everything put so far is in the database.
+
+        :param timeout: seconds to wait; None waits for as long as the attempt takes.
+        :raises FlushTimeout: it took longer.
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused. The records are kept, and the
+            writer goes on trying.
+        """
+        self._worker.flush(timeout)
+
+    def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
+        """End every session that has been silent for long enough; return those ended here."""
+        ended: list[tuple[uuidlib.UUID, EndReason]] = []
+        while batch := self._writer.sweep():
+            ended += batch
+        return ended
+
+    def drain(self, timeout: float) -> None:
+        """Give the writer up to ``timeout`` seconds to write what waits; raises nothing."""
+        self._worker.drain(timeout)
+
+    def close(self) -> None:
+        """End the thread and give the connection back. What waits is not written."""
+        self._worker.stop(_EXIT_TIMEOUT)
+        self.database.close()
+
+    def reset_after_fork(self) -> None:
+        """In a fork's child: what waits, the locks and the connection are the parent's."""
+        self._finalizer.detach()
+        self.database.forget_connections()
+        self._open()
+
+
+_pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
+
+
+def _drain_all() -> None:
+    for pipeline in list(_pipelines):
+        pipeline.drain(_EXIT_TIMEOUT)
+
+
+def _reset_all() -> None:
+    for pipeline in list(_pipelines):
+        pipeline.reset_after_fork()
+
+
+atexit.register(_drain_all)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reset_all)

@@ -1,0 +1,1 @@
+"""Where events come from: pages, views, browsers and apps. Here Flask begins."""

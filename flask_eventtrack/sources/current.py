@@ -1,0 +1,214 @@
+"""The current request: who makes it, what it has recorded, and the cookies it sends back."""
+
+from __future__ import annotations
+
+import typing as t
+import uuid as uuidlib
+
+from flask import Response, g, has_request_context, request
+
+from ..errors import NotRegistered
+from ..event import (
+    Client,
+    Event,
+    Identified,
+    PageView,
+    SessionEnd,
+    from_ns,
+    uuid7,
+)
+from ..signals import customer_identified, event_accepted
+from ..state import State, this_app
+from ..visitor import customer_uuid, find_bot, mask_address, resume_visitor
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
+    from ..visitor import Visitor
+    from ..visitor.tokens import VouchedBy
+
+DEVICE_COOKIE = "eventtrack_device"
+SESSION_COOKIE = "eventtrack_session"
+CSRF_COOKIE = "eventtrack_csrf"
+DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
+# The sliding cookie is sent again once it is older than this (nanoseconds).
+_RENEW_AFTER = 60 * 1_000_000_000
+_ATTRIBUTE = "_eventtrack"
+
+
+class Current:
+    """What EventTrack knows of one request. Times are nanoseconds since the epoch."""
+
+    __slots__ = ("_visitor", "arrival", "is_page", "recorded", "state", "title", "visit_id")
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.arrival = state.clock()
+        self.visit_id = uuid7(self.arrival)
+        self.recorded = False
+        self.is_page: bool | None = None
+        self.title = ""
+        self._visitor: Visitor | None = None
+
+    @property
+    def visitor(self) -> Visitor:
+        """The visitor, with the customer that the view has loaded by now."""
+        if self._visitor is None:
+            cookies = request.cookies
+            self._visitor = self.resume(cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE))
+        self._heed_loaded_user(self._visitor)
+        return self._visitor
+
+    def resume(
+        self,
+        device: str | None,
+        session: str | None,
+        new_device: cabc.Callable[[], uuidlib.UUID] = uuidlib.uuid4,
+    ) -> Visitor:
+        """Make the visitor of these tokens the one of this request."""
+        tokens = self.state.tokens
+        timeout = self.state.config.session_timeout.total_seconds() * 1e9
+        self._visitor = resume_visitor(
+            tokens.read_device(device) if device else None,
+            tokens.read_session(session) if session else None,
+            self.arrival,
+            int(timeout),
+            new_device,
+        )
+        return self._visitor
+
+    @property
+    def bot(self) -> str | None:
+        """Why the request is taken for a bot's, or None."""
+        return find_bot(request.environ.get("HTTP_USER_AGENT", ""))
+
+    @property
+    def site(self) -> str:
+        """The host name that the request was made to, in lower case, without a port."""
+        return site_of(request.host)
+
+    def client(self) -> Client:
+        environ = request.environ
+        header = self.state.config.country_header
+        return Client(
+            user_agent=environ.get("HTTP_USER_AGENT", "")[:512],
+            language=environ.get("HTTP_ACCEPT_LANGUAGE", "")[:64],
+            address=mask_address(environ.get("REMOTE_ADDR", "")),
+            country=request.headers.get(header, "").upper()[:2] if header else "",
+        )
+
+    def open_session(self, at: int) -> None:
+        """Make sure that the visitor's session is open from ``at``; end the one before."""
+        over = self.visitor.open_session(at)
+        if over is not None:
+            self.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
+
+    def put(self, *records: Event | PageView) -> bool:
+        """Put events on their way; False, and counted, where there is no room."""
+        if not self.state.pipeline.put(*records):
+            return False
+        self.recorded = True
+        return True
+
+    def identify(
+        self, customer_id: str, vouched_by: VouchedBy, traits: dict[str, t.Any] | None = None
+    ) -> bool:
+        """Make the visitor a customer. False if the visitor was vouched for as them before."""
+        visitor = self._visitor or self.visitor
+        is_change = visitor.customer_id != customer_id
+        if not is_change and not traits:
+            return False
+        anonymous = None if visitor.is_known else visitor.uuid
+        profile = customer_uuid(self.state.config.profile_salt, customer_id)
+        if is_change:
+            visitor.attribute_to(customer_id, profile, vouched_by)
+        self.state.pipeline.put(
+            Identified(
+                uuid=profile,
+                customer_id=customer_id,
+                time=from_ns(self.arrival),
+                anonymous=anonymous,
+                traits=traits or {},
+            )
+        )
+        customer_identified.send(this_app(), customer_id=customer_id, uuid=profile)
+        return is_change
+
+    def _heed_loaded_user(self, visitor: Visitor) -> None:
+        """Follow Flask-Login's user where something has loaded it; it is never loaded by us."""
+        user = g.get("_login_user")
+        if user is None:
+            return
+        if user.is_authenticated:
+            customer_id = str(user.get_id())
+            if visitor.customer_id != customer_id:
+                self.identify(customer_id, "login")
+        elif visitor.vouched_by == "login":
+            visitor.stop_vouching()
+
+    def send_cookies(self, response: Response) -> None:
+        """Set the cookies that have changed or gone stale."""
+        visitor, state = self.visitor, self.state
+        if visitor.stale:
+            token = state.tokens.write_device(visitor.device_token())
+            self._set(response, DEVICE_COOKIE, token, DEVICE_MAX_AGE)
+        session = visitor.session_token(state.clock())
+        if session is None:
+            if SESSION_COOKIE in request.cookies:
+                self._set(response, SESSION_COOKIE, "", 0)
+            return
+        if visitor.stale or self.arrival - visitor.last > _RENEW_AFTER:
+            max_age = int(state.config.session_timeout.total_seconds())
+            self._set(response, SESSION_COOKIE, state.tokens.write_session(session), max_age)
+            csrf = state.tokens.write_csrf(visitor.device_id)
+            self._set(response, CSRF_COOKIE, csrf, max_age, readable=True)
+
+    def send_csrf(self, response: Response) -> None:
+        """Set the device and a fresh CSRF token, for a client that may try again."""
+        token = self.state.tokens.write_device(self.visitor.device_token())
+        self._set(response, DEVICE_COOKIE, token, DEVICE_MAX_AGE)
+        csrf = self.state.tokens.write_csrf(self.visitor.device_id)
+        max_age = int(self.state.config.session_timeout.total_seconds())
+        self._set(response, CSRF_COOKIE, csrf, max_age, readable=True)
+
+    def _set(
+        self, response: Response, name: str, value: str, max_age: int, *, readable: bool = False
+    ) -> None:
+        config = self.state.config
+        secure = request.is_secure if config.cookie_secure == "auto" else config.cookie_secure
+        response.set_cookie(
+            name,
+            value,
+            max_age=max_age,
+            path=config.cookie_path,
+            domain=config.cookie_domain,
+            secure=secure,
+            httponly=not readable,
+            samesite="Lax",
+        )
+
+
+def site_of(host: str) -> str:
+    """Return a host name in lower case, without its port, cut to 255 characters."""
+    name, colon, port = host.rpartition(":")
+    return (name if colon and port.isdigit() else host).lower()[:255]
+
+
+def get_current(state: State) -> Current:
+    """Return what is known of the current request, also where no hook of ours has run.
+
+    :raises NotRegistered: there is no request.
+    """
+    if not has_request_context():
+        raise NotRegistered("There is no request: name a customer, or give a visitor's token.")
+    current: Current | None = g.get(_ATTRIBUTE)
+    if current is None:
+        current = Current(state)
+        setattr(g, _ATTRIBUTE, current)
+    return current
+
+
+def announce(state: State, event: Event) -> None:
+    """Tell the receivers of ``event_accepted``."""
+    if event_accepted.receivers:
+        event_accepted.send(this_app(), event=event)

@@ -1,0 +1,222 @@
+"""Page visits: one for each HTML document that is answered to a person."""
+
+from __future__ import annotations
+
+import html
+import re
+import typing as t
+
+from flask import Response, request
+
+from ..catalogue.params import clean_text
+from ..event import PAGE_VISIT, Event, PageView, from_ns
+from ..signals import event_accepted
+from ..state import State, find_state, this_app
+from ..visitor import UrlCleaner, campaign_of
+from .current import Current, announce, get_current, site_of
+
+EXEMPT = "eventtrack_exempt"
+BLUEPRINT = "eventtrack"
+TITLE_MAX_LENGTH = 255
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+_HEAD_BYTES = 64 * 1024
+# What may hold a <title> that is not the document's is skipped; its head ends the search.
+_TITLE = re.compile(
+    rb"<!--.*?-->|<(script|style|template|svg)\b.*?</\1\s*>|<title\b[^>]*>(.*?)</title\s*>|</head|<body\b",
+    re.DOTALL | re.IGNORECASE,
+)
+
+
+def before_request() -> None:
+    """Note when the request arrived."""
+    app = this_app()
+    state = find_state(app)
+    if state is None:
+        return
+    if not state.is_set_up:
+        _exempt_from_csrf_protect(app, state)
+    get_current(state)
+
+
+def _exempt_from_csrf_protect(app: t.Any, state: State) -> None:
+    """Flask-WTF's token is unknown to cached pages; the collector has checks of its own."""
+    state.is_set_up = True
+    protect = app.extensions.get("csrf")
+    if protect is not None and hasattr(protect, "exempt"):
+        protect.exempt(app.blueprints[BLUEPRINT])
+
+
+def read_title(response: Response) -> Response:
+    """Read the title while the body is still plain: hooks that compress run after this one."""
+    state = find_state(this_app())
+    if state is not None:
+        try:
+            current = get_current(state)
+            if is_page_request(current) and _is_page_response(response):
+                current.title = find_title(response)
+        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
+            state.report_failure(this_app(), "reading a title", error)
+    return response
+
+
+def after_request(response: Response) -> Response:
+    """Record the visit and send the cookies: the last hook of all, so that it sees the answer."""
+    state = find_state(this_app())
+    if state is not None and request.blueprint != BLUEPRINT:
+        try:
+            _finish(state, get_current(state), response)
+        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
+            state.report_failure(this_app(), "recording a page visit", error)
+    return response
+
+
+def _finish(state: State, current: Current, response: Response) -> None:
+    is_shared = _is_shared(response)
+    is_visit = _is_page_response(response) and is_page_request(current)
+    # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
+    if is_visit and not (is_shared and current.visitor.is_new):
+        _record_visit(state, current, response)
+    if current.recorded and not is_shared:
+        current.send_cookies(response)
+
+
+def _record_visit(state: State, current: Current, response: Response) -> None:
+    arrival = current.arrival
+    if not state.access.admits(PAGE_VISIT, current.site):
+        return
+    current.open_session(arrival)
+    environ, visitor, rule = request.environ, current.visitor, request.url_rule
+    view = PageView(
+        id=current.visit_id,
+        time=from_ns(arrival),
+        uuid=visitor.uuid,
+        session=visitor.session,
+        scheme=environ["wsgi.url_scheme"],
+        host=request.host,
+        script_root=environ.get("SCRIPT_NAME", ""),
+        path=request.path,
+        query=environ.get("QUERY_STRING", ""),
+        endpoint=request.endpoint or "",
+        url_rule=rule.rule if rule else "",
+        referrer=environ.get("HTTP_REFERER", ""),
+        title=current.title,
+        status=response.status_code,
+        duration_ns=max(0, state.clock() - arrival),
+        client=current.client(),
+    )
+    if not current.put(view):
+        state.pipeline.drop(PAGE_VISIT)
+    elif event_accepted.receivers:
+        announce(state, expand(view, state.urls))
+
+
+def expand(view: PageView, urls: UrlCleaner) -> Event:
+    """Return the event of a page view: the writer does what the request did not wait for."""
+    path = view.script_root + view.path
+    url = urls.compose(view.scheme, view.host, path, view.query)
+    params: dict[str, t.Any] = {
+        "url": url,
+        "path": path,
+        "endpoint": view.endpoint,
+        "url_rule": view.url_rule,
+        "referrer": urls.clean(view.referrer),
+        "title": view.title,
+        "status": view.status,
+        "duration_ms": view.duration_ns / 1e6,
+        **campaign_of(url),
+    }
+    return Event(
+        id=view.id,
+        action=PAGE_VISIT,
+        time=view.time,
+        received_at=view.time,
+        uuid=view.uuid,
+        params={
+            name: clean_text(value) if isinstance(value, str) else value
+            for name, value in params.items()
+            if value != ""
+        },
+        session=view.session,
+        site=site_of(view.host),
+        url_rule=clean_text(view.url_rule)[:255],
+        client=view.client,
+        half="server",
+    )
+
+
+def is_page_request(current: Current) -> bool:
+    """Whether the request may be a page visit, as far as the request tells."""
+    if current.is_page is None:
+        current.is_page = _looks_like_page(current)
+    return current.is_page
+
+
+def _looks_like_page(current: Current) -> bool:
+    environ = request.environ
+    if request.method != "GET" or request.url_rule is None or request.routing_exception:
+        return False
+    if environ.get("HTTP_SEC_FETCH_DEST", "document") != "document":
+        return False
+    if any(
+        environ.get(name)
+        for name in ("HTTP_HX_REQUEST", "HTTP_TURBO_FRAME", "HTTP_X_REQUESTED_WITH")
+    ):
+        return False
+    endpoint = request.endpoint or ""
+    if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
+        return False
+    if is_exempt() or current.bot:
+        return False
+    admits = current.state.config.page_visit_filter
+    return admits is None or bool(admits())
+
+
+def is_prefetch() -> bool:
+    """Whether a browser asks for the page without showing it yet, or ever."""
+    environ = request.environ
+    purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
+    return "prefetch" in purpose or "prerender" in purpose
+
+
+def is_exempt() -> bool:
+    """Whether the view, its class or one of its blueprints is ``@events.exempt``."""
+    app = this_app()
+    view = app.view_functions.get(request.endpoint or "")
+    return (
+        getattr(view, EXEMPT, False)
+        or getattr(getattr(view, "view_class", None), EXEMPT, False)
+        or any(getattr(app.blueprints.get(name), EXEMPT, False) for name in request.blueprints)
+    )
+
+
+def _is_page_response(response: Response) -> bool:
+    status = response.status_code
+    if not (200 <= status < 300 or status == 304) or is_prefetch():
+        return False
+    return response.mimetype in _HTML_TYPES
+
+
+def _is_shared(response: Response) -> bool:
+    """Whether a cache may hand the answer to others, as ``Cache-Control`` has it."""
+    directives = response.headers.get("Cache-Control", "").lower()
+    return "s-maxage" in directives or "public" in directives
+
+
+def find_title(response: Response) -> str:
+    """Return the document's title, or "" where the body is streamed, encoded or has none."""
+    if response.direct_passthrough or not response.is_sequence:
+        return ""
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        return ""
+    return parse_title(response.get_data()[:_HEAD_BYTES])
+
+
+def parse_title(document: bytes) -> str:
+    """Return the text of the first ``<title>`` in a document's head, cut to 255 characters."""
+    for match in _TITLE.finditer(document):
+        if match[2] is not None:
+            text = html.unescape(match[2].decode("utf-8", "replace"))
+            return " ".join(text.split())[:TITLE_MAX_LENGTH]
+        if match[1] is None and not match[0].startswith(b"<!--"):
+            return ""
+    return ""

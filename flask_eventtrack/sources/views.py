@@ -1,0 +1,334 @@
+"""What developers call: ``track()``, ``identify()``, ``logout()`` and ``current_visitor``."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import logging
+import typing as t
+import uuid as uuidlib
+
+from flask import has_request_context
+from werkzeug.local import LocalProxy
+
+from ..catalogue import normalise
+from ..errors import InvalidEvent
+from ..event import Event, Identified, SessionEnd, SessionRef, from_ns, uuid7
+from ..state import State, get_state, this_app
+from ..visitor import customer_uuid, resume_visitor
+from ..visitor.tokens import CUSTOMER_ID_MAX_LENGTH
+from .checking import (
+    Checked,
+    Time,
+    check_content,
+    find_definition,
+    parse_time,
+    refuse,
+    settle_time,
+)
+from .current import Current, announce, get_current
+
+logger = logging.getLogger("flask_eventtrack")
+
+LOGIN = "customer.login"
+LOGOUT = "customer.logout"
+
+
+def track(
+    event: str | object,
+    params: cabc.Mapping[str, t.Any] | None = None,
+    *,
+    label: str | None = None,
+    time: Time | None = None,
+    customer: str | int | None = None,
+    visitor: str | None = None,
+) -> uuidlib.UUID | None:
+    """Record an event of the current visitor, or of a customer or visitor who is named.
+
+    ::
+
+        track("product.view", {"sku": "A1", "name": "Mug"})
+        track(ProductView(sku="A1", name="Mug"))
+        track("order.ship", {"order": 17}, customer=order.user_id)     # in a job, a command
+
+    :param event: an action, or an instance of a class given to ``define``.
+    :param params: the parameters, where ``event`` is an action.
+    :param label: the sentence for activity feeds, at most 255 characters; the definition's
+        template otherwise.
+    :param time: when it happened: an aware datetime, ISO 8601, or milliseconds since the epoch.
+    :param customer: whose event it is, as the host app knows them; it has no session then.
+    :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request.
+    :returns: the event's id; None where nothing is recorded (a bot's request, tracking switched
+        off, and in production an event with an error or a full buffer).
+    :raises InvalidEvent: in debug and testing; in production it is logged and counted.
+    :raises NotRegistered: outside an app context, or outside a request with nobody named.
+    """
+    state = get_state()
+    if not state.config.enabled:
+        return None
+    try:
+        return _track(state, event, params, label, time, customer, visitor)
+    except InvalidEvent as error:
+        refuse(state, event if isinstance(event, str) else type(event).__name__, error)
+        if this_app().testing or this_app().debug:
+            raise
+        logger.warning("An event was not recorded. %s", error)
+        return None
+
+
+def _track(
+    state: State,
+    event: str | object,
+    params: cabc.Mapping[str, t.Any] | None,
+    label: str | None,
+    time: Time | None,
+    customer: str | int | None,
+    visitor: str | None,
+) -> uuidlib.UUID | None:
+    action, params = _read_arguments(state, event, params)
+    site = get_current(state).site if has_request_context() else ""
+    checked = check_content(find_definition(state, action, site), params, label)
+    now = state.clock()
+    moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
+    if customer is not None:
+        profile = customer_uuid(state.config.profile_salt, check_customer_id(customer))
+        return _put(state, checked, now, moment, profile, site=site)
+    if visitor is not None:
+        profile, session = _read_visitor(state, visitor, now)
+        return _put(state, checked, now, moment, profile, session, site=site)
+    current = get_current(state)
+    if current.bot:
+        return None
+    return record(current, checked, now, moment)
+
+
+def record(
+    current: Current, checked: Checked, now: int, moment: t.Any = None
+) -> uuidlib.UUID | None:
+    """Record an event of the request's visitor, opening a session where none is open."""
+    current.open_session(now)
+    visitor = current.visitor
+    event = Event(
+        id=uuid7(now),
+        action=checked.action,
+        time=moment or from_ns(now),
+        received_at=from_ns(now),
+        uuid=visitor.uuid,
+        params=checked.params,
+        undefined=checked.undefined,
+        label=checked.label,
+        session=visitor.session,
+        site=current.site,
+        client=current.client() if visitor.opened else None,
+    )
+    if not current.put(event):
+        current.state.pipeline.drop(event.action)
+        return None
+    announce(current.state, event)
+    return event.id
+
+
+def _put(
+    state: State,
+    checked: Checked,
+    now: int,
+    moment: t.Any,
+    profile: uuidlib.UUID,
+    session: SessionRef | None = None,
+    site: str = "",
+) -> uuidlib.UUID | None:
+    event = Event(
+        id=uuid7(now),
+        action=checked.action,
+        time=moment or from_ns(now),
+        received_at=from_ns(now),
+        uuid=profile,
+        params=checked.params,
+        undefined=checked.undefined,
+        label=checked.label,
+        session=session,
+        site=site,
+    )
+    if not state.pipeline.put(event):
+        state.pipeline.drop(event.action)
+        return None
+    announce(state, event)
+    return event.id
+
+
+def _read_arguments(
+    state: State, event: str | object, params: cabc.Mapping[str, t.Any] | None
+) -> tuple[str, cabc.Mapping[str, t.Any]]:
+    if isinstance(event, str):
+        return event, {} if params is None else params
+    definition = state.catalogue.find_for(event)
+    if definition is None:
+        raise InvalidEvent(
+            "undefined_event",
+            f"{type(event).__name__} is not a class of an event: decorate it with "
+            "@events.define('context.activity').",
+        )
+    if params is not None:
+        raise InvalidEvent(
+            "invalid_params", f"{type(event).__name__} carries its parameters: give no others."
+        )
+    return definition.action, {
+        field.name: getattr(event, field.name)
+        for field in dataclasses.fields(t.cast("t.Any", event))
+    }
+
+
+def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, SessionRef | None]:
+    device_token, _, session_token = token.partition("~")
+    device = state.tokens.read_device(device_token)
+    if device is None:
+        raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
+    session = state.tokens.read_session(session_token) if session_token else None
+    # A session that is over takes late events: whatever its age, the token's session counts.
+    visitor = resume_visitor(device, session, session.last * 1000 if session else now, 1)
+    return visitor.uuid, visitor.session if visitor.started is not None else None
+
+
+def check_customer_id(customer: object) -> str:
+    """Return a customer's id as text.
+
+    :raises InvalidEvent: it is no str or int, is empty, or has more than 255 characters.
+    """
+    if isinstance(customer, str | int) and not isinstance(customer, bool):
+        text = str(customer)
+        if 1 <= len(text) <= CUSTOMER_ID_MAX_LENGTH and text.isprintable():
+            return text
+    raise InvalidEvent(
+        "invalid_customer",
+        f"{str(customer)[:40]!r} is not a customer's id: a str or int of 1 to "
+        f"{CUSTOMER_ID_MAX_LENGTH} printable characters.",
+    )
+
+
+def identify(
+    customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
+) -> uuidlib.UUID | None:
+    """Say that the visitor of this request is a customer, vouched for until the session ends.
+
+    Their anonymous history becomes the customer's; ``customer.login`` is recorded unless they were
+    known as this customer already. Outside a request it notes the customer's traits.
+
+    :param traits: what is known of them, such as ``{"plan": "pro"}``; later ones win.
+    :returns: the customer's profile uuid; None where tracking is off or the request is a bot's.
+    :raises InvalidEvent: the id or the traits cannot be stored.
+    """
+    state = get_state()
+    if not state.config.enabled:
+        return None
+    customer = check_customer_id(customer_id)
+    plain = normalise(traits) if traits else {}
+    if has_request_context():
+        current = get_current(state)
+        return None if current.bot else log_in(current, customer, "identify", plain)
+    profile = customer_uuid(state.config.profile_salt, customer)
+    moment = from_ns(state.clock())
+    state.pipeline.put(Identified(uuid=profile, customer_id=customer, time=moment, traits=plain))
+    return profile
+
+
+def log_in(
+    current: Current,
+    customer_id: str,
+    vouched_by: t.Literal["login", "identify"],
+    traits: dict[str, t.Any] | None = None,
+) -> uuidlib.UUID:
+    """Identify the visitor and record ``customer.login`` if that is news."""
+    if current.identify(customer_id, vouched_by, traits):
+        _record_change(current, LOGIN, customer_id)
+    return current.visitor.uuid
+
+
+def logout() -> None:
+    """Say that the customer has left this device.
+
+    ``customer.logout`` is recorded, the session ends, and the device goes on under a new profile:
+    the next person at a shared computer is nobody's alias. Nothing happens where nobody was known.
+    """
+    state = get_state()
+    if state.config.enabled:
+        log_out(get_current(state))
+
+
+def log_out(current: Current, customer_id: str | None = None) -> None:
+    """Record ``customer.logout``, end the session and detach the device from its customer."""
+    visitor = current.visitor
+    if not visitor.is_known:
+        return
+    customer_id = customer_id or visitor.customer_id
+    _record_change(current, LOGOUT, customer_id)
+    over = visitor.leave()
+    if over is not None:
+        current.state.pipeline.put(SessionEnd(session_id=over, reason="logout"))
+
+
+def _record_change(current: Current, action: str, customer_id: str | None) -> None:
+    state = current.state
+    if state.access.admits(action, current.site):
+        definition = state.catalogue.get(action)
+        params = {"customer_id": customer_id} if customer_id else {}
+        label = definition.format_label(params)
+        record(current, Checked(action, params, (), label), state.clock())
+    else:
+        current.open_session(state.clock())
+        current.recorded = True
+
+
+class CurrentVisitor:
+    """Who makes the current request; read it through ``current_visitor``."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    def __repr__(self) -> str:
+        return f"<CurrentVisitor {self.uuid}>"
+
+    @property
+    def device_id(self) -> uuidlib.UUID:
+        """The browser or phone."""
+        return self._current.visitor.device_id
+
+    @property
+    def uuid(self) -> uuidlib.UUID:
+        """The profile: the device's own, or the customer's."""
+        return self._current.visitor.uuid
+
+    @property
+    def session_id(self) -> uuidlib.UUID:
+        """The session; the one that the next event will open where none is open."""
+        return self._current.visitor.session_id
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer, if vouched for: logged in now, or identified in this session."""
+        return self._current.visitor.customer_id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this device has not been here before."""
+        return self._current.visitor.is_new
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether the request names itself a bot's; nothing is recorded of it."""
+        return self._current.bot is not None
+
+    @property
+    def token(self) -> str:
+        """A signed text for ``track(visitor=…)`` in a job that this request starts."""
+        visitor, tokens = self._current.visitor, self._current.state.tokens
+        session = visitor.session_token(self._current.arrival)
+        device = tokens.write_device(visitor.device_token())
+        return f"{device}~{tokens.write_session(session)}" if session else device
+
+
+def _current_visitor() -> CurrentVisitor:
+    return CurrentVisitor(get_current(get_state()))
+
+
+#: The visitor of the current request: a proxy for :class:`CurrentVisitor`.
+current_visitor = t.cast("CurrentVisitor", LocalProxy(_current_visitor))

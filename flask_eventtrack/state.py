@@ -1,0 +1,98 @@
+"""What one app's registration holds, and how to reach it."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import logging
+import threading
+import typing as t
+import uuid as uuidlib
+
+from flask import Flask, current_app
+
+from .errors import NotRegistered
+
+if t.TYPE_CHECKING:
+    from .browser import Script
+    from .catalogue import Access, Catalogue
+    from .config import Config
+    from .event import Clock
+    from .pipeline import Pipeline
+    from .visitor import TokenCodec, UrlCleaner
+
+logger = logging.getLogger("flask_eventtrack")
+
+EXTENSION = "eventtrack"
+_RECENT_IDS = 10_000
+
+
+class RecentIds:
+    """The last 10,000 event ids that this process took from clients."""
+
+    def __init__(self) -> None:
+        self._ids: dict[uuidlib.UUID, None] = {}
+        self._lock = threading.Lock()
+
+    def __contains__(self, event_id: uuidlib.UUID) -> bool:
+        return event_id in self._ids
+
+    def add(self, event_ids: cabc.Iterable[uuidlib.UUID]) -> None:
+        with self._lock:
+            self._ids.update(dict.fromkeys(event_ids))
+            while len(self._ids) > _RECENT_IDS:
+                del self._ids[next(iter(self._ids))]
+
+
+@dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True)
+class State:
+    """One app's registration: ``app.extensions["eventtrack"]``."""
+
+    config: Config
+    catalogue: Catalogue
+    access: Access
+    tokens: TokenCodec
+    urls: UrlCleaner
+    script: Script
+    pipeline: Pipeline
+    clock: Clock
+    recent_ids: RecentIds = dataclasses.field(default_factory=RecentIds)
+    failures: dict[str, int] = dataclasses.field(default_factory=dict)
+    is_set_up: bool = False
+
+    def report_failure(self, app: Flask, doing: str, error: Exception) -> None:
+        """Deal with an exception of ours at the edge: the host's users never meet it.
+
+        It is raised in debug and testing; in production each kind is logged once and counted.
+        """
+        if app.testing or app.debug:
+            raise error
+        kind = f"{doing}: {type(error).__name__}"
+        self.failures[kind] = self.failures.get(kind, 0) + 1
+        if self.failures[kind] == 1:
+            logger.error("EventTrack failed while %s; the request goes on.", doing, exc_info=error)
+
+
+def this_app() -> Flask:
+    """Return the current app itself, which is what signals are sent by."""
+    return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]
+
+
+def find_state(app: Flask) -> State | None:
+    """Return the registration on ``app``, or None."""
+    return app.extensions.get(EXTENSION)
+
+
+def get_state() -> State:
+    """Return the registration on the current app.
+
+    :raises NotRegistered: there is no app context, or no EventTrack on the app.
+    """
+    if not current_app:
+        raise NotRegistered("There is no app context: use 'with app.app_context():' around it.")
+    state = find_state(current_app)
+    if state is None:
+        raise NotRegistered(
+            f"EventTrack is not registered on {current_app.name!r}: call events.init_app(app, db)."
+        )
+    return state

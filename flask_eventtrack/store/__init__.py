@@ -1,0 +1,8 @@
+"""Tables and SQL: what is written, how it is kept single, and how it is read back."""
+
+from .batch import Batch, Written, write_batch
+from .engine import Database
+from .sessions import end_silent_sessions
+from .tables import Tables
+
+__all__ = ["Batch", "Database", "Tables", "Written", "end_silent_sessions", "write_batch"]

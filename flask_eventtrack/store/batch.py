@@ -1,0 +1,277 @@
+"""A batch of records becomes rows: the new events, then what follows from them, once."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import datetime as dt
+import typing as t
+import uuid as uuidlib
+
+import sqlalchemy as sa
+
+from ..event import EndReason, Event, Identified, Outcome, SessionEnd, SessionRef, page_label
+from .counts import Counts
+from .sessions import Admits, Describe, Row, SessionBook
+from .tables import Tables
+from .visits import Visit, VisitBook
+
+
+@dataclasses.dataclass(slots=True)
+class Batch:
+    """Records of one transaction."""
+
+    events: list[Event] = dataclasses.field(default_factory=list)
+    ends: list[SessionEnd] = dataclasses.field(default_factory=list)
+    identified: list[Identified] = dataclasses.field(default_factory=list)
+    outcomes: list[Outcome] = dataclasses.field(default_factory=list)
+    dropped: cabc.Mapping[str, int] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Written:
+    """What came of a batch."""
+
+    new_events: int
+    started: list[uuidlib.UUID]
+    ended: list[tuple[uuidlib.UUID, EndReason]]
+
+
+def write_batch(
+    connection: sa.Connection,
+    tables: Tables,
+    batch: Batch,
+    now: dt.datetime,
+    describe: Describe,
+    admits: Admits,
+) -> Written:
+    """Write a batch inside the caller's transaction. Writing it again changes nothing.
+
+    :raises sqlalchemy.exc.IntegrityError: another process wrote one of the events meanwhile; the
+        caller rolls back and tries again, and then finds it.
+    """
+    return _BatchWriter(connection, tables, now, describe, admits).write(batch)
+
+
+class _BatchWriter:
+    def __init__(
+        self,
+        connection: sa.Connection,
+        tables: Tables,
+        now: dt.datetime,
+        describe: Describe,
+        admits: Admits,
+    ) -> None:
+        self._connection = connection
+        self._tables = tables
+        self._now = now
+        self._describe = describe
+        self._counts = Counts()
+        self._sessions = SessionBook(connection, tables, now, self._counts, admits)
+        self._rows: list[Row] = []
+        # (event, its session, whether it adds to the session's counters)
+        self._activity: list[tuple[Event, SessionRef, int]] = []
+
+    def write(self, batch: Batch) -> Written:
+        visits = VisitBook(self._connection, self._tables, batch.events)
+        discounts = self._sort(batch.events, visits)
+        self._sessions.load(
+            {session.id for _, session, _ in self._activity}
+            | set(discounts)
+            | {end.session_id for end in batch.ends}
+        )
+        for event, session, by in self._activity:
+            self._sessions.count(event, session, by, self._describe)
+        for session_id in discounts:
+            self._sessions.discount(session_id)
+        for end in batch.ends:
+            self._sessions.end(end.session_id, end.reason)
+        self._sessions.write()
+        new_rows = self._insert([*self._rows, *visits.new_rows(), *self._sessions.events])
+        visits.update_changed()
+        self._write_profiles(batch.identified)
+        for outcome in batch.outcomes:
+            self._counts.count_outcome(
+                outcome.time, outcome.outcome, outcome.action, outcome.reason
+            )
+        for action, count in batch.dropped.items():
+            self._counts.count_outcome(self._now, "dropped", action, "no room", by=count)
+        self._counts.write(self._connection, self._tables)
+        return Written(len(new_rows), self._sessions.started, self._sessions.ended)
+
+    def _sort(self, events: cabc.Sequence[Event], visits: VisitBook) -> list[uuidlib.UUID]:
+        """Tell new events from known ones. Returns the sessions that lose a page visit."""
+        known = self._known_ids(event.id for event in events if not event.half)
+        discounts = []
+        # The halves first: an event of a page without cookies asks whose visit the page was.
+        for event in sorted(events, key=lambda event: not event.half):
+            if event.half == "server":
+                lost = self._add_server_half(event, visits)
+                discounts += [lost] if lost else []
+            elif event.half == "browser":
+                self._add_browser_half(event, visits)
+            elif event.id in known:
+                self._note_duplicate(event)
+            else:
+                known.add(event.id)
+                self._add_event(event, visits)
+        return discounts
+
+    def _known_ids(self, ids: cabc.Iterable[uuidlib.UUID]) -> set[uuidlib.UUID]:
+        wanted = sorted(set(ids))
+        if not wanted:
+            return set()
+        column = self._tables.event.c.id
+        return set(self._connection.scalars(sa.select(column).where(column.in_(wanted))))
+
+    def _add_event(self, event: Event, visits: VisitBook) -> None:
+        row, session = self._row_of(event), event.session
+        if event.claim and event.claim.cookieless:
+            visit = visits.find(event.claim.visit_id)
+            if visit is not None and visit.row["claimed_by"] == event.page:
+                session = _session_of(visit)
+                row["uuid"] = visit.row["uuid"]
+                row["session_id"] = visit.row["session_id"]
+        self._rows.append(row)
+        self._note_new(event, row, session)
+
+    def _add_server_half(self, event: Event, visits: VisitBook) -> uuidlib.UUID | None:
+        visit = visits.find(event.id)
+        if visit is None and event.params["status"] == 304:
+            visit = visits.find_shown_again(event)
+            if visit is not None:
+                visits.rename(visit, event.id)
+        if visit is None:
+            row = self._row_of(event)
+            visits.add(row, event)
+            self._note_new(event, row, event.session)
+            return None
+        if visit.has_server_half:
+            self._note_duplicate(event)
+            return None
+        return self._fill_server_half(event, visit)
+
+    def _fill_server_half(self, event: Event, visit: Visit) -> uuidlib.UUID | None:
+        """Give a visit that the browser reported first what the server knows of it."""
+        before = visit.row["session_id"]
+        self._counts.count_row(visit.row, by=-1)
+        server = self._row_of(event)
+        kept = {name: visit.row[name] for name in ("id", "claimed_by", "stored_at", "undefined")}
+        visit.join(event.params, visit.row["params"])
+        visit.row.update({k: v for k, v in server.items() if k not in {"params", "label"}} | kept)
+        self._counts.count_row(visit.row)
+        moved = event.session is not None and event.session.id != before
+        if event.session is not None:
+            visit.session = event.session
+            self._activity.append((event, event.session, int(moved)))
+        return before if moved else None
+
+    def _add_browser_half(self, event: Event, visits: VisitBook) -> None:
+        if visits.find_claimed_by(event.id) or visits.find(event.id):
+            self._note_duplicate(event)
+            return
+        visit, own_id = None, event.id
+        if event.claim is not None:
+            visit = visits.find(event.claim.visit_id)
+            if visit is None:
+                own_id = event.claim.visit_id
+            elif not visit.is_open:
+                visit = visits.find_open(event)
+        if visit is not None:
+            visits.claim(visit, event)
+            if event.session is not None and event.session.id == visit.row["session_id"]:
+                self._activity.append((event, event.session, 0))
+            return
+        claimed_by = event.id if event.claim is not None else None
+        row = {**self._row_of(event), "id": own_id, "claimed_by": claimed_by}
+        visits.add(row, event)
+        self._note_new(event, row, event.session)
+
+    def _note_new(self, event: Event, row: Row, session: SessionRef | None) -> None:
+        self._counts.count_row(row)
+        self._counts.count_outcome(event.received_at, "accepted", event.action)
+        for name in event.undefined:
+            self._counts.count_outcome(event.received_at, "undefined", event.action, name)
+        if session is not None:
+            self._activity.append((event, session, 1))
+
+    def _note_duplicate(self, event: Event) -> None:
+        self._counts.count_outcome(event.received_at, "duplicate", event.action)
+
+    def _row_of(self, event: Event) -> Row:
+        return {
+            "id": event.id,
+            "action": event.action,
+            "time": event.time,
+            "received_at": event.received_at,
+            "stored_at": self._now,
+            "label": page_label(event.params) if event.half else event.label,
+            "uuid": event.uuid,
+            "session_id": event.session.id if event.session else None,
+            "site": event.site,
+            "url_rule": event.url_rule,
+            "source": event.source,
+            "claimed_by": None,
+            "params": event.params,
+            "undefined": list(event.undefined) or None,
+        }
+
+    def _insert(self, rows: list[Row]) -> list[Row]:
+        """Insert rows in the order of their ids, so that two writers cannot deadlock."""
+        derived = self._known_ids(row["id"] for row in self._sessions.events)
+        rows = sorted((r for r in rows if r["id"] not in derived), key=lambda row: row["id"])
+        if rows:
+            self._connection.execute(self._tables.event.insert(), rows)
+        for row in self._sessions.events:
+            if row["id"] not in derived:
+                self._counts.count_row(row)
+        return rows
+
+    def _write_profiles(self, identified: list[Identified]) -> None:
+        for record in sorted(identified, key=lambda record: record.uuid):
+            self._write_profile(record)
+            if record.anonymous is not None:
+                self._write_alias(record.anonymous, record)
+
+    def _write_profile(self, record: Identified) -> None:
+        table = self._tables.profile
+        found = (
+            self._connection.execute(
+                sa.select(table).where(table.c.uuid == record.uuid).with_for_update()
+            )
+            .mappings()
+            .first()
+        )
+        if found is None:
+            self._connection.execute(
+                table.insert().values(
+                    uuid=record.uuid,
+                    customer_id=record.customer_id,
+                    traits=record.traits,
+                    first_seen_at=record.time,
+                    last_seen_at=record.time,
+                )
+            )
+            return
+        changes: dict[str, t.Any] = {"last_seen_at": max(found["last_seen_at"], record.time)}
+        if record.traits:
+            changes["traits"] = {**found["traits"], **record.traits}
+        self._connection.execute(table.update().where(table.c.uuid == record.uuid).values(changes))
+
+    def _write_alias(self, anonymous: uuidlib.UUID, record: Identified) -> None:
+        table = self._tables.alias
+        query = sa.select(table.c.anonymous_uuid).where(table.c.anonymous_uuid == anonymous)
+        if self._connection.execute(query).first() is None:
+            self._connection.execute(
+                table.insert().values(
+                    anonymous_uuid=anonymous, customer_uuid=record.uuid, created_at=record.time
+                )
+            )
+
+
+def _session_of(visit: Visit) -> SessionRef | None:
+    """Return the session of a visit; a stored session keeps its own device and start."""
+    row = visit.row
+    if visit.session is not None or row["session_id"] is None:
+        return visit.session
+    return SessionRef(row["session_id"], row["uuid"], row["time"])

@@ -1,0 +1,142 @@
+"""Connections of our own to the host's database."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import sqlite3
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
+
+from . import dialects
+from .tables import Tables
+
+_BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """The host's database as we use it: one connection a process, none of the host's sessions.
+
+    :param host: the host's engine of the bind that holds the tables.
+    :param options: the host's engine options, without those of its pool.
+    :param wal: whether to switch a SQLite file to write-ahead logging.
+    """
+
+    def __init__(
+        self,
+        host: sa.Engine,
+        tables: Tables,
+        options: cabc.Mapping[str, t.Any],
+        *,
+        wal: bool,
+    ) -> None:
+        self.tables = tables
+        self._host = host
+        self.is_in_memory = isinstance(host.pool, StaticPool) and host.dialect.name == "sqlite"
+        if self.is_in_memory:
+            self._engine = _borrowing_engine(host)
+        else:
+            self._engine = _own_engine(host, options, wal=wal)
+
+    @contextlib.contextmanager
+    def begin(self) -> cabc.Iterator[sa.Connection]:
+        """Open a transaction that is committed at the end, or rolled back by an exception."""
+        with self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def read(self) -> cabc.Iterator[sa.Connection]:
+        """Open a connection for questions: one of the host's pool, so that writing goes on."""
+        with (self._engine if self.is_in_memory else self._host).connect() as connection:
+            yield connection
+
+    def forget_connections(self) -> None:
+        """Drop connections that a fork has shared with its parent, without closing them."""
+        self._engine.dispose(close=False)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any], *, wal: bool) -> sa.Engine:
+    level = dialects.isolation_level(host.dialect.name)
+    settings = dict(options)
+    if level is not None:
+        settings["isolation_level"] = level
+    engine = sa.create_engine(
+        host.url, **settings, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_pre_ping=True
+    )
+    if host.dialect.name == "sqlite":
+        sa.event.listen(engine, "connect", _prepare_sqlite_wal if wal else _prepare_sqlite)
+        sa.event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object = None) -> None:
+    # The driver's own transaction control would begin deferred, and upgrading a read lock fails
+    # at once when another process writes: BEGIN IMMEDIATE waits its turn instead.
+    connection.isolation_level = None
+    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+
+
+def _prepare_sqlite_wal(connection: sqlite3.Connection, record: object = None) -> None:
+    _prepare_sqlite(connection)
+    # Another connection may hold the file: a later connection of ours switches it then.
+    with contextlib.suppress(sqlite3.OperationalError):
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _borrowing_engine(host: sa.Engine) -> sa.Engine:
+    """Return an engine on the one connection that an in-memory SQLite database consists of."""
+
+    def borrow() -> t.Any:
+        return _BorrowedConnection(t.cast("StaticPool", host.pool).connection.driver_connection)
+
+    engine = sa.create_engine("sqlite://", creator=borrow, poolclass=NullPool)
+    sa.event.listen(engine, "begin", lambda c: c.connection.dbapi_connection.begin())
+    return engine
+
+
+class _BorrowedConnection:
+    """The host's connection, in whose transaction ours only ever nests.
+
+    Inside a transaction of the host's, ours is a savepoint and the host decides; otherwise it is a
+    transaction. The rollbacks and the closing of SQLAlchemy's pool never reach the host.
+    """
+
+    def __init__(self, connection: t.Any) -> None:
+        self._connection = connection
+        self._commit = self._rollback = ""
+
+    def __getattr__(self, name: str) -> t.Any:
+        return getattr(self._connection, name)
+
+    def begin(self) -> None:
+        if self._connection.in_transaction:
+            self._connection.execute("SAVEPOINT eventtrack")
+            self._commit = "RELEASE eventtrack"
+            self._rollback = "ROLLBACK TO eventtrack; RELEASE eventtrack"
+        else:
+            self._connection.execute("BEGIN")
+            self._commit, self._rollback = "COMMIT", "ROLLBACK"
+
+    def commit(self) -> None:
+        self._end(self._commit)
+
+    def rollback(self) -> None:
+        self._end(self._rollback)
+
+    def close(self) -> None:
+        self.rollback()
+
+    def _end(self, statements: str) -> None:
+        self._commit = self._rollback = ""
+        for statement in filter(None, statements.split("; ")):
+            self._connection.execute(statement)

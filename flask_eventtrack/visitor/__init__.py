@@ -1,0 +1,23 @@
+"""Who did it: cookies, sessions, customers, browsers and bots. Values in, values out."""
+
+from .agent import Agent, AgentParser, find_bot
+from .place import CountryDatabase, mask_address
+from .tokens import DeviceToken, SessionToken, TokenCodec
+from .urls import UrlCleaner, campaign_of
+from .visitor import Visitor, customer_uuid, resume_visitor
+
+__all__ = [
+    "Agent",
+    "AgentParser",
+    "CountryDatabase",
+    "DeviceToken",
+    "SessionToken",
+    "TokenCodec",
+    "UrlCleaner",
+    "Visitor",
+    "campaign_of",
+    "customer_uuid",
+    "find_bot",
+    "mask_address",
+    "resume_visitor",
+]

@@ -1,0 +1,96 @@
+"""User agents: bots told from people in the request, browsers and systems named by the writer."""
+
+from __future__ import annotations
+
+import functools
+import re
+import typing as t
+
+DeviceType = t.Literal["desktop", "mobile", "tablet", "tv", ""]
+_MAX_LENGTH = 512
+
+# Programs that name themselves. HeadlessChrome is no bot: it runs its owners' browser tests.
+_BOT = re.compile(
+    r"bot\b|bot[/;) _-]|crawl|spider|slurp|scrape|archiver|facebookexternalhit|embedly|preview"
+    r"|monitor|uptime|pingdom|lighthouse|pagespeed|feed(?:fetcher|burner|ly|parser)|validator"
+    r"|mediapartners|google-inspectiontool|apis-google|bingpreview|whatsapp/|skypeuri|vkshare"
+    r"|^(?:curl|wget|python|go-http|java|libwww|okhttp|axios|node|ruby|php|perl|httpie|postman)",
+    re.IGNORECASE,
+)
+
+
+class Agent(t.NamedTuple):
+    """What a user agent says of itself; "" where it says nothing known."""
+
+    browser: str = ""
+    os: str = ""
+    device_type: DeviceType = ""
+
+
+@functools.lru_cache(maxsize=2048)
+def find_bot(user_agent: str) -> str | None:
+    """Return why ``user_agent`` is taken for a bot, or None for a person."""
+    if not user_agent.strip():
+        return "no user agent"
+    match = _BOT.search(user_agent[:_MAX_LENGTH])
+    return f"names {match[0].strip().lower()!r}" if match else None
+
+
+class AgentParser:
+    """Names browser, system and device type of a user agent; remembers the last 2,048."""
+
+    def __init__(self, parser: t.Literal["builtin", "ua-parser"]) -> None:
+        if parser == "ua-parser":
+            from .ua_parser import parse_agent
+
+            parse = parse_agent
+        else:
+            parse = parse_builtin
+        self.parse = functools.lru_cache(maxsize=2048)(parse)
+
+
+# The order matters: most browsers also name those that they descend from.
+_BROWSERS = (
+    ("Edge", re.compile(r"Edg(?:e|A|iOS)?/")),
+    ("Opera", re.compile(r"OPR/|Opera[/ ]|OPT/")),
+    ("Samsung Internet", re.compile(r"SamsungBrowser/")),
+    ("Vivaldi", re.compile(r"Vivaldi/")),
+    ("Yandex Browser", re.compile(r"YaBrowser/")),
+    ("Firefox", re.compile(r"Firefox/|FxiOS/")),
+    ("Chrome", re.compile(r"Chrom(?:e|ium)/|CriOS/|HeadlessChrome/")),
+    ("Safari", re.compile(r"Version/[\d.]+.*Safari/")),
+    ("Internet Explorer", re.compile(r"MSIE |Trident/")),
+)
+_SYSTEMS = (
+    ("Windows", re.compile(r"Windows")),
+    ("iOS", re.compile(r"iPhone|iPad|iPod")),
+    ("Android", re.compile(r"Android")),
+    ("macOS", re.compile(r"Macintosh|Mac OS X")),
+    ("Chrome OS", re.compile(r"CrOS")),
+    ("Linux", re.compile(r"Linux|X11")),
+)
+_TV = re.compile(r"SmartTV|SMART-TV|AppleTV|GoogleTV|HbbTV|BRAVIA|CrKey|Roku", re.IGNORECASE)
+_TABLET = re.compile(r"iPad|Tablet|Kindle|Silk/|PlayBook|Android(?!.*Mobile)")
+_MOBILE = re.compile(r"Mobi|iPhone|iPod|Android|Windows Phone")
+
+
+def parse_builtin(user_agent: str) -> Agent:
+    """Name the widely used browsers and systems by a handful of rules."""
+    text = user_agent[:_MAX_LENGTH]
+    system = _first(_SYSTEMS, text)
+    return Agent(_first(_BROWSERS, text), system, device_type_of(text, system))
+
+
+def device_type_of(user_agent: str, system: str) -> DeviceType:
+    """Return the kind of device that a user agent speaks of."""
+    if _TV.search(user_agent):
+        return "tv"
+    if _TABLET.search(user_agent):
+        return "tablet"
+    if _MOBILE.search(user_agent):
+        return "mobile"
+    return "desktop" if system else ""
+
+
+def _first(rules: tuple[tuple[str, re.Pattern[str]], ...], text: str) -> str:
+    return next((name for name, pattern in rules if pattern.search(text)), "")

@@ -1,0 +1,57 @@
+"""What a session row says of its visitor's client and origin, read off an event."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import re
+import typing as t
+
+from .agent import AgentParser
+from .urls import campaign_of, source_of
+
+if t.TYPE_CHECKING:
+    from ..event import Client, Event
+    from .place import CountryDatabase
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
+_COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+class FactFinder:
+    """Reads clients and origins; used by the writer, so it may take its time."""
+
+    def __init__(self, agents: AgentParser, countries: CountryDatabase | None) -> None:
+        self._agents = agents
+        self._countries = countries
+
+    def describe(self, event: Event) -> cabc.Mapping[str, str | None]:
+        """Return the columns of ``eventtrack_session`` that an event tells."""
+        facts: dict[str, str | None] = {}
+        if event.client is not None:
+            facts.update(self._describe_client(event.client))
+        url = event.params.get("url")
+        if isinstance(url, str):
+            referrer = event.params.get("referrer")
+            referrer = referrer if isinstance(referrer, str) else ""
+            facts.update(campaign_of(url))
+            facts["referrer"] = referrer or None
+            facts["source"] = source_of(url, referrer)
+        return facts
+
+    def _describe_client(self, client: Client) -> dict[str, str | None]:
+        agent = self._agents.parse(client.user_agent)
+        language = _LANGUAGE.match(client.language)
+        return {
+            "browser": agent.browser[:64] or None,
+            "os": agent.os[:64] or None,
+            "device_type": agent.device_type or None,
+            "language": language[0] if language else None,
+            "country": self._country_of(client),
+        }
+
+    def _country_of(self, client: Client) -> str | None:
+        if _COUNTRY.fullmatch(client.country):
+            return client.country
+        if self._countries is not None and client.address:
+            return self._countries.find(client.address) or None
+        return None

@@ -1,0 +1,170 @@
+"""Signed values: what the cookies and the snippet's tag hold, and how they are checked.
+
+Each kind has a salt of its own, so that none is taken for another. A value that is truncated,
+tampered with, or signed with a key that is no longer known reads as None.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import collections.abc as cabc
+import functools
+import hashlib
+import struct
+import typing as t
+import uuid as uuidlib
+
+from itsdangerous import BadSignature, Signer
+
+MAX_LENGTH = 1024
+CUSTOMER_ID_MAX_LENGTH = 255
+_CACHE_SIZE = 4096
+
+VouchedBy = t.Literal["", "login", "identify"]
+_VOUCHERS: tuple[VouchedBy, ...] = ("", "login", "identify")
+
+# version; device; profile; sessions so far; whether the last of them was ended
+_DEVICE = struct.Struct(">B16s16sI?")
+# version; device; number of the session; start and last activity in µs; index in _VOUCHERS
+_SESSION = struct.Struct(">B16sIQQB")
+# version; visit; device
+_VISIT = struct.Struct(">B16s16s")
+_VERSION = 1
+
+
+class DeviceToken(t.NamedTuple):
+    """What the device cookie holds."""
+
+    device_id: uuidlib.UUID
+    uuid: uuidlib.UUID
+    sessions: int
+    ended: bool = False
+
+
+class SessionToken(t.NamedTuple):
+    """What the session cookie holds. Times are microseconds since the epoch."""
+
+    device_id: uuidlib.UUID
+    number: int
+    started: int
+    last: int
+    vouched_by: VouchedBy = ""
+    customer_id: str | None = None
+
+
+class VisitToken(t.NamedTuple):
+    """What the snippet's tag holds: a server visit, and whose it is."""
+
+    visit_id: uuidlib.UUID
+    device_id: uuidlib.UUID
+
+
+class TokenCodec:
+    """Writes and reads signed values. Reading remembers what it has verified (bounded).
+
+    :param keys: secret keys, the current one last, as itsdangerous takes them.
+    """
+
+    def __init__(self, keys: cabc.Sequence[str] | cabc.Sequence[bytes]) -> None:
+        self._device = _signer(keys, "eventtrack.device")
+        self._session = _signer(keys, "eventtrack.session")
+        self._visit = _signer(keys, "eventtrack.visit")
+        self._csrf = _signer(keys, "eventtrack.csrf")
+        self._page_key = Signer(keys, salt="eventtrack.page", key_derivation="hmac")
+        self.read_device = functools.lru_cache(_CACHE_SIZE)(self._read_device)
+        self.read_session = functools.lru_cache(_CACHE_SIZE)(self._read_session)
+
+    def write_device(self, token: DeviceToken) -> str:
+        return _sign(
+            self._device,
+            _DEVICE.pack(
+                _VERSION, token.device_id.bytes, token.uuid.bytes, token.sessions, token.ended
+            ),
+        )
+
+    def _read_device(self, value: str) -> DeviceToken | None:
+        fields = _unpack(_DEVICE, _unsign(self._device, value))
+        if fields is None:
+            return None
+        _, device, profile, sessions, ended = fields
+        return DeviceToken(uuidlib.UUID(bytes=device), uuidlib.UUID(bytes=profile), sessions, ended)
+
+    def write_session(self, token: SessionToken) -> str:
+        packed = _SESSION.pack(
+            _VERSION,
+            token.device_id.bytes,
+            token.number,
+            token.started,
+            token.last,
+            _VOUCHERS.index(token.vouched_by),
+        )
+        return _sign(self._session, packed + (token.customer_id or "").encode())
+
+    def _read_session(self, value: str) -> SessionToken | None:
+        packed = _unsign(self._session, value)
+        fields = _unpack(_SESSION, packed[: _SESSION.size] if packed else None)
+        if packed is None or fields is None:
+            return None
+        _, device, number, started, last, voucher = fields
+        return SessionToken(
+            uuidlib.UUID(bytes=device),
+            number,
+            started,
+            last,
+            _VOUCHERS[voucher],
+            packed[_SESSION.size :].decode() or None,
+        )
+
+    def write_visit(self, token: VisitToken) -> str:
+        return _sign(
+            self._visit,
+            _VISIT.pack(_VERSION, token.visit_id.bytes, token.device_id.bytes),
+        )
+
+    def read_visit(self, value: str) -> VisitToken | None:
+        fields = _unpack(_VISIT, _unsign(self._visit, value))
+        if fields is None:
+            return None
+        _, visit, device = fields
+        return VisitToken(uuidlib.UUID(bytes=visit), uuidlib.UUID(bytes=device))
+
+    def write_csrf(self, device_id: uuidlib.UUID) -> str:
+        return _sign(self._csrf, device_id.bytes)
+
+    def is_csrf_of(self, value: str, device_id: uuidlib.UUID) -> bool:
+        """Whether ``value`` is the token of this device."""
+        return _unsign(self._csrf, value) == device_id.bytes
+
+    def device_of_page(self, page: uuidlib.UUID) -> uuidlib.UUID:
+        """Return the device of a browser without cookies: one for all posts of a page.
+
+        ``page`` is the unguessable id of the browser's half of the visit; the device is derived
+        with the secret key, so that no device can be chosen.
+        """
+        digest = self._page_key.get_signature(page.bytes)
+        return uuidlib.UUID(bytes=hashlib.sha256(digest).digest()[:16], version=4)
+
+
+def _signer(keys: cabc.Sequence[str] | cabc.Sequence[bytes], salt: str) -> Signer:
+    return Signer(keys, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
+
+
+def _sign(signer: Signer, payload: bytes) -> str:
+    return signer.sign(base64.urlsafe_b64encode(payload).rstrip(b"=")).decode()
+
+
+def _unsign(signer: Signer, value: str) -> bytes | None:
+    if len(value) > MAX_LENGTH:
+        return None
+    try:
+        payload = signer.unsign(value.encode())
+        return base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))
+    except (BadSignature, binascii.Error, UnicodeEncodeError):
+        return None
+
+
+def _unpack(layout: struct.Struct, payload: bytes | None) -> tuple[t.Any, ...] | None:
+    if payload is None or len(payload) != layout.size or payload[0] != _VERSION:
+        return None
+    return layout.unpack(payload)

@@ -1,0 +1,81 @@
+"""URLs as they are recorded: without secrets, within bounds, and read for campaigns."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import urllib.parse
+
+MAX_LENGTH = 2000
+_UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+_SAFE = "/%:@!$&'()*+,;=~-._"
+
+
+class UrlCleaner:
+    """Cuts user names, fragments and secret query parameters out of URLs."""
+
+    def __init__(self, secret_parameters: cabc.Iterable[str]) -> None:
+        self._secrets = frozenset(secret_parameters)
+
+    def clean(self, url: str) -> str:
+        """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
+        try:
+            parts = urllib.parse.urlsplit(url)
+            host, port = parts.hostname or "", parts.port
+        except ValueError:
+            return ""
+        if parts.scheme not in {"http", "https"} or not host:
+            return ""
+        netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+        path = urllib.parse.quote(parts.path, safe=_SAFE)
+        query = self.clean_query(parts.query)
+        return f"{parts.scheme}://{netloc}{path}{'?' + query if query else ''}"[:MAX_LENGTH]
+
+    def compose(self, scheme: str, host: str, path: str, query: str) -> str:
+        """Return the URL of a request as it may be stored: its path, where the host is no name."""
+        quoted = urllib.parse.quote(path, safe="/:@!$&'()*+,;=~-._")
+        url = self.clean(f"{scheme}://{host}{quoted}{'?' + query if query else ''}")
+        return url or quoted[:MAX_LENGTH]
+
+    def clean_query(self, query: str) -> str:
+        """Return ``query`` without the parameters that look like secrets."""
+        if not query:
+            return ""
+        kept = [part for part in query.split("&") if part and not self._is_secret(part)]
+        return urllib.parse.quote("&".join(kept), safe=_SAFE + "?")
+
+    def _is_secret(self, part: str) -> bool:
+        name = urllib.parse.unquote_plus(part.partition("=")[0]).lower()
+        return name in self._secrets
+
+
+def campaign_of(url: str) -> dict[str, str]:
+    """Return the ``utm_*`` parameters of a URL, each cut to 255 characters."""
+    if "utm_" not in url:
+        return {}
+    values = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
+    return {name: values[name][:255] for name in _UTM if values.get(name)}
+
+
+def source_of(url: str, referrer: str) -> str:
+    """Return where a visit came from: its ``utm_source``, another site's host, or "direct"."""
+    campaign = campaign_of(url)
+    if "utm_source" in campaign:
+        return campaign["utm_source"]
+    origin = host_of(referrer)
+    return origin if origin and origin != host_of(url) else "direct"
+
+
+def host_of(url: str) -> str:
+    """Return the host name of a URL in lower case, without its port, or ""."""
+    try:
+        return (urllib.parse.urlsplit(url).hostname or "")[:255]
+    except ValueError:
+        return ""
+
+
+def path_of(url: str) -> str:
+    """Return the path of a URL, decoded, or ""."""
+    try:
+        return urllib.parse.unquote(urllib.parse.urlsplit(url).path)[:255]
+    except ValueError:
+        return ""

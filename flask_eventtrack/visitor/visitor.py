@@ -1,0 +1,153 @@
+"""A visitor: one device, its profile and its session, as one request sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+import uuid as uuidlib
+
+from ..event import SessionRef, from_ns
+from .tokens import DeviceToken, SessionToken, VouchedBy
+
+# A profile's namespace hangs on one fixed point, so that every process derives the same.
+_ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
+
+
+def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
+    """Return the profile of a customer: a UUID version 5, the same on every device."""
+    return uuidlib.uuid5(uuidlib.uuid5(_ROOT, salt), customer_id)
+
+
+def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
+    """Return the id of a device's session: requests that open it at once agree without asking."""
+    return uuidlib.uuid5(device_id, str(number))
+
+
+@dataclasses.dataclass(slots=True)
+class Visitor:
+    """Who a request comes from. Times are nanoseconds since the epoch.
+
+    ``number`` counts the device's sessions, ``started`` is None until the session has an event.
+    ``previous`` is the session that is over now that the device is back, if there is one.
+    """
+
+    device_id: uuidlib.UUID
+    uuid: uuidlib.UUID
+    number: int = 0
+    started: int | None = None
+    last: int = 0
+    vouched_by: VouchedBy = ""
+    customer_id: str | None = None
+    is_new: bool = False
+    ended: bool = False
+    opened: bool = False
+    stale: bool = True
+
+    @property
+    def session_id(self) -> uuidlib.UUID:
+        """The session of this request's events; the coming one where none is open."""
+        return session_id_of(self.device_id, self.number + (self.started is None))
+
+    @property
+    def session(self) -> SessionRef:
+        """The open session, for an event.
+
+        :raises ValueError: none is open.
+        """
+        if self.started is None:
+            raise ValueError("no session is open")
+        return SessionRef(self.session_id, self.device_id, from_ns(self.started))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the profile is a customer's: vouched for or not."""
+        return self.uuid.version == 5
+
+    def open_session(self, at: int) -> uuidlib.UUID | None:
+        """Make sure that a session is open, from ``at`` if it is new.
+
+        :returns: the device's session before, which is over, if it has not been ended yet.
+        """
+        if self.started is not None:
+            if self.opened and at < self.started:
+                self.started = at
+            return None
+        over = None if self.ended or not self.number else session_id_of(self.device_id, self.number)
+        self.number += 1
+        self.started = at
+        self.opened = self.stale = True
+        self.ended = False
+        return over
+
+    def attribute_to(self, customer_id: str, profile: uuidlib.UUID, vouched_by: VouchedBy) -> None:
+        """Make the visitor a customer who is vouched for."""
+        self.uuid = profile
+        self.customer_id = customer_id
+        self.vouched_by = vouched_by
+        self.stale = True
+
+    def stop_vouching(self) -> None:
+        """Keep attributing to the customer, without vouching any more."""
+        self.customer_id = None
+        self.vouched_by = ""
+        self.stale = True
+
+    def leave(self) -> uuidlib.UUID | None:
+        """Detach the device from its customer: a new profile, and the session is over.
+
+        :returns: the session that was open, if one was.
+        """
+        over = self.session_id if self.started is not None else None
+        self.uuid = uuidlib.uuid4()
+        self.started = None
+        self.ended = True
+        self.opened = False
+        self.stop_vouching()
+        return over
+
+    def device_token(self) -> DeviceToken:
+        return DeviceToken(self.device_id, self.uuid, self.number, self.ended)
+
+    def session_token(self, now: int) -> SessionToken | None:
+        """Return the session as of ``now``, or None while none is open."""
+        if self.started is None:
+            return None
+        return SessionToken(
+            self.device_id,
+            self.number,
+            self.started // 1000,
+            now // 1000,
+            self.vouched_by,
+            self.customer_id,
+        )
+
+
+def resume_visitor(
+    device: DeviceToken | None,
+    session: SessionToken | None,
+    now: int,
+    timeout: int,
+    new_device: t.Callable[[], uuidlib.UUID] = uuidlib.uuid4,
+) -> Visitor:
+    """Return the visitor whose tokens these are, or a new one.
+
+    The session goes on if it is this device's and was last active less than ``timeout``
+    nanoseconds ago; a last activity in the future (a clock stepped back) counts as now.
+    """
+    if device is None:
+        device_id = new_device()
+        return Visitor(device_id, device_id, is_new=True)
+    visitor = Visitor(device.device_id, device.uuid, device.sessions, ended=device.ended)
+    if (
+        session is not None
+        and session.device_id == device.device_id
+        and session.number == device.sessions
+        and not device.ended
+        and now - session.last * 1000 < timeout
+    ):
+        visitor.started = session.started * 1000
+        visitor.last = session.last * 1000
+        visitor.vouched_by = session.vouched_by
+        visitor.customer_id = session.customer_id
+        visitor.stale = False
+    return visitor

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import collections.abc as cabc
+import gc
+import pathlib
+import threading
+import typing as t
+
+import pytest
+from flask import current_app
+
+from flask_eventtrack import EventTrack
+
+from .hosts import FakeClock, Host, make_host
+from .servers import make_database
+
+MakeHost = cabc.Callable[..., Host]
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def make(tmp_path: pathlib.Path, clock: FakeClock) -> cabc.Iterator[MakeHost]:
+    """Return what makes host apps on SQLite files of their own; they are closed afterwards."""
+    hosts: list[Host] = []
+
+    def build(config: dict[str, t.Any] | None = None, **options: t.Any) -> Host:
+        url = options.pop("url", f"sqlite:///{tmp_path / f'host{len(hosts)}.db'}")
+        events = options.pop("events", None) or EventTrack(clock=clock)
+        hosts.append(make_host(url, config, events=events, clock=clock, **options))
+        return hosts[-1]
+
+    yield build
+    for host in hosts:
+        host.close()
+
+
+@pytest.fixture
+def host(make: MakeHost) -> Host:
+    return make()
+
+
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def database_url(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> cabc.Iterator[str]:
+    """The URL of an empty database of each kind in turn."""
+    yield from make_database(request.param, tmp_path)
+
+
+@pytest.fixture
+def db_host(make: MakeHost, database_url: str) -> Host:
+    """A host app on each kind of database in turn."""
+    return make(url=database_url)
+
+
+@pytest.fixture(autouse=True)
+def _no_leaks() -> cabc.Iterator[None]:
+    """No app context and no writer thread outlives a test."""
+    yield
+    gc.collect()
+    assert not current_app
+    left = [thread for thread in threading.enumerate() if thread.name == "eventtrack-writer"]
+    for thread in left:
+        thread.join(5)
+    assert not [thread for thread in left if thread.is_alive()]
