@@ -80,6 +80,8 @@ def parse_time(value: Time) -> dt.datetime:
             return value.astimezone(dt.UTC)
         if isinstance(value, int | float) and not isinstance(value, bool):
             return from_ns(0) + dt.timedelta(milliseconds=value)
+    except InvalidEvent:
+        raise
     except (ValueError, OverflowError):
         pass
     raise InvalidEvent(

@@ -53,11 +53,12 @@ class Current:
     @property
     def visitor(self) -> Visitor:
         """The visitor, with the customer that the view has loaded by now."""
-        if self._visitor is None:
-            cookies = request.cookies
-            self._visitor = self.resume(cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE))
-        self._heed_loaded_user(self._visitor)
-        return self._visitor
+        visitor = self._visitor or self._resume_from_cookies()
+        self._heed_loaded_user(visitor)
+        return visitor
+
+    def _resume_from_cookies(self) -> Visitor:
+        return self.resume(request.cookies.get(DEVICE_COOKIE), request.cookies.get(SESSION_COOKIE))
 
     def resume(
         self,
@@ -80,7 +81,10 @@ class Current:
     @property
     def bot(self) -> str | None:
         """Why the request is taken for a bot's, or None."""
-        return find_bot(request.environ.get("HTTP_USER_AGENT", ""))
+        agent = request.environ.get("HTTP_USER_AGENT", "")
+        if not agent and this_app().testing:  # as in app.test_request_context()
+            return None
+        return find_bot(agent)
 
     @property
     def site(self) -> str:
@@ -114,7 +118,8 @@ class Current:
         self, customer_id: str, vouched_by: VouchedBy, traits: dict[str, t.Any] | None = None
     ) -> bool:
         """Make the visitor a customer. False if the visitor was vouched for as them before."""
-        visitor = self._visitor or self.visitor
+        # Without heeding the loaded user: a log-in's signal comes when it is loaded already.
+        visitor = self._visitor or self._resume_from_cookies()
         is_change = visitor.customer_id != customer_id
         if not is_change and not traits:
             return False

@@ -1,0 +1,34 @@
+"""The Wobbly Shelf: a small web shop that shows what Flask-EventTrack does."""
+
+from __future__ import annotations
+
+import typing as t
+
+from flask import Flask
+
+from . import security, views
+from .login import login_manager
+from .models import db
+from .tracking import events
+
+
+def create_app(config: dict[str, t.Any] | None = None) -> Flask:
+    """Make the shop.
+
+    Settings come from the defaults here, then from ``FLASK_*`` environment variables, then from
+    ``config``.
+    """
+    app = Flask(__name__)
+    app.config.from_mapping(
+        SQLALCHEMY_DATABASE_URI="sqlite:///shop.db",
+        SESSION_COOKIE_SAMESITE="Lax",
+    )
+    app.config.from_prefixed_env()
+    app.config.from_mapping(config or {})
+    security.ensure_secret_key(app)
+
+    db.init_app(app)
+    login_manager.init_app(app)
+    events.init_app(app, db)
+    views.init_app(app)
+    return app

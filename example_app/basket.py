@@ -1,0 +1,91 @@
+"""The basket: product SKUs and quantities in the session cookie."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from flask import session
+from sqlalchemy import select
+
+from flask_eventtrack import track
+
+from .models import Product, db
+
+MAX_QUANTITY = 20
+
+
+@dataclass(frozen=True)
+class Line:
+    """One product in the basket."""
+
+    product: Product
+    quantity: int
+
+    @property
+    def total_cents(self) -> int:
+        """What this line costs."""
+        return self.quantity * self.product.price_cents
+
+
+@dataclass(frozen=True)
+class Basket:
+    """What this visitor has put aside."""
+
+    lines: tuple[Line, ...]
+
+    @property
+    def quantity(self) -> int:
+        """How many things are in it."""
+        return sum(line.quantity for line in self.lines)
+
+    @property
+    def total_cents(self) -> int:
+        """What all of it costs."""
+        return sum(line.total_cents for line in self.lines)
+
+
+def get_basket() -> Basket:
+    """Read the basket, without what the shop no longer sells."""
+    wanted = _quantities()
+    products = db.session.scalars(select(Product).where(Product.sku.in_(wanted)))
+    by_sku = {product.sku: product for product in products}
+    return Basket(tuple(Line(by_sku[sku], n) for sku, n in wanted.items() if sku in by_sku))
+
+
+def count_items() -> int:
+    """Return the number beside the basket in the header, without asking the database."""
+    return sum(_quantities().values())
+
+
+def add(product: Product, quantity: int) -> None:
+    """Put some more of a product in."""
+    set_quantity(product, _quantities().get(product.sku, 0) + quantity)
+
+
+def set_quantity(product: Product, quantity: int) -> None:
+    """Hold exactly this many of a product, at most ``MAX_QUANTITY``; none takes it out."""
+    quantities = _quantities()
+    before = quantities.pop(product.sku, 0)
+    after = max(0, min(quantity, MAX_QUANTITY))
+    if after:
+        quantities[product.sku] = after
+    session["basket"] = quantities
+    _track_change(product, after - before)
+
+
+def empty() -> None:
+    """Take everything out, because it was ordered."""
+    session.pop("basket", None)
+
+
+def _quantities() -> dict[str, int]:
+    return dict(session.get("basket", {}))
+
+
+def _track_change(product: Product, change: int) -> None:
+    params: dict[str, t.Any] = {"sku": product.sku, "name": product.name, "quantity": abs(change)}
+    if change > 0:
+        track("product.addToCart", params | {"price": product.price})
+    elif change < 0:
+        track("product.removeFromCart", params)

@@ -1,0 +1,83 @@
+"""What the shop tracks, beside what Flask-EventTrack tracks by itself.
+
+``anonymous=True`` lets any visitor's browser send the event, without it only a logged-in customer's
+may; ``server_only=True`` keeps it to the views. The basket uses the built-in ``product.addToCart``
+and ``product.removeFromCart``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from flask_eventtrack import EventTrack
+
+events = EventTrack()
+
+
+@events.define("product.view", label="Viewed {name}", anonymous=True)
+@dataclass
+class ProductView:
+    """Somebody opened a product's page."""
+
+    sku: str
+    name: str
+    price: float
+
+
+@events.define("product.wish", label="Wished for {name}")
+@dataclass
+class ProductWish:
+    """A customer pressed the wish button, in the browser."""
+
+    sku: str
+    name: str
+
+
+@events.define("search.submit", label="Searched for {query}", anonymous=True)
+@dataclass
+class SearchSubmit:
+    """Somebody searched the shelf."""
+
+    query: str
+    results: int
+
+
+@events.define("banner.click", label="Clicked the {id} banner", anonymous=True)
+@dataclass
+class BannerClick:
+    """Somebody followed the banner on the home page."""
+
+    id: str
+
+
+@events.define("lookbook.like", label="Liked the look {look}", anonymous=True)
+@dataclass
+class LookbookLike:
+    """Somebody pressed the heart beside a look."""
+
+    look: str
+
+
+@events.define("newsletter.signup", label="Signed up for news about {topic}", anonymous=True)
+@dataclass
+class NewsletterSignup:
+    """Somebody gave us their address for the newsletter. The event does not carry it."""
+
+    topic: str
+
+
+@events.define("customer.signup", label="Opened an account", server_only=True)
+@dataclass
+class CustomerSignup:
+    """Somebody opened an account."""
+
+
+@events.define("order.place", label="Placed order {order}", server_only=True)
+@dataclass
+class OrderPlace:
+    """A basket became an order."""
+
+    order: int
+    items: int
+    total: float
+    currency: str = "EUR"

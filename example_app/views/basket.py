@@ -1,0 +1,108 @@
+"""The basket, the checkout and the order that comes of it."""
+
+from __future__ import annotations
+
+import typing as t
+
+from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
+from flask_login import current_user
+from sqlalchemy import select
+
+from example_app import basket
+from example_app.models import Order, OrderItem, Product, db
+from example_app.security import protect
+from example_app.tracking import OrderPlace
+from flask_eventtrack import track
+
+if t.TYPE_CHECKING:
+    from flask.typing import ResponseReturnValue
+
+blueprint = Blueprint("basket", __name__)
+protect(blueprint)
+
+
+@blueprint.get("/basket")
+def show() -> ResponseReturnValue:
+    """Show what is in the basket."""
+    return render_template("basket.html", basket=basket.get_basket(), most=basket.MAX_QUANTITY)
+
+
+@blueprint.post("/basket/add")
+def add() -> ResponseReturnValue:
+    """Put a product in."""
+    product = _get_posted_product()
+    basket.add(product, request.form.get("quantity", 1, type=int))
+    flash(f"{product.name} is in your basket.")
+    return redirect(url_for(".show"), 303)
+
+
+@blueprint.post("/basket/update")
+def update() -> ResponseReturnValue:
+    """Change how many of a product are in."""
+    product = _get_posted_product()
+    basket.set_quantity(product, request.form.get("quantity", 1, type=int))
+    return redirect(url_for(".show"), 303)
+
+
+@blueprint.post("/basket/remove")
+def remove() -> ResponseReturnValue:
+    """Take a product out."""
+    product = _get_posted_product()
+    basket.set_quantity(product, 0)
+    flash(f"{product.name} went back to the shelf.")
+    return redirect(url_for(".show"), 303)
+
+
+@blueprint.get("/checkout")
+def checkout() -> ResponseReturnValue:
+    """Ask where the order goes."""
+    wanted = basket.get_basket()
+    if not wanted.lines:
+        return redirect(url_for(".show"))
+    return render_template("checkout.html", basket=wanted)
+
+
+@blueprint.post("/checkout")
+def place_order() -> ResponseReturnValue:
+    """Turn the basket into an order."""
+    name = request.form.get("name", "").strip()
+    address = request.form.get("address", "").strip()
+    wanted = basket.get_basket()
+    if not (wanted.lines and name and address):
+        flash("We need a name and an address for the parcel.")
+        return redirect(url_for(".checkout"), 303)
+    order = _save_order(wanted, name, address)
+    session["orders"] = [*session.get("orders", []), order.id]
+    basket.empty()
+    track(OrderPlace(order=order.id, items=wanted.quantity, total=wanted.total_cents / 100))
+    return redirect(url_for(".order", order_id=order.id), 303)
+
+
+@blueprint.get("/orders/<int:order_id>")
+def order(order_id: int) -> ResponseReturnValue:
+    """Show an order to the browser that placed it, or to its customer."""
+    placed = db.get_or_404(Order, order_id)
+    is_theirs = current_user.is_authenticated and placed.user_id == current_user.id
+    if not is_theirs and order_id not in session.get("orders", []):
+        abort(404)
+    return render_template("order.html", order=placed)
+
+
+def _get_posted_product() -> Product:
+    sku = request.form.get("sku", "")
+    product: Product = db.first_or_404(select(Product).filter_by(sku=sku))
+    return product
+
+
+def _save_order(wanted: basket.Basket, name: str, address: str) -> Order:
+    user_id = current_user.id if current_user.is_authenticated else None
+    items = [
+        OrderItem(
+            product=line.product, quantity=line.quantity, price_cents=line.product.price_cents
+        )
+        for line in wanted.lines
+    ]
+    order = Order(user_id=user_id, name=name, address=address, items=items)
+    db.session.add(order)
+    db.session.commit()
+    return order

@@ -1,0 +1,6 @@
+// A page may replace these later, well or badly: the ones that were there at load are used throughout.
+export const { AbortController, CustomEvent, Promise, TextEncoder } = window;
+export const { clearTimeout, crypto, fetch, setTimeout } = window;
+export const { parse, stringify } = JSON;
+export const { now } = Date;
+export const { random } = Math;
