@@ -1,18 +1,18 @@
-# `make demo` and `make test` set up all they need in .venv.
+# `make demo` and `make test` set up all they need, in $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
+SQLALCHEMY ?= SQLAlchemy
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
-SNIPPET = flask_eventtrack/browser
 
-.PHONY: demo test check bench snippet docs clean
+.PHONY: demo test check wheel bench snippet docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install "pip>=25.1"
 
 $(VENV)/.%: $(BIN)/python pyproject.toml
-	$(PIP) install --editable . --group $*
+	$(PIP) install --editable . --group $* "$(SQLALCHEMY)"
 	touch $@
 
 demo: $(VENV)/.demo
@@ -25,9 +25,17 @@ check: $(VENV)/.check node_modules
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	PATH="$(BIN):$$PATH" $(BIN)/lint-imports
+	$(BIN)/lint-imports
 	$(MAKE) docs
 	npm run --silent check-snippet
+
+# The built wheel, installed in a clean environment: what users get works without the checkout.
+wheel: $(VENV)/.check
+	rm -rf dist build/wheel
+	$(PIP) wheel --no-deps --wheel-dir dist .
+	$(PYTHON) -m venv build/wheel
+	build/wheel/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
+	cd build && wheel/bin/python ../tests/wheel_check.py
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -n -W --keep-going -q docs docs/_build/html
@@ -40,4 +48,4 @@ node_modules: package.json package-lock.json
 	touch $@
 
 clean:
-	rm -rf $(VENV) node_modules docs/_build build dist instance
+	rm -rf .venv* node_modules docs/_build build dist instance

@@ -1,6 +1,6 @@
 import { announce } from "./announce.js";
-import { clearTimeout, Promise, random, setTimeout, stringify, TextEncoder } from "./natives.js";
-import { post } from "./post.js";
+import { clearTimeout, Promise, random, setTimeout, stringify } from "./natives.js";
+import { byteLength, post } from "./post.js";
 
 /**
  * @typedef {import("./record.js").Problem} Problem
@@ -65,7 +65,7 @@ async function sendSome() {
   let bytes = 0;
   for (const { event } of waiting) {
     const text = stringify(event);
-    bytes += new TextEncoder().encode(text).length + 1;
+    bytes += byteLength(text) + 1;
     if (texts.length && (texts.length === MAX_POST || bytes > MAX_POST_BYTES)) break;
     texts.push(text);
   }
@@ -78,12 +78,14 @@ async function sendSome() {
     items.forEach(({ settle }, i) => settle(results[i].status, results[i].error));
     failures = 0;
     plan(0); // what was too much for one post
-  } catch (/** @type {any} */ error) {
-    announce("error", { error });
+  } catch (/** @type {any} */ { message, problem, wait = 0 }) {
+    // A page that is left sees its posts fail although they arrive; it does not see another task.
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    announce("error", { error: problem || { code: "no_answer", message, param: null } });
     waiting.unshift(...items);
     dropSurplus();
     const backoff = Math.min(2 ** failures++ * (1 + random()), LONGEST_BACKOFF);
-    schedule(Math.max(backoff, Math.min(error.wait || 0, LONGEST_WAIT)) * 1000);
+    schedule(Math.max(backoff, Math.min(wait, LONGEST_WAIT)) * 1000);
   }
   posts--;
 }

@@ -4,7 +4,7 @@ import { settings } from "./tag.js";
 
 /**
  * The page that is open. `id` is the event id of its visit, `visit` the server's token for it,
- * `title` is known once it has been left.
+ * `title` the one that it had when its visit was recorded.
  * @typedef {{ id: string, visit?: string, url: string, referrer: string, title?: string }} Page
  * @typedef {import("./record.js").Params} Params
  */
@@ -22,6 +22,7 @@ const readTitle = () => `${document.title}` || undefined;
 /** @param {Params} [params] */
 function visit(params) {
   const page = (visited = current);
+  page.title = readTitle();
   const facts = {
     url: page.url,
     referrer: page.referrer,
@@ -33,7 +34,7 @@ function visit(params) {
   // Frameworks set the title after they have navigated, so it is read when the event is sent.
   /** @param {Params} given */
   const complete = (given) => ({
-    toJSON: () => ({ ...facts, title: page.title || readTitle(), ...given }),
+    toJSON: () => ({ ...facts, title: page === current ? readTitle() : page.title, ...given }),
   });
   return record(page, "page.visit", params, undefined, complete, page.id);
 }
@@ -69,7 +70,6 @@ export function showPage() {
  * @param {Params} [params]
  */
 export function page(params) {
-  current.title = readTitle();
   current = { id: uuid7(), url: location.href, referrer: current.url };
   return visit(params);
 }

@@ -1,5 +1,5 @@
 import { AbortController, fetch, now, Promise } from "./natives.js";
-import { setTimeout, stringify } from "./natives.js";
+import { setTimeout, stringify, TextEncoder } from "./natives.js";
 import { collector } from "./tag.js";
 
 /**
@@ -8,7 +8,11 @@ import { collector } from "./tag.js";
  */
 
 const TIMEOUT = 30000; // ms
+const KEEPALIVE_MAX = 61440; // bytes: a page's requests share 64 KiB, and browsers refuse what is over
 const canKeepAlive = "keepalive" in Request.prototype;
+
+/** @param {string} text */
+export const byteLength = (text) => new TextEncoder().encode(text).length;
 
 function csrfToken() {
   try {
@@ -31,25 +35,14 @@ async function request(events, leaving, signal) {
     // A beacon has no answer. If the page lives on, the timeout has the events sent again.
     return new Promise((_, reject) => signal.addEventListener("abort", reject));
   }
-  /** @param {boolean} keepalive */
-  const attempt = (keepalive) =>
-    fetch(collector, {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      credentials: "same-origin",
-      keepalive,
-      body,
-      signal,
-    });
-  if (!canKeepAlive) return attempt(false);
-  try {
-    return await attempt(true);
-  } catch (_) {
-    // All keepalive requests of a page share 64 KiB: a browser refuses what is over. It also calls
-    // those failed that are under way when the page goes; such a page does not live to see a timer.
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    return attempt(false);
-  }
+  return fetch(collector, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    credentials: "same-origin",
+    keepalive: byteLength(body) < KEEPALIVE_MAX,
+    body,
+    signal,
+  });
 }
 
 /**
@@ -68,9 +61,9 @@ export async function post(events, leaving) {
   const answer = (await response.json().catch(() => 0)) || {};
   if (answer.results) return answer.results;
   const code = answer.code || `http_${status}`;
-  const wait = Number(response.headers.get("Retry-After")); // s
+  const wait = Number(response.headers.get("Retry-After")) || 0; // s
   const error = { code, message: answer.detail || answer.title || code, param: null };
   if (/^4(?!08|29)/.test(`${status}`)) return events.map(() => ({ status: "rejected", error }));
   // A 200 without results came from somebody else, such as a hotel's log-in page.
-  throw { ...error, wait };
+  throw { problem: error, wait };
 }

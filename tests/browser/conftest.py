@@ -1,0 +1,148 @@
+"""A real Chromium against real server processes, each with a database of its own."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as cabc
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+import time
+import typing as t
+import urllib.error
+import urllib.request
+
+import pytest
+import sqlalchemy as sa
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from flask_eventtrack.store import Tables
+
+from ..servers import require_chromium
+
+ROOT = pathlib.Path(__file__).parents[2]
+TIMEOUT = 30.0
+
+
+class Site:
+    """A server process on a free port of 127.0.0.1, and its database."""
+
+    def __init__(self, module: str, folder: pathlib.Path) -> None:
+        self._log = folder / "server.log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{port}"
+        database = f"sqlite:///{folder / 'site.db'}"
+        self._engine = sa.create_engine(database)
+        self._tables = Tables.in_metadata(sa.MetaData())
+        environ = os.environ | {
+            "PORT": str(port),
+            "FLASK_SQLALCHEMY_DATABASE_URI": database,
+            "FLASK_SECRET_KEY": "a secret for tests only",
+            "PYTHONUNBUFFERED": "1",
+        }
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", module], cwd=ROOT, env=environ, stdout=log, stderr=log
+            )
+        self._wait_until_it_answers()
+
+    def _wait_until_it_answers(self) -> None:
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            assert self._process.poll() is None, self.log()
+            try:
+                urllib.request.urlopen(f"{self.url}/_et/", timeout=5)
+            except urllib.error.HTTPError:
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise AssertionError(f"No answer from {self.url}:\n{self.log()}")
+
+    def log(self) -> str:
+        return self._log.read_text()
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(TIMEOUT)
+        self._engine.dispose()
+
+    def rows(self, table: str, *order: str) -> list[dict[str, t.Any]]:
+        found = getattr(self._tables, table)
+        query = sa.select(found).order_by(*(found.c[name] for name in order))
+        with self._engine.connect() as connection:
+            return [dict(row) for row in connection.execute(query).mappings()]
+
+    def await_actions(self, **expected: int) -> list[dict[str, t.Any]]:
+        """Return the events once there are exactly these, written ``page_visit=2``.
+
+        :raises AssertionError: other ones are there when the time is up.
+        """
+        wanted = {name.replace("_", ".", 1): count for name, count in expected.items()}
+        deadline = time.monotonic() + TIMEOUT
+        while True:
+            rows = self.rows("event", "time", "id")
+            found = dict(collections.Counter(row["action"] for row in rows))
+            if found == wanted:
+                return rows
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{found} instead of {wanted}\n{self.log()}")
+            time.sleep(0.05)
+
+    def await_claims(self, count: int) -> list[dict[str, t.Any]]:
+        """Return the page visits once so many of them have been joined by a browser."""
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            rows = [
+                row for row in self.rows("event", "time", "id") if row["action"] == "page.visit"
+            ]
+            if sum(row["claimed_by"] is not None for row in rows) == count:
+                return rows
+            time.sleep(0.05)
+        raise AssertionError(f"{[(r['params'], r['claimed_by']) for r in rows]}\n{self.log()}")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> cabc.Iterator[Browser]:
+    path = require_chromium()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=path,
+            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update"],
+            ignore_default_args=["--disable-back-forward-cache"],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser) -> cabc.Iterator[Page]:
+    """A page of a fresh browser profile; an uncaught error on it fails the test."""
+    context = chromium.new_context()
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert errors == []
+
+
+@pytest.fixture
+def shop(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
+    """The example shop, fresh."""
+    yield from _run("example_app", tmp_path)
+
+
+@pytest.fixture
+def site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
+    """A small site with pages of awkward kinds, fresh."""
+    yield from _run("tests.browser.site", tmp_path)
+
+
+def _run(module: str, folder: pathlib.Path) -> cabc.Iterator[Site]:
+    site = Site(module, folder)
+    yield site
+    site.stop()

@@ -1,0 +1,85 @@
+"""The small site of the browser tests: ``python -m tests.browser.site``."""
+
+from __future__ import annotations
+
+import os
+
+from flask import Flask, Response, make_response, render_template_string, request
+
+from flask_eventtrack import EventTrack
+from tests.hosts import add_pages
+
+PAGE = """<!doctype html><html lang="en"><head><title>{{ title }}</title>
+{{ eventtrack_snippet() }}{{ more }}</head>
+<body><a href="/other">other</a><a href="/conditional">conditional</a></body></html>"""
+
+
+def create_app() -> Flask:
+    """Make the site; the database and the key come from ``FLASK_*`` variables."""
+    from flask_sqlalchemy import SQLAlchemy
+
+    app = Flask("site")
+    app.config.from_prefixed_env()
+    db = SQLAlchemy(app)
+    events = EventTrack()
+    events.define("note.add", anonymous=True)
+    events.define("note.keep")
+    events.init_app(app, db)
+    add_pages(app)
+    add_awkward_pages(app)
+    with app.app_context():
+        db.create_all()
+    return app
+
+
+def add_awkward_pages(app: Flask) -> None:  # noqa: C901 - a list of views
+    """Add pages that caches keep, pages with errors, and pages with the tag twice."""
+
+    def show(title: str, more: str = "") -> str:
+        return render_template_string(PAGE, title=title, more=more)
+
+    @app.get("/other")
+    def other() -> str:
+        return show("Other")
+
+    @app.get("/cached")
+    def cached() -> Response:
+        response = make_response(show("Cached"))
+        response.headers["Cache-Control"] = "private, max-age=600"
+        return response
+
+    @app.get("/public")
+    def public() -> Response:
+        response = make_response(show("Public"))
+        response.headers["Cache-Control"] = "public, max-age=600"
+        return response
+
+    @app.get("/conditional")
+    def conditional() -> Response:
+        response = make_response(show("Conditional"))
+        response.headers["Cache-Control"] = "private, no-cache"
+        response.set_etag("fixed")
+        return response.make_conditional(request)
+
+    @app.get("/gone")
+    def gone() -> tuple[str, int]:
+        return show("Gone"), 410
+
+    @app.get("/strict")
+    def strict() -> Response:
+        response = make_response(show("Strict"))
+        response.headers["Content-Security-Policy"] = (
+            "default-src 'none'; script-src 'self'; connect-src 'self'; "
+            "require-trusted-types-for 'script'"
+        )
+        return response
+
+    @app.get("/twice")
+    def twice() -> str:
+        return render_template_string(
+            PAGE.replace("{{ more }}", "{{ eventtrack_snippet() }}"), title="Twice"
+        )
+
+
+if __name__ == "__main__":
+    create_app().run(port=int(os.environ["PORT"]), threaded=True)

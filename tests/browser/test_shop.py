@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import collections
+import re
+import typing as t
+
+from playwright.sync_api import Page, expect
+
+from .conftest import Site
+
+Row = dict[str, t.Any]
+
+
+def walk_through(page: Page, url: str) -> None:
+    """Visit ten pages, cause three events in the browser and two in views, log in and out."""
+    page.goto(url)
+    page.click("#banner-link")
+    page.fill("#search", "tea")
+    page.press("#search", "Enter")
+    page.wait_for_url("**/search?q=tea")
+    page.goto(f"{url}/lookbook/slow-morning")
+    page.click("article:not([hidden]) [data-like]")
+    page.click("article:not([hidden]) [rel=next]")
+    page.wait_for_url("**/lookbook/small-jungle")
+    page.click("#login-link")
+    page.fill("#email", "demo@example.com")
+    page.fill("#password", "demo")
+    page.click("#login-button")
+    expect(page.locator("#logout-form")).to_be_visible()
+    page.goto(f"{url}/products/otto")
+    page.click("#wish-button")
+    page.goto(f"{url}/about-you")
+    page.click("#logout-form button")
+    expect(page.locator("#login-link")).to_be_visible()
+
+
+def test_walk_through_the_shop_is_recorded_exactly(shop: Site, page: Page) -> None:
+    """A person clicks through the shop; the tables hold just what happened."""
+    walk_through(page, shop.url)
+    shop.await_claims(9)
+    rows = shop.await_actions(
+        page_visit=10,
+        session_start=2,
+        session_end=1,
+        banner_click=1,
+        search_submit=1,
+        lookbook_like=1,
+        product_view=1,
+        product_wish=1,
+        customer_login=1,
+        customer_logout=1,
+    )
+    check_labels(rows)
+    check_sessions(shop, rows)
+    check_people(shop, rows)
+    check_visits(shop, rows)
+    check_totals(shop, rows)
+
+
+def check_labels(rows: list[Row]) -> None:
+    """The labels are the seeds' and the definitions'."""
+    labels = collections.Counter((row["action"], row["label"]) for row in rows)
+    assert labels["session.start", "Started session"] == 2
+    assert labels["session.end", "Session end"] == 1
+    assert labels["search.submit", "Searched for tea"] == 1
+    assert labels["banner.click", "Clicked the spring banner"] == 1
+    assert labels["lookbook.like", "Liked the look slow-morning"] == 1
+    visits = [row for row in rows if row["action"] == "page.visit"]
+    assert all(row["label"] == f"Visited page {row['params']['title']}" for row in visits)
+
+
+def check_sessions(shop: Site, rows: list[Row]) -> None:
+    """The log-out ends the first session; the page behind it opens a second one."""
+    first, second = shop.rows("session", "started_at")
+    assert (first["pages"], first["events"]) == (9, 16)
+    assert (second["pages"], second["events"], second["ended_at"]) == (1, 1, None)
+    assert first["device_id"] == second["device_id"]
+    assert (first["browser"], first["os"], first["device_type"]) == ("Chrome", "Linux", "desktop")
+    assert (first["entry"], first["exit"], first["source"]) == ("/", "/about-you", "direct")
+    for session in (first, second):
+        mine = [row for row in rows if row["session_id"] == session["id"]]
+        assert mine[0]["action"] == "session.start"
+        assert (mine[1]["time"] - mine[0]["time"]).total_seconds() == 1e-6
+        counted = [row for row in mine if not row["action"].startswith("session.")]
+        assert len(counted) == session["events"]
+    [end] = [row for row in rows if row["action"] == "session.end"]
+    assert end["time"] == first["ended_at"] == first["last_seen_at"]
+    assert end["params"] == {
+        "duration": (first["last_seen_at"] - first["started_at"]).total_seconds(),
+        "pages": 9,
+        "events": 16,
+        "reason": "logout",
+    }
+
+
+def check_people(shop: Site, rows: list[Row]) -> None:
+    """One device: anonymous, then the customer, then somebody new; the first is the customer's."""
+    [profile] = shop.rows("profile")
+    [alias] = shop.rows("alias")
+    uuids = [row["uuid"] for row in rows if not row["action"].startswith("session.")]
+    order = list(dict.fromkeys(uuids))
+    assert order[:2] == [alias["anonymous_uuid"], profile["uuid"]]
+    assert len(order) == 3
+    assert alias["customer_uuid"] == profile["uuid"]
+    login = next(row for row in rows if row["action"] == "customer.login")
+    assert login["params"] == {"customer_id": profile["customer_id"]}
+
+
+def check_visits(shop: Site, rows: list[Row]) -> None:
+    """Nine visits have two witnesses; the soft navigation has the browser alone."""
+    visits = [row for row in rows if row["action"] == "page.visit"]
+    soft = [row for row in visits if "status" not in row["params"]]
+    assert [row["params"]["path"] for row in soft] == ["/lookbook/small-jungle"]
+    for row in visits:
+        params = row["params"]
+        assert params["url"].startswith(shop.url)
+        assert re.fullmatch(r"\d+x\d+", params["viewport"])
+        assert (row["site"], row["undefined"]) == ("127.0.0.1", None)
+        assert row["url_rule"] == params["url_rule"]
+        assert row["source"] == ("browser" if row in soft else "server")
+    events = [row for row in rows if row["source"] == "browser" and row not in soft]
+    pages = {row["claimed_by"] for row in visits} | {row["id"] for row in soft}
+    assert len(events) == 3
+    assert all(row["params"]["visit"] in {str(page) for page in pages} for row in events)
+
+
+def check_totals(shop: Site, rows: list[Row]) -> None:
+    """The hourly totals are a recount of the events."""
+    recount = collections.Counter(
+        (row["time"].replace(minute=0, second=0, microsecond=0), row["action"], row["url_rule"])
+        for row in rows
+    )
+    stored = {
+        (row["hour"], row["action"], row["url_rule"]): row["count"] for row in shop.rows("hourly")
+    }
+    assert stored == dict(recount)
+
+
+def test_shop_works_where_the_script_is_blocked(shop: Site, page: Page) -> None:
+    """A content blocker takes the script; the shop works and the server still counts."""
+    page.route("**/_et/**", lambda route: route.abort())
+    page.goto(shop.url)
+    page.goto(f"{shop.url}/products/otto")
+    page.click("#add-to-basket")
+    page.wait_for_url("**/basket*")
+    rows = shop.await_actions(page_visit=3, session_start=1, product_view=1, product_addToCart=1)
+    assert [row["claimed_by"] for row in rows] == [None] * len(rows)
+
+
+def test_about_you_shows_the_visitors_own_feed(shop: Site, page: Page) -> None:
+    """The page of one's own events lists what one has just done, newest first."""
+    page.goto(f"{shop.url}/products/otto")
+    page.goto(f"{shop.url}/about-you")
+    actions = page.locator("li.event").evaluate_all("items => items.map(i => i.dataset.action)")
+    assert set(actions) == {"session.start", "page.visit", "product.view"}
+    assert actions[-1] == "session.start"
+    [session] = shop.rows("session")
+    expect(page.locator("#device-id")).to_have_text(str(session["device_id"]))

@@ -1,0 +1,34 @@
+"""Run by the Python of a clean environment that holds the built wheel and nothing else of ours."""
+
+from __future__ import annotations
+
+import pathlib
+
+import flask_eventtrack
+from flask import Flask, render_template_string
+from flask_sqlalchemy import SQLAlchemy
+
+package = pathlib.Path(flask_eventtrack.__file__).parent
+assert "site-packages" in package.parts, package
+assert (package / "py.typed").is_file()
+
+app = Flask(__name__)
+app.config.update(SECRET_KEY="of a clean environment", SQLALCHEMY_DATABASE_URI="sqlite://")
+db = SQLAlchemy(app)
+events = flask_eventtrack.EventTrack(app, db)
+app.add_url_rule("/", view_func=lambda: render_template_string("{{ eventtrack_snippet() }}"))
+
+with app.app_context():
+    db.create_all()
+client = app.test_client()
+client.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 Firefox/150.0"
+tag = client.get("/").text
+script = client.get(tag.partition('src="')[2].partition('"')[0])
+assert script.status_code == 200, script.status
+assert len(script.data) > 1000, len(script.data)
+with app.app_context():
+    events.flush()
+    with db.engine.connect() as connection:
+        actions = sorted(connection.scalars(db.select(events.tables.event.c.action)))
+assert actions == ["page.visit", "session.start"], actions
+print("The wheel works in a clean environment.")
