@@ -6,6 +6,7 @@ import collections.abc as cabc
 import datetime as dt
 import os
 import re
+import struct
 import typing as t
 import uuid as uuidlib
 
@@ -50,6 +51,38 @@ def check_action(action: object) -> str:
     raise InvalidEvent("invalid_action", f"{str(action)[:64]!r}: {problem}.")
 
 
+class _RandomBits:
+    """Random bits of the operating system, fetched in blocks.
+
+    Each fetch lets go of the GIL, which a busy writer thread then keeps for a while. A fork's child
+    starts with a block of its own.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._block: cabc.Iterator[int] = iter(())
+
+    def __call__(self) -> int:
+        """Return 64 random bits."""
+        bits = next(self._block, None)
+        if bits is None:
+            self._block = iter(struct.unpack("512Q", os.urandom(4096)))
+            bits = next(self._block)
+        return bits
+
+
+_random_bits = _RandomBits()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_random_bits.forget)
+
+
+def uuid4() -> uuidlib.UUID:
+    """Return a random UUID (version 4)."""
+    return uuidlib.UUID(int=_random_bits() << 64 | _random_bits(), version=4)
+
+
 def uuid7(now_ns: int) -> uuidlib.UUID:
     """Return a UUID version 7 (RFC 9562) whose first 60 bits order by ``now_ns``.
 
@@ -58,7 +91,7 @@ def uuid7(now_ns: int) -> uuidlib.UUID:
     milliseconds, rest = divmod(now_ns, 1_000_000)
     value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
     value |= 0x7000 << 64 | (rest * 4096 // 1_000_000) << 64
-    value |= 0b10 << 62 | int.from_bytes(os.urandom(8)) >> 2
+    value |= 0b10 << 62 | _random_bits() >> 2
     return uuidlib.UUID(int=value)
 
 

@@ -86,7 +86,7 @@ class EventTrack:
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
         app.cli.add_command(eventtrack_cli)
         if config.enabled:
-            _add_hooks(app)
+            pages.PageHooks(state).register(app)
             app.register_blueprint(make_blueprint(config.url_prefix))
             follow_flask_login(app)
 
@@ -116,6 +116,7 @@ class EventTrack:
                 capacity=config.buffer_size,
             ),
             clock=self._clock,
+            session_timeout_ns=int(config.session_timeout.total_seconds() * 1e9),
         )
 
     def define(
@@ -255,13 +256,6 @@ def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[st
         for name, value in options.items()
         if name not in _POOL_OPTIONS and name != "url"
     }
-
-
-def _add_hooks(app: Flask) -> None:
-    app.before_request_funcs.setdefault(None, []).insert(0, pages.before_request)
-    app.after_request(pages.read_title)
-    # Flask runs these in reverse: the first is the last to run, when all else has been decided.
-    app.after_request_funcs.setdefault(None, []).insert(0, pages.after_request)
 
 
 def _announcer(app: Flask) -> cabc.Callable[[Written], None]:

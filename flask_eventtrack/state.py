@@ -56,16 +56,17 @@ class State:
     script: Script
     pipeline: Pipeline
     clock: Clock
+    session_timeout_ns: int
     recent_ids: RecentIds = dataclasses.field(default_factory=RecentIds)
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
     is_set_up: bool = False
 
-    def report_failure(self, app: Flask, doing: str, error: Exception) -> None:
+    def report_failure(self, doing: str, error: Exception) -> None:
         """Deal with an exception of ours at the edge: the host's users never meet it.
 
         It is raised in debug and testing; in production each kind is logged once and counted.
         """
-        if app.testing or app.debug:
+        if current_app.testing or current_app.debug:
             raise error
         kind = f"{doing}: {type(error).__name__}"
         self.failures[kind] = self.failures.get(kind, 0) + 1

@@ -13,7 +13,7 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing.exceptions import RoutingException
 
 from ..errors import InvalidEvent
-from ..event import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns, uuid7
+from ..event import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns, uuid4, uuid7
 from ..state import State, get_state, this_app
 from ..visitor import campaign_of
 from ..visitor.urls import host_of, path_of
@@ -97,7 +97,7 @@ def _collect() -> Response:
     try:
         response = _take(state, sender)
     except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
-        state.report_failure(this_app(), "collecting events", error)
+        state.report_failure("collecting events", error)
         response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
     if sender is Sender.OTHER_ORIGIN:
         _allow_origin(response)
@@ -237,7 +237,7 @@ class _Post:
         page = next((page for page in pages if page is not None), None)
         tokens = self._state.tokens
         self._current.resume(
-            device, session, uuidlib.uuid4 if page is None else lambda: tokens.device_of_page(page)
+            device, session, uuid4 if page is None else lambda: tokens.device_of_page(page)
         )
 
     def _check(self, entry: PostedEvent | InvalidEvent) -> _Good | InvalidEvent | uuidlib.UUID:

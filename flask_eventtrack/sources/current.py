@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 import uuid as uuidlib
 
-from flask import Response, g, has_request_context, request
+from flask import Request, Response, g, has_request_context, request
 
 from ..errors import NotRegistered
 from ..event import (
@@ -15,6 +15,7 @@ from ..event import (
     PageView,
     SessionEnd,
     from_ns,
+    uuid4,
     uuid7,
 )
 from ..signals import customer_identified, event_accepted
@@ -39,16 +40,33 @@ _ATTRIBUTE = "_eventtrack"
 class Current:
     """What EventTrack knows of one request. Times are nanoseconds since the epoch."""
 
-    __slots__ = ("_visitor", "arrival", "is_page", "recorded", "state", "title", "visit_id")
+    __slots__ = (
+        "_visit_id",
+        "_visitor",
+        "arrival",
+        "is_page",
+        "recorded",
+        "request",
+        "state",
+        "title",
+    )
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, request: Request) -> None:
         self.state = state
+        self.request = request  # itself, not the proxy: a page visit reads it thirty times
         self.arrival = state.clock()
-        self.visit_id = uuid7(self.arrival)
         self.recorded = False
         self.is_page: bool | None = None
         self.title = ""
+        self._visit_id: uuidlib.UUID | None = None
         self._visitor: Visitor | None = None
+
+    @property
+    def visit_id(self) -> uuidlib.UUID:
+        """The id of this request's page visit, if it is one."""
+        if self._visit_id is None:
+            self._visit_id = uuid7(self.arrival)
+        return self._visit_id
 
     @property
     def visitor(self) -> Visitor:
@@ -58,22 +76,22 @@ class Current:
         return visitor
 
     def _resume_from_cookies(self) -> Visitor:
-        return self.resume(request.cookies.get(DEVICE_COOKIE), request.cookies.get(SESSION_COOKIE))
+        cookies = self.request.cookies
+        return self.resume(cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE))
 
     def resume(
         self,
         device: str | None,
         session: str | None,
-        new_device: cabc.Callable[[], uuidlib.UUID] = uuidlib.uuid4,
+        new_device: cabc.Callable[[], uuidlib.UUID] = uuid4,
     ) -> Visitor:
         """Make the visitor of these tokens the one of this request."""
         tokens = self.state.tokens
-        timeout = self.state.config.session_timeout.total_seconds() * 1e9
         self._visitor = resume_visitor(
             tokens.read_device(device) if device else None,
             tokens.read_session(session) if session else None,
             self.arrival,
-            int(timeout),
+            self.state.session_timeout_ns,
             new_device,
         )
         return self._visitor
@@ -81,7 +99,7 @@ class Current:
     @property
     def bot(self) -> str | None:
         """Why the request is taken for a bot's, or None."""
-        agent = request.environ.get("HTTP_USER_AGENT", "")
+        agent = self.request.environ.get("HTTP_USER_AGENT", "")
         if not agent and this_app().testing:  # as in app.test_request_context()
             return None
         return find_bot(agent)
@@ -89,16 +107,16 @@ class Current:
     @property
     def site(self) -> str:
         """The host name that the request was made to, in lower case, without a port."""
-        return site_of(request.host)
+        return site_of(self.request.host)
 
     def client(self) -> Client:
-        environ = request.environ
+        environ = self.request.environ
         header = self.state.config.country_header
         return Client(
             user_agent=environ.get("HTTP_USER_AGENT", "")[:512],
             language=environ.get("HTTP_ACCEPT_LANGUAGE", "")[:64],
             address=mask_address(environ.get("REMOTE_ADDR", "")),
-            country=request.headers.get(header, "").upper()[:2] if header else "",
+            country=self.request.headers.get(header, "").upper()[:2] if header else "",
         )
 
     def open_session(self, at: int) -> None:
@@ -159,7 +177,7 @@ class Current:
             self._set(response, DEVICE_COOKIE, token, DEVICE_MAX_AGE)
         session = visitor.session_token(state.clock())
         if session is None:
-            if SESSION_COOKIE in request.cookies:
+            if SESSION_COOKIE in self.request.cookies:
                 self._set(response, SESSION_COOKIE, "", 0)
             return
         if visitor.stale or self.arrival - visitor.last > _RENEW_AFTER:
@@ -180,7 +198,7 @@ class Current:
         self, response: Response, name: str, value: str, max_age: int, *, readable: bool = False
     ) -> None:
         config = self.state.config
-        secure = request.is_secure if config.cookie_secure == "auto" else config.cookie_secure
+        secure = self.request.is_secure if config.cookie_secure == "auto" else config.cookie_secure
         response.set_cookie(
             name,
             value,
@@ -208,7 +226,7 @@ def get_current(state: State) -> Current:
         raise NotRegistered("There is no request: name a customer, or give a visitor's token.")
     current: Current | None = g.get(_ATTRIBUTE)
     if current is None:
-        current = Current(state)
+        current = Current(state, request._get_current_object())  # type: ignore[attr-defined]
         setattr(g, _ATTRIBUTE, current)
     return current
 

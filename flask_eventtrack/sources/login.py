@@ -31,7 +31,7 @@ def _on_login(app: Flask, user: t.Any, **_: object) -> None:
         if not current.bot:
             log_in(current, str(user.get_id()), "login")
     except Exception as error:  # noqa: BLE001 - the edge: a log-in succeeds whatever we do
-        state.report_failure(app, "following a log-in", error)
+        state.report_failure("following a log-in", error)
 
 
 def _on_logout(app: Flask, user: t.Any, **_: object) -> None:
@@ -42,4 +42,4 @@ def _on_logout(app: Flask, user: t.Any, **_: object) -> None:
         customer_id = user.get_id() if user is not None else None
         log_out(get_current(state), None if customer_id is None else str(customer_id))
     except Exception as error:  # noqa: BLE001 - the edge: a log-out succeeds whatever we do
-        state.report_failure(app, "following a log-out", error)
+        state.report_failure("following a log-out", error)

@@ -6,12 +6,12 @@ import html
 import re
 import typing as t
 
-from flask import Response, request
+from flask import Flask, Request, Response
 
 from ..catalogue.params import clean_text
 from ..event import PAGE_VISIT, Event, PageView, from_ns
 from ..signals import event_accepted
-from ..state import State, find_state, this_app
+from ..state import State, this_app
 from ..visitor import UrlCleaner, campaign_of
 from .current import Current, announce, get_current, site_of
 
@@ -27,18 +27,48 @@ _TITLE = re.compile(
 )
 
 
-def before_request() -> None:
-    """Note when the request arrived."""
-    app = this_app()
-    state = find_state(app)
-    if state is None:
-        return
-    if not state.is_set_up:
-        _exempt_from_csrf_protect(app, state)
-    get_current(state)
+class PageHooks:
+    """What runs around each request of an app: it notes the arrival, reads the title, records the
+    visit and sends the cookies."""
+
+    def __init__(self, state: State) -> None:
+        self._state = state
+
+    def register(self, app: Flask) -> None:
+        """Take our places among the app's hooks: before all, in the usual order, and after all.
+
+        Hooks that compress a body run after the one that reads its title; the visit is recorded
+        when every other hook has had its say (Flask runs them in reverse).
+        """
+        app.before_request_funcs.setdefault(None, []).insert(0, self.note_arrival)
+        app.after_request(self.read_title)
+        app.after_request_funcs.setdefault(None, []).insert(0, self.finish)
+
+    def note_arrival(self) -> None:
+        if not self._state.is_set_up:
+            _exempt_from_csrf_protect(this_app(), self._state)
+        get_current(self._state)
+
+    def read_title(self, response: Response) -> Response:
+        try:
+            current = get_current(self._state)
+            if is_page_request(current) and _is_page_response(current, response):
+                current.title = find_title(response)
+        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
+            self._state.report_failure("reading a title", error)
+        return response
+
+    def finish(self, response: Response) -> Response:
+        try:
+            current = get_current(self._state)
+            if current.request.blueprint != BLUEPRINT:
+                _finish(current, response)
+        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
+            self._state.report_failure("recording a page visit", error)
+        return response
 
 
-def _exempt_from_csrf_protect(app: t.Any, state: State) -> None:
+def _exempt_from_csrf_protect(app: Flask, state: State) -> None:
     """Flask-WTF's token is unknown to cached pages; the collector has checks of its own."""
     state.is_set_up = True
     protect = app.extensions.get("csrf")
@@ -46,42 +76,18 @@ def _exempt_from_csrf_protect(app: t.Any, state: State) -> None:
         protect.exempt(app.blueprints[BLUEPRINT])
 
 
-def read_title(response: Response) -> Response:
-    """Read the title while the body is still plain: hooks that compress run after this one."""
-    state = find_state(this_app())
-    if state is not None:
-        try:
-            current = get_current(state)
-            if is_page_request(current) and _is_page_response(response):
-                current.title = find_title(response)
-        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
-            state.report_failure(this_app(), "reading a title", error)
-    return response
-
-
-def after_request(response: Response) -> Response:
-    """Record the visit and send the cookies: the last hook of all, so that it sees the answer."""
-    state = find_state(this_app())
-    if state is not None and request.blueprint != BLUEPRINT:
-        try:
-            _finish(state, get_current(state), response)
-        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
-            state.report_failure(this_app(), "recording a page visit", error)
-    return response
-
-
-def _finish(state: State, current: Current, response: Response) -> None:
+def _finish(current: Current, response: Response) -> None:
     is_shared = _is_shared(response)
-    is_visit = _is_page_response(response) and is_page_request(current)
+    is_visit = is_page_request(current) and _is_page_response(current, response)
     # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
     if is_visit and not (is_shared and current.visitor.is_new):
-        _record_visit(state, current, response)
+        _record_visit(current, response)
     if current.recorded and not is_shared:
         current.send_cookies(response)
 
 
-def _record_visit(state: State, current: Current, response: Response) -> None:
-    arrival = current.arrival
+def _record_visit(current: Current, response: Response) -> None:
+    state, request, arrival = current.state, current.request, current.arrival
     if not state.access.admits(PAGE_VISIT, current.site):
         return
     current.open_session(arrival)
@@ -152,6 +158,7 @@ def is_page_request(current: Current) -> bool:
 
 
 def _looks_like_page(current: Current) -> bool:
+    request = current.request
     environ = request.environ
     if request.method != "GET" or request.url_rule is None or request.routing_exception:
         return False
@@ -165,20 +172,19 @@ def _looks_like_page(current: Current) -> bool:
     endpoint = request.endpoint or ""
     if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
         return False
-    if is_exempt() or current.bot:
+    if is_exempt(request) or current.bot:
         return False
     admits = current.state.config.page_visit_filter
     return admits is None or bool(admits())
 
 
-def is_prefetch() -> bool:
+def is_prefetch(environ: t.Mapping[str, str]) -> bool:
     """Whether a browser asks for the page without showing it yet, or ever."""
-    environ = request.environ
     purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
     return "prefetch" in purpose or "prerender" in purpose
 
 
-def is_exempt() -> bool:
+def is_exempt(request: Request) -> bool:
     """Whether the view, its class or one of its blueprints is ``@events.exempt``."""
     app = this_app()
     view = app.view_functions.get(request.endpoint or "")
@@ -189,9 +195,9 @@ def is_exempt() -> bool:
     )
 
 
-def _is_page_response(response: Response) -> bool:
+def _is_page_response(current: Current, response: Response) -> bool:
     status = response.status_code
-    if not (200 <= status < 300 or status == 304) or is_prefetch():
+    if not (200 <= status < 300 or status == 304) or is_prefetch(current.request.environ):
         return False
     return response.mimetype in _HTML_TYPES
 

@@ -35,7 +35,7 @@ def eventtrack_snippet(nonce: str | None = None) -> Markup:
         else:
             attributes += Markup(' data-page="off"')
     except Exception as error:  # noqa: BLE001 - the edge: the page is rendered whatever we do
-        state.report_failure(this_app(), "rendering the snippet", error)
+        state.report_failure("rendering the snippet", error)
     if nonce:
         attributes += Markup(' nonce="{}"').format(nonce)
     # Not by `url_for`: a host's url_defaults or caches must not change an immutable address.

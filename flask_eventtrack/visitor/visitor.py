@@ -6,7 +6,7 @@ import dataclasses
 import typing as t
 import uuid as uuidlib
 
-from ..event import SessionRef, from_ns
+from ..event import SessionRef, from_ns, uuid4
 from .tokens import DeviceToken, SessionToken, VouchedBy
 
 # A profile's namespace hangs on one fixed point, so that every process derives the same.
@@ -98,7 +98,7 @@ class Visitor:
         :returns: the session that was open, if one was.
         """
         over = self.session_id if self.started is not None else None
-        self.uuid = uuidlib.uuid4()
+        self.uuid = uuid4()
         self.started = None
         self.ended = True
         self.opened = False
@@ -127,7 +127,7 @@ def resume_visitor(
     session: SessionToken | None,
     now: int,
     timeout: int,
-    new_device: t.Callable[[], uuidlib.UUID] = uuidlib.uuid4,
+    new_device: t.Callable[[], uuidlib.UUID] = uuid4,
 ) -> Visitor:
     """Return the visitor whose tokens these are, or a new one.
 
