@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import sys
 import time
@@ -12,7 +11,7 @@ import click
 from flask.cli import AppGroup
 
 from .doctor import examine
-from .reports import FeedEvent, read_latest
+from .reports import FeedEvent, iter_new, read_latest
 from .state import get_state, this_app
 
 _FOLLOW_INTERVAL = 1.0
@@ -38,23 +37,14 @@ def tail(*, lines: int, follow: bool, as_json: bool) -> None:
     """Print the events that were written last."""
     database = get_state().pipeline.database
     render = _as_json if as_json else _as_text
-    rows = read_latest(database, None, lines)
-    cursor = rows[-1][0] if rows else None
-    for _, event in rows:
-        click.echo(render(event))
-    if not follow:
-        return
-    # stored_at is stamped before the commit: look back far enough to see a slow writer's rows.
-    for _ in itertools.count():
-        time.sleep(_FOLLOW_INTERVAL)
-        for position, event in read_latest(database, cursor, 1000) if cursor else []:
-            cursor = position
-            click.echo(render(event))
-        if cursor is None:
-            rows = read_latest(database, None, lines)
-            cursor = rows[-1][0] if rows else None
-            for _, event in rows:
-                click.echo(render(event))
+    latest = read_latest(database, lines)
+    for stored in latest:
+        click.echo(render(stored.event))
+    if follow:
+        for news in iter_new(database, latest):
+            for stored in news:
+                click.echo(render(stored.event))
+            time.sleep(_FOLLOW_INTERVAL)
 
 
 @eventtrack_cli.command()

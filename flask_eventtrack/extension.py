@@ -28,8 +28,14 @@ from .sources.login import follow_flask_login
 from .sources.snippet import eventtrack_snippet
 from .state import EXTENSION, State, get_state
 from .store import Database, Tables
-from .visitor import AgentParser, CountryDatabase, TokenCodec, UrlCleaner, customer_uuid
-from .visitor.facts import FactFinder
+from .visitor import (
+    AgentParser,
+    CountryDatabase,
+    FactFinder,
+    TokenCodec,
+    UrlCleaner,
+    customer_uuid,
+)
 
 if t.TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy

@@ -1,5 +1,5 @@
 """Questions asked of the store, answered as typed rows."""
 
-from .feed import FeedEvent, read_feed, read_latest
+from .feed import FeedEvent, Stored, iter_new, read_feed, read_latest
 
-__all__ = ["FeedEvent", "read_feed", "read_latest"]
+__all__ = ["FeedEvent", "Stored", "iter_new", "read_feed", "read_latest"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import datetime as dt
 import typing as t
 import uuid as uuidlib
@@ -10,6 +11,9 @@ import sqlalchemy as sa
 
 if t.TYPE_CHECKING:
     from ..store import Database, Tables
+
+
+_SLOWEST_COMMIT = dt.timedelta(seconds=30)
 
 
 class FeedEvent(t.NamedTuple):
@@ -24,6 +28,13 @@ class FeedEvent(t.NamedTuple):
     site: str
     source: str
     params: dict[str, t.Any]
+
+
+class Stored(t.NamedTuple):
+    """An event and when the writer stored it."""
+
+    stored_at: dt.datetime
+    event: FeedEvent
 
 
 def read_feed(
@@ -47,29 +58,39 @@ def read_feed(
         return [FeedEvent(*row) for row in connection.execute(query)]
 
 
-def read_latest(
-    database: Database, after: tuple[dt.datetime, uuidlib.UUID] | None, limit: int
-) -> list[tuple[tuple[dt.datetime, uuidlib.UUID], FeedEvent]]:
-    """Return the events written last, oldest first, each with a cursor that goes on behind it.
+def read_latest(database: Database, limit: int) -> list[Stored]:
+    """Return the events written last, in the order in which they were written and happened."""
+    event = database.tables.event.c
+    query = _stored(database.tables).order_by(event.stored_at.desc(), event.time.desc())
+    return _read(database, query.limit(limit))
 
-    :param after: a cursor; None starts with the newest ``limit`` events.
+
+def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Stored]]:
+    """Yield, each time it is asked, the events written since; it begins behind ``latest``.
+
+    A row is stamped before it is committed: each look goes back for those of slow transactions.
     """
-    event = database.tables.event
-    cursor = (event.c.stored_at, event.c.id)
-    query = sa.select(*cursor, *_columns(database.tables)).limit(limit)
-    if after is None:
-        query = query.order_by(*(column.desc() for column in cursor))
-    else:
-        stored_at, event_id = after
-        query = query.where(
-            sa.or_(
-                event.c.stored_at > stored_at,
-                sa.and_(event.c.stored_at == stored_at, event.c.id > event_id),
-            )
-        ).order_by(*cursor)
+    last = latest[-1].stored_at if latest else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    known: set[uuidlib.UUID] | None = None
+    while True:
+        query = _stored(database.tables)
+        rows = _read(database, query.where(query.selected_columns[0] >= last - _SLOWEST_COMMIT))
+        if known is None:
+            printed = {stored.event.id for stored in latest}
+            known = {row.event.id for row in rows if row.stored_at < last} | printed
+        yield [row for row in rows if row.event.id not in known]
+        known = {row.event.id for row in rows}
+        last = max(last, *(row.stored_at for row in rows)) if rows else last
+
+
+def _read(database: Database, query: sa.Select[t.Any]) -> list[Stored]:
     with database.read() as connection:
-        rows = [((row[0], row[1]), FeedEvent(*row[2:])) for row in connection.execute(query)]
-    return rows[::-1] if after is None else rows
+        rows = [Stored(row[0], FeedEvent(*row[1:])) for row in connection.execute(query)]
+    return sorted(rows, key=lambda row: (row.stored_at, row.event.time))
+
+
+def _stored(tables: Tables) -> sa.Select[t.Any]:
+    return sa.select(tables.event.c.stored_at, *_columns(tables))
 
 
 def _columns(tables: Tables) -> list[sa.Column[t.Any]]:

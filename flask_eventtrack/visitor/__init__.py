@@ -1,6 +1,7 @@
 """Who did it: cookies, sessions, customers, browsers and bots. Values in, values out."""
 
-from .agent import Agent, AgentParser, find_bot
+from .agent import Agent, find_bot
+from .facts import AgentParser, FactFinder
 from .place import CountryDatabase, mask_address
 from .tokens import DeviceToken, SessionToken, TokenCodec
 from .urls import UrlCleaner, campaign_of
@@ -11,6 +12,7 @@ __all__ = [
     "AgentParser",
     "CountryDatabase",
     "DeviceToken",
+    "FactFinder",
     "SessionToken",
     "TokenCodec",
     "UrlCleaner",

@@ -36,19 +36,6 @@ def find_bot(user_agent: str) -> str | None:
     return f"names {match[0].strip().lower()!r}" if match else None
 
 
-class AgentParser:
-    """Names browser, system and device type of a user agent; remembers the last 2,048."""
-
-    def __init__(self, parser: t.Literal["builtin", "ua-parser"]) -> None:
-        if parser == "ua-parser":
-            from .ua_parser import parse_agent
-
-            parse = parse_agent
-        else:
-            parse = parse_builtin
-        self.parse = functools.lru_cache(maxsize=2048)(parse)
-
-
 # The order matters: most browsers also name those that they descend from.
 _BROWSERS = (
     ("Edge", re.compile(r"Edg(?:e|A|iOS)?/")),

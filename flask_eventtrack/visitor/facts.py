@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import re
 import typing as t
 
-from .agent import AgentParser
+from .agent import Agent, parse_builtin
 from .urls import campaign_of, source_of
 
 if t.TYPE_CHECKING:
@@ -15,6 +16,24 @@ if t.TYPE_CHECKING:
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
 _COUNTRY = re.compile(r"[A-Z]{2}")
+
+
+class AgentParser:
+    """Names browser, system and device type of a user agent; remembers the last 2,048.
+
+    :raises ConfigError: the parser's package is not installed.
+    """
+
+    def __init__(self, parser: t.Literal["builtin", "ua-parser"]) -> None:
+        self.parse: cabc.Callable[[str], Agent] = functools.lru_cache(maxsize=2048)(
+            parse_builtin if parser == "builtin" else _load_ua_parser()
+        )
+
+
+def _load_ua_parser() -> cabc.Callable[[str], Agent]:
+    from .ua_parser import parse_agent
+
+    return parse_agent
 
 
 class FactFinder:
