@@ -9,6 +9,7 @@ import typing as t
 
 import click
 from flask.cli import AppGroup
+from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from .doctor import examine
 from .reports import FeedEvent, iter_new, read_latest
@@ -16,7 +17,20 @@ from .state import get_state, this_app
 
 _FOLLOW_INTERVAL = 1.0
 
-eventtrack_cli = AppGroup("eventtrack", help="Look after the events of this app.")
+
+class _Group(AppGroup):
+    """Says in one line what is wrong with the database."""
+
+    def invoke(self, ctx: click.Context) -> t.Any:
+        try:
+            return super().invoke(ctx)
+        except (OperationalError, ProgrammingError) as error:
+            raise click.ClickException(
+                f"{error.orig}. If tables are missing, run 'flask eventtrack init-db'."
+            ) from None
+
+
+eventtrack_cli = _Group("eventtrack", help="Look after the events of this app.")
 
 
 @eventtrack_cli.command("init-db")
@@ -30,7 +44,14 @@ def init_db() -> None:
 
 
 @eventtrack_cli.command()
-@click.option("-n", "--lines", default=20, show_default=True, help="How many events to start with.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="How many events to start with.",
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with the events to come.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 def tail(*, lines: int, follow: bool, as_json: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import dataclasses
 import datetime as dt
 import difflib
@@ -177,7 +178,8 @@ def _path(key: str, value: object) -> str:
 
 def _duration(key: str, value: object) -> dt.timedelta:
     if isinstance(value, int | float) and not isinstance(value, bool):
-        value = dt.timedelta(seconds=value)
+        with contextlib.suppress(ValueError, OverflowError):
+            value = dt.timedelta(seconds=value)
     if isinstance(value, dt.timedelta) and value > dt.timedelta(0):
         return value
     _refuse(key, value, "a timedelta or a number of seconds, more than 0")
@@ -227,10 +229,19 @@ def _site_patterns(key: str, value: object) -> SitePatterns:
 
 def _origins(key: str, value: object) -> tuple[str, ...]:
     for origin in _texts(key, value):
-        parts = urllib.parse.urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or f"{parts.scheme}://{parts.netloc}" != origin:
+        if not _is_origin(origin):
             _refuse(key, origin, "origins such as 'https://shop.example.com', without a path")
     return _lower_texts(key, value)
+
+
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        is_named = bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        return False
+    is_bare = f"{parts.scheme}://{parts.netloc}".lower() == text.lower()
+    return parts.scheme in {"http", "https"} and is_named and is_bare
 
 
 _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {

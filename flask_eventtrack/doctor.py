@@ -89,12 +89,12 @@ def _check_journal_mode(app: Flask, state: State) -> cabc.Iterator[Finding]:
             mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
     except SQLAlchemyError:
         return
-    if mode != "wal":
+    if mode != "wal" and not state.config.sqlite_wal:
         yield Finding(
             "ET006",
             "warning",
             f"SQLite's journal mode is {mode!r}: writing events locks out the app's readers.",
-            "Set EVENTTRACK_SQLITE_WAL = True; the first event then switches the file to WAL.",
+            "Remove EVENTTRACK_SQLITE_WAL = False; the first event then switches the file to WAL.",
         )
 
 
@@ -122,7 +122,7 @@ def _check_proxy(app: Flask, state: State) -> cabc.Iterator[Finding]:
         or app.config.get("SESSION_COOKIE_SECURE")
         or state.config.cookie_secure is True
     )
-    if expects_tls and not isinstance(app.wsgi_app, ProxyFix):
+    if expects_tls and not any(isinstance(layer, ProxyFix) for layer in _wsgi_layers(app)):
         yield Finding(
             "ET009",
             "warning",
@@ -131,6 +131,13 @@ def _check_proxy(app: Flask, state: State) -> cabc.Iterator[Finding]:
             "app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1), with the numbers "
             "of proxies you run.",
         )
+
+
+def _wsgi_layers(app: Flask) -> cabc.Iterator[object]:
+    layer: object = app.wsgi_app
+    while layer is not None:
+        yield layer
+        layer = getattr(layer, "app", None) or getattr(layer, "wsgi_app", None)
 
 
 def _check_definitions(app: Flask, state: State) -> cabc.Iterator[Finding]:

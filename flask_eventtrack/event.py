@@ -27,6 +27,8 @@ PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
 
 _ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")
+# PostgreSQL stores neither NUL nor surrogates; no database's driver encodes a lone surrogate.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
@@ -103,6 +105,25 @@ def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
 def session_end_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
     """Return the id of a session's one ``session.end``: whoever writes it agrees on it."""
     return uuidlib.uuid5(session_id, SESSION_END)
+
+
+def shorten(value: object, length: int = 60) -> str:
+    """Return a value as an error message shows it."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = "a number of very many digits"
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` with what no database stores replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+
+
+def clean_action(action: object) -> str:
+    """Return what was given for an action in a form that can be counted and stored."""
+    return clean_text(str(action)[:ACTION_MAX_LENGTH])
 
 
 def page_label(params: cabc.Mapping[str, t.Any]) -> str:

@@ -47,7 +47,10 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger("flask_eventtrack")
 
 _F = t.TypeVar("_F")
-_POOL_OPTIONS = frozenset({"poolclass", "pool", "pool_size", "max_overflow", "pool_pre_ping"})
+# What our own engine decides for itself.
+_OWN_OPTIONS = frozenset(
+    {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
+)
 
 
 class EventTrack:
@@ -242,7 +245,7 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
     )
     return Database(
         engines[config.bind_key],
-        Tables.in_metadata(metadata),
+        Tables.for_metadata(metadata),
         _engine_options(app, db, config.bind_key),
         wal=config.sqlite_wal,
     )
@@ -257,11 +260,7 @@ def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[st
         bind = (app.config.get("SQLALCHEMY_BINDS") or {}).get(bind_key)
         if isinstance(bind, dict):
             options.update(bind)
-    return {
-        name: value
-        for name, value in options.items()
-        if name not in _POOL_OPTIONS and name != "url"
-    }
+    return {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
 
 
 def _announcer(app: Flask) -> cabc.Callable[[Written], None]:

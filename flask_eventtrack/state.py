@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import dataclasses
 import logging
-import threading
 import typing as t
 import uuid as uuidlib
 
@@ -32,16 +32,16 @@ class RecentIds:
 
     def __init__(self) -> None:
         self._ids: dict[uuidlib.UUID, None] = {}
-        self._lock = threading.Lock()
 
     def __contains__(self, event_id: uuidlib.UUID) -> bool:
         return event_id in self._ids
 
     def add(self, event_ids: cabc.Iterable[uuidlib.UUID]) -> None:
-        with self._lock:
-            self._ids.update(dict.fromkeys(event_ids))
+        self._ids.update(dict.fromkeys(event_ids))
+        # Without a lock, which a fork could leave locked: another thread may be doing the same.
+        with contextlib.suppress(RuntimeError):
             while len(self._ids) > _RECENT_IDS:
-                del self._ids[next(iter(self._ids))]
+                self._ids.pop(next(iter(self._ids)), None)
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True)

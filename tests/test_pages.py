@@ -46,7 +46,8 @@ def add_odd_pages(app: Flask, events: EventTrack) -> None:  # noqa: C901 - a lis
     def unchanged() -> Response:
         response = make_response("<title>Old</title>")
         response.set_etag("v1")
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
     @app.get("/public")
     def public() -> Response:

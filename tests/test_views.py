@@ -45,7 +45,8 @@ def shop(make: MakeHost, clock: FakeClock) -> Host:
 @pytest.fixture
 def run(shop: Host) -> Run:
     """Return what runs a function inside a view, as one browser's requests."""
-    client, pending = shop.client(), []
+    client = shop.client()
+    pending: list[cabc.Callable[[], t.Any]] = []
 
     @shop.app.get("/run")
     def view() -> dict[str, str]:
@@ -63,7 +64,7 @@ def run(shop: Host) -> Run:
 def add_login(app: Flask) -> None:
     """Add Flask-Login with one view each to log in, log out and look."""
 
-    class User(UserMixin):
+    class User(UserMixin):  # type: ignore[misc]
         def __init__(self, user_id: str) -> None:
             self.id = user_id
 
@@ -376,7 +377,12 @@ def test_user_is_never_loaded_by_us(shop: Host) -> None:
     loaded: list[str] = []
     manager = t.cast("t.Any", shop.app).login_manager
     original = manager._user_callback
-    manager.user_loader(lambda user_id: (loaded.append(user_id), original(user_id))[1])
+
+    def load(user_id: str) -> t.Any:
+        loaded.append(user_id)
+        return original(user_id)
+
+    manager.user_loader(load)
     client = shop.client()
     client.get("/login/7")
     loaded.clear()
@@ -395,7 +401,8 @@ def test_switched_off_records_nothing(make: MakeHost) -> None:
     """With EVENTTRACK_ENABLED off the calls are there and do nothing."""
     host = make({"EVENTTRACK_ENABLED": False})
     with host.app.test_request_context():
-        assert (track("no.such"), identify("1"), logout()) == (None, None, None)
+        logout()
+        assert (track("no.such"), identify("1")) == (None, None)
     assert host.client().get("/").text == (
         "<!doctype html><html><head><title>Home</title></head><body>Welcome</body></html>"
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pathlib
 
-import flask_eventtrack
 from flask import Flask, render_template_string
 from flask_sqlalchemy import SQLAlchemy
+
+import flask_eventtrack
 
 package = pathlib.Path(flask_eventtrack.__file__).parent
 assert "site-packages" in package.parts, package

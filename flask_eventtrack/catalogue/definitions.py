@@ -12,8 +12,8 @@ import typing as t
 import msgspec
 
 from ..errors import InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
-from ..event import check_action, clip_label
-from .params import clean_text, normalise
+from ..event import check_action, clean_text, clip_label, shorten
+from .params import normalise
 
 #: What a source adds to an event of its own accord: never counted as undefined.
 CONTEXT_PARAMETERS = frozenset(
@@ -68,11 +68,10 @@ class Definition:
             known: dict[str, t.Any] = {}
         else:
             try:
-                typed: t.Any = msgspec.convert(params, self.schema)
+                typed: t.Any = msgspec.convert(params, self.schema, str_keys=True)
             except msgspec.ValidationError as error:
                 raise self._explain(error, params) from None
-            builtins = msgspec.to_builtins(typed)
-            known = normalise({k: v for k, v in builtins.items() if v is not None})
+            known = {k: v for k, v in normalise(_read_fields(typed)).items() if v is not None}
         undefined = tuple(
             name for name in given if name not in self.types and name not in CONTEXT_PARAMETERS
         )
@@ -97,7 +96,7 @@ class Definition:
         elif path:
             name = re.split(r"[.\[]", path[1])[0]
             came = params.get(name)
-            problem = f"{text[: path.start()]}: {_shorten(came)} came"
+            problem = f"{text[: path.start()]}: {shorten(came)} came"
             problem = problem[0].lower() + problem[1:]
         else:
             return InvalidEvent("invalid_params", f"{self.action!r}: {text}.")
@@ -139,12 +138,14 @@ class Catalogue:
         definition = Definition(
             action=check_action(action), label=label, anonymous=anonymous, server_only=server_only
         )
-        self._refuse_conflict(definition)
+        old = self._by_action.get(action)
+        self._refuse_conflict(old, definition)
         _check_label(definition)
-        self._by_action[action] = definition
+        if old is None or old.builtin:
+            self._by_action[action] = definition
 
         def decorate(schema: _T) -> _T:
-            self._add_schema(definition, schema)
+            self._add_schema(definition, schema, old)
             return schema
 
         return decorate
@@ -169,8 +170,7 @@ class Catalogue:
         """Return the definition whose class ``instance`` is of, or None."""
         return self._by_schema.get(type(instance))
 
-    def _refuse_conflict(self, new: Definition) -> None:
-        old = self._by_action.get(new.action)
+    def _refuse_conflict(self, old: Definition | None, new: Definition) -> None:
         if old is None:
             return
         if new.action in _REASONS or new.action == "page.visit":
@@ -183,16 +183,24 @@ class Catalogue:
         ):
             raise InvalidDefinition(f"{new.action!r} is defined already, with other options.")
 
-    def _add_schema(self, definition: Definition, schema: type) -> None:
+    def _add_schema(self, definition: Definition, schema: type, old: Definition | None) -> None:
         action = definition.action
-        if not dataclasses.is_dataclass(schema):
-            schema = dataclasses.dataclass(schema)
         try:
+            if not dataclasses.is_dataclass(schema):
+                schema = dataclasses.dataclass(schema)
             types = describe_fields(schema)
-        except (TypeError, NameError) as error:
+        except (AttributeError, NameError, TypeError, ValueError) as error:
+            name = getattr(schema, "__name__", repr(schema))
             raise InvalidDefinition(
-                f"{action!r}: {schema.__name__} cannot be read as parameters: {error}."
+                f"{action!r}: {name} cannot be read as parameters: {error}."
             ) from None
+        if old is not None and not old.builtin and old.schema and old.types != types:
+            raise InvalidDefinition(f"{action!r} is defined already, with other parameters.")
+        taken = self._by_schema.get(schema)
+        if taken is not None and taken.action != action:
+            raise InvalidDefinition(
+                f"{schema.__name__} is the class of {taken.action!r}: {action!r} needs its own."
+            )
         complete = dataclasses.replace(definition, schema=schema, types=types)
         _check_label(complete)
         self._by_action[action] = complete
@@ -233,9 +241,13 @@ def _check_label(definition: Definition) -> None:
         raise InvalidDefinition(
             f"{definition.action!r}: label {definition.label!r}: {error}."
         ) from None
-    for _, name, spec, _ in parsed:
+    for _, name, spec, conversion in parsed:
         if name is None:
             continue
+        if conversion not in {None, "", "r", "s", "a"}:
+            raise InvalidDefinition(
+                f"{definition.action!r}: label {definition.label!r}: no conversion {conversion!r}."
+            )
         if not name.isidentifier() or "{" in (spec or ""):
             raise InvalidDefinition(
                 f"{definition.action!r}: label {definition.label!r}: {{{name}}} is not the plain "
@@ -248,6 +260,12 @@ def _check_label(definition: Definition) -> None:
             )
 
 
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else text[:59] + "…"
+def _read_fields(value: t.Any) -> t.Any:
+    """Return dataclasses as dicts, with the defaults that msgspec leaves to the class."""
+    if dataclasses.is_dataclass(value):
+        return {f.name: _read_fields(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_read_fields(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _read_fields(item) for name, item in value.items()}
+    return value

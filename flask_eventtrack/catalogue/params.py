@@ -5,20 +5,18 @@ from __future__ import annotations
 import collections.abc as cabc
 import decimal
 import math
-import re
 import typing as t
 
 import msgspec
 
 from ..errors import InvalidEvent
+from ..event import clean_text, shorten
 
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 8
 MAX_KEYS = 256
 MAX_NAME_LENGTH = 64
 
-# PostgreSQL stores neither NUL nor surrogates; no database's driver encodes a lone surrogate.
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _INT64 = range(-(2**63), 2**63)
 
 
@@ -32,7 +30,9 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
         characters a name, and for a value that has no JSON form.
     """
     try:
-        plain = msgspec.to_builtins(params, str_keys=True, builtin_types=(decimal.Decimal,))
+        plain = msgspec.to_builtins(
+            params, str_keys=True, builtin_types=(decimal.Decimal,), enc_hook=_encode
+        )
     except (TypeError, ValueError) as error:
         raise InvalidEvent(
             "invalid_params", f"The parameters cannot be written as JSON: {error}."
@@ -54,15 +54,27 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return clean
 
 
-def clean_text(text: str) -> str:
-    """Return ``text`` with what no database stores replaced by U+FFFD."""
-    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+def _encode(value: object) -> object:
+    """Turn what msgspec does not know into what it does: subclasses and other mappings."""
+    for kind in (str, int, float):
+        if isinstance(value, kind):
+            return kind(value)
+    if isinstance(value, cabc.Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} has no JSON form")
 
 
 def _too_deep() -> InvalidEvent:
     return InvalidEvent(
         "params_too_deep", f"The parameters are nested deeper than {MAX_DEPTH} levels."
     )
+
+
+def _write_integer(value: int) -> str:
+    try:
+        return str(value)
+    except ValueError:  # more digits than Python prints
+        raise InvalidEvent("invalid_params", f"A parameter is {shorten(value)}.") from None
 
 
 class _Cleaner:
@@ -75,11 +87,11 @@ class _Cleaner:
         if isinstance(value, bool) or value is None:
             return value
         if isinstance(value, int):
-            return value if value in _INT64 else str(value)
+            return value if value in _INT64 else _write_integer(value)
         if isinstance(value, float):
             return value if math.isfinite(value) else None
         if isinstance(value, decimal.Decimal):
-            return self.clean(float(value), depth)
+            return self.clean(float(value), depth) if value.is_finite() else None
         if depth >= MAX_DEPTH:
             raise _too_deep()
         if isinstance(value, dict):

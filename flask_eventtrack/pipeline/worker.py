@@ -69,6 +69,7 @@ class Worker:
         """Count an event for which there was no room."""
         with self._changed:
             self._dropped[action] += 1
+            self._changed.notify_all()
 
     def flush(self, timeout: float | None) -> None:
         if self._in_memory:
@@ -79,9 +80,14 @@ class Worker:
             self._hurry = True
             self._changed.notify_all()
             self._changed.wait_for(
-                lambda: self._written >= target or self._failures > failures, timeout
+                lambda: (
+                    (self._written >= target and not self._dropped)
+                    or self._failures > failures
+                    or self._closed
+                ),
+                timeout,
             )
-            if self._written >= target:
+            if self._written >= target and not self._dropped:
                 return
             if self._failures > failures and self._error is not None:
                 raise self._error
@@ -128,7 +134,7 @@ class Worker:
                 self._changed.wait_for(lambda: self._hurry or self._closed, backoff)
             else:
                 self._changed.wait_for(
-                    lambda: self._waiting or self._hurry or self._closed,
+                    lambda: self._waiting or self._dropped or self._hurry or self._closed,
                     max(0.0, next_sweep - time.monotonic()),
                 )
                 if self._waiting:
@@ -156,7 +162,7 @@ class Worker:
 
     def _write_all(self) -> None:
         with self._writing:
-            while self._waiting:
+            while self._waiting or self._dropped:
                 with self._changed:
                     batch = list(itertools.islice(self._waiting, BATCH_SIZE))
                     dropped, self._dropped = self._dropped, collections.Counter()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import datetime as dt
+import json
 import logging
 import uuid as uuidlib
 
@@ -20,15 +21,24 @@ from ..event import (
     PageView,
     Record,
     SessionEnd,
+    clean_action,
     from_ns,
     uuid7,
 )
-from ..store import Batch, Database, Written, end_silent_sessions, write_batch
-from ..store.dialects import is_data_error
+from ..store import (
+    Batch,
+    Database,
+    Written,
+    add_rejected,
+    end_silent_sessions,
+    write_batch,
+)
+from ..store.dialects import is_conflict, is_data_error
 
 logger = logging.getLogger("flask_eventtrack")
 
-# Another process may write the same event between our look-up and our insert: the next try sees it.
+# Another process may write the same event between our look-up and our insert, or deadlock with us:
+# the next try finds it done.
 _TRIES = 5
 _SWEEP_GRACE = dt.timedelta(minutes=5)
 _PAYLOAD_MAX_LENGTH = 32 * 1024
@@ -71,6 +81,8 @@ class Writer:
                 raise
             if len(records) == 1:
                 self._set_aside(records[0], error)
+                if dropped:
+                    self._commit((), dropped)
                 return
             middle = len(records) // 2
             self.write(records[:middle], dropped)
@@ -101,8 +113,8 @@ class Writer:
                         self._hooks.describe,
                         self._hooks.admits,
                     )
-            except exc.IntegrityError:
-                if attempt == _TRIES:
+            except exc.DBAPIError as error:
+                if attempt == _TRIES or not is_conflict(error):
                     raise
         raise AssertionError("unreachable")
 
@@ -123,18 +135,21 @@ class Writer:
         return batch
 
     def _set_aside(self, record: Record, error: Exception) -> None:
-        reason = f"{type(error).__name__}: {error}"
+        cause = (error.orig if isinstance(error, exc.DBAPIError) else None) or error
+        reason = f"{type(cause).__name__}: {cause}"
         logger.error("An event was refused by the database and set aside: %s", reason)
         now = self._hooks.clock()
-        payload = msgspec.json.encode(record).decode()
-        table = self.database.tables.rejected
+        if isinstance(record, PageView):  # whose raw query may hold secrets
+            record = self._hooks.expand(record)
+        # In ASCII, so that nothing of what was refused can be refused again.
+        payload = json.dumps(msgspec.to_builtins(record, str_keys=True), default=str)
         with self.database.begin() as connection:
-            connection.execute(
-                table.insert().values(
-                    id=uuid7(now),
-                    rejected_at=from_ns(now),
-                    action=getattr(record, "action", "")[:32],
-                    reason=reason.encode("ascii", "backslashreplace").decode()[:255],
-                    payload=payload[:_PAYLOAD_MAX_LENGTH],
-                )
+            add_rejected(
+                connection,
+                self.database.tables,
+                id=uuid7(now),
+                rejected_at=from_ns(now),
+                action=clean_action(getattr(record, "action", "")),
+                reason=reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
+                payload=payload[:_PAYLOAD_MAX_LENGTH],
             )

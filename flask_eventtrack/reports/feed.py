@@ -76,8 +76,7 @@ def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Sto
         query = _stored(database.tables)
         rows = _read(database, query.where(query.selected_columns[0] >= last - _SLOWEST_COMMIT))
         if known is None:
-            printed = {stored.event.id for stored in latest}
-            known = {row.event.id for row in rows if row.stored_at < last} | printed
+            known = {row.event.id for row in rows if row.stored_at <= last}
         yield [row for row in rows if row.event.id not in known]
         known = {row.event.id for row in rows}
         last = max(last, *(row.stored_at for row in rows)) if rows else last

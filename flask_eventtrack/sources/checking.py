@@ -7,9 +7,8 @@ import typing as t
 
 from ..catalogue import Definition, normalise
 from ..catalogue.definitions import refuse_reserved
-from ..catalogue.params import clean_text
 from ..errors import InvalidEvent, UndefinedEvent
-from ..event import Outcome, check_action, clip_label, from_ns
+from ..event import Outcome, check_action, clean_action, clean_text, clip_label, from_ns, shorten
 from ..signals import event_rejected
 from ..state import this_app
 
@@ -86,7 +85,7 @@ def parse_time(value: Time) -> dt.datetime:
         pass
     raise InvalidEvent(
         "invalid_time",
-        f"{str(value)[:40]!r} is not a time: an aware datetime, ISO 8601 with a zone, or "
+        f"{shorten(value, 40)} is not a time: an aware datetime, ISO 8601 with a zone, or "
         "milliseconds since the epoch.",
     )
 
@@ -109,7 +108,7 @@ def settle_time(
 
 def refuse(state: State, action: object, error: InvalidEvent) -> None:
     """Count a refused event and tell the receivers of ``event_rejected``."""
-    name = str(action)[:32].encode("ascii", "replace").decode().replace("\0", "?")
+    name = clean_action(action)
     state.pipeline.put(
         Outcome(time=from_ns(state.clock()), outcome="rejected", action=name, reason=error.code)
     )

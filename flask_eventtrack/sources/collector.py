@@ -13,7 +13,18 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.routing.exceptions import RoutingException
 
 from ..errors import InvalidEvent
-from ..event import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns, uuid4, uuid7
+from ..event import (
+    PAGE_VISIT,
+    Claim,
+    Client,
+    Event,
+    Outcome,
+    clean_action,
+    from_ns,
+    to_ns,
+    uuid4,
+    uuid7,
+)
 from ..state import State, get_state, this_app
 from ..visitor import campaign_of
 from ..visitor.urls import host_of, path_of
@@ -109,7 +120,7 @@ def _judge(state: State) -> Sender:
     return judge_sender(
         SenderHeaders(
             headers.get("Sec-Fetch-Site", ""),
-            headers.get("Sec-Fetch-Mode", ""),
+            any(name.lower().startswith("sec-fetch-") for name in headers.keys()),  # noqa: SIM118
             headers.get("Origin", ""),
             headers.get("Referer", ""),
             headers.get("Cookie", ""),
@@ -169,18 +180,22 @@ def _read_body() -> bytes | Response:
         return problem(415, "encoded", "The body must not be compressed.")
     if request.mimetype not in _TYPES:
         return problem(415, "unsupported_type", "Send application/json, or the same as text/plain.")
-    request.max_content_length = MAX_BYTES
+    # One more than allowed: a body without a length is cut there and would pass for a short one.
+    request.max_content_length = MAX_BYTES + 1
     try:
-        return request.get_data(cache=False)
+        body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        return problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes.")
+        body = None
     except (HTTPException, OSError):
         return problem(400, "malformed", "The body did not arrive whole.")
+    if body is None or len(body) > MAX_BYTES:
+        return problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes.")
+    return body
 
 
 def _shows_token(current: Current, envelope: Envelope) -> bool:
     token = envelope.csrf_token
-    return token is not None and current.state.tokens.is_csrf_of(token, current.visitor.device_id)
+    return token is not None and current.is_own_csrf(token)
 
 
 class _Good(t.NamedTuple):
@@ -229,6 +244,8 @@ class _Post:
 
     def _resume_visitor(self, entries: cabc.Sequence[PostedEvent | InvalidEvent]) -> None:
         """Read the visitor off cookies, or off our headers where a client cannot send cookies."""
+        if self._current.is_settled:  # a hook of the host's has identified the customer
+            return
         cookies, headers = request.cookies, request.headers
         device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
         if self._is_elsewhere and device is None:
@@ -246,7 +263,7 @@ class _Post:
             if isinstance(entry, InvalidEvent):
                 raise entry
             if self._current.bot and not self._is_app:
-                raise InvalidEvent("bot", f"The user agent {self._current.bot}.")
+                raise InvalidEvent("bot", f"Taken for a bot's: {self._current.bot}.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
                 self._count_duplicate(entry.action)
@@ -281,9 +298,12 @@ class _Post:
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
 
     def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
+        clean = self._state.urls.clean
         for name in ("url", "referrer"):
             if isinstance(params.get(name), str):
-                params[name] = self._state.urls.clean(params[name]) or None
+                params[name] = clean(params[name]) or None
+        if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
+            params["href"] = clean(params["href"]) or params["href"]
         if action != PAGE_VISIT:
             return params, ""
         params = {name: value for name, value in params.items() if name not in _SERVER_ONLY}
@@ -314,7 +334,7 @@ class _Post:
 
     def _count_duplicate(self, action: str) -> None:
         self._state.pipeline.put(
-            Outcome(time=self._received_at, outcome="duplicate", action=action)
+            Outcome(time=self._received_at, outcome="duplicate", action=clean_action(action))
         )
 
     def _put(self, good: cabc.Sequence[_Good]) -> bool:
@@ -409,4 +429,4 @@ def find_url_rule(url: str) -> str:
         rule, _ = adapter.match(path, method="GET", return_rule=True)
     except (HTTPException, RoutingException):
         return ""
-    return rule.rule
+    return "" if rule.endpoint.startswith(f"{BLUEPRINT}.") else rule.rule

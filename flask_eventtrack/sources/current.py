@@ -6,6 +6,7 @@ import typing as t
 import uuid as uuidlib
 
 from flask import Request, Response, g, has_request_context, request
+from werkzeug.datastructures import Headers
 
 from ..errors import NotRegistered
 from ..event import (
@@ -14,6 +15,7 @@ from ..event import (
     Identified,
     PageView,
     SessionEnd,
+    clean_text,
     from_ns,
     uuid4,
     uuid7,
@@ -97,6 +99,12 @@ class Current:
         return self._visitor
 
     @property
+    def is_settled(self) -> bool:
+        """Whether the visitor was identified, or resumed from cookies, earlier in this request."""
+        visitor = self._visitor
+        return visitor is not None and (not visitor.is_new or visitor.customer_id is not None)
+
+    @property
     def bot(self) -> str | None:
         """Why the request is taken for a bot's, or None."""
         agent = self.request.environ.get("HTTP_USER_AGENT", "")
@@ -107,7 +115,7 @@ class Current:
     @property
     def site(self) -> str:
         """The host name that the request was made to, in lower case, without a port."""
-        return site_of(self.request.host)
+        return clean_text(site_of(self.request.host))
 
     def client(self) -> Client:
         environ = self.request.environ
@@ -116,7 +124,7 @@ class Current:
             user_agent=environ.get("HTTP_USER_AGENT", "")[:512],
             language=environ.get("HTTP_ACCEPT_LANGUAGE", "")[:64],
             address=mask_address(environ.get("REMOTE_ADDR", "")),
-            country=self.request.headers.get(header, "").upper()[:2] if header else "",
+            country=self.request.headers.get(header, "").upper()[:8] if header else "",
         )
 
     def open_session(self, at: int) -> None:
@@ -171,6 +179,8 @@ class Current:
 
     def send_cookies(self, response: Response) -> None:
         """Set the cookies that have changed or gone stale."""
+        if not isinstance(response.headers, Headers):  # a host may put a plain dict in their place
+            return
         visitor, state = self.visitor, self.state
         if visitor.stale:
             token = state.tokens.write_device(visitor.device_token())
@@ -180,19 +190,27 @@ class Current:
             if SESSION_COOKIE in self.request.cookies:
                 self._set(response, SESSION_COOKIE, "", 0)
             return
-        if visitor.stale or self.arrival - visitor.last > _RENEW_AFTER:
+        if visitor.stale or not 0 <= self.arrival - visitor.last <= _RENEW_AFTER:
             max_age = int(state.config.session_timeout.total_seconds())
             self._set(response, SESSION_COOKIE, state.tokens.write_session(session), max_age)
-            csrf = state.tokens.write_csrf(visitor.device_id)
-            self._set(response, CSRF_COOKIE, csrf, max_age, readable=True)
+            self._send_csrf(response)
 
     def send_csrf(self, response: Response) -> None:
         """Set the device and a fresh CSRF token, for a client that may try again."""
         token = self.state.tokens.write_device(self.visitor.device_token())
         self._set(response, DEVICE_COOKIE, token, DEVICE_MAX_AGE)
-        csrf = self.state.tokens.write_csrf(self.visitor.device_id)
+        self._send_csrf(response)
+
+    def _send_csrf(self, response: Response) -> None:
+        expires = (self.arrival + self.state.session_timeout_ns) // 1000
+        csrf = self.state.tokens.write_csrf(self.visitor.device_id, expires)
         max_age = int(self.state.config.session_timeout.total_seconds())
         self._set(response, CSRF_COOKIE, csrf, max_age, readable=True)
+
+    def is_own_csrf(self, token: str) -> bool:
+        """Whether a CSRF token is this device's, and still good."""
+        device_id = self.visitor.device_id
+        return self.state.tokens.is_csrf_of(token, device_id, self.arrival // 1000)
 
     def _set(
         self, response: Response, name: str, value: str, max_age: int, *, readable: bool = False
@@ -233,5 +251,9 @@ def get_current(state: State) -> Current:
 
 def announce(state: State, event: Event) -> None:
     """Tell the receivers of ``event_accepted``."""
-    if event_accepted.receivers:
+    if not event_accepted.receivers:
+        return
+    try:
         event_accepted.send(this_app(), event=event)
+    except Exception as error:  # noqa: BLE001 - the edge: the event is on its way already
+        state.report_failure("telling receivers of event_accepted", error)

@@ -24,10 +24,10 @@ class Sender(enum.Enum):
 
 
 class SenderHeaders(t.NamedTuple):
-    """The headers that tell; "" where one is absent."""
+    """The headers that tell; "" where one is absent. ``sec_fetch``: whether any Sec-Fetch came."""
 
     sec_fetch_site: str = ""
-    sec_fetch_mode: str = ""
+    sec_fetch: bool | str = False
     origin: str = ""
     referer: str = ""
     cookie: str = ""
@@ -49,7 +49,7 @@ def judge_sender(
         stated = headers.origin or headers.referer
         if stated and _is_same(stated, own_origin):
             return Sender.OWN_PAGE_WITH_TOKEN
-        if not (headers.origin or headers.cookie or headers.sec_fetch_mode):
+        if not (headers.origin or headers.cookie or headers.sec_fetch):
             return Sender.APP
     return Sender.STRANGER
 

@@ -8,8 +8,7 @@ import typing as t
 
 from flask import Flask, Request, Response
 
-from ..catalogue.params import clean_text
-from ..event import PAGE_VISIT, Event, PageView, from_ns
+from ..event import PAGE_VISIT, Event, PageView, clean_text, from_ns
 from ..signals import event_accepted
 from ..state import State, this_app
 from ..visitor import UrlCleaner, campaign_of
@@ -20,11 +19,16 @@ BLUEPRINT = "eventtrack"
 TITLE_MAX_LENGTH = 255
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _HEAD_BYTES = 64 * 1024
-# What may hold a <title> that is not the document's is skipped; its head ends the search.
-_TITLE = re.compile(
-    rb"<!--.*?-->|<(script|style|template|svg)\b.*?</\1\s*>|<title\b[^>]*>(.*?)</title\s*>|</head|<body\b",
-    re.DOTALL | re.IGNORECASE,
-)
+_CLOSING = {
+    b"<!--": b"-->",
+    b"<script": b"</script",
+    b"<style": b"</style",
+    b"<template": b"</template",
+    b"<svg": b"</svg",
+    b"<title": b"</title",
+}
+# What may hold a <title> that is not the document's is skipped; the head's end ends the search.
+_OPENING = re.compile(rb"<!--|<(?:script|style|template|svg|title|body)\b|</head\b")
 
 
 class PageHooks:
@@ -214,15 +218,34 @@ def find_title(response: Response) -> str:
         return ""
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return ""
-    return parse_title(response.get_data()[:_HEAD_BYTES])
+    charset = response.mimetype_params.get("charset", "utf-8")
+    return parse_title(response.get_data()[:_HEAD_BYTES], charset)
 
 
-def parse_title(document: bytes) -> str:
-    """Return the text of the first ``<title>`` in a document's head, cut to 255 characters."""
-    for match in _TITLE.finditer(document):
-        if match[2] is not None:
-            text = html.unescape(match[2].decode("utf-8", "replace"))
-            return " ".join(text.split())[:TITLE_MAX_LENGTH]
-        if match[1] is None and not match[0].startswith(b"<!--"):
+def parse_title(document: bytes, charset: str = "utf-8") -> str:
+    """Return the text of the first ``<title>`` in a document's head, cut to 255 characters.
+
+    The time it takes grows with the document's length and no faster, whatever is in it.
+    """
+    lower = document.lower()
+    if b"<title" not in lower:
+        return ""
+    position = 0
+    while found := _OPENING.search(lower, position):
+        closing = _CLOSING.get(found[0])
+        start = found.end() if found[0] == b"<!--" else lower.find(b">", found.end()) + 1
+        end = lower.find(closing, start) if closing and start else -1
+        if end < 0:
             return ""
+        if found[0] == b"<title":
+            return _read_text(document[start:end], charset)
+        position = end
     return ""
+
+
+def _read_text(text: bytes, charset: str) -> str:
+    try:
+        decoded = text.decode(charset, "replace")
+    except LookupError:
+        decoded = text.decode("utf-8", "replace")
+    return " ".join(html.unescape(decoded).split())[:TITLE_MAX_LENGTH]

@@ -9,6 +9,7 @@ import typing as t
 import msgspec
 
 from ..errors import InvalidEvent
+from ..event import clean_text
 
 MAX_BYTES = 256 * 1024
 MAX_EVENTS = 100
@@ -72,19 +73,30 @@ def _parse_json(body: bytes) -> object:
         raise MalformedPost("The body is empty.")
     try:
         return msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         pass
     except RecursionError:
         raise MalformedPost("The body is nested too deeply.") from None
     # msgspec refuses a whole body for one lone surrogate or NaN, which the catalogue mends.
     try:
-        return json.loads(body.decode())
+        return _mend(json.loads(body.decode()))
     except UnicodeDecodeError:
         raise MalformedPost("The body is not UTF-8.") from None
     except RecursionError:
         raise MalformedPost("The body is nested too deeply.") from None
     except ValueError as error:
         raise MalformedPost(f"The body is not JSON: {error}.") from None
+
+
+def _mend(value: t.Any) -> t.Any:
+    """Replace the lone surrogates of a JSON value, also in its names."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(name): _mend(item) for name, item in value.items()}
+    return value
 
 
 def parse_event(value: object) -> PostedEvent:

@@ -13,7 +13,7 @@ from werkzeug.local import LocalProxy
 
 from ..catalogue import normalise
 from ..errors import InvalidEvent
-from ..event import Event, Identified, SessionEnd, SessionRef, from_ns, uuid7
+from ..event import Event, Identified, SessionEnd, SessionRef, from_ns, shorten, uuid7
 from ..state import State, get_state, this_app
 from ..visitor import customer_uuid, resume_visitor
 from ..visitor.tokens import CUSTOMER_ID_MAX_LENGTH
@@ -69,11 +69,16 @@ def track(
     try:
         return _track(state, event, params, label, time, customer, visitor)
     except InvalidEvent as error:
-        refuse(state, event if isinstance(event, str) else type(event).__name__, error)
-        if this_app().testing or this_app().debug:
-            raise
-        logger.warning("An event was not recorded. %s", error)
+        _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
         return None
+
+
+def _answer_mistake(state: State, action: str, error: InvalidEvent) -> None:
+    """Deal with a wrong call: it is raised in debug and testing, logged and counted otherwise."""
+    refuse(state, action, error)
+    if this_app().testing or this_app().debug:
+        raise error
+    logger.warning("An event was not recorded. %s", error)
 
 
 def _track(
@@ -194,13 +199,18 @@ def check_customer_id(customer: object) -> str:
 
     :raises InvalidEvent: it is no str or int, is empty, or has more than 255 characters.
     """
-    if isinstance(customer, str | int) and not isinstance(customer, bool):
-        text = str(customer)
-        if 1 <= len(text) <= CUSTOMER_ID_MAX_LENGTH and text.isprintable():
-            return text
+    if isinstance(customer, int) and not isinstance(customer, bool):
+        is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
+        customer = str(customer) if is_short else None
+    if (
+        isinstance(customer, str)
+        and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
+        and customer.isprintable()
+    ):
+        return customer
     raise InvalidEvent(
         "invalid_customer",
-        f"{str(customer)[:40]!r} is not a customer's id: a str or int of 1 to "
+        f"{shorten(customer, 40)} is not a customer's id: a str or int of 1 to "
         f"{CUSTOMER_ID_MAX_LENGTH} printable characters.",
     )
 
@@ -215,13 +225,18 @@ def identify(
 
     :param traits: what is known of them, such as ``{"plan": "pro"}``; later ones win.
     :returns: the customer's profile uuid; None where tracking is off or the request is a bot's.
-    :raises InvalidEvent: the id or the traits cannot be stored.
+    :raises InvalidEvent: the id or the traits cannot be stored. In debug and testing; in
+        production it is logged and counted.
     """
     state = get_state()
     if not state.config.enabled:
         return None
-    customer = check_customer_id(customer_id)
-    plain = normalise(traits) if traits else {}
+    try:
+        customer = check_customer_id(customer_id)
+        plain = normalise(traits) if traits else {}
+    except InvalidEvent as error:
+        _answer_mistake(state, LOGIN, error)
+        return None
     if has_request_context():
         current = get_current(state)
         return None if current.bot else log_in(current, customer, "identify", plain)

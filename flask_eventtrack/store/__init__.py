@@ -2,7 +2,16 @@
 
 from .batch import Batch, Written, write_batch
 from .engine import Database
+from .rejected import add_rejected
 from .sessions import end_silent_sessions
 from .tables import Tables
 
-__all__ = ["Batch", "Database", "Tables", "Written", "end_silent_sessions", "write_batch"]
+__all__ = [
+    "Batch",
+    "Database",
+    "Tables",
+    "Written",
+    "add_rejected",
+    "end_silent_sessions",
+    "write_batch",
+]

@@ -8,6 +8,7 @@ import datetime as dt
 import typing as t
 import uuid as uuidlib
 
+import msgspec
 import sqlalchemy as sa
 
 from ..event import EndReason, Event, Identified, Outcome, SessionEnd, SessionRef, page_label
@@ -68,27 +69,33 @@ class _BatchWriter:
         self._describe = describe
         self._counts = Counts()
         self._sessions = SessionBook(connection, tables, now, self._counts, admits)
+        self._visits = VisitBook(connection, tables)
         self._rows: list[Row] = []
+        self._known: set[uuidlib.UUID] = set()
         # (event, its session, whether it adds to the session's counters)
         self._activity: list[tuple[Event, SessionRef, int]] = []
+        # (the session that a visit was counted in, the server's half that knows better)
+        self._moves: list[tuple[uuidlib.UUID, Event]] = []
 
     def write(self, batch: Batch) -> Written:
-        visits = VisitBook(self._connection, self._tables, batch.events)
-        discounts = self._sort(batch.events, visits)
+        # The sessions first: their locks keep two writers from looking for the same visit at once.
         self._sessions.load(
-            {session.id for _, session, _ in self._activity}
-            | set(discounts)
+            {event.session.id for event in batch.events if event.session}
             | {end.session_id for end in batch.ends}
+        )
+        self._sort(batch.events)
+        self._sessions.load(
+            {session.id for _, session, _ in self._activity} | {move[0] for move in self._moves}
         )
         for event, session, by in self._activity:
             self._sessions.count(event, session, by, self._describe)
-        for session_id in discounts:
-            self._sessions.discount(session_id)
+        for old, event in self._moves:
+            self._move(old, event)
         for end in batch.ends:
             self._sessions.end(end.session_id, end.reason)
         self._sessions.write()
-        new_rows = self._insert([*self._rows, *visits.new_rows(), *self._sessions.events])
-        visits.update_changed()
+        new_rows = self._insert([*self._rows, *self._visits.new_rows(), *self._sessions.events])
+        self._visits.update_changed()
         self._write_profiles(batch.identified)
         for outcome in batch.outcomes:
             self._counts.count_outcome(
@@ -99,23 +106,24 @@ class _BatchWriter:
         self._counts.write(self._connection, self._tables)
         return Written(len(new_rows), self._sessions.started, self._sessions.ended)
 
-    def _sort(self, events: cabc.Sequence[Event], visits: VisitBook) -> list[uuidlib.UUID]:
-        """Tell new events from known ones. Returns the sessions that lose a page visit."""
-        known = self._known_ids(event.id for event in events if not event.half)
-        discounts = []
+    def _sort(self, events: cabc.Sequence[Event]) -> None:
+        """Tell new events from known ones."""
+        ids = {event.id for event in events}
+        claimed = {event.claim.visit_id for event in events if event.claim}
+        # In this order: a visit that is committed between the two look-ups is found by the second.
+        self._known = self._known_ids(ids | claimed)
+        self._visits.load(events)
         # The halves first: an event of a page without cookies asks whose visit the page was.
         for event in sorted(events, key=lambda event: not event.half):
             if event.half == "server":
-                lost = self._add_server_half(event, visits)
-                discounts += [lost] if lost else []
+                self._add_server_half(event)
             elif event.half == "browser":
-                self._add_browser_half(event, visits)
-            elif event.id in known:
+                self._add_browser_half(event)
+            elif event.id in self._known or self._visits.find(event.id):
                 self._note_duplicate(event)
             else:
-                known.add(event.id)
-                self._add_event(event, visits)
-        return discounts
+                self._known.add(event.id)
+                self._add_event(event)
 
     def _known_ids(self, ids: cabc.Iterable[uuidlib.UUID]) -> set[uuidlib.UUID]:
         wanted = sorted(set(ids))
@@ -124,34 +132,33 @@ class _BatchWriter:
         column = self._tables.event.c.id
         return set(self._connection.scalars(sa.select(column).where(column.in_(wanted))))
 
-    def _add_event(self, event: Event, visits: VisitBook) -> None:
-        row, session = self._row_of(event), event.session
+    def _add_event(self, event: Event) -> None:
         if event.claim and event.claim.cookieless:
-            visit = visits.find(event.claim.visit_id)
+            visit = self._visits.find(event.claim.visit_id)
             if visit is not None and visit.row["claimed_by"] == event.page:
-                session = _session_of(visit)
-                row["uuid"] = visit.row["uuid"]
-                row["session_id"] = visit.row["session_id"]
+                event = _adopt(event, visit)
+        row = self._row_of(event)
         self._rows.append(row)
-        self._note_new(event, row, session)
+        self._note_new(event, row)
 
-    def _add_server_half(self, event: Event, visits: VisitBook) -> uuidlib.UUID | None:
-        visit = visits.find(event.id)
+    def _add_server_half(self, event: Event) -> None:
+        visit = self._visits.find(event.id)
         if visit is None and event.params["status"] == 304:
-            visit = visits.find_shown_again(event)
+            visit = self._visits.find_shown_again(event)
             if visit is not None:
-                visits.rename(visit, event.id)
-        if visit is None:
-            row = self._row_of(event)
-            visits.add(row, event)
-            self._note_new(event, row, event.session)
-            return None
-        if visit.has_server_half:
+                self._visits.rename(visit, event.id)
+        if visit is not None and not visit.has_server_half:
+            self._fill_server_half(event, visit)
+        elif visit is not None or event.id in self._known:
             self._note_duplicate(event)
-            return None
-        return self._fill_server_half(event, visit)
+        else:
+            self._add_visit(event, self._row_of(event))
 
-    def _fill_server_half(self, event: Event, visit: Visit) -> uuidlib.UUID | None:
+    def _add_visit(self, event: Event, row: Row) -> None:
+        self._visits.add(row, event)
+        self._note_new(event, row)
+
+    def _fill_server_half(self, event: Event, visit: Visit) -> None:
         """Give a visit that the browser reported first what the server knows of it."""
         before = visit.row["session_id"]
         self._counts.count_row(visit.row, by=-1)
@@ -160,40 +167,73 @@ class _BatchWriter:
         visit.join(event.params, visit.row["params"])
         visit.row.update({k: v for k, v in server.items() if k not in {"params", "label"}} | kept)
         self._counts.count_row(visit.row)
-        moved = event.session is not None and event.session.id != before
-        if event.session is not None:
-            visit.session = event.session
-            self._activity.append((event, event.session, int(moved)))
-        return before if moved else None
+        if event.session is None:
+            return
+        visit.session = event.session
+        self._activity.append((event, event.session, 0))
+        if before is not None and before != event.session.id:
+            self._moves.append((before, event))
 
-    def _add_browser_half(self, event: Event, visits: VisitBook) -> None:
-        if visits.find_claimed_by(event.id) or visits.find(event.id):
+    def _move(self, old: uuidlib.UUID, event: Event) -> None:
+        """Count a visit, and what else its page without cookies told, in the server's session."""
+        session = event.session
+        if session is None or not self._sessions.move(old, session):
+            return
+        for row in self._rows:
+            if row["session_id"] == old:
+                row.update(session_id=session.id, uuid=event.uuid)
+        table = self._tables.event
+        self._connection.execute(
+            table.update()
+            .where(table.c.session_id == old)
+            .values(session_id=session.id, uuid=event.uuid)
+        )
+
+    def _add_browser_half(self, event: Event) -> None:
+        if (
+            self._visits.find_claimed_by(event.id)
+            or event.id in self._known
+            or self._visits.find(event.id)
+        ):
             self._note_duplicate(event)
             return
-        visit, own_id = None, event.id
-        if event.claim is not None:
-            visit = visits.find(event.claim.visit_id)
-            if visit is None:
-                own_id = event.claim.visit_id
-            elif not visit.is_open:
-                visit = visits.find_open(event)
+        visit, own_id = self._find_visit(event)
         if visit is not None:
-            visits.claim(visit, event)
-            if event.session is not None and event.session.id == visit.row["session_id"]:
-                self._activity.append((event, event.session, 0))
+            self._join_browser_half(event, visit)
             return
         claimed_by = event.id if event.claim is not None else None
         row = {**self._row_of(event), "id": own_id, "claimed_by": claimed_by}
-        visits.add(row, event)
-        self._note_new(event, row, event.session)
+        self._add_visit(event, row)
 
-    def _note_new(self, event: Event, row: Row, session: SessionRef | None) -> None:
+    def _find_visit(self, event: Event) -> tuple[Visit | None, uuidlib.UUID]:
+        """Return the visit that a browser half joins, or the id under which it is one itself."""
+        if event.claim is None:
+            return None, event.id
+        visit = self._visits.find(event.claim.visit_id)
+        if visit is None:
+            is_free = event.claim.visit_id not in self._known
+            return None, event.claim.visit_id if is_free else event.id
+        return (visit if visit.is_open else self._visits.find_open(event)), event.id
+
+    def _join_browser_half(self, event: Event, visit: Visit) -> None:
+        self._visits.claim(visit, event)
+        self._note_undefined(event)
+        if event.session is not None and event.claim is not None and event.claim.cookieless:
+            stand_in, event = event.session.id, _adopt(event, visit)
+            self._moves.append((stand_in, event))
+        if event.session is not None and event.session.id == visit.row["session_id"]:
+            self._activity.append((event, event.session, 0))
+
+    def _note_new(self, event: Event, row: Row) -> None:
         self._counts.count_row(row)
         self._counts.count_outcome(event.received_at, "accepted", event.action)
+        self._note_undefined(event)
+        if event.session is not None:
+            self._activity.append((event, event.session, 1))
+
+    def _note_undefined(self, event: Event) -> None:
         for name in event.undefined:
             self._counts.count_outcome(event.received_at, "undefined", event.action, name)
-        if session is not None:
-            self._activity.append((event, session, 1))
 
     def _note_duplicate(self, event: Event) -> None:
         self._counts.count_outcome(event.received_at, "duplicate", event.action)
@@ -253,7 +293,10 @@ class _BatchWriter:
                 )
             )
             return
-        changes: dict[str, t.Any] = {"last_seen_at": max(found["last_seen_at"], record.time)}
+        changes: dict[str, t.Any] = {
+            "first_seen_at": min(found["first_seen_at"], record.time),
+            "last_seen_at": max(found["last_seen_at"], record.time),
+        }
         if record.traits:
             changes["traits"] = {**found["traits"], **record.traits}
         self._connection.execute(table.update().where(table.c.uuid == record.uuid).values(changes))
@@ -267,6 +310,11 @@ class _BatchWriter:
                     anonymous_uuid=anonymous, customer_uuid=record.uuid, created_at=record.time
                 )
             )
+
+
+def _adopt(event: Event, visit: Visit) -> Event:
+    """Return an event of a browser without cookies as the visitor's whose page it happened on."""
+    return msgspec.structs.replace(event, uuid=visit.row["uuid"], session=_session_of(visit))
 
 
 def _session_of(visit: Visit) -> SessionRef | None:

@@ -13,6 +13,10 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 # of a JSON column, a string that does not fit its column or character set, JSON that is none.
 _MYSQL_DATA_ERRORS = frozenset({1264, 1366, 1406, 3140, 3819, 4025})
 
+# Serialization failure and deadlock; deadlock, and a record that has changed since it was read.
+_PG_CONFLICTS = frozenset({"40001", "40P01"})
+_MYSQL_CONFLICTS = frozenset({1213, 1020})
+
 
 def add_to_counts(
     connection: sa.Connection, table: sa.Table, rows: cabc.Sequence[dict[str, t.Any]]
@@ -39,6 +43,15 @@ def is_data_error(error: Exception) -> bool:
         code = error.orig.args[0] if error.orig is not None and error.orig.args else None
         return code in _MYSQL_DATA_ERRORS and not _is_sqlite(error)
     return isinstance(error, exc.StatementError | ValueError | TypeError)
+
+
+def is_conflict(error: exc.DBAPIError) -> bool:
+    """Whether another transaction was in the way, so that the same one may succeed at once."""
+    if isinstance(error, exc.IntegrityError):
+        return True
+    state = getattr(error.orig, "sqlstate", None)
+    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
+    return state in _PG_CONFLICTS or (code in _MYSQL_CONFLICTS and not _is_sqlite(error))
 
 
 def _is_sqlite(error: exc.DBAPIError) -> bool:

@@ -66,7 +66,13 @@ def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any], *, wal: bool
     if level is not None:
         settings["isolation_level"] = level
     engine = sa.create_engine(
-        host.url, **settings, poolclass=QueuePool, pool_size=1, max_overflow=0, pool_pre_ping=True
+        host.url,
+        **settings,
+        hide_parameters=True,
+        poolclass=QueuePool,
+        pool_size=1,
+        max_overflow=0,
+        pool_pre_ping=True,
     )
     if host.dialect.name == "sqlite":
         sa.event.listen(engine, "connect", _prepare_sqlite_wal if wal else _prepare_sqlite)
@@ -99,7 +105,7 @@ def _borrowing_engine(host: sa.Engine) -> sa.Engine:
     def borrow() -> t.Any:
         return _BorrowedConnection(t.cast("StaticPool", host.pool).connection.driver_connection)
 
-    engine = sa.create_engine("sqlite://", creator=borrow, poolclass=NullPool)
+    engine = sa.create_engine("sqlite://", creator=borrow, poolclass=NullPool, hide_parameters=True)
     sa.event.listen(engine, "begin", lambda c: c.connection.dbapi_connection.begin())
     return engine
 

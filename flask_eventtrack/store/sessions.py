@@ -110,16 +110,27 @@ class SessionBook:
         if is_page:
             _move_pages(row, event, facts)
 
-    def discount(self, session_id: uuidlib.UUID) -> None:
-        """Take a page visit out of a session that turned out not to be its own."""
-        entry = self._sessions.get(session_id)
-        if entry is None:
-            return
-        entry.row["events"] -= 1
-        entry.row["pages"] -= 1
-        entry.changed = True
-        if not entry.row["events"] and entry.row["ended_at"] is None:
-            self._drop(session_id, entry)
+    def move(self, old_id: uuidlib.UUID, session: SessionRef) -> bool:
+        """Move a page visit from the session it was counted in to the one it belongs to.
+
+        :returns: True if the old one was a stand-in, made for a browser without cookies: then all
+            of it has moved, and it is gone.
+        """
+        old, new = self._sessions.get(old_id), self._sessions[session.id]
+        if old is None or old is new:
+            return False
+        is_stand_in: bool = old.row["device_id"] != new.row["device_id"]
+        pages, events = (old.row["pages"], old.row["events"]) if is_stand_in else (1, 1)
+        new.row["pages"] += pages
+        new.row["events"] += events
+        if is_stand_in:
+            _extend(new.row, old.row)
+            self._drop(old_id, old)
+        else:
+            old.row["pages"] -= 1
+            old.row["events"] -= 1
+            old.changed = True
+        return is_stand_in
 
     def _drop(self, session_id: uuidlib.UUID, entry: _Session) -> None:
         del self._sessions[session_id]
@@ -254,6 +265,16 @@ def _move_pages(row: Row, event: Event, facts: cabc.Mapping[str, str | None]) ->
         row.update({name: facts.get(name) for name in _ORIGIN_COLUMNS})
     if row["exit_at"] is None or event.time >= row["exit_at"]:
         row["exit"], row["exit_at"] = page, event.time
+
+
+def _extend(row: Row, other: Row) -> None:
+    """Have a session reach as far as another."""
+    if row["ended_at"] is None:
+        row["last_seen_at"] = max(row["last_seen_at"], other["last_seen_at"])
+        if other["exit_at"] is not None and (
+            row["exit_at"] is None or other["exit_at"] >= row["exit_at"]
+        ):
+            row["exit"], row["exit_at"] = other["exit"], other["exit_at"]
 
 
 def end_silent_sessions(

@@ -6,7 +6,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from .types import JSON, UTCDateTime, text
+from .types import JSON, UTCDateTime, plain, text
 
 _metadata = sa.MetaData()
 
@@ -131,7 +131,7 @@ _tombstone = sa.Table(
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
-    """One app's copies of the tables, in the metadata of its Flask-SQLAlchemy bind."""
+    """One app's copies of the tables."""
 
     event: sa.Table
     session: sa.Table
@@ -144,19 +144,28 @@ class Tables:
     tombstone: sa.Table
 
     @classmethod
-    def in_metadata(cls, metadata: sa.MetaData) -> Tables:
-        """Return the tables in ``metadata``, putting there those that are absent."""
-        return cls(*(_ensure(table, metadata) for table in _metadata.tables.values()))
+    def for_metadata(cls, metadata: sa.MetaData) -> Tables:
+        """Return the tables as our statements use them, and have ``metadata`` hold them too.
+
+        The host's metadata gets copies of plain types, for ``create_all()`` and for migrations.
+        """
+        own = sa.MetaData(schema=metadata.schema, info=metadata.info)
+        for table in _metadata.tables.values():
+            _ensure(table, metadata)
+        return cls(*(_copy(table, own) for table in _metadata.tables.values()))
 
     def all(self) -> list[sa.Table]:
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
 
 
-def _ensure(table: sa.Table, metadata: sa.MetaData) -> sa.Table:
+def _ensure(table: sa.Table, metadata: sa.MetaData) -> None:
     key = f"{metadata.schema}.{table.name}" if metadata.schema else table.name
-    present = metadata.tables.get(key)
-    if present is not None:
-        return present
+    if key not in metadata.tables:
+        for column in _copy(table, metadata).columns:
+            column.type = plain(column.type)
+
+
+def _copy(table: sa.Table, metadata: sa.MetaData) -> sa.Table:
     if metadata.schema:
         return table.to_metadata(metadata, schema=metadata.schema)
     return table.to_metadata(metadata)

@@ -46,3 +46,18 @@ def text(length: int) -> sa.types.TypeEngine[str]:
     return sa.String(length).with_variant(
         mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb"
     )
+
+
+def plain(kind: sa.types.TypeEngine[t.Any]) -> sa.types.TypeEngine[t.Any]:
+    """Return the same column type as SQLAlchemy alone has it.
+
+    A migration that Alembic writes names types without importing ours, and prints JSONB with an
+    argument that it does not import either.
+    """
+    if isinstance(kind, UTCDateTime):
+        return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+    if isinstance(kind, sa.JSON):
+        jsonb = postgresql.JSONB()
+        jsonb.astext_type = None  # type: ignore[assignment]
+        return sa.JSON().with_variant(jsonb, "postgresql")
+    return kind

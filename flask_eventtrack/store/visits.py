@@ -35,7 +35,7 @@ _SERVER_OWNED = frozenset(
         "utm_content",
     }
 )
-# How long after the server answered a browser may show the page under an old tag (a 304).
+# How far apart the two halves may be received when the browser's has an old tag (a 304).
 _RESHOW_WINDOW = dt.timedelta(seconds=60)
 
 
@@ -72,17 +72,15 @@ class Visit:
 class VisitBook:
     """The visits that a batch touches, and what becomes of its halves."""
 
-    def __init__(
-        self, connection: sa.Connection, tables: Tables, events: cabc.Iterable[Event]
-    ) -> None:
+    def __init__(self, connection: sa.Connection, tables: Tables) -> None:
         self._connection = connection
         self._table = tables.event
         self._visits: dict[uuidlib.UUID, Visit] = {}
         self._by_key: dict[uuidlib.UUID, Visit] = {}
         self._by_page: dict[uuidlib.UUID, Visit] = {}
-        self._load(events)
 
-    def _load(self, events: cabc.Iterable[Event]) -> None:
+    def load(self, events: cabc.Iterable[Event]) -> None:
+        """Read and lock the visits that events are halves of, or name."""
         halves = [event for event in events if event.half]
         cookieless = [event for event in events if event.claim and event.claim.cookieless]
         ids = {event.id for event in halves} | {
@@ -137,31 +135,21 @@ class VisitBook:
 
     def find_open(self, event: Event) -> Visit | None:
         """Return the server visit that a browser half with an old tag shows, if there is one."""
-        return self._latest(
-            event, event.received_at - _RESHOW_WINDOW, event.received_at, lambda v: v.is_open
-        )
+        return self._nearest(event, lambda visit: visit.is_open)
 
     def find_shown_again(self, event: Event) -> Visit | None:
         """Return the lone browser half that shows this server visit (a 304), if there is one."""
-        return self._latest(
-            event, event.time, event.time + _RESHOW_WINDOW, lambda v: v.is_shown_again
-        )
+        return self._nearest(event, lambda visit: visit.is_shown_again)
 
-    def _latest(
-        self,
-        event: Event,
-        after: dt.datetime,
-        before: dt.datetime,
-        fits: cabc.Callable[[Visit], bool],
-    ) -> Visit | None:
-        """``received_at`` is the server's clock for both halves."""
+    def _nearest(self, event: Event, fits: cabc.Callable[[Visit], bool]) -> Visit | None:
+        """Return the last fitting visit of the same session and path, by the server's clock."""
         if event.session is None:
             return None
         columns = self._table.c
+        after, before = event.received_at - _RESHOW_WINDOW, event.received_at + _RESHOW_WINDOW
         self._fetch(
             sa.and_(
                 columns.session_id == event.session.id,
-                columns.time >= after - _RESHOW_WINDOW,
                 columns.received_at.between(after, before),
             )
         )

@@ -11,10 +11,11 @@ _MAX_LENGTH = 512
 
 # Programs that name themselves. HeadlessChrome is no bot: it runs its owners' browser tests.
 _BOT = re.compile(
-    r"bot\b|bot[/;) _-]|crawl|spider|slurp|scrape|archiver|facebookexternalhit|embedly|preview"
+    r"(?<!cu)bot\b|(?<!cu)bot[/;) _-]|crawl|spider|scrapy|slurp|scrape|archiver"
+    r"|facebookexternalhit|embedly|preview"
     r"|monitor|uptime|pingdom|lighthouse|pagespeed|feed(?:fetcher|burner|ly|parser)|validator"
-    r"|mediapartners|google-inspectiontool|apis-google|bingpreview|whatsapp/|skypeuri|vkshare"
-    r"|^(?:curl|wget|python|go-http|java|libwww|okhttp|axios|node|ruby|php|perl|httpie|postman)",
+    r"|healthcheck|kube-probe|googlehc|googleother|mediapartners|google-inspectiontool|apis-google|bingpreview|whatsapp/|skypeuri|vkshare"
+    r"|^(?:curl|wget|python|go-http|java|libwww|okhttp|axios|node|ruby|php|perl|httpie|postman|apache-http|guzzle)",
     re.IGNORECASE,
 )
 

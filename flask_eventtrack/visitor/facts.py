@@ -7,6 +7,7 @@ import functools
 import re
 import typing as t
 
+from ..event import clean_text
 from .agent import Agent, parse_builtin
 from .urls import campaign_of, source_of
 
@@ -15,7 +16,8 @@ if t.TYPE_CHECKING:
     from .place import CountryDatabase
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-_COUNTRY = re.compile(r"[A-Z]{2}")
+# ISO 3166; proxies write XX where they do not know.
+_COUNTRY = re.compile(r"(?!XX)[A-Z]{2}")
 
 
 class AgentParser:
@@ -59,18 +61,19 @@ class FactFinder:
 
     def _describe_client(self, client: Client) -> dict[str, str | None]:
         agent = self._agents.parse(client.user_agent)
-        language = _LANGUAGE.match(client.language)
+        language = re.split("[,;]", client.language, maxsplit=1)[0].strip()
         return {
-            "browser": agent.browser[:64] or None,
-            "os": agent.os[:64] or None,
+            "browser": clean_text(agent.browser)[:64] or None,
+            "os": clean_text(agent.os)[:64] or None,
             "device_type": agent.device_type or None,
-            "language": language[0] if language else None,
+            "language": language if _LANGUAGE.fullmatch(language) else None,
             "country": self._country_of(client),
         }
 
     def _country_of(self, client: Client) -> str | None:
         if _COUNTRY.fullmatch(client.country):
             return client.country
-        if self._countries is not None and client.address:
-            return self._countries.find(client.address) or None
-        return None
+        if self._countries is None or not client.address:
+            return None
+        country = self._countries.find(client.address)
+        return country if _COUNTRY.fullmatch(country) else None

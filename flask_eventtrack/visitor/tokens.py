@@ -17,7 +17,7 @@ import uuid as uuidlib
 
 from itsdangerous import BadSignature, Signer
 
-MAX_LENGTH = 1024
+MAX_LENGTH = 2048
 CUSTOMER_ID_MAX_LENGTH = 255
 _CACHE_SIZE = 4096
 
@@ -30,6 +30,8 @@ _DEVICE = struct.Struct(">B16s16sI?")
 _SESSION = struct.Struct(">B16sIQQB")
 # version; visit; device
 _VISIT = struct.Struct(">B16s16s")
+# version; device; when it expires in µs
+_CSRF = struct.Struct(">B16sQ")
 _VERSION = 1
 
 
@@ -129,12 +131,14 @@ class TokenCodec:
         _, visit, device = fields
         return VisitToken(uuidlib.UUID(bytes=visit), uuidlib.UUID(bytes=device))
 
-    def write_csrf(self, device_id: uuidlib.UUID) -> str:
-        return _sign(self._csrf, device_id.bytes)
+    def write_csrf(self, device_id: uuidlib.UUID, expires: int) -> str:
+        """Return a device's token that is good until ``expires`` (microseconds since the epoch)."""
+        return _sign(self._csrf, _CSRF.pack(_VERSION, device_id.bytes, expires))
 
-    def is_csrf_of(self, value: str, device_id: uuidlib.UUID) -> bool:
-        """Whether ``value`` is the token of this device."""
-        return _unsign(self._csrf, value) == device_id.bytes
+    def is_csrf_of(self, value: str, device_id: uuidlib.UUID, now: int) -> bool:
+        """Whether ``value`` is a token of this device that is good at ``now`` (microseconds)."""
+        fields = _unpack(_CSRF, _unsign(self._csrf, value))
+        return fields is not None and fields[1] == device_id.bytes and now < fields[2]
 
     def device_of_page(self, page: uuidlib.UUID) -> uuidlib.UUID:
         """Return the device of a browser without cookies: one for all posts of a page.

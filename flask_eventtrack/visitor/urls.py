@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections.abc as cabc
 import urllib.parse
 
+from ..event import clean_text
+
 MAX_LENGTH = 2000
 _UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _SAFE = "/%:@!$&'()*+,;=~-._"
@@ -19,7 +21,7 @@ class UrlCleaner:
     def clean(self, url: str) -> str:
         """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
         try:
-            parts = urllib.parse.urlsplit(url)
+            parts = urllib.parse.urlsplit(clean_text(url))
             host, port = parts.hostname or "", parts.port
         except ValueError:
             return ""
@@ -50,10 +52,10 @@ class UrlCleaner:
 
 def campaign_of(url: str) -> dict[str, str]:
     """Return the ``utm_*`` parameters of a URL, each cut to 255 characters."""
-    if "utm_" not in url:
+    if "utm_" not in url or not host_of(url):
         return {}
-    values = dict(urllib.parse.parse_qsl(urllib.parse.urlsplit(url).query))
-    return {name: values[name][:255] for name in _UTM if values.get(name)}
+    values = dict(urllib.parse.parse_qsl(url.partition("#")[0].partition("?")[2]))
+    return {name: clean_text(values[name])[:255] for name in _UTM if values.get(name)}
 
 
 def source_of(url: str, referrer: str) -> str:
@@ -76,6 +78,6 @@ def host_of(url: str) -> str:
 def path_of(url: str) -> str:
     """Return the path of a URL, decoded, or ""."""
     try:
-        return urllib.parse.unquote(urllib.parse.urlsplit(url).path)[:255]
+        return clean_text(urllib.parse.unquote(urllib.parse.urlsplit(url).path))[:255]
     except ValueError:
         return ""

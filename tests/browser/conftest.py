@@ -37,7 +37,7 @@ class Site:
         self.url = f"http://127.0.0.1:{port}"
         database = f"sqlite:///{folder / 'site.db'}"
         self._engine = sa.create_engine(database)
-        self._tables = Tables.in_metadata(sa.MetaData())
+        self._tables = Tables.for_metadata(sa.MetaData())
         environ = os.environ | {
             "PORT": str(port),
             "FLASK_SQLALCHEMY_DATABASE_URI": database,

@@ -59,7 +59,8 @@ def add_awkward_pages(app: Flask) -> None:  # noqa: C901 - a list of views
         response = make_response(show("Conditional"))
         response.headers["Cache-Control"] = "private, no-cache"
         response.set_etag("fixed")
-        return response.make_conditional(request)
+        response.make_conditional(request)
+        return response
 
     @app.get("/gone")
     def gone() -> tuple[str, int]:

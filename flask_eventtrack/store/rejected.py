@@ -1,0 +1,21 @@
+"""Events that the database has refused for good, kept for a person to look at."""
+
+from __future__ import annotations
+
+import typing as t
+
+import sqlalchemy as sa
+
+from .tables import Tables
+
+_KEPT = 10_000
+
+
+def add_rejected(connection: sa.Connection, tables: Tables, **row: t.Any) -> None:
+    """Keep a refused event; of more than 10,000 the oldest go."""
+    table = tables.rejected
+    connection.execute(table.insert().values(row))
+    surplus = sa.select(table.c.id).order_by(table.c.id.desc()).offset(_KEPT).limit(100)
+    ids = connection.scalars(surplus).all()
+    if ids:
+        connection.execute(table.delete().where(table.c.id.in_(ids)))

@@ -1,0 +1,670 @@
+"""Definitions, validation, labels, limits, normalised values, allow and deny lists."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import enum
+import types
+import typing as t
+import uuid
+
+import pytest
+from markupsafe import Markup
+from msgspec import Meta
+
+from flask_eventtrack import EventTrack, track
+from flask_eventtrack.errors import InvalidDefinition, InvalidEvent, UndefinedEvent
+
+from .conftest import MakeHost
+from .hosts import SAME_ORIGIN, Host
+
+NESTED_8: dict[str, t.Any] = {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}
+
+
+class Size(enum.Enum):
+    SMALL = "s"
+    LARGE = "l"
+
+
+@dataclasses.dataclass
+class Line:
+    sku: str
+    count: int = 1
+
+
+@dataclasses.dataclass
+class OrderPay:
+    total: decimal.Decimal
+    at: dt.datetime | None = None
+    size: Size = Size.SMALL
+    quantity: t.Annotated[int, Meta(ge=1, le=9)] = 1
+    code: t.Annotated[str, Meta(pattern="^[A-Z]+$", max_length=4)] = "A"
+    lines: list[Line] = dataclasses.field(default_factory=list)
+    ratio: float = 0.5
+    gift: bool = False
+    note: str | None = None
+    order: uuid.UUID | None = None
+
+
+class ProductView:
+    sku: str
+    name: str
+    price: float | None = None
+    quantity: int = 1
+
+
+@pytest.fixture
+def shop(host: Host) -> Host:
+    """A host whose order.pay, product.view and signup.click are defined."""
+    host.events.define("order.pay", label="Paid {total:.2f}")(OrderPay)
+    host.events.define("product.view", label="Viewed {name}", anonymous=True)(ProductView)
+    host.events.define("signup.click", anonymous=True)
+    return host
+
+
+def send(host: Host, event: t.Any, params: t.Any = None, **options: t.Any) -> dict[str, t.Any]:
+    """Track from server code and return the row."""
+    with host.app.app_context():
+        event_id = track(event, params, customer="1", **options)
+    [row] = [row for row in host.rows("event") if row["id"] == event_id]
+    return row
+
+
+# Definitions
+
+
+def test_instance_and_mapping_are_the_same_event(shop: Host) -> None:
+    """DESIGN §4: track(ProductView(...)) and track("product.view", {...}) store the same."""
+    view: t.Any = ProductView
+    by_instance = send(shop, view(sku="A1", name="Mug"))
+    by_mapping = send(shop, "product.view", {"sku": "A1", "name": "Mug"})
+    assert by_instance["params"] == {"sku": "A1", "name": "Mug", "quantity": 1}
+    assert by_mapping["params"] == by_instance["params"]
+    assert by_mapping["label"] == by_instance["label"] == "Viewed Mug"
+
+
+def test_default_is_in_the_label_of_an_event_that_leaves_it_out(host: Host) -> None:
+    """A label reads what is stored, defaults included."""
+
+    @host.events.define("basket.add", label="Added {count}")
+    class BasketAdd:
+        count: int = 1
+
+    assert send(host, "basket.add")["label"] == "Added 1"
+
+
+def test_call_defines_an_event_without_parameters(shop: Host) -> None:
+    """Nothing else is needed."""
+    row = send(shop, "signup.click")
+    assert (row["params"], row["label"], row["undefined"]) == ({}, None, None)
+
+
+def test_decorator_returns_the_class_made_a_dataclass() -> None:
+    """It is the developer's own class, ready to be made."""
+
+    @EventTrack().define("a.b")
+    class Given:
+        x: int
+
+    made: t.Any = Given
+    assert Given.__name__ == "Given"
+    assert dataclasses.asdict(made(x=1)) == {"x": 1}
+
+
+def test_subclass_of_an_events_class_is_no_event_of_its_own(shop: Host) -> None:
+    """It would have to be defined."""
+
+    @dataclasses.dataclass
+    class Special(OrderPay):
+        pass
+
+    with pytest.raises(InvalidEvent, match="Special is not a class of an event: decorate it"):
+        send(shop, Special(total=decimal.Decimal(1)))
+
+
+def test_instance_with_further_params_is_refused(shop: Host) -> None:
+    """Which of the two would win is nobody's guess."""
+    with pytest.raises(InvalidEvent, match="OrderPay carries its parameters: give no others"):
+        send(shop, OrderPay(total=decimal.Decimal(1)), {"total": 2})
+
+
+@pytest.mark.parametrize("action", ["page.visit", "session.start", "session.end"])
+def test_built_in_event_cannot_be_defined_anew(action: str) -> None:
+    """What the extension writes itself is its own."""
+    with pytest.raises(InvalidDefinition, match=f"'{action}' is built in and cannot be defined"):
+        EventTrack().define(action)
+
+
+def test_transaction_charge_cannot_be_defined() -> None:
+    """It is never a custom event."""
+    with pytest.raises(InvalidDefinition, match=r"'transaction.charge' is built in"):
+        EventTrack().define("transaction.charge")
+
+
+def test_same_definition_twice_is_one() -> None:
+    """A factory that runs for each app defines its events on a shared object again."""
+    events = EventTrack()
+    for _ in range(3):
+        events.define("a.b", label="A")(Line)
+    assert [definition.action for definition in events.catalogue if not definition.builtin] == [
+        "a.b"
+    ]
+
+
+@pytest.mark.parametrize(
+    "options", [{"label": "Other"}, {"anonymous": True}, {"server_only": True}], ids=str
+)
+def test_definition_that_contradicts_another_is_refused(options: dict[str, t.Any]) -> None:
+    """Two modules do not share an action by accident."""
+    events = EventTrack()
+    events.define("a.b", label="A")
+    with pytest.raises(InvalidDefinition, match=r"'a.b' is defined already, with other options"):
+        events.define("a.b", **{"label": "A", **options})
+
+
+def test_definition_with_other_parameters_is_refused() -> None:
+    """The parameters are part of a definition: the first one's events would be rejected."""
+    events = EventTrack()
+    events.define("a.b")(Line)
+    with pytest.raises(InvalidDefinition, match=r"'a.b' is defined already"):
+        events.define("a.b")(OrderPay)
+
+
+def test_class_of_the_same_parameters_is_the_same_definition() -> None:
+    """A factory that defines its classes inside makes new ones each time."""
+    events = EventTrack()
+    for _ in range(2):
+        made = dataclasses.make_dataclass("Made", [("sku", str), ("count", int, 1)])
+        events.define("a.b")(made)
+        found = events.catalogue.find_for(made("A1"))
+        assert found is not None
+        assert found.action == "a.b"
+
+
+def test_class_of_two_actions_is_refused() -> None:
+    """track(Line(...)) could mean either."""
+    events = EventTrack()
+    events.define("a.b")(Line)
+    with pytest.raises(InvalidDefinition, match="Line"):
+        events.define("a.c")(Line)
+
+
+@pytest.mark.parametrize("action", ["a", "a.b\n", "x" * 33, "", None])
+def test_malformed_action_cannot_be_defined(action: t.Any) -> None:
+    """The rule is the same as for events."""
+    with pytest.raises(InvalidEvent, match="an action"):
+        EventTrack().define(action)
+
+
+def _mutable_default() -> type:
+    class Mutable:
+        tags: list[str] = []  # noqa: RUF012 - the mistake that people make
+
+    return Mutable
+
+
+def _default_before_required() -> type:
+    class Disordered:
+        a: int = 1
+        b: str
+
+    return Disordered
+
+
+def _unknown_annotation() -> type:
+    class Unknown:
+        x: Nowhere  # type: ignore[name-defined]  # noqa: F821
+
+    return Unknown
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        _mutable_default,
+        _default_before_required,
+        _unknown_annotation,
+        pytest.param(lambda: print, id="a function"),
+        pytest.param(lambda: lambda: None, id="a view"),
+        pytest.param(lambda: 42, id="an int"),
+        pytest.param(lambda: int, id="int"),
+    ],
+)
+def test_class_that_cannot_be_parameters_is_refused_with_its_action(
+    make: t.Callable[[], t.Any],
+) -> None:
+    """The one error that define() documents, whatever was decorated."""
+    with pytest.raises(InvalidDefinition, match=r"'a.b'"):
+        EventTrack().define("a.b")(make())
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    "label",
+    ["{x.__class__}", "{x[0]}", "{x.y!r}", "{}", "{0}", "{ x}", "{x:{y}}", "{x!r:{y}}", "{x-y}"],
+)
+def test_label_that_reaches_into_values_is_refused(label: str) -> None:
+    """Plain names of parameters only."""
+    message = "is not the plain name of a parameter; attributes, indexes and nested fields"
+    with pytest.raises(InvalidDefinition, match=message):
+        EventTrack().define("a.b", label=label)
+
+
+@pytest.mark.parametrize("label", ["{x", "x}", "{x!}", "{x!z}", "{x:", "{x!rr}"])
+def test_label_that_is_no_format_string_is_refused(label: str) -> None:
+    """At once, and not when the first event comes without its label."""
+    with pytest.raises(InvalidDefinition, match=r"'a.b': label"):
+        EventTrack().define("a.b", label=label)
+
+
+def test_label_of_a_parameter_that_is_not_there_is_refused() -> None:
+    """It names the ones there are."""
+    with pytest.raises(InvalidDefinition, match="'nam' is not a parameter; there are: sku, count"):
+        EventTrack().define("a.b", label="Saw {nam}")(Line)
+
+
+@pytest.mark.parametrize(
+    ("template", "params", "label"),
+    [
+        ("Saw {name}", {"name": "Mug"}, "Saw Mug"),
+        ("Saw {name}", {}, "Saw "),
+        ("Saw {name}", {"name": None}, "Saw "),
+        ("{{name}} {name}", {"name": "{x.__class__}"}, "{name} {x.__class__}"),
+        ("{name!r}", {"name": "Mug"}, "'Mug'"),
+        ("{price:.2f} EUR", {"price": 3}, "3.00 EUR"),
+        ("{price:.2f} EUR", {"price": "dear"}, None),
+        ("{name:>3000}", {"name": "x"}, " " * 254 + "…"),
+        ("{name}", {"name": "a\x00b\ud800"}, "a\ufffdb\ufffd"),
+        ("Zoë 😀 {name}", {"name": "日本"}, "Zoë 😀 日本"),
+    ],
+)
+def test_label_is_made_of_the_parameters(
+    host: Host, template: str, params: dict[str, t.Any], label: str | None
+) -> None:
+    """What is absent reads as nothing; a value that a format does not take makes no label."""
+    host.events.define("a.b", label=template)
+    assert send(host, "a.b", params)["label"] == label
+
+
+@pytest.mark.parametrize(
+    ("given", "label"),
+    [("Mine", "Mine"), ("", "Viewed Mug"), (None, "Viewed Mug"), ("y" * 300, "y" * 254 + "…")],
+)
+def test_caller_may_give_a_label(shop: Host, given: str | None, label: str) -> None:
+    """It wins over the template and is cut to 255 characters."""
+    row = send(shop, "product.view", {"sku": "A1", "name": "Mug"}, label=given)
+    assert row["label"] == label
+
+
+def test_label_that_is_no_text_is_refused(shop: Host) -> None:
+    """The error says what came."""
+    with pytest.raises(InvalidEvent, match="A label is a str, not int"):
+        send(shop, "signup.click", label=t.cast("str", 5))
+
+
+# Validation
+
+
+@pytest.mark.parametrize(
+    ("params", "param", "message"),
+    [
+        ({}, "total", r"it is required \(Decimal\) and was not given"),
+        ({"total": "abc"}, "total", "invalid decimal string: 'abc' came"),
+        ({"quantity": 0}, "quantity", "expected `int` >= 1: 0 came"),
+        ({"quantity": 10}, "quantity", "expected `int` <= 9: 10 came"),
+        ({"quantity": "3"}, "quantity", "expected `int`, got `str`: '3' came"),
+        ({"quantity": True}, "quantity", "expected `int`, got `bool`: True came"),
+        ({"quantity": 3.5}, "quantity", "expected `int`, got `float`: 3.5 came"),
+        ({"code": "ABCDE"}, "code", "expected `str` of length <= 4: 'ABCDE' came"),
+        ({"code": "a"}, "code", r"expected `str` matching regex '\^\[A-Z\]\+\$': 'a' came"),
+        ({"size": "x"}, "size", "invalid enum value 'x': 'x' came"),
+        ({"at": "yesterday"}, "at", "'yesterday' came"),
+        ({"gift": 1}, "gift", "expected `bool`, got `int`: 1 came"),
+        ({"note": 5}, "note", r"expected `str | null`, got `int`: 5 came"),
+        ({"order": "x"}, "order", "invalid UUID: 'x' came"),
+        ({"lines": "abc"}, "lines", "expected `array`, got `str`: 'abc' came"),
+        ({"lines": [{"count": 1}]}, "lines", "missing required field `sku`"),
+        ({"lines": [{"sku": 1}]}, "lines", "expected `str`, got `int`"),
+        ({"ratio": float("nan")}, "ratio", "expected `float`, got `null`"),
+    ],
+)
+def test_wrong_parameter_is_named_with_what_was_expected_and_what_came(
+    shop: Host, params: dict[str, t.Any], param: str, message: str
+) -> None:
+    """The error is enough to mend the call."""
+    given = {"total": 1, **params} if params else {}
+    with pytest.raises(InvalidEvent, match=f"'order.pay', parameter '{param}': .*") as caught:
+        send(shop, "order.pay", given)
+    assert (caught.value.code, caught.value.param) == ("invalid_param", param)
+    caught.match(message)
+
+
+def test_message_shortens_what_came(shop: Host) -> None:
+    """A page of text is not repeated."""
+    with pytest.raises(InvalidEvent, match=r"'x{58}… came") as caught:
+        send(shop, "order.pay", {"total": 1, "quantity": "x" * 10_000})
+    assert len(str(caught.value)) < 200
+
+
+def test_values_are_stored_as_the_definition_reads_them(shop: Host) -> None:
+    """Enumerations as their value, times as ISO 8601, nested classes as objects."""
+    order = uuid.UUID(int=7)
+    row = send(
+        shop,
+        OrderPay(
+            total=decimal.Decimal("19.90"),
+            at=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
+            size=Size.LARGE,
+            lines=[Line("A1", 2)],
+            order=order,
+        ),
+    )
+    assert {name: row["params"][name] for name in ("at", "size", "lines", "order")} == {
+        "at": "2026-01-02T03:04:05Z",
+        "size": "l",
+        "lines": [{"sku": "A1", "count": 2}],
+        "order": str(order),
+    }
+
+
+@pytest.mark.parametrize("total", [decimal.Decimal("19.90"), 19.9, "19.90"], ids=repr)
+def test_decimal_parameter_is_stored_as_a_number(shop: Host, total: t.Any) -> None:
+    """Reports add it up, and its label may format it."""
+    row = send(shop, "order.pay", {"total": total})
+    assert row["params"]["total"] == 19.9
+    assert row["label"] == "Paid 19.90"
+
+
+def test_parameter_that_is_not_defined_is_stored_and_marked(shop: Host) -> None:
+    """It stays out of reports, and data quality lists it."""
+    row = send(shop, "product.view", {"sku": "A1", "name": "Mug", "colour": "red", "none": None})
+    assert row["params"] == {"sku": "A1", "name": "Mug", "quantity": 1, "colour": "red"}
+    assert row["undefined"] == ["colour"]
+    counted = [row for row in shop.rows("quality") if row["outcome"] == "undefined"]
+    assert [(row["action"], row["reason"], row["count"]) for row in counted] == [
+        ("product.view", "colour", 1)
+    ]
+
+
+def test_optional_parameter_that_is_none_is_not_stored(shop: Host) -> None:
+    """None and absent are the same."""
+    row = send(shop, "product.view", {"sku": "A1", "name": "Mug", "price": None})
+    assert "price" not in row["params"]
+    assert row["undefined"] is None
+
+
+def test_undefined_events_may_be_stored(make: MakeHost) -> None:
+    """EVENTTRACK_UNDEFINED_EVENTS = "store" takes any well-formed action."""
+    host = make({"EVENTTRACK_UNDEFINED_EVENTS": "store"})
+    row = send(host, "brand.new", {"x": 1})
+    assert (row["action"], row["params"], row["undefined"]) == ("brand.new", {"x": 1}, ["x"])
+
+
+def test_refused_event_is_counted_with_its_reason(shop: Host) -> None:
+    """The action is kept as text that every database takes."""
+    for action in ("bränd.new", "no.such", "x" * 100):
+        with shop.app.app_context(), pytest.raises(InvalidEvent, match=r"action|defined"):
+            track(action, customer=1)
+    counted = {(row["action"], row["reason"]) for row in shop.rows("quality")}
+    assert counted == {
+        ("bränd.new", "invalid_action"),
+        ("no.such", "undefined_event"),
+        ("x" * 32, "invalid_action"),
+    }
+
+
+# Limits and values
+
+
+def test_eight_levels_of_nesting_are_taken(shop: Host) -> None:
+    """The parameters themselves are the first."""
+    assert send(shop, "signup.click", NESTED_8)["params"] == NESTED_8
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"z": NESTED_8},
+        {"a": [[[[[[[[1]]]]]]]]},
+        {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": []}}}}}}}},
+    ],
+)
+def test_nine_levels_of_nesting_are_refused(shop: Host, params: dict[str, t.Any]) -> None:
+    """Lists and objects alike."""
+    with pytest.raises(InvalidEvent, match="nested deeper than 8 levels") as caught:
+        send(shop, "signup.click", params)
+    assert caught.value.code == "params_too_deep"
+
+
+def test_bottomless_parameters_are_refused(shop: Host) -> None:
+    """A dict inside itself is an error of the caller's, not of the interpreter's."""
+    endless: dict[str, t.Any] = {}
+    endless["again"] = endless
+    with pytest.raises(InvalidEvent, match="nested deeper than 8 levels"):
+        send(shop, "signup.click", endless)
+
+
+def test_256_names_are_taken(shop: Host) -> None:
+    """At all levels together."""
+    params = {"n": {f"p{n}": n for n in range(255)}}
+    assert send(shop, "signup.click", params)["params"] == params
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {f"p{n}": n for n in range(257)},
+        {"n": {f"p{n}": n for n in range(256)}},
+        {"n": [{"a": 1}] * 256},
+    ],
+    ids=["flat", "nested", "in a list"],
+)
+def test_257_names_are_refused(shop: Host, params: dict[str, t.Any]) -> None:
+    """Wherever they are."""
+    with pytest.raises(InvalidEvent, match="at most 256 parameter names") as caught:
+        send(shop, "signup.click", params)
+    assert caught.value.code == "too_many_params"
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 64, "é" * 64, "with space", "__class__"])
+def test_name_of_up_to_64_characters_is_taken(shop: Host, name: str) -> None:
+    """Any characters."""
+    assert send(shop, "signup.click", {name: 1})["params"] == {name: 1}
+
+
+@pytest.mark.parametrize(("name", "length"), [("", 0), ("x" * 65, 65), ("\ud800" * 65, 65)])
+def test_name_of_another_length_is_refused(shop: Host, name: str, length: int) -> None:
+    """The error names it, cut, in text that can be sent."""
+    with pytest.raises(InvalidEvent, match=f"1 to 64 characters, this has {length}") as caught:
+        send(shop, "signup.click", {name: 1})
+    assert caught.value.code == "invalid_param_name"
+    assert f"{caught.value.message}{caught.value.param}".encode()
+
+
+def test_32_kib_are_taken(shop: Host) -> None:
+    """{"x":"…"} takes eight bytes besides its text."""
+    row = send(shop, "signup.click", {"x": "y" * (32 * 1024 - 8)})
+    assert len(row["params"]["x"]) == 32 * 1024 - 8
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("y" * (32 * 1024 - 7), 32_769), ("y" * 33 * 1024, 33_800), ("é" * 20_000, 40_008)],
+)
+def test_beyond_32_kib_is_refused(shop: Host, text: str, size: int) -> None:
+    """Bytes are counted, not characters."""
+    message = f"The parameters take {size} bytes, at most 32768 may be sent"
+    with pytest.raises(InvalidEvent, match=message) as caught:
+        send(shop, "signup.click", {"x": text})
+    assert caught.value.code == "params_too_large"
+
+
+POISON: list[tuple[t.Any, t.Any]] = [
+    ("a\x00b", "a\ufffdb"),
+    ("a\ud800b\udfff", "a\ufffdb\ufffd"),
+    ("😀 日本 \u202e", "😀 日本 \u202e"),
+    (float("nan"), None),
+    (float("-inf"), None),
+    (1e308 * 10, None),
+    (5e-324, 5e-324),
+    (2**63 - 1, 2**63 - 1),
+    (-(2**63), -(2**63)),
+    (2**63, "9223372036854775808"),
+    (-(2**63) - 1, "-9223372036854775809"),
+    ({"\x00": {"\ud800": 1}}, {"\ufffd": {"\ufffd": 1}}),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        *POISON,
+        (decimal.Decimal("1.5"), 1.5),
+        (decimal.Decimal("NaN"), None),
+        (decimal.Decimal("sNaN"), None),
+        (decimal.Decimal("1e400"), None),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Size.LARGE, "l"),
+        (Line("A1"), {"sku": "A1", "count": 1}),
+        ({1: {2.5: "x"}}, {"1": {"2.5": "x"}}),
+        ((1, [2]), [1, [2]]),
+        (Markup("<b>x</b>"), "<b>x</b>"),
+        (types.MappingProxyType({"a": 1}), {"a": 1}),
+    ],
+    ids=ascii,
+)
+def test_value_is_stored_plain(host: Host, value: t.Any, stored: t.Any) -> None:
+    """As JSON, with what no database takes replaced."""
+    host.events.define("a.b")
+    assert send(host, "a.b", {"x": 1, "y": [value]})["params"] == {"x": 1, "y": [stored]}
+
+
+def test_no_database_refuses_a_value(db_host: Host) -> None:
+    """One such value would hold up the whole batch."""
+    db_host.events.define("a.b", label="{x}")
+    for value, stored in POISON:
+        assert send(db_host, "a.b", {"x": [value]})["params"] == {"x": [stored]}
+    assert db_host.rows("rejected") == []
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["10**5000", "-10**5000"])
+def test_integer_of_more_digits_than_python_writes_is_refused(shop: Host, value: int) -> None:
+    """The error is ours, so that in production it stays out of the host's request."""
+    with pytest.raises(InvalidEvent, match="parameter"):
+        send(shop, "signup.click", {"x": value})
+
+
+@pytest.mark.parametrize("value", [object(), 1j, print, range(3), {(1, 2): 3}], ids=repr)
+def test_value_that_has_no_json_form_is_refused(shop: Host, value: object) -> None:
+    """The error is the caller's."""
+    with pytest.raises(InvalidEvent, match="cannot be written as JSON") as caught:
+        send(shop, "signup.click", {"x": value})
+    assert caught.value.code == "invalid_params"
+
+
+@pytest.mark.parametrize("params", [[1], "abc", 7, [("a", 1)]], ids=repr)
+def test_params_that_are_no_mapping_are_refused(shop: Host, params: t.Any) -> None:
+    """The error says what came."""
+    message = f"params is a mapping of names to values, not {type(params).__name__}"
+    with pytest.raises(InvalidEvent, match=message):
+        send(shop, "signup.click", params)
+
+
+def test_params_may_be_any_mapping(shop: Host) -> None:
+    """The signature says Mapping."""
+    params = types.MappingProxyType({"sku": "A1", "name": "Mug"})
+    assert send(shop, "product.view", params)["label"] == "Viewed Mug"
+
+
+def test_text_of_a_template_may_be_a_parameter(shop: Host) -> None:
+    """Markup is a str, and what Flask's own escape() returns."""
+    row = send(shop, "product.view", {"sku": "A1", "name": Markup("Mug &amp; Co")})
+    assert row["params"]["name"] == "Mug &amp; Co"
+
+
+def test_key_types_of_a_mapping_are_understood(host: Host) -> None:
+    """msgspec understands dict[int, str], and JSON has no other names than text."""
+
+    @host.events.define("a.b")
+    class Given:
+        names: dict[int, str]
+
+    assert send(host, "a.b", {"names": {1: "one"}})["params"] == {"names": {"1": "one"}}
+
+
+def test_in_production_nothing_raises_into_the_host(shop: Host) -> None:
+    """The event is logged and counted; the view goes on."""
+    shop.app.testing = False
+    with shop.app.app_context():
+        for params in ([1], {"x": object()}, {"": 1}, {"z": NESTED_8}, {"x": 10**5000}):
+            assert track("signup.click", t.cast("t.Any", params), customer=1) is None
+    assert shop.actions() == {}
+
+
+# Allow and deny lists
+
+
+@pytest.mark.parametrize(
+    ("lists", "recorded"),
+    [
+        ({}, {"a.x", "a.y", "b.x"}),
+        ({"DENY": ["a.*"]}, {"b.x"}),
+        ({"DENY": ["*.x"]}, {"a.y"}),
+        ({"DENY": ["A.*"]}, {"a.x", "a.y", "b.x"}),
+        ({"DENY": ["a.?"]}, {"b.x"}),
+        ({"DENY": ["a"]}, {"a.x", "a.y", "b.x"}),
+        ({"ALLOW": ["a.*"]}, {"a.x", "a.y"}),
+        ({"ALLOW": ["a.*"], "DENY": ["a.x"]}, {"a.y"}),
+        ({"ALLOW": ["a.x", "b.x"]}, {"a.x", "b.x"}),
+        ({"DENY": {"shop.example": ["a.*"]}}, {"b.x"}),
+        ({"DENY": {"SHOP.example": ["a.*"]}}, {"b.x"}),
+        ({"DENY": {"other.example": ["a.*"]}}, {"a.x", "a.y", "b.x"}),
+        ({"DENY": {"shop.example": ["a.x"], "*": ["b.*"]}}, {"a.y"}),
+        ({"ALLOW": {"shop.example": ["a.x"], "*": ["b.*"]}}, {"a.x", "b.x"}),
+        ({"ALLOW": {"other.example": ["a.x"]}}, {"a.x", "a.y", "b.x"}),
+    ],
+    ids=repr,
+)
+def test_lists_say_what_a_site_records(
+    make: MakeHost, lists: dict[str, t.Any], recorded: set[str]
+) -> None:
+    """Deny wins; an allow list, where given, admits only what it names."""
+    host = make({f"EVENTTRACK_{name}": value for name, value in lists.items()})
+    for action in ("a.x", "a.y", "b.x"):
+        host.events.define(action, anonymous=True)
+    posts = {"events": [{"action": action} for action in ("a.x", "a.y", "b.x")]}
+    url = "http://Shop.Example:8000/_et/in"
+    answer = host.client().post(url, json=posts, headers=SAME_ORIGIN)
+    codes = {(result["error"] or {}).get("code") for result in answer.get_json()["results"]}
+    assert {action for action in host.actions() if "." in action[:2]} == recorded
+    assert codes <= {None, "denied_event"}
+
+
+def test_denied_event_says_on_which_site(make: MakeHost) -> None:
+    """Server code is told too."""
+    host = make({"EVENTTRACK_DENY": ["a.*"]})
+    host.events.define("a.x")
+    with pytest.raises(InvalidEvent, match=r"^'a.x' is not recorded on 'this site'.$") as caught:
+        send(host, "a.x")
+    assert caught.value.code == "denied_event"
+
+
+def test_denied_page_visit_is_not_recorded(make: MakeHost) -> None:
+    """The page goes out without a cookie."""
+    host = make({"EVENTTRACK_DENY": ["page.visit"]})
+    answer = host.client().get("/")
+    assert (answer.status_code, answer.headers.getlist("Set-Cookie")) == (200, [])
+    assert host.rows("session") == []
+
+
+def test_undefined_event_is_a_lookup_error_and_a_value_error(shop: Host) -> None:
+    """Ours subclass the built-in error that they are."""
+    with pytest.raises(UndefinedEvent) as caught:
+        send(shop, "signup.clik")
+    assert isinstance(caught.value, LookupError)
+    assert isinstance(caught.value, ValueError)

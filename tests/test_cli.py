@@ -1,0 +1,435 @@
+"""`flask eventtrack …`: init-db, tail, sweep, definitions, doctor."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import textwrap
+import typing as t
+import uuid
+
+import pytest
+import sqlalchemy as sa
+from click.testing import Result
+from flask import Flask
+from msgspec import Meta
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from flask_eventtrack import track
+
+from .conftest import MakeHost
+from .hosts import NAVIGATION, START, Host
+
+FINE = {"SECRET_KEY": "0123456789abcdef0123456789abcdef", "EVENTTRACK_PROFILE_SALT": "our own"}
+
+
+def run(host: Host, *arguments: str) -> Result:
+    return host.app.test_cli_runner().invoke(args=["eventtrack", *arguments])
+
+
+@pytest.fixture
+def busy(host: Host) -> Host:
+    """A host with three events of a customer's and a visitor's page."""
+    host.events.define("a.b", label="Did {what}")
+    with host.app.app_context():
+        for what in ("one", "two", "three"):
+            track("a.b", {"what": what}, customer="7")
+            host.events.flush()
+            host.clock.advance(seconds=1)
+    return host
+
+
+@pytest.fixture
+def fine(make: MakeHost) -> Host:
+    """A host with nothing to complain of, whose first event is written."""
+    host = make(FINE)
+    host.events.define("a.b")
+    host.client().get("/", headers=NAVIGATION)
+    host.flush()
+    return host
+
+
+def test_commands_are_listed(host: Host) -> None:
+    """With a sentence each."""
+    answer = run(host, "--help")
+    assert answer.exit_code == 0
+    for name in ("init-db", "tail", "sweep", "definitions", "doctor"):
+        assert f"  {name} " in answer.output
+
+
+# init-db
+
+
+def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
+    """Again, it changes nothing."""
+    with db_host.app.app_context():
+        db_host.db.drop_all()
+    for _ in range(2):
+        answer = run(db_host, "init-db")
+        assert (answer.exit_code, answer.output) == (0, "9 tables are there.\n")
+    assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
+    assert db_host.actions() == {"page.visit": 1, "session.start": 1}
+
+
+def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
+    """Its own tables are its own business."""
+    host = make(create=False)
+    sa.Table("things", host.db.metadata, sa.Column("id", sa.Integer, primary_key=True))
+    run(host, "init-db")
+    with host.app.app_context():
+        found = sa.inspect(host.db.engine).get_table_names()
+    assert len(found) == 9
+    assert "things" not in found
+
+
+def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> None:
+    """The tables stand in EVENTTRACK_BIND_KEY's database."""
+    binds = {"SQLALCHEMY_BINDS": {"events": f"sqlite:///{tmp_path / 'events.db'}"}}
+    host = make({**binds, "EVENTTRACK_BIND_KEY": "events"}, create=False)
+    run(host, "init-db")
+    with host.app.app_context():
+        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 9
+        assert sa.inspect(host.db.engine).get_table_names() == []
+
+
+def test_init_db_in_memory(make: MakeHost) -> None:
+    """On the one connection that there is."""
+    host = make(url="sqlite://", create=False)
+    assert run(host, "init-db").output == "9 tables are there.\n"
+    host.client().get("/", headers=NAVIGATION)
+    assert host.actions() == {"page.visit": 1, "session.start": 1}
+
+
+# tail
+
+
+def test_tail_prints_the_latest_events_in_their_order(busy: Host) -> None:
+    """Time, who, where from, what, and the sentence."""
+    who = str(busy.rows("event")[0]["uuid"])[:8]
+    answer = run(busy, "tail")
+    assert answer.output.splitlines() == [
+        f"2026-11-21 12:00:0{second}  {who}  server   a.b                       Did {what}"
+        for second, what in enumerate(("one", "two", "three"))
+    ]
+
+
+@pytest.mark.parametrize(("lines", "printed"), [(0, 0), (1, 1), (2, 2), (20, 3)])
+def test_tail_prints_as_many_as_asked(busy: Host, lines: int, printed: int) -> None:
+    """The newest."""
+    answer = run(busy, "tail", "-n", str(lines))
+    assert answer.exit_code == 0
+    found = answer.output.splitlines()
+    assert len(found) == printed
+    assert all(line.endswith("three") for line in found[-1:])
+
+
+def test_tail_refuses_a_negative_number(db_host: Host) -> None:
+    """A LIMIT below zero means everything to one database and an error to another."""
+    answer = run(db_host, "tail", "-n", "-1")
+    assert answer.exit_code == 2
+    assert "Invalid value" in answer.output
+
+
+def test_tail_of_nothing_prints_nothing(host: Host) -> None:
+    """And is no failure."""
+    answer = run(host, "tail")
+    assert (answer.exit_code, answer.output) == (0, "")
+
+
+def test_tail_as_json_is_one_object_a_line(busy: Host) -> None:
+    """With every field of an event."""
+    [row] = [
+        json.loads(line) for line in run(busy, "tail", "-n", "1", "--json").output.splitlines()
+    ]
+    [stored] = [row for row in busy.rows("event") if row["params"] == {"what": "three"}]
+    assert row["params"] == {"what": "three"}
+    assert (row["id"], row["uuid"]) == (str(stored["id"]), str(stored["uuid"]))
+    assert row["time"].startswith("2026-11-21")
+    assert (row["action"], row["label"], row["source"], row["site"], row["session_id"]) == (
+        "a.b",
+        "Did three",
+        "server",
+        "",
+        None,
+    )
+
+
+def test_tail_keeps_a_terminal_safe(host: Host) -> None:
+    """A label that a client sent does not clear the screen or forge a line."""
+    host.events.define("a.b")
+    with host.app.app_context():
+        track("a.b", label="\x1b[2J\rroot\nline two \u202e \x9b31m", customer="7")
+    host.flush()
+    output = run(host, "tail").output
+    assert len(output.splitlines()) == 1
+    assert output.rstrip("\n").isprintable()
+
+
+def test_tail_follows_the_events_to_come(busy: Host, tmp_path: pathlib.Path) -> None:
+    """--follow prints what another process writes, until it is stopped."""
+    app = tmp_path / "shop.py"
+    url = busy.app.config["SQLALCHEMY_DATABASE_URI"]
+    app.write_text(
+        textwrap.dedent(f"""
+            from flask import Flask
+            from flask_sqlalchemy import SQLAlchemy
+            from flask_eventtrack import EventTrack
+            app = Flask("shop")
+            app.config.update(SECRET_KEY="secret", SQLALCHEMY_DATABASE_URI={url!r})
+            EventTrack(app, SQLAlchemy(app))
+        """)
+    )
+    command = [sys.executable, "-m", "flask", "--app", str(app), "eventtrack", "tail", "-f", "-n1"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        with busy.app.app_context():
+            track("a.b", {"what": "four"}, customer="7")
+        busy.flush()
+        second = process.stdout.readline()
+        process.terminate()
+    assert (first.split()[-1], second.split()[-1]) == ("three", "four")
+
+
+# sweep
+
+
+def test_sweep_says_how_many_sessions_it_ended(db_host: Host) -> None:
+    """All that are silent, whatever their number, and once."""
+    for _ in range(3):
+        db_host.client().get("/", headers=NAVIGATION)
+    db_host.flush()
+    db_host.clock.advance(hours=1)
+    outputs = [run(db_host, "sweep").output for _ in range(2)]
+    assert outputs == ["3 sessions ended.\n", "0 sessions ended.\n"]
+    assert db_host.actions() == {"page.visit": 3, "session.start": 3, "session.end": 3}
+
+
+def test_sweep_goes_on_beyond_a_batch(host: Host) -> None:
+    """Two hundred are claimed at a time."""
+    for _ in range(201):
+        host.client().get("/products/mug", headers=NAVIGATION)
+    host.flush()
+    host.clock.advance(hours=1)
+    assert run(host, "sweep").output == "201 sessions ended.\n"
+
+
+# definitions
+
+
+def test_definitions_are_listed_with_who_may_send_them(host: Host) -> None:
+    """Action, label, and parameters with their types."""
+
+    @host.events.define("product.view", label="Viewed {name}", anonymous=True)
+    class ProductView:
+        sku: str
+        name: t.Annotated[str, Meta(max_length=9)]
+        price: float | None = None
+
+    host.events.define("order.ship", server_only=True)
+    host.events.define("wish.add")
+    output = run(host, "definitions").output
+    assert (
+        "product.view  (anyone)\n    Viewed {name}\n"
+        "    sku: str\n    name: str\n    price: float | None\n"
+    ) in output
+    assert "order.ship  (server only)\n" in output
+    assert "wish.add  (customers)\n" in output
+    assert "page.visit  (anyone, built in)\n    Visited page {title}\n    url: str\n" in output
+    actions = [line.split()[0] for line in output.splitlines() if not line.startswith(" ")]
+    assert actions == sorted(actions)
+
+
+# doctor
+
+
+def findings_of(host: Host) -> dict[str, tuple[str, str]]:
+    """Return what doctor prints: id → (level and sentence, hint)."""
+    lines = run(host, "doctor").output.splitlines()
+    if lines == ["Everything is in order."]:
+        return {}
+    return {
+        line[:5]: (line[6:], hint.strip())
+        for line, hint in zip(lines[::2], lines[1::2], strict=True)
+    }
+
+
+def test_doctor_finds_nothing_where_all_is_well(fine: Host) -> None:
+    """Exit status 0."""
+    answer = run(fine, "doctor")
+    assert (answer.output, answer.exit_code) == ("Everything is in order.\n", 0)
+
+
+def test_doctor_finds_nothing_before_the_first_event(make: MakeHost) -> None:
+    """The writer switches SQLite to WAL when it first writes: there is nothing to set."""
+    host = make(FINE)
+    host.events.define("a.b")
+    assert findings_of(host) == {}
+
+
+def test_doctor_et001_switched_off(make: MakeHost) -> None:
+    """A warning: it may be on purpose."""
+    host = make({**FINE, "EVENTTRACK_ENABLED": False})
+    assert findings_of(host)["ET001"] == (
+        "warning: EVENTTRACK_ENABLED is off: nothing is recorded.",
+        "Remove it.",
+    )
+    assert run(host, "doctor").exit_code == 0
+
+
+def test_doctor_et002_unreachable_database(make: MakeHost, tmp_path: pathlib.Path) -> None:
+    """An error, without a traceback."""
+    host = make(FINE, url=f"sqlite:///{tmp_path / 'no' / 'such' / 'file.db'}", create=False)
+    sentence, hint = findings_of(host)["ET002"]
+    assert sentence.startswith("error: The database cannot be reached: ")
+    assert "unable to open database file" in sentence
+    assert hint == (
+        "Start it, or correct SQLALCHEMY_DATABASE_URI. Events wait in memory meanwhile."
+    )
+    assert run(host, "doctor").exit_code == 1
+
+
+def test_doctor_et003_missing_tables(make: MakeHost) -> None:
+    """An error that names them and the commands that make them."""
+    host = make(FINE, create=False)
+    sentence, hint = findings_of(host)["ET003"]
+    assert sentence.startswith("error: Tables are missing: eventtrack_event, eventtrack_session, ")
+    assert hint.startswith(
+        "Run 'flask eventtrack init-db', or make a migration: 'flask db migrate'"
+    )
+    assert run(host, "doctor").exit_code == 1
+
+
+def test_doctor_names_only_the_tables_that_are_missing(fine: Host) -> None:
+    """One of nine."""
+    with fine.app.app_context(), fine.db.engine.begin() as connection:
+        fine.events.tables.tombstone.drop(connection)
+    assert findings_of(fine)["ET003"][0] == "error: Tables are missing: eventtrack_tombstone."
+
+
+def test_doctor_et004_refused_events(fine: Host) -> None:
+    """A warning with their number."""
+    with fine.app.app_context(), fine.db.engine.begin() as connection:
+        row = {"rejected_at": START, "action": "a.b", "reason": "x", "payload": "{}"}
+        rows = [{**row, "id": uuid.uuid4()} for _ in range(2)]
+        connection.execute(fine.events.tables.rejected.insert(), rows)
+    assert findings_of(fine) == {
+        "ET004": (
+            "warning: The database has refused 2 events.",
+            "Read the reasons in eventtrack_rejected.",
+        )
+    }
+    assert run(fine, "doctor").exit_code == 0
+
+
+def test_doctor_et005_database_in_memory(make: MakeHost) -> None:
+    """A warning: only flush() writes."""
+    host = make(FINE, url="sqlite://")
+    assert findings_of(host)["ET005"] == (
+        "warning: The database is in-memory SQLite: events are written by flush() only.",
+        "Use a file, except in tests.",
+    )
+
+
+def test_doctor_et006_rollback_journal(make: MakeHost) -> None:
+    """A warning with the setting."""
+    host = make({**FINE, "EVENTTRACK_SQLITE_WAL": False})
+    host.client().get("/", headers=NAVIGATION)
+    host.flush()
+    assert findings_of(host)["ET006"] == (
+        "warning: SQLite's journal mode is 'delete': writing events locks out the app's readers.",
+        "Remove EVENTTRACK_SQLITE_WAL = False; the first event then switches the file to WAL.",
+    )
+
+
+@pytest.mark.parametrize("key", ["short", "x" * 15, b"x" * 15])
+def test_doctor_et007_short_key(make: MakeHost, key: str | bytes) -> None:
+    """A warning with the command that makes a key."""
+    host = make({**FINE, "SECRET_KEY": key})
+    assert findings_of(host)["ET007"] == (
+        "warning: SECRET_KEY has fewer than 16 characters: cookies could be forged.",
+        "Make one with: python -c 'import secrets; print(secrets.token_hex())'",
+    )
+
+
+def test_doctor_et008_salt_that_everybody_knows(make: MakeHost) -> None:
+    """A warning, to heed before the first customer."""
+    sentence, hint = findings_of(make({"SECRET_KEY": FINE["SECRET_KEY"]}))["ET008"]
+    assert sentence.startswith("warning: EVENTTRACK_PROFILE_SALT is the default: whoever knows")
+    assert hint == "Set a secret one before the first customer logs in, and keep it."
+
+
+@pytest.mark.parametrize(
+    ("settings", "found"),
+    [
+        ({}, False),
+        ({"PREFERRED_URL_SCHEME": "https"}, True),
+        ({"SESSION_COOKIE_SECURE": True}, True),
+        ({"EVENTTRACK_COOKIE_SECURE": True}, True),
+    ],
+)
+def test_doctor_et009_https_without_proxy_fix(
+    make: MakeHost, settings: dict[str, t.Any], *, found: bool
+) -> None:
+    """A warning where the app expects HTTPS; it goes with ProxyFix."""
+    host = make({**FINE, **settings})
+    assert ("ET009" in findings_of(host)) is found
+    host.app.wsgi_app = ProxyFix(host.app.wsgi_app, x_proto=1)  # type: ignore[method-assign]
+    assert "ET009" not in findings_of(host)
+
+
+def test_doctor_et010_no_definition(make: MakeHost) -> None:
+    """A warning with an example."""
+    host = make(FINE)
+    sentence, hint = findings_of(host)["ET010"]
+    assert sentence == "warning: No event is defined: custom events are rejected."
+    assert hint.startswith("Define one: events.define('signup.click', anonymous=True)")
+    host.events.define("a.b")
+    assert "ET010" not in findings_of(host)
+
+
+@pytest.mark.parametrize(("debug", "found"), [("0", True), ("1", False)])
+def test_doctor_et011_undefined_events_are_stored(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch, debug: str, *, found: bool
+) -> None:
+    """A warning, except in development."""
+    monkeypatch.setenv("FLASK_DEBUG", debug)
+    host = make({**FINE, "EVENTTRACK_UNDEFINED_EVENTS": "store"})
+    assert ("ET011" in findings_of(host)) is found
+
+
+def test_doctor_puts_errors_first(make: MakeHost) -> None:
+    """Then by id."""
+    host = make({"SECRET_KEY": "short", "EVENTTRACK_ENABLED": False}, create=False)
+    found = list(findings_of(host))
+    assert (found[:2], found[1:]) == (["ET003", "ET001"], sorted(found[1:]))
+
+
+def test_doctor_examines_each_database(db_host: Host) -> None:
+    """Reading the schema of each."""
+    db_host.client().get("/", headers=NAVIGATION)
+    db_host.flush()
+    assert list(findings_of(db_host)) == ["ET008", "ET010"]
+    with db_host.app.app_context():
+        db_host.db.drop_all()
+    assert list(findings_of(db_host))[:1] == ["ET003"]
+
+
+@pytest.mark.parametrize("command", ["tail", "sweep"])
+def test_command_without_tables_says_what_to_do(make: MakeHost, command: str) -> None:
+    """One line that names init-db, and no traceback."""
+    answer = run(make(create=False), command)
+    assert answer.exit_code == 1
+    assert isinstance(answer.exception, SystemExit)
+    assert "flask eventtrack init-db" in answer.output
+
+
+def test_command_without_a_registration_does_not_exist() -> None:
+    """The group belongs to the apps that registered."""
+    answer = Flask("bare").test_cli_runner().invoke(args=["eventtrack", "tail"])
+    assert answer.exit_code == 2
+    assert "No such command 'eventtrack'" in answer.output

@@ -1,0 +1,404 @@
+"""The manual cannot go stale: what the code has is in it, and what it claims is run."""
+
+from __future__ import annotations
+
+import ast
+import collections.abc as cabc
+import dataclasses
+import importlib
+import inspect
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import typing as t
+
+import pytest
+from blinker import NamedSignal
+
+import flask_eventtrack
+from flask_eventtrack import cli, config, doctor, errors, event, signals
+from flask_eventtrack.catalogue.builtin import builtin_catalogue
+from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
+from flask_eventtrack.sources import collector, current
+
+from .conftest import MakeHost
+from .hosts import CHROME, NAVIGATION, START, Host
+
+ROOT = pathlib.Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+PACKAGE = pathlib.Path(flask_eventtrack.__file__).parent
+PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)]
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+
+_FENCE = re.compile(r"^(`{3,})([^\n]*)\n(.*?)^\1`*$", re.DOTALL | re.MULTILINE)
+_CAPTION = re.compile(r":caption: (.+)\n\n?")
+
+
+class Block(t.NamedTuple):
+    """A fenced block: its language, the file that its caption names, and its text."""
+
+    language: str
+    caption: str
+    text: str
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text()
+
+
+def iter_blocks(text: str) -> cabc.Iterator[Block]:
+    for _, info, body in _FENCE.findall(text):
+        language = info.removeprefix("{code-block}").strip()
+        caption = _CAPTION.match(body)
+        yield Block(language, caption[1] if caption else "", _CAPTION.sub("", body, count=1))
+
+
+def find_entries(name: str) -> set[str]:
+    """Return what stands as code at the head of the rows of a page's tables."""
+    rows = re.findall(r"^\| (`[^|]*?) \|", read(f"docs/reference/{name}.md"), re.MULTILINE)
+    return {entry for row in rows for entry in re.findall(r"`([^`]+)`", row)}
+
+
+def find_codes(*functions: str) -> set[str]:
+    """Return the codes that calls of these functions name anywhere in the package."""
+    codes = set()
+    for path in PACKAGE.rglob("*.py"):
+        for call in ast.walk(ast.parse(path.read_text())):
+            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in functions:
+                texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
+                codes |= {x for x in texts if isinstance(x, str) and re.fullmatch("[a-z_]+", x)}
+    return codes
+
+
+def test_every_setting_has_an_entry() -> None:
+    """The entries take name, type, default and sentence from the code."""
+    entries = re.findall(
+        r"^```\{setting\} (\w+)$", read("docs/reference/settings.md"), re.MULTILINE
+    )
+    fields = [config.PREFIX + field.name.upper() for field in dataclasses.fields(config.Config)]
+    assert sorted(entries) == sorted(fields)
+
+
+def test_every_setting_is_read_off_the_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directive finds the docstring below each field, and its default."""
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    settings = importlib.import_module("setting").read_settings()
+    assert len(settings) == len(dataclasses.fields(config.Config))
+    assert all(setting.text and setting.type and setting.default for setting in settings.values())
+    assert settings["EVENTTRACK_SESSION_TIMEOUT"].default == "timedelta(minutes=30)"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_setting_that_a_page_names_exists(name: str) -> None:
+    """No page speaks of a setting that is not there (the tests' own variables aside)."""
+    known = {config.PREFIX + field.name.upper() for field in dataclasses.fields(config.Config)}
+    named = set(re.findall(r"EVENTTRACK_[A-Z_]+[A-Z]", read(name)))
+    own = {n for n in named if n.startswith("EVENTTRACK_TEST_") or n == "EVENTTRACK_REQUIRE"}
+    assert named - own <= known
+
+
+def test_every_cookie_has_an_entry() -> None:
+    """Each cookie that is set is in the table of cookies, and no other."""
+    names = {value for name, value in vars(current).items() if name.endswith("_COOKIE")}
+    assert {e for e in find_entries("cookies") if e.startswith("eventtrack_")} == names
+
+
+def test_every_command_and_option_has_an_entry() -> None:
+    """Each command has a section, each option a row."""
+    text = read("docs/reference/cli.md")
+    commands = cli.eventtrack_cli.commands
+    assert set(re.findall(r"^## (.+)$", text, re.MULTILINE)) == set(commands)
+    options = {o for command in commands.values() for p in command.params for o in p.opts}
+    assert options <= find_entries("cli")
+
+
+def test_every_finding_has_an_entry() -> None:
+    """Each id that the doctor knows is in its table, with its level."""
+    source = inspect.getsource(doctor)
+    found = set(re.findall(r'"(ET\d+)",\s+"(error|warning)"', source))
+    rows = re.findall(r"^\| `(ET\d+)` \| (\w+) \|", read("docs/reference/cli.md"), re.MULTILINE)
+    assert set(rows) == found
+    assert len(found) == len(set(re.findall(r"ET\d{3}", source)))
+
+
+def test_every_signal_has_an_entry() -> None:
+    """Each signal is described, with what comes along."""
+    names = {name for name, value in vars(signals).items() if isinstance(value, NamedSignal)}
+    found = re.findall(r"^\.\. data:: (\w+)$", read("docs/reference/signals.md"), re.MULTILINE)
+    assert set(found) == names
+
+
+def test_every_error_has_an_entry() -> None:
+    """Each error class is described and has its place in the tree."""
+    classes = {name for name, value in vars(errors).items() if inspect.isclass(value)}
+    text = read("docs/reference/errors.md")
+    assert set(re.findall(r"^\.\. autoexception:: (\w+)$", text, re.MULTILINE)) == classes
+    tree = next(block.text for block in iter_blocks(text) if block.language == "text")
+    assert set(re.findall(r"(\w+)(?: \(|$)", tree, re.MULTILINE)) == classes
+
+
+def test_every_public_name_has_an_entry() -> None:
+    """Each name of ``__all__`` is on the page of the Python API."""
+    text = read("docs/reference/python-api.md")
+    found = re.findall(r"^(?:\.\. (?:auto)?\w+:: |`)flask_eventtrack\.(\w+)", text, re.MULTILINE)
+    assert sorted(found) == sorted(flask_eventtrack.__all__)
+
+
+def test_every_rejection_code_has_an_entry() -> None:
+    """Each code that an event can be rejected with is on the page of the HTTP API."""
+    codes = find_codes("InvalidEvent", "UndefinedEvent", "ReservedEvent")
+    assert len(codes) > 15
+    assert codes <= find_entries("http-api")
+
+
+def test_every_problem_code_has_an_entry() -> None:
+    """Each problem document's status and code are on the page of the HTTP API."""
+    source = inspect.getsource(collector)
+    problems = set(re.findall(r'problem\(\s*(\d+), "(\w+)"', source))
+    assert {code for _, code in problems} == find_codes("problem")
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", read("docs/reference/http-api.md"), re.MULTILINE)
+    assert set(rows) == problems
+
+
+def test_every_built_in_event_has_an_entry() -> None:
+    """Each action's row names its parameters and its label."""
+    text = read("docs/reference/events.md")
+    for definition in builtin_catalogue():
+        row = re.search(rf"^\| `{re.escape(definition.action)}` \|.*$", text, re.MULTILINE)
+        assert row is not None, definition.action
+        assert row[0].endswith(f"| {definition.label} |")
+        where = text if definition.action == event.PAGE_VISIT else row[0]
+        assert [name for name in definition.types if f"`{name}`" not in where] == []
+    assert [name for name in CONTEXT_PARAMETERS if f"`{name}`" not in text] == []
+
+
+def test_every_column_has_an_entry(host: Host) -> None:
+    """Each table has a section that lists its columns in order."""
+    text = read("docs/reference/tables.md")
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
+    tables = host.state.pipeline.database.tables.all()
+    assert set(sections) == {table.name for table in tables}
+    for table in tables:
+        listed = re.findall(r"^\| `(\w+)` \|", sections[table.name], re.MULTILINE)
+        assert listed == [column.name for column in table.columns]
+
+
+def test_every_browser_call_has_an_entry() -> None:
+    """What the script offers is what the page describes."""
+    source = (PACKAGE / "browser/src/index.js").read_text()
+    [calls] = re.findall(r"const api = \{ (.+) \};", source)
+    found = re.findall(
+        r"^`eventtrack\.(\w+)\(", read("docs/reference/browser-api.md"), re.MULTILINE
+    )
+    assert set(found) == set(calls.split(", "))
+
+
+def test_every_code_of_the_browser_has_an_entry() -> None:
+    """What the script itself calls a failure is on the page of the browser API."""
+    text = read("docs/reference/browser-api.md")
+    sources = [path.read_text() for path in (PACKAGE / "browser/src").glob("*.js")]
+    codes = set(re.findall(r'\bcode(?:: | = )["`](\w+)', "".join(sources)))
+    assert len(codes) > 2
+    assert [code for code in codes if f"`{code}`" not in text] == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_python_block_compiles(name: str) -> None:
+    """No example has a syntax error."""
+    for block in iter_blocks(read(name)):
+        if block.language == "python":
+            compile(block.text, name, "exec")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_internal_links_resolve(name: str) -> None:
+    """Each file that a page points to is there."""
+    page, text = ROOT / name, read(name)
+    targets = re.findall(r"\]\((?!https?:|#)([^)#]+)", text)
+    documents = re.findall(r"\{doc\}`([^`]+)`", text)
+    documents += re.findall(r"^((?:tutorial|changes|contributing|\w+/[\w-]+))$", text, re.MULTILINE)
+    for document in documents:
+        start = DOCS if document.startswith("/") else page.parent
+        targets.append(os.path.relpath(start / f"{document.lstrip('/')}.md", page.parent))
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+def test_every_page_is_in_the_contents() -> None:
+    """The front page leads to each page."""
+    contents = read("docs/index.md")
+    pages = [str(p.relative_to(DOCS).with_suffix("")) for p in PAGES[1:] if p.name != "index.md"]
+    assert [page for page in pages if f"\n{page}\n" not in contents] == []
+
+
+def run_python(code: str, folder: pathlib.Path) -> list[str]:
+    """Run code in a folder with the package at hand; return the lines that it prints."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "error"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def run_flask(folder: pathlib.Path, *arguments: str) -> str:
+    """Run a ``flask`` command as a reader does."""
+    code = f"import sys; from flask.cli import main; sys.argv = ['flask', *{arguments!r}]; main()"
+    return "\n".join(run_python(code, folder))
+
+
+_BROWSE = f"""
+import re
+from app import app
+client = app.test_client()
+client.environ_base["HTTP_USER_AGENT"] = {CHROME!r}
+def show(path="/"):
+    print(*re.findall(r"<li>(?:[0-9:]+ )?(.*?)</li>", client.get(path).text), sep="; ")
+"""
+
+
+def test_the_readmes_start_works(tmp_path: pathlib.Path) -> None:
+    """The app of the README runs as pasted, and shows what the README says."""
+    [start] = [block for block in iter_blocks(read("README.md")) if block.language == "python"]
+    (tmp_path / "app.py").write_text(start.text)
+    order = 'client.get("/"); client.post("/", data={"drink": "tea"}); show()'
+    assert run_python(_BROWSE + order, tmp_path) == [
+        "Ordered tea; Visited page Café; Started session"
+    ]
+    assert "Ordered tea" in run_flask(tmp_path, "eventtrack", "tail")
+
+
+def write_tutorial(folder: pathlib.Path, last: str) -> None:
+    """Write the tutorial's files up to the block that contains ``last``."""
+    for block in iter_blocks(read("docs/tutorial.md")):
+        name, at_the_end, _ = block.caption.partition(", at the end")
+        if name:
+            path = folder / name
+            path.parent.mkdir(exist_ok=True)
+            before = path.read_text() if at_the_end else ""
+            path.write_text(before + "\n\n" * bool(before) + block.text)
+        if name and last in block.text:
+            return
+    raise AssertionError(f"the tutorial has no block with {last!r}")
+
+
+def test_the_tutorial_begins_as_it_says(tmp_path: pathlib.Path) -> None:
+    """The first page is recorded, and ``tail`` prints it."""
+    write_tutorial(tmp_path, '{% extends "layout.html" %}')
+    assert "9 tables are there." in run_flask(tmp_path, "eventtrack", "init-db")
+    run_python(_BROWSE + 'client.get("/")', tmp_path)
+    printed = run_flask(tmp_path, "eventtrack", "tail")
+    claimed = next(b.text for b in iter_blocks(read("docs/tutorial.md")) if b.language == "text")
+    assert sorted(_without_who(printed)) == sorted(_without_who(claimed))
+
+
+def _without_who(lines: str) -> list[str]:
+    return [line[29:].strip() for line in lines.strip().splitlines()]
+
+
+def test_the_tutorial_ends_as_it_says(tmp_path: pathlib.Path) -> None:
+    """The finished café shows an order, a click, a log-in; after the log-out it knows nobody."""
+    write_tutorial(tmp_path, 'action="/logout"')
+    run_flask(tmp_path, "eventtrack", "init-db")
+    visit = """
+client.get("/")
+client.post("/order", data={"drink": "espresso"})
+answer = client.post(
+    "/_et/in",
+    json={"action": "recipe.show", "params": {"drink": "tea"}},
+    headers={"Sec-Fetch-Site": "same-origin"},
+)
+print(answer.status_code)
+show("/about-you")
+client.post("/login", data={"name": "ada"})
+print("You are ada." in client.get("/about-you").text)
+show("/about-you")
+client.post("/logout")
+show("/about-you")
+"""
+    status, before, is_ada, after, nobody = run_python(_BROWSE + visit, tmp_path)
+    history = "Looked up the recipe of tea; Ordered espresso; Visited page Menu; Started session"
+    assert (status, is_ada) == ("202", "True")
+    assert before == history
+    assert after == f"Visited page About you; Logged in; Visited page About you; {history}"
+    assert nobody == ""
+
+
+def test_the_tutorials_doctor_says_what_it_says(tmp_path: pathlib.Path) -> None:
+    """At the end of the tutorial there is one finding."""
+    write_tutorial(tmp_path, 'action="/logout"')
+    run_flask(tmp_path, "eventtrack", "init-db")
+    assert re.findall(r"^ET\d+", run_flask(tmp_path, "eventtrack", "doctor"), re.MULTILINE) == [
+        "ET008"
+    ]
+
+
+def test_the_tests_of_the_guide_pass(tmp_path: pathlib.Path) -> None:
+    """What the guide tells hosts to write is a test file that passes."""
+    blocks = iter_blocks(read("docs/howto/test-your-app.md"))
+    [example] = [block for block in blocks if block.language == "python"]
+    (tmp_path / example.caption).write_text(example.text)
+    code = "import pytest, sys; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
+    assert "2 passed" in run_python(code, tmp_path)[-1]
+
+
+def run_blocks(name: str, names: dict[str, t.Any], blocks: slice = slice(None)) -> dict[str, t.Any]:
+    """Execute a page's Python blocks one after the other, in one namespace."""
+    names.setdefault("__name__", __name__)
+    for block in [block for block in iter_blocks(read(name)) if block.language == "python"][blocks]:
+        exec(compile(block.text, name, "exec", dont_inherit=True), names)
+    return names
+
+
+def test_the_definitions_of_the_guide_work(make: MakeHost) -> None:
+    """The guide's events are defined and recorded as it says."""
+    names = run_blocks("docs/howto/define-events.md", {}, slice(1))
+    host = make(events=names["events"])
+    with host.app.test_request_context(environ_base={"HTTP_USER_AGENT": CHROME}):
+        run_blocks("docs/howto/define-events.md", names, slice(1, None))
+    labels = [row["label"] for row in host.events_of("product.view")]
+    assert sorted(labels) == ["Came back for the mug", "Viewed Mug", "Viewed Mug"]
+
+
+def test_the_queries_of_the_guide_answer(host: Host) -> None:
+    """Each query of the guide runs, and says what its name says."""
+    host.client().get("/products/mug", headers=NAVIGATION)
+    [visit] = host.events_of("page.visit")
+    names = run_blocks("docs/howto/query-the-tables.md", {})
+
+    class User(host.db.Model):  # type: ignore[name-defined,misc]
+        id = host.db.Column(host.db.Integer, primary_key=True)
+
+    with host.app.app_context():
+        host.db.create_all()
+        db, events = host.db, host.events
+        assert names["count_visits"](db, events, START) == [("/products/<slug>", 1)]
+        assert names["visits_of"](db, events, visit["uuid"]) == 1
+        assert names["visits_by_hour"](db, events) == [(START, 1)]
+        assert names["bounce_rate"](db, events) == 1
+        assert names["last_seen"](db, events, User) == []
+        assert names["best_sellers"](db, events) == []
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "allow-and-deny",
+        "apps-and-back-ends",
+        "behind-a-proxy",
+        "databases-and-migrations",
+        "filter-visits",
+        "identify-customers",
+        "rotate-the-secret-key",
+    ],
+)
+def test_the_settings_of_a_guide_are_accepted(name: str) -> None:
+    """A guide's blocks run, and the settings that they make are possible ones."""
+    names = run_blocks(f"docs/howto/{name}.md", {})
+    config.load_config(names["app"].config)
