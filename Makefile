@@ -40,6 +40,9 @@ wheel: $(VENV)/.check
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -n -W --keep-going -q docs docs/_build/html
 
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
 snippet: node_modules
 	npm run --silent build
 

@@ -480,7 +480,7 @@ MENDED: dict[str, tuple[str, dict[str, t.Any], str | None]] = {
     ),
     "an address with NUL": (
         r'"params": {"url": "http://localhost/\u0000"}',
-        {"url": "http://localhost/%00"},
+        {"url": "http://localhost/%EF%BF%BD"},
         None,
     ),
     "an address with a surrogate": (

@@ -194,7 +194,6 @@ def test_tables_can_be_joined_with_the_hosts_own(host: Host) -> None:
     host.flush()
     with host.app.app_context():
         table = host.events.tables.event
-        assert table.metadata is host.db.metadata
         query = sa.select(table.c.label).where(table.c.action == "page.visit")
         assert host.db.session.scalars(query).all() == ["Visited page Home"]
 
