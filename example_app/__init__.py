@@ -22,6 +22,7 @@ def create_app(config: dict[str, t.Any] | None = None) -> Flask:
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI="sqlite:///shop.db",
         SESSION_COOKIE_SAMESITE="Lax",
+        EVENTTRACK_PROFILE_SALT="the-wobbly-shelf",
     )
     app.config.from_prefixed_env()
     app.config.from_mapping(config or {})

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import pathlib
+import sys
 
 from . import create_app
 from .models import db
@@ -19,12 +21,13 @@ def main() -> None:
         ensure_database()
         database = db.engine.url.render_as_string()
     url = f"http://{HOST}:{port}"
+    flask = os.path.relpath(pathlib.Path(sys.executable).with_name("flask"))
     print(
         "",
         f"  The shop          {url}",
         f"  What it recorded  {url}/about-you",
         f"  The database      {database}",
-        "  Watch it live     flask --app example_app eventtrack tail --follow",
+        f"  Watch it live     {flask} --app example_app eventtrack tail --follow",
         "",
         sep="\n",
         flush=True,

@@ -466,6 +466,17 @@ def test_nameless_program_is_a_bot_outside_of_tests(make: MakeHost) -> None:
         assert host.actions()["page.visit"] == is_testing
 
 
+def test_requests_inside_one_app_context_are_told_apart(host: Host) -> None:
+    """A test that keeps an app context open shares ``g`` between its requests."""
+    with host.app.app_context():
+        for client in (host.client(), host.client()):
+            client.get("/", headers=NAVIGATION)
+            client.get("/products/mug", headers=NAVIGATION)
+    assert [row["pages"] for row in host.rows("session")] == [2, 2]
+    paths = [row["params"]["path"] for row in host.events_of("page.visit")]
+    assert sorted(paths) == ["/", "/", "/products/mug", "/products/mug"]
+
+
 def test_redirect_after_login_counts_the_page_it_leads_to(host: Host) -> None:
     """A redirect is no visit; the page behind it is."""
     response = host.client().get("/away", headers=NAVIGATION, follow_redirects=True)

@@ -242,9 +242,11 @@ def get_current(state: State) -> Current:
     """
     if not has_request_context():
         raise NotRegistered("There is no request: name a customer, or give a visitor's token.")
+    this: Request = request._get_current_object()  # type: ignore[attr-defined]
     current: Current | None = g.get(_ATTRIBUTE)
-    if current is None:
-        current = Current(state, request._get_current_object())  # type: ignore[attr-defined]
+    # Requests that a test makes inside one app context share their `g`.
+    if current is None or current.request is not this:
+        current = Current(state, this)
         setattr(g, _ATTRIBUTE, current)
     return current
 
