@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import json
 import typing as t
 
@@ -10,6 +11,7 @@ import msgspec
 
 from ..errors import InvalidEvent
 from ..event import clean_text
+from .checking import parse_time
 
 MAX_BYTES = 256 * 1024
 MAX_EVENTS = 100
@@ -32,7 +34,7 @@ class Envelope(msgspec.Struct, kw_only=True):
 
     events: list[t.Any]
     is_batch: bool
-    sent_at: int | float | str | None = None
+    sent_at: dt.datetime | None = None
     csrf_token: str | None = None
     token: str | None = None
 
@@ -55,15 +57,20 @@ def parse_post(body: bytes) -> Envelope:
     events = value["events"] if is_batch else [value]
     if not 1 <= len(events) <= MAX_EVENTS:
         raise MalformedPost(f"A post holds 1 to {MAX_EVENTS} events, this holds {len(events)}.")
+    sent_at = value.get("sent_at")
     try:
         return msgspec.convert(
             {
                 "events": events,
                 "is_batch": is_batch,
-                **{name: value.get(name) for name in ("sent_at", "csrf_token", "token")},
+                "sent_at": None if sent_at is None else parse_time(sent_at),
+                "csrf_token": value.get("csrf_token"),
+                "token": value.get("token"),
             },
             Envelope,
         )
+    except InvalidEvent as error:
+        raise MalformedPost(f'"sent_at": {error}') from None
     except msgspec.ValidationError as error:
         raise MalformedPost(f"{error}.") from None
 

@@ -1,0 +1,277 @@
+"""The events of one post: checked one by one, and put on their way together."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import typing as t
+import uuid as uuidlib
+
+from flask import Response, request
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing.exceptions import RoutingException
+
+from ..errors import InvalidEvent
+from ..event import (
+    PAGE_VISIT,
+    Claim,
+    Client,
+    Event,
+    Outcome,
+    clean_action,
+    from_ns,
+    to_ns,
+    uuid4,
+    uuid7,
+)
+from ..state import State, this_app
+from ..visitor import campaign_of
+from ..visitor.urls import host_of, path_of
+from .checking import Checked, check_content, find_definition, parse_time, refuse, settle_time
+from .current import DEVICE_COOKIE, SESSION_COOKIE, Current, announce
+from .origin import Sender
+from .pages import BLUEPRINT
+from .posted import Envelope, PostedEvent, parse_event
+
+DEVICE_HEADER = "X-EventTrack-Device"
+SESSION_HEADER = "X-EventTrack-Session"
+_ID_VERSIONS = (4, 7)
+# A browser cannot say what only the server knows of a page visit.
+_SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
+
+
+class NoRoom(Exception):
+    """Too many events wait to be written."""
+
+
+class _Good(t.NamedTuple):
+    """An event of a post that may be stored."""
+
+    id: uuidlib.UUID
+    time: dt.datetime
+    page: uuidlib.UUID | None
+    visit: str | None
+    url_rule: str
+    checked: Checked
+
+
+class Post:
+    """One post: its sender, its clock, and a result for each of its events."""
+
+    def __init__(self, state: State, current: Current, sender: Sender, envelope: Envelope) -> None:
+        self._state = state
+        self._current = current
+        self._envelope = envelope
+        self._is_app = sender is Sender.APP
+        self._is_elsewhere = sender in {Sender.APP, Sender.OTHER_ORIGIN}
+        self._site = current.site
+        if sender is Sender.OTHER_ORIGIN:
+            self._site = host_of(request.headers["Origin"])
+        self._received_at = from_ns(current.arrival)
+        self._seen: set[uuidlib.UUID] = set()
+
+    @property
+    def is_batch(self) -> bool:
+        return self._envelope.is_batch
+
+    def take(self) -> list[dict[str, t.Any]]:
+        """Put the good events on their way, and return a result for each event, in order.
+
+        :raises NoRoom: too many events wait; none was taken.
+        """
+        entries = [_try(parse_event, value) for value in self._envelope.events]
+        self._resume_visitor(entries)
+        outcomes = [self._check(entry) for entry in entries]
+        good = [outcome for outcome in outcomes if isinstance(outcome, _Good)]
+        if good:
+            self._put(good)
+        return [_result(*pair) for pair in zip(entries, outcomes, strict=True)]
+
+    def _resume_visitor(self, entries: cabc.Sequence[PostedEvent | InvalidEvent]) -> None:
+        """Read the visitor off cookies, or off our headers where a client cannot send cookies."""
+        if self._current.is_settled:  # a hook of the host's has identified the customer
+            return
+        cookies, headers = request.cookies, request.headers
+        device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
+        if self._is_elsewhere and device is None:
+            device, session = headers.get(DEVICE_HEADER), headers.get(SESSION_HEADER)
+        pages = (_read_id(e.page) for e in entries if isinstance(e, PostedEvent) and e.page)
+        page = next((page for page in pages if page is not None), None)
+        tokens = self._state.tokens
+        self._current.resume(
+            device, session, uuid4 if page is None else lambda: tokens.device_of_page(page)
+        )
+
+    def _check(self, entry: PostedEvent | InvalidEvent) -> _Good | InvalidEvent | uuidlib.UUID:
+        """Return the event, why it is rejected, or the id of which it is a duplicate."""
+        try:
+            if isinstance(entry, InvalidEvent):
+                raise entry
+            if self._current.bot and not self._is_app:
+                raise InvalidEvent("bot", f"Taken for a bot's: {self._current.bot}.")
+            event_id = self._check_id(entry.event_id)
+            if event_id in self._seen or event_id in self._state.recent_ids:
+                self._count_duplicate(entry.action)
+                return event_id
+            good = self._check_event(entry, event_id)
+        except InvalidEvent as error:
+            refuse(self._state, entry.action if isinstance(entry, PostedEvent) else "", error)
+            return error
+        self._seen.add(event_id)
+        return good
+
+    def _check_id(self, text: str | None) -> uuidlib.UUID:
+        if text is None:
+            return uuid7(self._state.clock())
+        event_id = _read_id(text)
+        if event_id is None:
+            raise InvalidEvent("invalid_id", "An event_id is a UUID of version 4 or 7.")
+        return event_id
+
+    def _check_event(self, entry: PostedEvent, event_id: uuidlib.UUID) -> _Good:
+        definition = find_definition(self._state, entry.action, self._site)
+        if definition.server_only:
+            raise InvalidEvent("server_only", f"{entry.action!r} is recorded by the server only.")
+        if not definition.anonymous and self._current.visitor.customer_id is None:
+            raise InvalidEvent("customer_required", f"{entry.action!r} needs a customer.")
+        params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
+        checked = check_content(definition, params, entry.label)
+        page = _read_id(entry.page) if entry.page else None
+        if page is not None and entry.action != PAGE_VISIT:
+            checked.params["visit"] = str(page)
+        time = self._check_time(entry, checked.params)
+        return _Good(event_id, time, page, entry.visit, url_rule, checked)
+
+    def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
+        clean = self._state.urls.clean
+        for name in ("url", "referrer"):
+            if isinstance(params.get(name), str):
+                params[name] = clean(params[name]) or None
+        if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
+            params["href"] = clean(params["href"]) or params["href"]
+        if action != PAGE_VISIT:
+            return params, ""
+        params = {name: value for name, value in params.items() if name not in _SERVER_ONLY}
+        url = params.get("url")
+        if not isinstance(url, str):
+            return params, ""
+        params.update(campaign_of(url), path=path_of(url))
+        url_rule = find_url_rule(url) if host_of(url) == self._site else ""
+        if url_rule:
+            params["url_rule"] = url_rule
+        return params, url_rule[:255]
+
+    def _check_time(self, entry: PostedEvent, params: dict[str, t.Any]) -> dt.datetime:
+        """Return when the event happened, by the server's clock."""
+        if entry.time is None:
+            return self._received_at
+        given = parse_time(entry.time)
+        corrected = given
+        if self._envelope.sent_at is not None:
+            try:
+                corrected = self._received_at - (self._envelope.sent_at - given)
+            except OverflowError:
+                raise InvalidEvent("invalid_time", f"{entry.time!r} is no time.") from None
+        if self._received_at - corrected > self._state.config.max_age:
+            days = self._state.config.max_age.total_seconds() / 86400
+            raise InvalidEvent("too_old", f"Events are taken for {days:g} days after they happen.")
+        return settle_time(corrected, self._received_at, params, original=given)
+
+    def _count_duplicate(self, action: str) -> None:
+        self._state.pipeline.put(
+            Outcome(time=self._received_at, outcome="duplicate", action=clean_action(action))
+        )
+
+    def _put(self, good: cabc.Sequence[_Good]) -> None:
+        earliest = self._received_at - self._state.config.session_timeout
+        self._current.open_session(to_ns(max(earliest, min(entry.time for entry in good))))
+        client = self._current.client() if self._current.visitor.opened else None
+        events = [self._make_event(entry, client) for entry in good]
+        if not self._current.put(*events):
+            raise NoRoom
+        self._state.recent_ids.add(event.id for event in events)
+        for event in events:
+            announce(self._state, event)
+
+    def _make_event(self, good: _Good, client: Client | None) -> Event:
+        visitor, checked = self._current.visitor, good.checked
+        is_half = checked.action == PAGE_VISIT and not self._is_app
+        return Event(
+            id=good.id,
+            action=checked.action,
+            time=good.time,
+            received_at=self._received_at,
+            uuid=visitor.uuid,
+            params=checked.params,
+            undefined=checked.undefined,
+            label=checked.label,
+            source="app" if self._is_app else "browser",
+            site=self._site,
+            url_rule=good.url_rule,
+            session=visitor.session,
+            client=client,
+            half="browser" if is_half else "",
+            page=good.page,
+            claim=self._read_claim(good.visit),
+        )
+
+    def _read_claim(self, visit: str | None) -> Claim | None:
+        """Return the server visit that the tag names, unless it is another device's."""
+        token = self._state.tokens.read_visit(visit) if visit else None
+        visitor = self._current.visitor
+        if token is None or not (visitor.is_new or token.device_id == visitor.device_id):
+            return None
+        return Claim(token.visit_id, visitor.is_new)
+
+    def send_identity(self, response: Response) -> None:
+        """Set the cookies, or the headers that stand for them where cookies cannot travel."""
+        current = self._current
+        if not self._is_app:
+            current.send_cookies(response)
+        if self._is_elsewhere:
+            tokens, visitor = self._state.tokens, current.visitor
+            response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())
+            session = visitor.session_token(current.arrival)
+            if session is not None:
+                response.headers[SESSION_HEADER] = tokens.write_session(session)
+
+
+def _try(parse: cabc.Callable[[object], PostedEvent], value: object) -> PostedEvent | InvalidEvent:
+    try:
+        return parse(value)
+    except InvalidEvent as error:
+        return error
+
+
+def _result(
+    entry: PostedEvent | InvalidEvent, outcome: _Good | InvalidEvent | uuidlib.UUID
+) -> dict[str, t.Any]:
+    if isinstance(outcome, InvalidEvent):
+        error = {"code": outcome.code, "message": outcome.message, "param": outcome.param}
+        event_id = entry.event_id if isinstance(entry, PostedEvent) else None
+        return {"event_id": event_id, "status": "rejected", "error": error}
+    if isinstance(outcome, _Good):
+        return {"event_id": outcome.id, "status": "accepted", "error": None}
+    return {"event_id": outcome, "status": "duplicate", "error": None}
+
+
+def _read_id(text: str) -> uuidlib.UUID | None:
+    """Return a client's id. Version 5 is ours: nobody can occupy an id that we derive."""
+    try:
+        value = uuidlib.UUID(text)
+    except ValueError:
+        return None
+    return value if value.version in _ID_VERSIONS else None
+
+
+def find_url_rule(url: str) -> str:
+    """Return the host app's rule for a URL of its own, or ""."""
+    adapter = this_app().create_url_adapter(request)
+    path = path_of(url).removeprefix(request.script_root)
+    if adapter is None:
+        return ""
+    try:
+        rule, _ = adapter.match(path, method="GET", return_rule=True)
+    except (HTTPException, RoutingException):
+        return ""
+    return "" if rule.endpoint.startswith(f"{BLUEPRINT}.") else rule.rule
