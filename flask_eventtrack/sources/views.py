@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+import datetime as dt
 import logging
 import typing as t
 import uuid as uuidlib
@@ -13,7 +14,7 @@ from werkzeug.local import LocalProxy
 
 from ..catalogue import normalise
 from ..errors import InvalidEvent
-from ..event import Event, Identified, SessionEnd, SessionRef, from_ns, shorten, uuid7
+from ..event import Client, Event, Identified, SessionEnd, SessionRef, from_ns, shorten, uuid7
 from ..state import State, get_state, this_app
 from ..visitor import customer_uuid, resume_visitor
 from ..visitor.tokens import CUSTOMER_ID_MAX_LENGTH
@@ -100,7 +101,7 @@ def _track(
         return _put(state, checked, now, moment, profile, site=site)
     if visitor is not None:
         profile, session = _read_visitor(state, visitor, now)
-        return _put(state, checked, now, moment, profile, session, site=site)
+        return _put(state, checked, now, moment, profile, session=session, site=site)
     current = get_current(state)
     if current.bot:
         return None
@@ -108,39 +109,36 @@ def _track(
 
 
 def record(
-    current: Current, checked: Checked, now: int, moment: t.Any = None
+    current: Current, checked: Checked, now: int, moment: dt.datetime | None = None
 ) -> uuidlib.UUID | None:
     """Record an event of the request's visitor, opening a session where none is open."""
     current.open_session(now)
     visitor = current.visitor
-    event = Event(
-        id=uuid7(now),
-        action=checked.action,
-        time=moment or from_ns(now),
-        received_at=from_ns(now),
-        uuid=visitor.uuid,
-        params=checked.params,
-        undefined=checked.undefined,
-        label=checked.label,
+    client = current.client() if visitor.opened else None
+    event_id = _put(
+        current.state,
+        checked,
+        now,
+        moment,
+        visitor.uuid,
         session=visitor.session,
         site=current.site,
-        client=current.client() if visitor.opened else None,
+        client=client,
     )
-    if not current.put(event):
-        current.state.pipeline.drop(event.action)
-        return None
-    announce(current.state, event)
-    return event.id
+    current.recorded |= event_id is not None
+    return event_id
 
 
 def _put(
     state: State,
     checked: Checked,
     now: int,
-    moment: t.Any,
+    moment: dt.datetime | None,
     profile: uuidlib.UUID,
+    *,
     session: SessionRef | None = None,
     site: str = "",
+    client: Client | None = None,
 ) -> uuidlib.UUID | None:
     event = Event(
         id=uuid7(now),
@@ -153,6 +151,7 @@ def _put(
         label=checked.label,
         session=session,
         site=site,
+        client=client,
     )
     if not state.pipeline.put(event):
         state.pipeline.drop(event.action)
