@@ -58,8 +58,8 @@ def tail(*, lines: int, follow: bool, as_json: bool) -> None:
     """Print the events that were written last."""
     database = get_state().pipeline.database
     render = _as_json if as_json else _as_text
-    latest = read_latest(database, lines)
-    for stored in latest:
+    latest = read_latest(database, max(1, lines))  # one says where to go on
+    for stored in latest[-lines:] if lines else []:
         click.echo(render(stored.event))
     if follow:
         for news in iter_new(database, latest):

@@ -135,7 +135,9 @@ def _check_proxy(app: Flask, state: State) -> cabc.Iterator[Finding]:
 
 def _wsgi_layers(app: Flask) -> cabc.Iterator[object]:
     layer: object = app.wsgi_app
-    while layer is not None:
+    seen: set[int] = set()
+    while layer is not None and id(layer) not in seen:
+        seen.add(id(layer))
         yield layer
         layer = getattr(layer, "app", None) or getattr(layer, "wsgi_app", None)
 

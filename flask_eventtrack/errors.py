@@ -28,7 +28,7 @@ class NotRegistered(EventTrackError, RuntimeError):
 
 
 class InvalidDefinition(EventTrackError, TypeError):
-    """A definition cannot be used: its action, its class or its label template."""
+    """A definition cannot be used: its class or its label template, or it contradicts another."""
 
 
 class InvalidEvent(EventTrackError, ValueError):

@@ -168,11 +168,13 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     """A browser event's word, verified by signature, on which server visit its page came from.
 
     ``cookieless``: the browser sent no device cookie, so the event takes the visit's identity if
-    the visit is this page's.
+    the visit is this page's. ``foreign``: the visit is another device's, as on a page that the host
+    keeps in a cache: the tag says nothing, and the visit is looked for by session and path.
     """
 
     visit_id: uuidlib.UUID
     cookieless: bool = False
+    foreign: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
@@ -239,13 +241,12 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified"):
     traits: dict[str, t.Any] = {}
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, tag="outcome"):
-    """An event that came to nothing, for the data-quality counters."""
+class Outcome(t.NamedTuple):
+    """What became of an event that came to nothing, for the data-quality counters."""
 
-    time: dt.datetime
     outcome: t.Literal["rejected", "dropped", "duplicate"]
     action: str
     reason: str = ""
 
 
-Record = Event | PageView | SessionEnd | Identified | Outcome
+Record = Event | PageView | SessionEnd | Identified

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import datetime as dt
 import logging
 import time
@@ -34,6 +35,7 @@ from .visitor import (
     FactFinder,
     TokenCodec,
     UrlCleaner,
+    check_customer_id,
     customer_uuid,
 )
 
@@ -96,18 +98,20 @@ class EventTrack:
         app.cli.add_command(eventtrack_cli)
         if config.enabled:
             pages.PageHooks(state).register(app)
-            app.register_blueprint(make_blueprint(config.url_prefix))
+            app.register_blueprint(make_blueprint(app, config.url_prefix))
             follow_flask_login(app)
 
     def _make_state(self, app: Flask, config: Config, database: Database) -> State:
         urls = UrlCleaner(config.secret_parameters)
         access = Access(config.allow, config.deny)
         countries = CountryDatabase(config.country_database) if config.country_database else None
+        reference = weakref.ref(app)  # the writer must not keep an app alive
         hooks = Hooks(
+            context=lambda: _context_of(reference()),
             expand=lambda view: pages.expand(view, urls),
             describe=FactFinder(AgentParser(config.agent_parser), countries).describe,
             admits=access.admits,
-            written=_announcer(app),
+            written=_announcer(reference),
             clock=self._clock,
             session_timeout=config.session_timeout,
         )
@@ -194,7 +198,7 @@ class EventTrack:
         """
         state = get_state()
         if not isinstance(who, uuidlib.UUID):
-            who = customer_uuid(state.config.profile_salt, views.check_customer_id(who))
+            who = customer_uuid(state.config.profile_salt, check_customer_id(who))
         database = state.pipeline.database
         if database.is_in_memory:
             state.pipeline.flush()
@@ -263,9 +267,12 @@ def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[st
     return {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
 
 
-def _announcer(app: Flask) -> cabc.Callable[[Written], None]:
-    """Return what sends the signals of a commit. The writer must not keep an app alive."""
-    reference = weakref.ref(app)
+def _context_of(app: Flask | None) -> contextlib.AbstractContextManager[object]:
+    return contextlib.nullcontext() if app is None else app.app_context()
+
+
+def _announcer(reference: weakref.ref[Flask]) -> cabc.Callable[[Written], None]:
+    """Return what sends the signals of a commit, inside an app context."""
 
     def announce(written: Written) -> None:
         app = reference()
@@ -274,8 +281,7 @@ def _announcer(app: Flask) -> cabc.Callable[[Written], None]:
         ):
             return
         try:
-            with app.app_context():
-                _send_signals(app, written)
+            _send_signals(app, written)
         except Exception:
             logger.exception("A receiver of EventTrack's signals failed; the events are written.")
 

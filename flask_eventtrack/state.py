@@ -14,6 +14,8 @@ from flask import Flask, current_app
 from .errors import NotRegistered
 
 if t.TYPE_CHECKING:
+    from blinker import NamedSignal
+
     from .browser import Script
     from .catalogue import Access, Catalogue
     from .config import Config
@@ -72,6 +74,16 @@ class State:
         self.failures[kind] = self.failures.get(kind, 0) + 1
         if self.failures[kind] == 1:
             logger.error("EventTrack failed while %s; the request goes on.", doing, exc_info=error)
+
+
+def send(state: State, signal: NamedSignal, **detail: t.Any) -> None:
+    """Tell the receivers of a signal; what they raise is no concern of the request's."""
+    if not signal.receivers:
+        return
+    try:
+        signal.send(this_app(), **detail)
+    except Exception as error:  # noqa: BLE001 - the edge: what is told of has happened already
+        state.report_failure(f"telling receivers of {signal.name}", error)
 
 
 def this_app() -> Flask:

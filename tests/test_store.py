@@ -89,13 +89,12 @@ def write(
     *events: Event,
     ends: t.Sequence[SessionEnd] = (),
     identified: t.Sequence[Identified] = (),
-    outcomes: t.Sequence[Outcome] = (),
-    dropped: dict[str, int] | None = None,
+    outcomes: t.Mapping[Outcome, int] | None = None,
     denied: frozenset[str] = frozenset(),
 ) -> Written:
     """Write one batch in one transaction, as a writer does."""
     database = host.state.pipeline.database
-    batch = Batch(list(events), list(ends), list(identified), list(outcomes), dropped or {})
+    batch = Batch(list(events), list(ends), list(identified), outcomes or {})
     with database.begin() as connection:
         return write_batch(
             connection,
@@ -363,7 +362,7 @@ def test_a_refused_value_never_holds_up_the_rest(db_host: Host, field: str, valu
 def test_dropped_events_are_counted_beside_a_refused_one(db_host: Host) -> None:
     """That a batch's first event is refused does not lose the count of those without room."""
     bad = an_event("bad.value", params={"when": START})
-    db_host.state.pipeline.drop("page.visit")
+    db_host.state.pipeline.count(Outcome("dropped", "page.visit", "no room"))
     db_host.state.pipeline.put(bad, an_event(seconds=2))
     assert len(db_host.rows("rejected")) == 1
     assert quality(db_host)["dropped", "page.visit", "no room"] == 1
@@ -636,8 +635,9 @@ def test_hourly_totals_are_the_count_of_the_events(db_host: Host) -> None:
 def test_quality_counts_what_came_of_events(db_host: Host) -> None:
     """Accepted, duplicate, undefined, rejected and dropped are counted by hour and action."""
     event = an_event(undefined=("colour", "size"))
-    rejected = Outcome(time=at(0), outcome="rejected", action="x", reason="undefined_event")
-    write(db_host, event, event, outcomes=[rejected, rejected], dropped={"page.visit": 7})
+    rejected = Outcome("rejected", "x", "undefined_event")
+    dropped = Outcome("dropped", "page.visit", "no room")
+    write(db_host, event, event, outcomes={rejected: 2, dropped: 7})
     assert quality(db_host) == {
         ("accepted", "order.ship", ""): 1,
         ("duplicate", "order.ship", ""): 1,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import time
 import typing as t
 import uuid as uuidlib
 import weakref
@@ -12,7 +13,7 @@ from .worker import Worker
 from .writer import Hooks, Writer
 
 if t.TYPE_CHECKING:
-    from ..event import EndReason, Record
+    from ..event import EndReason, Outcome, Record
     from ..store import Database
 
 _EXIT_TIMEOUT = 3.0
@@ -50,9 +51,9 @@ class Pipeline:
         """Append records, or none of them: False says that there is no room."""
         return self._worker.put(records)
 
-    def drop(self, action: str) -> None:
-        """Count an event for which there was no room."""
-        self._worker.drop(action)
+    def count(self, outcome: Outcome) -> None:
+        """Count an event that came to nothing."""
+        self._worker.count(outcome)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything put so far is in the database.
@@ -70,6 +71,10 @@ class Pipeline:
         while batch := self._writer.sweep():
             ended += batch
         return ended
+
+    def hurry(self) -> None:
+        """Have the writer write now what waits."""
+        self._worker.hurry()
 
     def drain(self, timeout: float) -> None:
         """Give the writer up to ``timeout`` seconds to write what waits; raises nothing."""
@@ -91,8 +96,12 @@ _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
 
 def _drain_all() -> None:
-    for pipeline in list(_pipelines):
-        pipeline.drain(_EXIT_TIMEOUT)
+    deadline = time.monotonic() + _EXIT_TIMEOUT
+    pipelines = list(_pipelines)
+    for pipeline in pipelines:
+        pipeline.hurry()
+    for pipeline in pipelines:
+        pipeline.drain(max(0.0, deadline - time.monotonic()))
 
 
 def _reset_all() -> None:

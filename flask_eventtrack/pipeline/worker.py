@@ -13,7 +13,7 @@ import typing as t
 from ..errors import FlushTimeout
 
 if t.TYPE_CHECKING:
-    from ..event import Record
+    from ..event import Outcome, Record
     from .writer import Writer
 
 logger = logging.getLogger("flask_eventtrack")
@@ -21,6 +21,7 @@ logger = logging.getLogger("flask_eventtrack")
 BATCH_SIZE = 500
 SWEEP_INTERVAL = 60.0
 _MAX_BACKOFF = 30.0
+_MAX_OUTCOMES = 1000  # distinct ones that wait to be written
 
 
 class Worker:
@@ -36,7 +37,7 @@ class Worker:
         self._capacity = capacity
         self._in_memory = writer.database.is_in_memory
         self._waiting: collections.deque[Record] = collections.deque()
-        self._dropped: collections.Counter[str] = collections.Counter()
+        self._outcomes: collections.Counter[Outcome] = collections.Counter()
         self._changed = threading.Condition()
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -55,21 +56,37 @@ class Worker:
         with self._changed:
             before = len(self._waiting)
             after = before + len(records)
-            if after > self._capacity:
+            if after > self._capacity or self._closed:
                 return False
             self._waiting.extend(records)
             self._put += len(records)
             if not before or before < BATCH_SIZE <= after:
-                self._changed.notify_all()
-            if self._thread is None and not self._in_memory:
-                self._start()
+                self._notify()
         return True
 
-    def drop(self, action: str) -> None:
-        """Count an event for which there was no room."""
+    def _notify(self) -> None:
+        """Wake the thread, or start it: a fork leaves it behind, and it may not start at once."""
+        self._changed.notify_all()
+        if self._in_memory or (self._thread is not None and self._thread.is_alive()):
+            return
+        thread = threading.Thread(target=self._run, name="eventtrack-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads, or the interpreter is shutting down
+            if self._error is None:
+                logger.error("The writer cannot start, and events wait: %s", error)
+            self._failures += 1
+            self._error = error
+        else:
+            self._thread = thread
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an event that came to nothing, beside the records and without their room."""
         with self._changed:
-            self._dropped[action] += 1
-            self._changed.notify_all()
+            if len(self._outcomes) >= _MAX_OUTCOMES and outcome not in self._outcomes:
+                outcome = outcome._replace(action="", reason="others")
+            self._outcomes[outcome] += 1
+            self._notify()
 
     def flush(self, timeout: float | None) -> None:
         if self._in_memory:
@@ -78,16 +95,16 @@ class Worker:
         with self._changed:
             target, failures = self._put, self._failures
             self._hurry = True
-            self._changed.notify_all()
+            self._notify()
             self._changed.wait_for(
                 lambda: (
-                    (self._written >= target and not self._dropped)
+                    (self._written >= target and not self._outcomes)
                     or self._failures > failures
                     or self._closed
                 ),
                 timeout,
             )
-            if self._written >= target and not self._dropped:
+            if self._written >= target and not self._outcomes:
                 return
             if self._failures > failures and self._error is not None:
                 raise self._error
@@ -95,13 +112,17 @@ class Worker:
             f"{len(self)} records were not written within {timeout} seconds; they are kept."
         )
 
+    def hurry(self) -> None:
+        """Have the thread write now what waits."""
+        with self._changed:
+            self._hurry = True
+            self._changed.notify_all()
+
     def drain(self, timeout: float) -> None:
         """Give the thread a last chance to write what waits."""
         with self._changed:
             if self._thread is not None and self._thread.is_alive():
-                self._hurry = True
-                self._changed.notify_all()
-                self._changed.wait_for(lambda: not self._waiting, timeout)
+                self._changed.wait_for(lambda: not self._waiting and not self._outcomes, timeout)
 
     def stop(self, timeout: float) -> None:
         """End the thread once it has finished the batch it is at."""
@@ -110,10 +131,6 @@ class Worker:
             self._changed.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
-
-    def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name="eventtrack-writer", daemon=True)
-        self._thread.start()
 
     def _run(self) -> None:
         next_sweep = time.monotonic() + SWEEP_INTERVAL
@@ -130,14 +147,15 @@ class Worker:
         """Wait until there is something to do: a batch, an old record, a flush or a sweep."""
         with self._changed:
             if failed:
-                backoff = min(_MAX_BACKOFF, self._interval * 2**failed) * random.uniform(0.5, 1)  # noqa: S311
+                limit = min(_MAX_BACKOFF, self._interval * 2 ** min(failed, 10))
+                backoff = limit * random.uniform(0.5, 1)  # noqa: S311 - it only spreads the load
                 self._changed.wait_for(lambda: self._hurry or self._closed, backoff)
             else:
                 self._changed.wait_for(
-                    lambda: self._waiting or self._dropped or self._hurry or self._closed,
+                    lambda: self._waiting or self._outcomes or self._hurry or self._closed,
                     max(0.0, next_sweep - time.monotonic()),
                 )
-                if self._waiting:
+                if self._waiting or self._outcomes:
                     self._changed.wait_for(
                         lambda: len(self) >= BATCH_SIZE or self._hurry or self._closed,
                         self._interval,
@@ -162,18 +180,18 @@ class Worker:
 
     def _write_all(self) -> None:
         with self._writing:
-            while self._waiting or self._dropped:
+            while self._waiting or self._outcomes:
                 with self._changed:
                     batch = list(itertools.islice(self._waiting, BATCH_SIZE))
-                    dropped, self._dropped = self._dropped, collections.Counter()
-                self._write(batch, dropped)
+                    outcomes, self._outcomes = self._outcomes, collections.Counter()
+                self._write(batch, outcomes)
 
-    def _write(self, batch: list[Record], dropped: collections.Counter[str]) -> None:
+    def _write(self, batch: list[Record], outcomes: collections.Counter[Outcome]) -> None:
         try:
-            self.writer.write(batch, dropped)
+            self.writer.write(batch, outcomes)
         except BaseException:
             with self._changed:
-                self._dropped += dropped
+                self._outcomes += outcomes
             raise
         with self._changed:
             for _ in batch:

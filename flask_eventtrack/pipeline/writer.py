@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import dataclasses
 import datetime as dt
 import json
@@ -48,10 +49,12 @@ _PAYLOAD_MAX_LENGTH = 32 * 1024
 class Hooks:
     """What the pipeline asks the rest of the extension.
 
-    ``expand`` reads a page view's raw values, ``describe`` the session columns that an event
-    tells, ``admits`` whether an action is recorded on a site; ``written`` is told of each commit.
+    ``context`` is what the host's own listeners may ask for: its app context. ``expand`` reads a
+    page view's raw values, ``describe`` the session columns that an event tells, ``admits`` whether
+    an action is recorded on a site; ``written`` is told of each commit.
     """
 
+    context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
     expand: cabc.Callable[[PageView], Event]
     describe: cabc.Callable[[Event], cabc.Mapping[str, str | None]]
     admits: cabc.Callable[[str, str], bool]
@@ -66,49 +69,66 @@ class Writer:
     def __init__(self, database: Database, hooks: Hooks) -> None:
         self.database = database
         self._hooks = hooks
+        self._mysteries = 0
 
-    def write(self, records: cabc.Sequence[Record], dropped: cabc.Mapping[str, int]) -> None:
+    def write(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> None:
         """Write records in one transaction, or in smaller ones around those that are refused.
 
-        :param dropped: how many events of each action found no room, for the quality counters.
+        :param outcomes: how many events came to nothing, for the quality counters.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away, locked or without tables.
         """
+        with self._hooks.context():
+            self._write(records, outcomes)
+        self._mysteries = 0
+
+    def _write(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> None:
         try:
-            written = self._commit(records, dropped)
+            written = self._commit(records, outcomes)
         except Exception as error:
-            if not is_data_error(error):
+            if not self._is_for_good(error):
                 raise
             if len(records) == 1:
                 self._set_aside(records[0], error)
-                if dropped:
-                    self._commit((), dropped)
+                if outcomes:
+                    self._commit((), outcomes)
                 return
             middle = len(records) // 2
-            self.write(records[:middle], dropped)
-            self.write(records[middle:], {})
+            self._write(records[:middle], outcomes)
+            self._write(records[middle:], {})
         else:
             self._hooks.written(written)
+
+    def _is_for_good(self, error: Exception) -> bool:
+        """Whether trying again is in vain. What nobody foresaw gets a few tries, then counts."""
+        if is_data_error(error):
+            return True
+        if isinstance(error, exc.SQLAlchemyError | OSError):
+            return False
+        self._mysteries += 1
+        return self._mysteries > _TRIES
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End up to 200 silent sessions."""
         now = from_ns(self._hooks.clock())
         silent_since = now - self._hooks.session_timeout - _SWEEP_GRACE
-        with self.database.begin() as connection:
+        with self._hooks.context(), self.database.begin() as connection:
             ended = end_silent_sessions(
                 connection, self.database.tables, silent_since, now, self._hooks.admits
             )
         self._hooks.written(Written(len(ended), [], ended))
         return ended
 
-    def _commit(self, records: cabc.Sequence[Record], dropped: cabc.Mapping[str, int]) -> Written:
+    def _commit(
+        self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
+    ) -> Written:
         for attempt in range(1, _TRIES + 1):
             try:
                 with self.database.begin() as connection:
                     return write_batch(
                         connection,
                         self.database.tables,
-                        self._sort(records, dropped),
+                        self._sort(records, outcomes),
                         from_ns(self._hooks.clock()),
                         self._hooks.describe,
                         self._hooks.admits,
@@ -118,8 +138,8 @@ class Writer:
                     raise
         raise AssertionError("unreachable")
 
-    def _sort(self, records: cabc.Sequence[Record], dropped: cabc.Mapping[str, int]) -> Batch:
-        batch = Batch(dropped=dropped)
+    def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
+        batch = Batch(outcomes=outcomes)
         for record in records:
             match record:
                 case PageView():
@@ -130,8 +150,6 @@ class Writer:
                     batch.ends.append(record)
                 case Identified():
                     batch.identified.append(record)
-                case Outcome():
-                    batch.outcomes.append(record)
         return batch
 
     def _set_aside(self, record: Record, error: Exception) -> None:

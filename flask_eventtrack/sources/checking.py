@@ -8,9 +8,19 @@ import typing as t
 from ..catalogue import Definition, normalise
 from ..catalogue.definitions import refuse_reserved
 from ..errors import InvalidEvent, UndefinedEvent
-from ..event import Outcome, check_action, clean_action, clean_text, clip_label, from_ns, shorten
+from ..event import (
+    PAGE_VISIT,
+    Outcome,
+    check_action,
+    clean_action,
+    clean_text,
+    clip_label,
+    from_ns,
+    page_label,
+    shorten,
+)
 from ..signals import event_rejected
-from ..state import this_app
+from ..state import send
 
 if t.TYPE_CHECKING:
     from ..state import State
@@ -61,8 +71,14 @@ def check_content(
         definition.action,
         checked,
         undefined,
-        clip_label(clean_text(label)) if label else definition.format_label(checked),
+        clip_label(clean_text(label)) if label else _make_label(definition, checked),
     )
+
+
+def _make_label(definition: Definition, params: dict[str, t.Any]) -> str | None:
+    if definition.action == PAGE_VISIT:
+        return page_label(params)
+    return definition.format_label(params)
 
 
 def parse_time(value: Time) -> dt.datetime:
@@ -109,7 +125,5 @@ def settle_time(
 def refuse(state: State, action: object, error: InvalidEvent) -> None:
     """Count a refused event and tell the receivers of ``event_rejected``."""
     name = clean_action(action)
-    state.pipeline.put(
-        Outcome(time=from_ns(state.clock()), outcome="rejected", action=name, reason=error.code)
-    )
-    event_rejected.send(this_app(), error=error, action=name)
+    state.pipeline.count(Outcome("rejected", name, error.code))
+    send(state, event_rejected, error=error, action=name)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import typing as t
+
 import msgspec
-from flask import Blueprint, Response, request
+from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..state import State, get_state
@@ -18,19 +20,34 @@ _TYPES = frozenset({"application/json", "text/plain"})
 _CORS_MAX_AGE = 3600
 
 
-def make_blueprint(url_prefix: str) -> Blueprint:
+def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
     """Return the collector's blueprint; Flask wants one of its own for each app."""
     blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix)
-    blueprint.add_url_rule(
-        "/in", "collect", _collect, methods=["POST", "OPTIONS"], provide_automatic_options=False
-    )
-    blueprint.add_url_rule("/et.<digest>.js", "script", _script)
-    # A host's own catch-all route must not answer below our prefix.
-    blueprint.add_url_rule("/", "nothing", _nothing, defaults={"path": ""}, methods=_ALL_METHODS)
-    blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS)
+    for place in _places(app):
+        blueprint.add_url_rule(
+            "/in",
+            "collect",
+            _collect,
+            methods=["POST", "OPTIONS"],
+            provide_automatic_options=False,
+            **place,
+        )
+        blueprint.add_url_rule("/et.<digest>.js", "script", _script, **place)
+        # A host's own catch-all route must not answer below our prefix.
+        blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
+        blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
+    blueprint.url_value_preprocessor(lambda _, values: values and values.pop(_PLACE, None))
     return blueprint
 
 
+def _places(app: Flask) -> list[dict[str, t.Any]]:
+    """Return the hosts or subdomains below which the collector is: wherever the app's pages are."""
+    if app.url_map.host_matching:
+        return [{"host": f"<{_PLACE}>"}]
+    return [{}, {"subdomain": f"<{_PLACE}>"}] if app.subdomain_matching else [{}]
+
+
+_PLACE = "eventtrack_place"
 _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -45,7 +62,7 @@ def problem(status: int, code: str, detail: str, **headers: str) -> Response:
     return response
 
 
-def _nothing(path: str) -> Response:
+def _nothing(path: str = "") -> Response:
     if path == "in":
         return problem(405, "method_not_allowed", "Post events here.", Allow="POST, OPTIONS")
     return problem(404, "not_found", "There is nothing here.")

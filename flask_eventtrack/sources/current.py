@@ -8,7 +8,7 @@ import uuid as uuidlib
 from flask import Request, Response, g, has_request_context, request
 from werkzeug.datastructures import Headers
 
-from ..errors import NotRegistered
+from ..errors import InvalidEvent, NotRegistered
 from ..event import (
     Client,
     Event,
@@ -20,9 +20,10 @@ from ..event import (
     uuid4,
     uuid7,
 )
-from ..signals import customer_identified, event_accepted
-from ..state import State, this_app
-from ..visitor import customer_uuid, find_bot, mask_address, resume_visitor
+from ..signals import customer_identified
+from ..state import State, send, this_app
+from ..visitor import check_customer_id, customer_uuid, find_bot, mask_address, resume_visitor
+from ..visitor.tokens import MAX_LENGTH
 
 if t.TYPE_CHECKING:
     import collections.abc as cabc
@@ -37,6 +38,7 @@ DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
 # The sliding cookie is sent again once it is older than this (nanoseconds).
 _RENEW_AFTER = 60 * 1_000_000_000
 _ATTRIBUTE = "_eventtrack"
+USER_AGENT_MAX_LENGTH = 512
 
 
 class Current:
@@ -90,8 +92,8 @@ class Current:
         """Make the visitor of these tokens the one of this request."""
         tokens = self.state.tokens
         self._visitor = resume_visitor(
-            tokens.read_device(device) if device else None,
-            tokens.read_session(session) if session else None,
+            tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None,
+            tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None,
             self.arrival,
             self.state.session_timeout_ns,
             new_device,
@@ -110,7 +112,7 @@ class Current:
         agent = self.request.environ.get("HTTP_USER_AGENT", "")
         if not agent and this_app().testing:  # as in app.test_request_context()
             return None
-        return find_bot(agent)
+        return find_bot(agent[:USER_AGENT_MAX_LENGTH])
 
     @property
     def site(self) -> str:
@@ -121,7 +123,7 @@ class Current:
         environ = self.request.environ
         header = self.state.config.country_header
         return Client(
-            user_agent=environ.get("HTTP_USER_AGENT", "")[:512],
+            user_agent=environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH],
             language=environ.get("HTTP_ACCEPT_LANGUAGE", "")[:64],
             address=mask_address(environ.get("REMOTE_ADDR", "")),
             country=self.request.headers.get(header, "").upper()[:8] if header else "",
@@ -134,7 +136,7 @@ class Current:
             self.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
 
     def put(self, *records: Event | PageView) -> bool:
-        """Put events on their way; False, and counted, where there is no room."""
+        """Put events on their way; False where there is no room."""
         if not self.state.pipeline.put(*records):
             return False
         self.recorded = True
@@ -162,17 +164,17 @@ class Current:
                 traits=traits or {},
             )
         )
-        customer_identified.send(this_app(), customer_id=customer_id, uuid=profile)
+        send(self.state, customer_identified, customer_id=customer_id, uuid=profile)
         return is_change
 
     def _heed_loaded_user(self, visitor: Visitor) -> None:
         """Follow Flask-Login's user where something has loaded it; it is never loaded by us."""
         user = g.get("_login_user")
-        if user is None:
+        if user is None or self.bot:
             return
         if user.is_authenticated:
-            customer_id = str(user.get_id())
-            if visitor.customer_id != customer_id:
+            customer_id = id_of_user(user)
+            if customer_id is not None and visitor.customer_id != customer_id:
                 self.identify(customer_id, "login")
         elif visitor.vouched_by == "login":
             visitor.stop_vouching()
@@ -229,6 +231,15 @@ class Current:
         )
 
 
+def id_of_user(user: t.Any) -> str | None:
+    """Return the id of Flask-Login's user as a customer's, or None where it cannot be one."""
+    customer_id = user.get_id()
+    try:
+        return None if customer_id is None else check_customer_id(customer_id)
+    except InvalidEvent:
+        return None
+
+
 def site_of(host: str) -> str:
     """Return a host name in lower case, without its port, cut to 255 characters."""
     name, colon, port = host.rpartition(":")
@@ -249,13 +260,3 @@ def get_current(state: State) -> Current:
         current = Current(state, this)
         setattr(g, _ATTRIBUTE, current)
     return current
-
-
-def announce(state: State, event: Event) -> None:
-    """Tell the receivers of ``event_accepted``."""
-    if not event_accepted.receivers:
-        return
-    try:
-        event_accepted.send(this_app(), event=event)
-    except Exception as error:  # noqa: BLE001 - the edge: the event is on its way already
-        state.report_failure("telling receivers of event_accepted", error)

@@ -8,8 +8,6 @@ import typing as t
 import uuid as uuidlib
 
 from flask import Response, request
-from werkzeug.exceptions import HTTPException
-from werkzeug.routing.exceptions import RoutingException
 
 from ..errors import InvalidEvent
 from ..event import (
@@ -24,11 +22,12 @@ from ..event import (
     uuid4,
     uuid7,
 )
-from ..state import State, this_app
+from ..signals import event_accepted
+from ..state import State, send, this_app
 from ..visitor import campaign_of
 from ..visitor.urls import host_of, path_of
 from .checking import Checked, check_content, find_definition, parse_time, refuse, settle_time
-from .current import DEVICE_COOKIE, SESSION_COOKIE, Current, announce
+from .current import DEVICE_COOKIE, SESSION_COOKIE, Current
 from .origin import Sender
 from .pages import BLUEPRINT
 from .posted import Envelope, PostedEvent, parse_event
@@ -178,9 +177,7 @@ class Post:
         return settle_time(corrected, self._received_at, params, original=given)
 
     def _count_duplicate(self, action: str) -> None:
-        self._state.pipeline.put(
-            Outcome(time=self._received_at, outcome="duplicate", action=clean_action(action))
-        )
+        self._state.pipeline.count(Outcome("duplicate", clean_action(action)))
 
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout
@@ -191,7 +188,7 @@ class Post:
             raise NoRoom
         self._state.recent_ids.add(event.id for event in events)
         for event in events:
-            announce(self._state, event)
+            send(self._state, event_accepted, event=event)
 
     def _make_event(self, good: _Good, client: Client | None) -> Event:
         visitor, checked = self._current.visitor, good.checked
@@ -216,19 +213,21 @@ class Post:
         )
 
     def _read_claim(self, visit: str | None) -> Claim | None:
-        """Return the server visit that the tag names, unless it is another device's."""
+        """Return the server visit that the tag names, and whether it is another device's."""
         token = self._state.tokens.read_visit(visit) if visit else None
         visitor = self._current.visitor
-        if token is None or not (visitor.is_new or token.device_id == visitor.device_id):
+        if token is None:
             return None
-        return Claim(token.visit_id, visitor.is_new)
+        is_foreign = not visitor.is_new and token.device_id != visitor.device_id
+        return Claim(token.visit_id, visitor.is_new, is_foreign)
 
     def send_identity(self, response: Response) -> None:
         """Set the cookies, or the headers that stand for them where cookies cannot travel."""
         current = self._current
         if not self._is_app:
             current.send_cookies(response)
-        if self._is_elsewhere:
+        # Never as headers, which scripts read, what came as a cookie that they cannot.
+        if self._is_elsewhere and DEVICE_COOKIE not in request.cookies:
             tokens, visitor = self._state.tokens, current.visitor
             response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())
             session = visitor.session_token(current.arrival)
@@ -272,6 +271,6 @@ def find_url_rule(url: str) -> str:
         return ""
     try:
         rule, _ = adapter.match(path, method="GET", return_rule=True)
-    except (HTTPException, RoutingException):
+    except Exception:  # noqa: BLE001 - a host's own converters run here, and may fail as they like
         return ""
     return "" if rule.endpoint.startswith(f"{BLUEPRINT}.") else rule.rule

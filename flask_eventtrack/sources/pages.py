@@ -8,11 +8,11 @@ import typing as t
 
 from flask import Flask, Request, Response
 
-from ..event import PAGE_VISIT, Event, PageView, clean_text, from_ns
+from ..event import PAGE_VISIT, Event, Outcome, PageView, clean_text, from_ns
 from ..signals import event_accepted
-from ..state import State, this_app
+from ..state import State, send, this_app
 from ..visitor import UrlCleaner, campaign_of
-from .current import Current, announce, get_current, site_of
+from .current import Current, get_current, site_of
 
 EXEMPT = "eventtrack_exempt"
 BLUEPRINT = "eventtrack"
@@ -50,7 +50,10 @@ class PageHooks:
 
     def note_arrival(self) -> None:
         if not self._state.is_set_up:
-            _exempt_from_csrf_protect(this_app(), self._state)
+            try:
+                _exempt_from_csrf_protect(this_app(), self._state)
+            except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
+                self._state.report_failure("exempting the collector from CSRFProtect", error)
         get_current(self._state)
 
     def read_title(self, response: Response) -> Response:
@@ -115,9 +118,9 @@ def _record_visit(current: Current, response: Response) -> None:
         client=current.client(),
     )
     if not current.put(view):
-        state.pipeline.drop(PAGE_VISIT)
+        state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
     elif event_accepted.receivers:
-        announce(state, expand(view, state.urls))
+        send(state, event_accepted, event=expand(view, state.urls))
 
 
 def expand(view: PageView, urls: UrlCleaner) -> Event:
@@ -192,9 +195,11 @@ def is_exempt(request: Request) -> bool:
     """Whether the view, its class or one of its blueprints is ``@events.exempt``."""
     app = this_app()
     view = app.view_functions.get(request.endpoint or "")
+    view_class = getattr(view, "view_class", None)
     return (
         getattr(view, EXEMPT, False)
-        or getattr(getattr(view, "view_class", None), EXEMPT, False)
+        or getattr(view_class, EXEMPT, False)
+        or getattr(getattr(view_class, "get", None), EXEMPT, False)
         or any(getattr(app.blueprints.get(name), EXEMPT, False) for name in request.blueprints)
     )
 

@@ -6,6 +6,7 @@ import sys
 
 from flask import has_request_context, request
 from markupsafe import Markup
+from werkzeug.exceptions import HTTPException
 
 from ..state import find_state, this_app
 from ..visitor.tokens import VisitToken
@@ -45,4 +46,4 @@ def eventtrack_snippet(nonce: str | None = None) -> Markup:
 
 def _is_error_page() -> bool:
     """Whether an error handler is rendering: Flask calls it inside its ``except`` block."""
-    return sys.exc_info()[1] is not None
+    return isinstance(sys.exc_info()[1], HTTPException)

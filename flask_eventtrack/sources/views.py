@@ -13,11 +13,20 @@ from flask import has_request_context
 from werkzeug.local import LocalProxy
 
 from ..catalogue import normalise
-from ..errors import InvalidEvent
-from ..event import Client, Event, Identified, SessionEnd, SessionRef, from_ns, shorten, uuid7
-from ..state import State, get_state, this_app
-from ..visitor import customer_uuid, resume_visitor
-from ..visitor.tokens import CUSTOMER_ID_MAX_LENGTH
+from ..errors import InvalidEvent, NotRegistered
+from ..event import (
+    Client,
+    Event,
+    Identified,
+    Outcome,
+    SessionEnd,
+    SessionRef,
+    from_ns,
+    uuid7,
+)
+from ..signals import event_accepted
+from ..state import State, get_state, send, this_app
+from ..visitor import check_customer_id, customer_uuid, resume_visitor
 from .checking import (
     Checked,
     Time,
@@ -27,7 +36,7 @@ from .checking import (
     refuse,
     settle_time,
 )
-from .current import Current, announce, get_current
+from .current import Current, get_current
 
 logger = logging.getLogger("flask_eventtrack")
 
@@ -71,7 +80,11 @@ def track(
         return _track(state, event, params, label, time, customer, visitor)
     except InvalidEvent as error:
         _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
-        return None
+    except NotRegistered:
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
+        state.report_failure("tracking an event", error)
+    return None
 
 
 def _answer_mistake(state: State, action: str, error: InvalidEvent) -> None:
@@ -154,9 +167,9 @@ def _put(
         client=client,
     )
     if not state.pipeline.put(event):
-        state.pipeline.drop(event.action)
+        state.pipeline.count(Outcome("dropped", event.action, "no room"))
         return None
-    announce(state, event)
+    send(state, event_accepted, event=event)
     return event.id
 
 
@@ -193,27 +206,6 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
     return visitor.uuid, visitor.session if visitor.started is not None else None
 
 
-def check_customer_id(customer: object) -> str:
-    """Return a customer's id as text.
-
-    :raises InvalidEvent: it is no str or int, is empty, or has more than 255 characters.
-    """
-    if isinstance(customer, int) and not isinstance(customer, bool):
-        is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
-        customer = str(customer) if is_short else None
-    if (
-        isinstance(customer, str)
-        and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
-        and customer.isprintable()
-    ):
-        return customer
-    raise InvalidEvent(
-        "invalid_customer",
-        f"{shorten(customer, 40)} is not a customer's id: a str or int of 1 to "
-        f"{CUSTOMER_ID_MAX_LENGTH} printable characters.",
-    )
-
-
 def identify(
     customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
@@ -237,8 +229,12 @@ def identify(
         _answer_mistake(state, LOGIN, error)
         return None
     if has_request_context():
-        current = get_current(state)
-        return None if current.bot else log_in(current, customer, "identify", plain)
+        try:
+            current = get_current(state)
+            return None if current.bot else log_in(current, customer, "identify", plain)
+        except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
+            state.report_failure("identifying a customer", error)
+            return None
     profile = customer_uuid(state.config.profile_salt, customer)
     moment = from_ns(state.clock())
     state.pipeline.put(Identified(uuid=profile, customer_id=customer, time=moment, traits=plain))
@@ -264,14 +260,19 @@ def logout() -> None:
     the next person at a shared computer is nobody's alias. Nothing happens where nobody was known.
     """
     state = get_state()
-    if state.config.enabled:
-        log_out(get_current(state))
+    if not state.config.enabled:
+        return
+    current = get_current(state)
+    try:
+        log_out(current)
+    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
+        state.report_failure("logging a customer out", error)
 
 
 def log_out(current: Current, customer_id: str | None = None) -> None:
     """Record ``customer.logout``, end the session and detach the device from its customer."""
     visitor = current.visitor
-    if not visitor.is_known:
+    if not visitor.is_known or current.bot:
         return
     customer_id = customer_id or visitor.customer_id
     _record_change(current, LOGOUT, customer_id)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from ..event import EndReason, Event, Identified, Outcome, SessionEnd, SessionRef, page_label
 from .counts import Counts
-from .sessions import Admits, Describe, Row, SessionBook
+from .sessions import Admits, Describe, Row, SessionBook, insert_new
 from .tables import Tables
 from .visits import Visit, VisitBook
 
@@ -25,8 +25,7 @@ class Batch:
     events: list[Event] = dataclasses.field(default_factory=list)
     ends: list[SessionEnd] = dataclasses.field(default_factory=list)
     identified: list[Identified] = dataclasses.field(default_factory=list)
-    outcomes: list[Outcome] = dataclasses.field(default_factory=list)
-    dropped: cabc.Mapping[str, int] = dataclasses.field(default_factory=dict)
+    outcomes: cabc.Mapping[Outcome, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -94,17 +93,19 @@ class _BatchWriter:
         for end in batch.ends:
             self._sessions.end(end.session_id, end.reason)
         self._sessions.write()
-        new_rows = self._insert([*self._rows, *self._visits.new_rows(), *self._sessions.events])
+        # In the order of their ids, so that two writers cannot deadlock.
+        rows = sorted([*self._rows, *self._visits.new_rows()], key=lambda row: row["id"])
+        if rows:
+            self._connection.execute(self._tables.event.insert(), rows)
+        insert_new(self._connection, self._tables, self._sessions.events, self._counts)
         self._visits.update_changed()
         self._write_profiles(batch.identified)
-        for outcome in batch.outcomes:
-            self._counts.count_outcome(
-                outcome.time, outcome.outcome, outcome.action, outcome.reason
-            )
-        for action, count in batch.dropped.items():
-            self._counts.count_outcome(self._now, "dropped", action, "no room", by=count)
+        for outcome, count in batch.outcomes.items():
+            self._counts.count_outcome(self._now, *outcome, by=count)
         self._counts.write(self._connection, self._tables)
-        return Written(len(new_rows), self._sessions.started, self._sessions.ended)
+        return Written(
+            len(rows) + len(self._sessions.events), self._sessions.started, self._sessions.ended
+        )
 
     def _sort(self, events: cabc.Sequence[Event]) -> None:
         """Tell new events from known ones."""
@@ -209,7 +210,12 @@ class _BatchWriter:
         """Return the visit that a browser half joins, or the id under which it is one itself."""
         if event.claim is None:
             return None, event.id
+        if event.claim.foreign:
+            return self._visits.find_open(event), event.id
         visit = self._visits.find(event.claim.visit_id)
+        # Logging in takes cookies: a browser without them shows a customer's page out of a cache.
+        if visit is not None and event.claim.cookieless and visit.is_customers:
+            return None, event.id
         if visit is None:
             is_free = event.claim.visit_id not in self._known
             return None, event.claim.visit_id if is_free else event.id
@@ -255,17 +261,6 @@ class _BatchWriter:
             "params": event.params,
             "undefined": list(event.undefined) or None,
         }
-
-    def _insert(self, rows: list[Row]) -> list[Row]:
-        """Insert rows in the order of their ids, so that two writers cannot deadlock."""
-        derived = self._known_ids(row["id"] for row in self._sessions.events)
-        rows = sorted((r for r in rows if r["id"] not in derived), key=lambda row: row["id"])
-        if rows:
-            self._connection.execute(self._tables.event.insert(), rows)
-        for row in self._sessions.events:
-            if row["id"] not in derived:
-                self._counts.count_row(row)
-        return rows
 
     def _write_profiles(self, identified: list[Identified]) -> None:
         for record in sorted(identified, key=lambda record: record.uuid):

@@ -8,11 +8,11 @@ import typing as t
 
 import sqlalchemy as sa
 
+from ..event import ACTION_MAX_LENGTH
 from . import dialects
 from .tables import Tables
 
 _REASON_MAX_LENGTH = 64
-_ACTION_MAX_LENGTH = 32
 
 
 class Counts:
@@ -32,7 +32,7 @@ class Counts:
     def count_outcome(
         self, at: dt.datetime, outcome: str, action: str, reason: str = "", by: int = 1
     ) -> None:
-        key = (hour_of(at), outcome, action[:_ACTION_MAX_LENGTH], reason[:_REASON_MAX_LENGTH])
+        key = (hour_of(at), outcome, action[:ACTION_MAX_LENGTH], reason[:_REASON_MAX_LENGTH])
         self._quality[key] += by
 
     def write(self, connection: sa.Connection, tables: Tables) -> None:

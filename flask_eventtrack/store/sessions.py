@@ -138,11 +138,11 @@ class SessionBook:
             return
         table, event = self._tables.session, self._tables.event
         self._connection.execute(table.delete().where(table.c.id == session_id))
-        gone = self._connection.execute(
-            event.delete().where(event.c.id == session_start_id(session_id))
-        )
-        if gone.rowcount:
-            self._count_start(entry.row["site"], entry.stored_start, by=-1)
+        for event_id in (session_start_id(session_id), session_end_id(session_id)):
+            found = self._connection.execute(sa.select(event).where(event.c.id == event_id))
+            for row in found.mappings().all():
+                self._counts.count_row(dict(row), by=-1)
+                self._connection.execute(event.delete().where(event.c.id == event_id))
 
     def end(self, session_id: uuidlib.UUID, reason: EndReason) -> None:
         """End a session, if it is stored and has not been ended."""
@@ -277,6 +277,18 @@ def _extend(row: Row, other: Row) -> None:
             row["exit"], row["exit_at"] = other["exit"], other["exit_at"]
 
 
+def insert_new(connection: sa.Connection, tables: Tables, rows: list[Row], counts: Counts) -> None:
+    """Insert and count the ``session.*`` events that are not there: their ids are derived."""
+    column = tables.event.c.id
+    ids = [row["id"] for row in rows]
+    known = set(connection.scalars(sa.select(column).where(column.in_(ids)))) if ids else set()
+    new = sorted((row for row in rows if row["id"] not in known), key=lambda row: row["id"])
+    if new:
+        connection.execute(tables.event.insert(), new)
+    for row in new:
+        counts.count_row(row)
+
+
 def end_silent_sessions(
     connection: sa.Connection,
     tables: Tables,
@@ -303,10 +315,7 @@ def end_silent_sessions(
     )
     for session_id in ids:
         book.end(session_id, "timeout")
-    if book.events:
-        connection.execute(tables.event.insert(), book.events)
-    for row in book.events:
-        counts.count_row(row)
+    insert_new(connection, tables, book.events, counts)
     book.write()
     counts.write(connection, tables)
     return book.ended

@@ -53,6 +53,12 @@ class Visit:
         return "status" in self.row["params"]
 
     @property
+    def is_customers(self) -> bool:
+        """Whether the profile is derived from a customer's id (a UUID version 5)."""
+        profile: uuidlib.UUID = self.row["uuid"]
+        return profile.version == 5
+
+    @property
     def is_open(self) -> bool:
         """Whether a browser half may still claim it."""
         return self.row["claimed_by"] is None and self.has_server_half

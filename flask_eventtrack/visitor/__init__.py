@@ -5,7 +5,7 @@ from .facts import AgentParser, FactFinder
 from .place import CountryDatabase, mask_address
 from .tokens import DeviceToken, SessionToken, TokenCodec
 from .urls import UrlCleaner, campaign_of
-from .visitor import Visitor, customer_uuid, resume_visitor
+from .visitor import Visitor, check_customer_id, customer_uuid, resume_visitor
 
 __all__ = [
     "Agent",
@@ -18,6 +18,7 @@ __all__ = [
     "UrlCleaner",
     "Visitor",
     "campaign_of",
+    "check_customer_id",
     "customer_uuid",
     "find_bot",
     "mask_address",

@@ -6,8 +6,9 @@ import dataclasses
 import typing as t
 import uuid as uuidlib
 
-from ..event import SessionRef, from_ns, uuid4
-from .tokens import DeviceToken, SessionToken, VouchedBy
+from ..errors import InvalidEvent
+from ..event import SessionRef, from_ns, shorten, uuid4
+from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
 
 # A profile's namespace hangs on one fixed point, so that every process derives the same.
 _ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
@@ -16,6 +17,27 @@ _ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
 def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
     """Return the profile of a customer: a UUID version 5, the same on every device."""
     return uuidlib.uuid5(uuidlib.uuid5(_ROOT, salt), customer_id)
+
+
+def check_customer_id(customer: object) -> str:
+    """Return a customer's id as text.
+
+    :raises InvalidEvent: it is no str or int, is empty, or has more than 255 characters.
+    """
+    if isinstance(customer, int) and not isinstance(customer, bool):
+        is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
+        customer = str(customer) if is_short else None
+    if (
+        isinstance(customer, str)
+        and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
+        and customer.isprintable()
+    ):
+        return customer
+    raise InvalidEvent(
+        "invalid_customer",
+        f"{shorten(customer, 40)} is not a customer's id: a str or int of 1 to "
+        f"{CUSTOMER_ID_MAX_LENGTH} printable characters.",
+    )
 
 
 def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
@@ -28,7 +50,8 @@ class Visitor:
     """Who a request comes from. Times are nanoseconds since the epoch.
 
     ``number`` counts the device's sessions, ``started`` is None until the session has an event.
-    ``previous`` is the session that is over now that the device is back, if there is one.
+    ``ended`` says that the last session was ended by a log-out, ``opened`` that the session began
+    with this request, and ``stale`` that the cookies have to be sent.
     """
 
     device_id: uuidlib.UUID
