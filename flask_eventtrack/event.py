@@ -169,7 +169,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
 
     ``cookieless``: the browser sent no device cookie, so the event takes the visit's identity if
     the visit is this page's. ``foreign``: the visit is another device's, as on a page that the host
-    keeps in a cache: the tag says nothing, and the visit is looked for by session and path.
+    keeps in a cache; it is never joined.
     """
 
     visit_id: uuidlib.UUID

@@ -112,11 +112,12 @@ class Writer:
         """End up to 200 silent sessions."""
         now = from_ns(self._hooks.clock())
         silent_since = now - self._hooks.session_timeout - _SWEEP_GRACE
-        with self._hooks.context(), self.database.begin() as connection:
-            ended = end_silent_sessions(
-                connection, self.database.tables, silent_since, now, self._hooks.admits
-            )
-        self._hooks.written(Written(len(ended), [], ended))
+        with self._hooks.context():
+            with self.database.begin() as connection:
+                ended = end_silent_sessions(
+                    connection, self.database.tables, silent_since, now, self._hooks.admits
+                )
+            self._hooks.written(Written(len(ended), [], ended))
         return ended
 
     def _commit(

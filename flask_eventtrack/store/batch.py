@@ -210,9 +210,10 @@ class _BatchWriter:
         """Return the visit that a browser half joins, or the id under which it is one itself."""
         if event.claim is None:
             return None, event.id
-        if event.claim.foreign:
-            return self._visits.find_open(event), event.id
         visit = self._visits.find(event.claim.visit_id)
+        if event.claim.foreign:
+            is_taken = visit is not None and visit.row["claimed_by"] is not None
+            return (self._visits.find_open(event) if is_taken else None), event.id
         # Logging in takes cookies: a browser without them shows a customer's page out of a cache.
         if visit is not None and event.claim.cookieless and visit.is_customers:
             return None, event.id
