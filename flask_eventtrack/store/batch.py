@@ -202,7 +202,8 @@ class _BatchWriter:
         if visit is not None:
             self._join_browser_half(event, visit)
             return
-        claimed_by = event.id if event.claim is not None else None
+        has_tag = event.claim is not None and not event.claim.foreign
+        claimed_by = event.id if has_tag else None
         row = {**self._row_of(event), "id": own_id, "claimed_by": claimed_by}
         self._add_visit(event, row)
 
