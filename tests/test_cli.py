@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import pathlib
@@ -72,6 +73,15 @@ def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
         assert (answer.exit_code, answer.output) == (0, "9 tables are there.\n")
     assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
+
+
+def test_init_db_keeps_microseconds(make: MakeHost, database_url: str) -> None:
+    """The tables that it creates are those of create_all(), to the fraction of a second."""
+    host = make(url=database_url, create=False)
+    run(host, "init-db")
+    host.clock.advance(microseconds=123456)
+    host.client().get("/", headers=NAVIGATION)
+    assert host.events_of("page.visit")[0]["time"] == START + dt.timedelta(microseconds=123456)
 
 
 def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
