@@ -86,6 +86,7 @@ class Worker:
             if len(self._outcomes) >= _MAX_OUTCOMES and outcome not in self._outcomes:
                 outcome = outcome._replace(action="", reason="others")
             self._outcomes[outcome] += 1
+            self._put += 1
             self._notify()
 
     def flush(self, timeout: float | None) -> None:
@@ -97,14 +98,10 @@ class Worker:
             self._hurry = True
             self._notify()
             self._changed.wait_for(
-                lambda: (
-                    (self._written >= target and not self._outcomes)
-                    or self._failures > failures
-                    or self._closed
-                ),
+                lambda: self._written >= target or self._failures > failures or self._closed,
                 timeout,
             )
-            if self._written >= target and not self._outcomes:
+            if self._written >= target:
                 return
             if self._failures > failures and self._error is not None:
                 raise self._error
@@ -196,7 +193,7 @@ class Worker:
         with self._changed:
             for _ in batch:
                 self._waiting.popleft()
-            self._written += len(batch)
+            self._written += len(batch) + outcomes.total()
             self._changed.notify_all()
 
     def _sweep(self) -> None:
