@@ -42,7 +42,7 @@ def wait_until(condition: cabc.Callable[[], bool], seconds: float = 10) -> None:
         threading.Event().wait(0.005)
 
 
-# Far from what a page takes, and half of what it would if it waited for a locked database (seconds).
+# Seconds: far from what a page takes, and half of what it takes to wait for a locked database.
 NO_WAIT = 5.0
 
 
