@@ -25,6 +25,8 @@ SESSION_START = "session.start"
 SESSION_END = "session.end"
 PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
+#: The query parameters of a URL that name a campaign, and where they are kept.
+CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
 _ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")
 # PostgreSQL stores neither NUL nor surrogates; no database's driver encodes a lone surrogate.

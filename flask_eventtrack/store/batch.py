@@ -73,7 +73,7 @@ class _BatchWriter:
         self._known: set[uuidlib.UUID] = set()
         # (event, its session, whether it adds to the session's counters)
         self._activity: list[tuple[Event, SessionRef, int]] = []
-        # (the session that a visit was counted in, the server's half that knows better)
+        # (a session that counted what is another's, an event of that other session)
         self._moves: list[tuple[uuidlib.UUID, Event]] = []
 
     def write(self, batch: Batch) -> Written:

@@ -11,6 +11,7 @@ import uuid as uuidlib
 import sqlalchemy as sa
 
 from ..event import (
+    CAMPAIGN,
     PAGE_VISIT,
     SCREEN_VIEW,
     SESSION_END,
@@ -35,11 +36,7 @@ _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
 _ORIGIN_COLUMNS = (
     "referrer",
     "source",
-    "utm_source",
-    "utm_medium",
-    "utm_campaign",
-    "utm_term",
-    "utm_content",
+    *CAMPAIGN,
 )
 _JUST_BEFORE = dt.timedelta(microseconds=1)
 

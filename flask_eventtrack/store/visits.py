@@ -16,7 +16,7 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
-from ..event import PAGE_VISIT, Event, SessionRef, page_label
+from ..event import CAMPAIGN, PAGE_VISIT, Event, SessionRef, page_label
 from .tables import Tables
 
 _SERVER_OWNED = frozenset(
@@ -28,11 +28,7 @@ _SERVER_OWNED = frozenset(
         "referrer",
         "status",
         "duration_ms",
-        "utm_source",
-        "utm_medium",
-        "utm_campaign",
-        "utm_term",
-        "utm_content",
+        *CAMPAIGN,
     }
 )
 # How far apart the two halves may be received when the browser's has an old tag (a 304).

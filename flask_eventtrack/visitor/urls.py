@@ -5,10 +5,9 @@ from __future__ import annotations
 import collections.abc as cabc
 import urllib.parse
 
-from ..event import clean_text
+from ..event import CAMPAIGN, clean_text
 
 MAX_LENGTH = 2000
-_UTM = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 _SAFE = "/%:@!$&'()*+,;=~-._"
 
 
@@ -55,7 +54,7 @@ def campaign_of(url: str) -> dict[str, str]:
     if "utm_" not in url or not host_of(url):
         return {}
     values = dict(urllib.parse.parse_qsl(url.partition("#")[0].partition("?")[2]))
-    return {name: clean_text(values[name])[:255] for name in _UTM if values.get(name)}
+    return {name: clean_text(values[name])[:255] for name in CAMPAIGN if values.get(name)}
 
 
 def source_of(url: str, referrer: str) -> str:
