@@ -112,9 +112,20 @@ class Config:
     flush_interval: dt.timedelta = dt.timedelta(seconds=0.5)
     """How long an event waits for others before the writer writes: a timedelta, or seconds."""
 
-    buffer_size: int = 20_000
-    """How many events may wait in memory, such as while the database is away. Beyond, the
+    durability: t.Literal["memory", "journal", "durable"] = "journal"
+    """What an event that was acknowledged survives until it is in the database: ``"memory"``
+    nothing, ``"journal"`` the death of the process, ``"durable"`` also a loss of power."""
+
+    journal_dir: str | None = None
+    """The folder of the journal; None is ``eventtrack`` in the app's instance folder. It must be
+    on a local disk and outside what a web server serves."""
+
+    journal_max_bytes: int = 256 * 1024 * 1024
+    """How many bytes may wait in the journal, such as while the database is away. Beyond, the
     collector answers 503 and page visits are dropped and counted."""
+
+    buffer_size: int = 20_000
+    """How many events may wait where they wait in memory. Beyond, as with a full journal."""
 
     sqlite_wal: bool = True
     """Whether a SQLite file is switched to write-ahead logging, so that the writer and the app's
@@ -264,6 +275,9 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "country_header": _optional(_text),
     "country_database": _optional(_path),
     "flush_interval": _duration,
+    "durability": _one_of("memory", "journal", "durable"),
+    "journal_dir": _optional(_path),
+    "journal_max_bytes": _count,
     "buffer_size": _count,
     "sqlite_wal": _boolean,
 }

@@ -92,11 +92,9 @@ def uuid7(now_ns: int) -> uuidlib.UUID:
 
     The 12 bits after the millisecond hold its fraction (RFC 9562, section 6.2, method 3).
     """
-    milliseconds, rest = divmod(now_ns, 1_000_000)
-    value = (milliseconds & 0xFFFF_FFFF_FFFF) << 80
-    value |= 0x7000 << 64 | (rest * 4096 // 1_000_000) << 64
-    value |= 0b10 << 62 | _random_bits() >> 2
-    return uuidlib.UUID(int=value)
+    milliseconds, rest = now_ns // 1_000_000, now_ns % 1_000_000
+    high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | rest * 4096 // 1_000_000
+    return uuidlib.UUID(int=high << 64 | 1 << 63 | _random_bits() >> 2)
 
 
 def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
@@ -149,7 +147,7 @@ def to_ns(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // dt.timedelta(microseconds=1) * 1000
 
 
-class SessionRef(msgspec.Struct, frozen=True, array_like=True):
+class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The session an event belongs to, as decided when it happened."""
 
     id: uuidlib.UUID
@@ -157,7 +155,7 @@ class SessionRef(msgspec.Struct, frozen=True, array_like=True):
     started_at: dt.datetime
 
 
-class Client(msgspec.Struct, frozen=True):
+class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a request says of the program that made it: raw, parsed by the writer."""
 
     user_agent: str = ""
@@ -166,7 +164,7 @@ class Client(msgspec.Struct, frozen=True):
     country: str = ""
 
 
-class Claim(msgspec.Struct, frozen=True, array_like=True):
+class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A browser event's word, verified by signature, on which server visit its page came from.
 
     ``cookieless``: the browser sent no device cookie, so the event takes the visit's identity if
@@ -179,7 +177,9 @@ class Claim(msgspec.Struct, frozen=True, array_like=True):
     foreign: bool = False
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
+class Event(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="event"
+):
     """Something that happened, checked and ready to be written.
 
     All times are aware and UTC. ``undefined`` names the parameters that the definition does not
@@ -205,13 +205,19 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
     claim: Claim | None = None
 
 
-class PageView(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
-    """The server's half of a page visit: raw values of one request, expanded by the writer."""
+class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page"):
+    """The server's half of a page visit: raw values of one request, expanded by the writer.
+
+    ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
+    the device's sessions.
+    """
 
     id: uuidlib.UUID
-    time: dt.datetime
+    arrival: int
     uuid: uuidlib.UUID
-    session: SessionRef
+    device_id: uuidlib.UUID
+    session_number: int
+    session_started: int
     scheme: str
     host: str
     script_root: str
@@ -226,14 +232,18 @@ class PageView(msgspec.Struct, frozen=True, kw_only=True, tag="page"):
     client: Client
 
 
-class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
+class SessionEnd(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"
+):
     """A session is over because its device came back after the gap, or its customer logged out."""
 
     session_id: uuidlib.UUID
     reason: EndReason
 
 
-class Identified(msgspec.Struct, frozen=True, kw_only=True, tag="identified"):
+class Identified(
+    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="identified"
+):
     """A customer became known. ``anonymous``: the profile whose history is theirs, if any is."""
 
     uuid: uuidlib.UUID
@@ -252,3 +262,9 @@ class Outcome(t.NamedTuple):
 
 
 Record = Event | PageView | SessionEnd | Identified
+
+_decoder = msgspec.msgpack.Decoder(Record)
+#: Returns a record as it is kept in the journal: MessagePack.
+encode_record = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+#: Returns the record that :func:`encode_record` was given; a ``msgspec.DecodeError`` if it is none.
+decode_record = _decoder.decode

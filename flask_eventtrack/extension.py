@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import datetime as dt
 import logging
+import pathlib
 import time
 import typing as t
 import uuid as uuidlib
@@ -21,10 +22,11 @@ from .catalogue.builtin import builtin_catalogue
 from .cli import eventtrack_cli
 from .config import load_config
 from .errors import ConfigError
-from .pipeline import Hooks, Pipeline
+from .pipeline import Hooks, Journal, MemoryQueue, Pipeline, find_obstacle
 from .signals import events_written, session_ended, session_started
 from .sources import pages, views
 from .sources.collector import make_blueprint
+from .sources.current import cookie_reader
 from .sources.login import follow_flask_login
 from .sources.snippet import eventtrack_snippet
 from .state import EXTENSION, State, get_state
@@ -44,6 +46,7 @@ if t.TYPE_CHECKING:
 
     from .config import Config
     from .event import Clock
+    from .pipeline import Queue
     from .store import Written
 
 logger = logging.getLogger("flask_eventtrack")
@@ -115,18 +118,20 @@ class EventTrack:
             clock=self._clock,
             session_timeout=config.session_timeout,
         )
+        tokens = TokenCodec(_secret_keys(app))
         return State(
             config=config,
             catalogue=self.catalogue,
             access=access,
-            tokens=TokenCodec(_secret_keys(app)),
+            tokens=tokens,
+            read_cookies=cookie_reader(tokens),
             urls=urls,
             script=load_script(),
             pipeline=Pipeline(
                 database,
                 hooks,
+                _queue_maker(app, database, config),
                 flush_interval=config.flush_interval.total_seconds(),
-                capacity=config.buffer_size,
             ),
             clock=self._clock,
             session_timeout_ns=int(config.session_timeout.total_seconds() * 1e9),
@@ -253,6 +258,23 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
         _engine_options(app, db, config.bind_key),
         wal=config.sqlite_wal,
     )
+
+
+def _queue_maker(app: Flask, database: Database, config: Config) -> cabc.Callable[[], Queue]:
+    """Return what makes the queue that ``EVENTTRACK_DURABILITY`` asks for, where it can be had."""
+    home = pathlib.Path(app.instance_path, config.journal_dir or "eventtrack", database.fingerprint)
+    obstacle = "" if database.is_in_memory else find_obstacle(home)
+    if obstacle and config.durability != "memory":
+        logger.warning(
+            "EventTrack keeps its events in memory only, and loses them if the process is killed: "
+            "%s. Set EVENTTRACK_JOURNAL_DIR to a folder that this user can write, or "
+            "EVENTTRACK_DURABILITY to 'memory' if that is what you want.",
+            obstacle,
+        )
+    if database.is_in_memory or obstacle or config.durability == "memory":
+        return lambda: MemoryQueue(config.buffer_size)
+    is_durable = config.durability == "durable"
+    return lambda: Journal(home, config.journal_max_bytes, is_durable=is_durable)
 
 
 def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[str, t.Any]:

@@ -22,6 +22,7 @@ if t.TYPE_CHECKING:
     from .event import Clock
     from .pipeline import Pipeline
     from .visitor import TokenCodec, UrlCleaner
+    from .visitor.tokens import DeviceToken, SessionToken
 
 logger = logging.getLogger("flask_eventtrack")
 
@@ -48,12 +49,16 @@ class RecentIds:
 
 @dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True)
 class State:
-    """One app's registration: ``app.extensions["eventtrack"]``."""
+    """One app's registration: ``app.extensions["eventtrack"]``.
+
+    ``has_pages`` says of each endpoint that was asked for whether its answers may be page visits.
+    """
 
     config: Config
     catalogue: Catalogue
     access: Access
     tokens: TokenCodec
+    read_cookies: cabc.Callable[[str], tuple[DeviceToken | None, SessionToken | None]]
     urls: UrlCleaner
     script: Script
     pipeline: Pipeline
@@ -61,6 +66,7 @@ class State:
     session_timeout_ns: int
     recent_ids: RecentIds = dataclasses.field(default_factory=RecentIds)
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
+    has_pages: dict[str, bool] = dataclasses.field(default_factory=dict)
     is_set_up: bool = False
 
     def report_failure(self, doing: str, error: Exception) -> None:

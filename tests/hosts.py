@@ -14,6 +14,8 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_eventtrack import EventTrack
 from flask_eventtrack.state import State, find_state
 
+from . import JOURNALS
+
 #: What a browser says with a click on a link of the same site.
 NAVIGATION = {
     "Sec-Fetch-Site": "same-origin",
@@ -103,7 +105,10 @@ def make_host(
     clock = clock or FakeClock()
     app = Flask("host")
     app.config.update(
-        SECRET_KEY="a secret for tests only", SQLALCHEMY_DATABASE_URI=url, TESTING=True
+        SECRET_KEY="a secret for tests only",
+        SQLALCHEMY_DATABASE_URI=url,
+        TESTING=True,
+        EVENTTRACK_JOURNAL_DIR=JOURNALS,
     )
     app.config.update(config or {})
     db = SQLAlchemy(app)

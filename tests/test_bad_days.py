@@ -171,7 +171,7 @@ def test_a_listener_of_the_host_finds_an_app_context(host: Host) -> None:
 
 def test_junk_does_not_take_the_events_room(make: MakeHost) -> None:
     """Rejections are counted beside the buffer, so that they cannot fill it."""
-    host = make({"EVENTTRACK_BUFFER_SIZE": 10}, create=False)
+    host = make({"EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 10}, create=False)
     client = host.client()
     junk = {"events": [{"action": f"no.such{number}"} for number in range(100)]}
     for _ in range(20):

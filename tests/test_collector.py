@@ -813,7 +813,7 @@ def test_an_old_event_moves_no_session(host: Host) -> None:
 
 def test_no_room_is_503(make: MakeHost) -> None:
     """All of a post or nothing, and no cookies for what was not taken."""
-    host = make({"EVENTTRACK_BUFFER_SIZE": 3})
+    host = make({"EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 3})
     client = host.client()
     response = post(client, *[CLICK] * 4)
     assert (response.status_code, response.mimetype) == (503, "application/problem+json")
@@ -826,7 +826,7 @@ def test_no_room_is_503(make: MakeHost) -> None:
 
 def test_what_was_refused_for_want_of_room_is_no_duplicate(make: MakeHost) -> None:
     """While the database is away the buffer fills; the retry is taken when it is back."""
-    host = make({"EVENTTRACK_BUFFER_SIZE": 2}, create=False)
+    host = make({"EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 2}, create=False)
     client = host.client()
     event = {**CLICK, "event_id": ID}
     assert statuses(post(client, CLICK, CLICK)) == ["accepted"] * 2

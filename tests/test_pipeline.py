@@ -74,7 +74,7 @@ def test_events_are_written_by_a_thread(db_host: Host) -> None:
         visit(db_host)
         wait_until(lambda: bool(written))
     assert written == [("eventtrack-writer", 2)]
-    assert waiting(db_host) == 0
+    wait_until(lambda: waiting(db_host) == 0)
 
 
 def test_events_wait_for_one_another(make: MakeHost) -> None:
@@ -135,7 +135,7 @@ def test_flush_with_nothing_to_do_returns(host: Host) -> None:
 
 def test_the_thread_sweeps_silent_sessions(make: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions end by themselves while the process goes on writing."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.SWEEP_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
     host = make()
     visit(host)
     host.flush()
@@ -239,7 +239,8 @@ def forwarding(port: int, target: tuple[str, int]) -> cabc.Iterator[None]:
                 end.shutdown(socket.SHUT_RDWR)
 
     class Server(socketserver.ThreadingTCPServer):
-        allow_reuse_address = True
+        allow_reuse_address = daemon_threads = True
+        block_on_close = False  # a test that fails leaves its connections open
 
     with Server(("127.0.0.1", port), Forward) as server:
         thread = threading.Thread(target=server.serve_forever, args=(0.01,))
@@ -273,7 +274,7 @@ def test_events_wait_for_a_server_that_is_down(
 
 def test_what_does_not_fit_is_dropped_and_counted(make: MakeHost) -> None:
     """Beyond the buffer pages still answer, posts are told to come back, and losses are counted."""
-    host = make({**PATIENT, "EVENTTRACK_BUFFER_SIZE": 3})
+    host = make({**PATIENT, "EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 3})
     visit(host, 7)
     host.events.define("order.ship")
     with host.app.app_context():
@@ -290,7 +291,7 @@ def test_what_does_not_fit_is_dropped_and_counted(make: MakeHost) -> None:
 
 def test_a_batch_fits_whole_or_not_at_all(make: MakeHost) -> None:
     """A post of which only a part would fit is refused as a whole, so that it may come again."""
-    host = make({**PATIENT, "EVENTTRACK_BUFFER_SIZE": 3})
+    host = make({**PATIENT, "EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 3})
     events = [{"action": "button.click"}] * 4
     answer = host.client().post("/_et/in", json={"events": events}, headers=SAME_ORIGIN)
     assert answer.status_code == 503
@@ -728,7 +729,7 @@ def test_the_writer_s_connection_is_given_back(tmp_path: pathlib.Path, make: Mak
 
 def test_a_session_end_without_room_is_left_to_the_sweep(make: MakeHost) -> None:
     """With a full buffer a page's session end is lost, and the sweep ends the session instead."""
-    host = make({**PATIENT, "EVENTTRACK_BUFFER_SIZE": 1})
+    host = make({**PATIENT, "EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 1})
     client = host.client()
     client.get("/", headers=NAVIGATION)
     host.flush()

@@ -17,6 +17,8 @@ class Access:
     def __init__(self, allow: SitePatterns, deny: SitePatterns) -> None:
         self._allow = allow
         self._deny = deny
+        #: Whether nothing is refused anywhere.
+        self.is_open = not allow and not deny
         # Sites come from the Host header: the cache is bounded.
         self.admits = functools.lru_cache(maxsize=1024)(self._admits)
 

@@ -13,8 +13,11 @@ from .worker import Worker
 from .writer import Hooks, Writer
 
 if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
     from ..event import EndReason, Outcome, Record
     from ..store import Database
+    from .queue import Queue
 
 _EXIT_TIMEOUT = 3.0
 
@@ -22,33 +25,45 @@ _EXIT_TIMEOUT = 3.0
 class Pipeline:
     """Takes records from any thread; the process's writer thread brings them into the database.
 
+    :param make_queue: returns where the records wait; called again in a fork's child.
     :param flush_interval: seconds that a record waits for others.
-    :param capacity: how many records may wait.
     """
 
     def __init__(
-        self, database: Database, hooks: Hooks, *, flush_interval: float, capacity: int
+        self,
+        database: Database,
+        hooks: Hooks,
+        make_queue: cabc.Callable[[], Queue],
+        *,
+        flush_interval: float,
     ) -> None:
         self.database = database
         self._writer = Writer(database, hooks)
+        self._make_queue = make_queue
         self._flush_interval = flush_interval
-        self._capacity = capacity
         self._open()
         _pipelines.add(self)
 
     def _open(self) -> None:
-        self._worker = Worker(self._writer, interval=self._flush_interval, capacity=self._capacity)
+        self._worker = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
         # The thread holds the worker, not the pipeline: an app that is dropped takes it along.
         self._finalizer = weakref.finalize(self, self._worker.stop, 0.0)
         self._finalizer.atexit = False
 
     @property
     def waiting(self) -> int:
-        """How many records have not been written yet."""
+        """How many records of this process have not been written yet."""
         return len(self._worker)
 
+    def start(self) -> None:
+        """Start the writer, which first takes over what dead processes have left."""
+        self._worker.start()
+
     def put(self, *records: Record) -> bool:
-        """Append records, or none of them: False says that there is no room."""
+        """Append records, or none of them: False says that there is no room.
+
+        True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
+        """
         return self._worker.put(records)
 
     def count(self, outcome: Outcome) -> None:
@@ -76,9 +91,9 @@ class Pipeline:
         """Have the writer write now what waits."""
         self._worker.hurry()
 
-    def drain(self, timeout: float) -> None:
+    def leave(self, timeout: float) -> None:
         """Give the writer up to ``timeout`` seconds to write what waits; raises nothing."""
-        self._worker.drain(timeout)
+        self._worker.leave(timeout)
 
     def close(self) -> None:
         """End the thread and give the connection back. What waits is not written."""
@@ -88,6 +103,7 @@ class Pipeline:
     def reset_after_fork(self) -> None:
         """In a fork's child: what waits, the locks and the connection are the parent's."""
         self._finalizer.detach()
+        self._worker.forget()
         self.database.forget_connections()
         self._open()
 
@@ -95,13 +111,13 @@ class Pipeline:
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
 
-def _drain_all() -> None:
+def _leave_all() -> None:
     deadline = time.monotonic() + _EXIT_TIMEOUT
     pipelines = list(_pipelines)
     for pipeline in pipelines:
         pipeline.hurry()
     for pipeline in pipelines:
-        pipeline.drain(max(0.0, deadline - time.monotonic()))
+        pipeline.leave(max(0.0, deadline - time.monotonic()))
 
 
 def _reset_all() -> None:
@@ -109,6 +125,6 @@ def _reset_all() -> None:
         pipeline.reset_after_fork()
 
 
-atexit.register(_drain_all)
+atexit.register(_leave_all)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_reset_all)

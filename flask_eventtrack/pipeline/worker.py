@@ -1,25 +1,27 @@
-"""The buffer between the requests of one process and its writer thread."""
+"""Between the requests of one process and its writer thread."""
 
 from __future__ import annotations
 
 import collections
-import itertools
 import logging
 import random
 import threading
 import time
 import typing as t
 
+import msgspec
+
 from ..errors import FlushTimeout
+from ..event import Outcome, Record, decode_record, encode_record
 
 if t.TYPE_CHECKING:
-    from ..event import Outcome, Record
+    from .queue import Claimed, Queue
     from .writer import Writer
 
 logger = logging.getLogger("flask_eventtrack")
 
 BATCH_SIZE = 500
-SWEEP_INTERVAL = 60.0
+CHORES_INTERVAL = 60.0
 _MAX_BACKOFF = 30.0
 _MAX_OUTCOMES = 1000  # distinct ones that wait to be written
 
@@ -28,20 +30,20 @@ class Worker:
     """Holds records until its thread has written them; the thread starts with the first record.
 
     :param interval: seconds that a record waits for others.
-    :param capacity: how many records may wait.
     """
 
-    def __init__(self, writer: Writer, *, interval: float, capacity: int) -> None:
+    def __init__(self, writer: Writer, queue: Queue, *, interval: float) -> None:
         self.writer = writer
+        self._queue = queue
         self._interval = interval
-        self._capacity = capacity
         self._in_memory = writer.database.is_in_memory
-        self._waiting: collections.deque[Record] = collections.deque()
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
         self._hurry = False
+        self._leaving = False
         self._closed = False
         self._put = 0
         self._written = 0
@@ -49,20 +51,25 @@ class Worker:
         self._error: Exception | None = None
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        """How many records of this process wait, and how many outcomes."""
+        return self._put - self._written
+
+    def start(self) -> None:
+        """Have the thread look for what dead processes have left."""
+        with self._lock:
+            self._notify()
 
     def put(self, records: tuple[Record, ...]) -> bool:
         """Append all records or none: False where there is no room."""
-        with self._changed:
-            before = len(self._waiting)
-            after = before + len(records)
-            if after > self._capacity or self._closed:
+        payloads = [encode_record(record) for record in records]
+        with self._lock:
+            if self._closed or not self._queue.put(payloads):
                 return False
-            self._waiting.extend(records)
-            self._put += len(records)
-            if not before or before < BATCH_SIZE <= after:
+            before = self._put - self._written
+            self._put += len(payloads)
+            if not before or before < BATCH_SIZE <= self._put - self._written:
                 self._notify()
-        return True
+        return self._queue.sync()
 
     def _notify(self) -> None:
         """Wake the thread, or start it: a fork leaves it behind, and it may not start at once."""
@@ -80,20 +87,20 @@ class Worker:
         else:
             self._thread = thread
 
-    def count(self, outcome: Outcome) -> None:
-        """Count an event that came to nothing, beside the records and without their room."""
-        with self._changed:
+    def count(self, outcome: Outcome, by: int = 1) -> None:
+        """Count events that came to nothing, beside the records and without their room."""
+        with self._lock:
             if len(self._outcomes) >= _MAX_OUTCOMES and outcome not in self._outcomes:
                 outcome = outcome._replace(action="", reason="others")
-            self._outcomes[outcome] += 1
-            self._put += 1
+            self._outcomes[outcome] += by
+            self._put += by
             self._notify()
 
     def flush(self, timeout: float | None) -> None:
         if self._in_memory:
             self._write_all()
             return
-        with self._changed:
+        with self._lock:
             target, failures = self._put, self._failures
             self._hurry = True
             self._notify()
@@ -111,53 +118,72 @@ class Worker:
 
     def hurry(self) -> None:
         """Have the thread write now what waits."""
-        with self._changed:
+        with self._lock:
             self._hurry = True
             self._changed.notify_all()
 
-    def drain(self, timeout: float) -> None:
-        """Give the thread a last chance to write what waits."""
-        with self._changed:
-            if self._thread is not None and self._thread.is_alive():
-                self._changed.wait_for(lambda: not self._waiting and not self._outcomes, timeout)
+    def leave(self, timeout: float) -> None:
+        """At the end of the process: write what waits, then end the thread.
+
+        What is put later starts it again, or waits in the journal.
+        """
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            thread = self._thread
+            if thread is None or not thread.is_alive():
+                return
+            self._changed.wait_for(lambda: not len(self), timeout)
+            self._leaving = True
+            self._changed.notify_all()
+        thread.join(max(0.0, deadline - time.monotonic()))
 
     def stop(self, timeout: float) -> None:
         """End the thread once it has finished the batch it is at."""
-        with self._changed:
+        with self._lock:
             self._closed = True
             self._changed.notify_all()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(timeout)
+            thread = self._thread
+            if thread is None or not thread.is_alive():
+                self._queue.close()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
+
+    def forget(self) -> None:
+        """In a fork's child: what waits, the locks and the files are the parent's."""
+        self._queue.forget()
 
     def _run(self) -> None:
-        next_sweep = time.monotonic() + SWEEP_INTERVAL
+        next_chores = 0.0
         failed = 0
-        while not self._closed:
-            self._wait(next_sweep, failed)
-            if time.monotonic() >= next_sweep:
-                self._sweep()
-                next_sweep = time.monotonic() + SWEEP_INTERVAL
+        while not (self._closed or self._leaving):
+            if time.monotonic() >= next_chores:
+                self._do_chores(is_first=not next_chores)
+                next_chores = time.monotonic() + CHORES_INTERVAL
+            self._wait(next_chores, failed)
             failed = 0 if self._attempt() else failed + 1
         self.writer.database.close()
+        with self._lock:
+            self._leaving = False
+            self._thread = None
+            self._queue.close()
 
-    def _wait(self, next_sweep: float, failed: int) -> None:
-        """Wait until there is something to do: a batch, an old record, a flush or a sweep."""
-        with self._changed:
+    def _wait(self, next_chores: float, failed: int) -> None:
+        """Wait until there is something to do: a batch, an old record, a flush or a chore."""
+        with self._lock:
             if failed:
                 limit = min(_MAX_BACKOFF, self._interval * 2 ** min(failed, 10))
                 backoff = limit * random.uniform(0.5, 1)  # noqa: S311 - it only spreads the load
-                self._changed.wait_for(lambda: self._hurry or self._closed, backoff)
+                self._wait_for(lambda: False, backoff)
             else:
-                self._changed.wait_for(
-                    lambda: self._waiting or self._outcomes or self._hurry or self._closed,
-                    max(0.0, next_sweep - time.monotonic()),
-                )
-                if self._waiting or self._outcomes:
-                    self._changed.wait_for(
-                        lambda: len(self) >= BATCH_SIZE or self._hurry or self._closed,
-                        self._interval,
-                    )
+                self._wait_for(lambda: bool(len(self)), max(0.0, next_chores - time.monotonic()))
+                if len(self):
+                    self._wait_for(lambda: len(self) >= BATCH_SIZE, self._interval)
             self._hurry = False
+
+    def _wait_for(self, condition: t.Callable[[], bool], timeout: float) -> None:
+        self._changed.wait_for(
+            lambda: condition() or self._hurry or self._closed or self._leaving, timeout
+        )
 
     def _attempt(self) -> bool:
         try:
@@ -165,7 +191,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever the database does
             if type(error) is not type(self._error):
                 logger.error("Events cannot be written, and wait: %s", error)
-            with self._changed:
+            with self._lock:
                 self._failures += 1
                 self._error = error
                 self._changed.notify_all()
@@ -177,28 +203,65 @@ class Worker:
 
     def _write_all(self) -> None:
         with self._writing:
-            while self._waiting or self._outcomes:
-                with self._changed:
-                    batch = list(itertools.islice(self._waiting, BATCH_SIZE))
-                    outcomes, self._outcomes = self._outcomes, collections.Counter()
-                self._write(batch, outcomes)
+            while not self._closed and self._write_next():
+                pass
 
-    def _write(self, batch: list[Record], outcomes: collections.Counter[Outcome]) -> None:
+    def _write_next(self) -> bool:
+        """Write up to a batch; False if there is nothing."""
+        with self._lock:
+            put = self._put
+            outcomes, self._outcomes = self._outcomes, collections.Counter()
+        claimed = self._queue.claim(BATCH_SIZE)
+        if claimed is None and not outcomes:
+            self._note_all_written(put)
+            return False
         try:
-            self.writer.write(batch, outcomes)
+            self._write(claimed, outcomes)
         except BaseException:
-            with self._changed:
+            with self._lock:
                 self._outcomes += outcomes
             raise
-        with self._changed:
-            for _ in batch:
-                self._waiting.popleft()
-            self._written += len(batch) + outcomes.total()
+        return True
+
+    def _note_all_written(self, put: int) -> None:
+        """Forget records that never came out of the journal again: they are damaged."""
+        with self._lock:
+            if self._put == put != self._written:
+                self._written = put
+                self._changed.notify_all()
+
+    def _write(self, claimed: Claimed | None, outcomes: collections.Counter[Outcome]) -> None:
+        records, foreign = _decode(claimed)
+        lost = len(foreign) + (claimed.damaged if claimed else 0)
+        unread = {Outcome("dropped", "", "unreadable"): lost} if lost else {}
+        is_replay = claimed is not None and claimed.is_replay
+        self.writer.write(records, outcomes + collections.Counter(unread), is_replay=is_replay)
+        if claimed is not None:
+            self._queue.acknowledge(claimed, foreign)
+        with self._lock:
+            self._written += outcomes.total()
+            if claimed is not None and not is_replay:
+                self._written += len(claimed.payloads)
             self._changed.notify_all()
 
-    def _sweep(self) -> None:
+    def _do_chores(self, *, is_first: bool) -> None:
+        """Take over from the dead, and end silent sessions."""
         try:
-            while self.writer.sweep():
+            if self._queue.adopt():
+                self.hurry()
+            while not is_first and self.writer.sweep():
                 pass
-        except Exception as error:  # noqa: BLE001 - the next sweep finds what this one left
-            logger.warning("Silent sessions could not be ended: %s", error)
+        except Exception as error:  # noqa: BLE001 - the next time finds what this one left
+            logger.warning("Sessions were not ended, or a journal not taken over: %s", error)
+
+
+def _decode(claimed: Claimed | None) -> tuple[list[Record], list[bytes]]:
+    """Return the records of a claim, and what is none."""
+    records: list[Record] = []
+    foreign: list[bytes] = []
+    for payload in claimed.payloads if claimed else ():
+        try:
+            records.append(decode_record(payload))
+        except (msgspec.DecodeError, ValueError):
+            foreign.append(payload)
+    return records, foreign

@@ -70,14 +70,23 @@ class Writer:
         self.database = database
         self._hooks = hooks
         self._mysteries = 0
+        self._is_replay = False
 
-    def write(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> None:
+    def write(
+        self,
+        records: cabc.Sequence[Record],
+        outcomes: cabc.Mapping[Outcome, int],
+        *,
+        is_replay: bool = False,
+    ) -> None:
         """Write records in one transaction, or in smaller ones around those that are refused.
 
         :param outcomes: how many events came to nothing, for the quality counters.
+        :param is_replay: whether a dead process may have written some of the records already.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away, locked or without tables.
         """
+        self._is_replay = is_replay
         with self._hooks.context():
             self._write(records, outcomes)
         self._mysteries = 0
@@ -140,7 +149,7 @@ class Writer:
         raise AssertionError("unreachable")
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
-        batch = Batch(outcomes=outcomes)
+        batch = Batch(outcomes=outcomes, replayed=self._is_replay)
         for record in records:
             match record:
                 case PageView():

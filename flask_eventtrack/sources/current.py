@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import functools
 import typing as t
 import uuid as uuidlib
 
-from flask import Request, Response, g, has_request_context, request
+from flask import Request, Response, g, request
 from werkzeug.datastructures import Headers
+from werkzeug.http import parse_cookie
 
 from ..errors import InvalidEvent, NotRegistered
 from ..event import (
@@ -26,10 +29,10 @@ from ..visitor import check_customer_id, customer_uuid, find_bot, mask_address, 
 from ..visitor.tokens import MAX_LENGTH
 
 if t.TYPE_CHECKING:
-    import collections.abc as cabc
+    from flask.ctx import _AppCtxGlobals
 
-    from ..visitor import Visitor
-    from ..visitor.tokens import VouchedBy
+    from ..visitor import TokenCodec, Visitor
+    from ..visitor.tokens import DeviceToken, SessionToken, VouchedBy
 
 DEVICE_COOKIE = "eventtrack_device"
 SESSION_COOKIE = "eventtrack_session"
@@ -38,6 +41,9 @@ DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
 # The sliding cookie is sent again once it is older than this (nanoseconds).
 _RENEW_AFTER = 60 * 1_000_000_000
 _ATTRIBUTE = "_eventtrack"
+# What the proxies stand for, for a tenth of the time.
+_find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+_find_globals: cabc.Callable[[], _AppCtxGlobals] = g._get_current_object
 USER_AGENT_MAX_LENGTH = 512
 
 
@@ -45,6 +51,7 @@ class Current:
     """What EventTrack knows of one request. Times are nanoseconds since the epoch."""
 
     __slots__ = (
+        "_globals",
         "_visit_id",
         "_visitor",
         "arrival",
@@ -55,9 +62,10 @@ class Current:
         "title",
     )
 
-    def __init__(self, state: State, request: Request) -> None:
+    def __init__(self, state: State, request: Request, globals_: _AppCtxGlobals) -> None:
         self.state = state
-        self.request = request  # itself, not the proxy: a page visit reads it thirty times
+        self.request = request
+        self._globals = globals_
         self.arrival = state.clock()
         self.recorded = False
         self.is_page: bool | None = None
@@ -76,12 +84,13 @@ class Current:
     def visitor(self) -> Visitor:
         """The visitor, with the customer that the view has loaded by now."""
         visitor = self._visitor or self._resume_from_cookies()
-        self._heed_loaded_user(visitor)
+        user = self._globals.get("_login_user")
+        if user is not None:
+            self._heed_loaded_user(visitor, user)
         return visitor
 
     def _resume_from_cookies(self) -> Visitor:
-        cookies = self.request.cookies
-        return self.resume(cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE))
+        return self._resume(*self.state.read_cookies(self.request.environ.get("HTTP_COOKIE", "")))
 
     def resume(
         self,
@@ -90,13 +99,16 @@ class Current:
         new_device: cabc.Callable[[], uuidlib.UUID] = uuid4,
     ) -> Visitor:
         """Make the visitor of these tokens the one of this request."""
-        tokens = self.state.tokens
+        return self._resume(*read_identity(self.state.tokens, device, session), new_device)
+
+    def _resume(
+        self,
+        device: DeviceToken | None,
+        session: SessionToken | None,
+        new_device: cabc.Callable[[], uuidlib.UUID] = uuid4,
+    ) -> Visitor:
         self._visitor = resume_visitor(
-            tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None,
-            tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None,
-            self.arrival,
-            self.state.session_timeout_ns,
-            new_device,
+            device, session, self.arrival, self.state.session_timeout_ns, new_device
         )
         return self._visitor
 
@@ -129,11 +141,13 @@ class Current:
             country=self.request.headers.get(header, "").upper()[:8] if header else "",
         )
 
-    def open_session(self, at: int) -> None:
+    def open_session(self, at: int) -> Visitor:
         """Make sure that the visitor's session is open from ``at``; end the one before."""
-        over = self.visitor.open_session(at)
+        visitor = self.visitor
+        over = visitor.open_session(at)
         if over is not None:
             self.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
+        return visitor
 
     def put(self, *records: Event | PageView) -> bool:
         """Put events on their way; False where there is no room."""
@@ -167,10 +181,9 @@ class Current:
         send(self.state, customer_identified, customer_id=customer_id, uuid=profile)
         return is_change
 
-    def _heed_loaded_user(self, visitor: Visitor) -> None:
+    def _heed_loaded_user(self, visitor: Visitor, user: t.Any) -> None:
         """Follow Flask-Login's user where something has loaded it; it is never loaded by us."""
-        user = g.get("_login_user")
-        if user is None or self.bot:
+        if self.bot:
             return
         if user.is_authenticated:
             customer_id = id_of_user(user)
@@ -184,6 +197,9 @@ class Current:
         if not isinstance(response.headers, Headers):  # a host may put a plain dict in their place
             return
         visitor, state = self.visitor, self.state
+        is_fresh = 0 <= self.arrival - visitor.last <= _RENEW_AFTER
+        if is_fresh and not visitor.stale and visitor.started is not None:
+            return
         if visitor.stale:
             token = state.tokens.write_device(visitor.device_token())
             self._set(response, DEVICE_COOKIE, token, DEVICE_MAX_AGE)
@@ -192,7 +208,7 @@ class Current:
             if SESSION_COOKIE in self.request.cookies:
                 self._set(response, SESSION_COOKIE, "", 0)
             return
-        if visitor.stale or not 0 <= self.arrival - visitor.last <= _RENEW_AFTER:
+        if visitor.stale or not is_fresh:
             max_age = int(state.config.session_timeout.total_seconds())
             self._set(response, SESSION_COOKIE, state.tokens.write_session(session), max_age)
             self._send_csrf(response)
@@ -251,12 +267,39 @@ def get_current(state: State) -> Current:
 
     :raises NotRegistered: there is no request.
     """
-    if not has_request_context():
-        raise NotRegistered("There is no request: name a customer, or give a visitor's token.")
-    this: Request = request._get_current_object()  # type: ignore[attr-defined]
-    current: Current | None = g.get(_ATTRIBUTE)
+    try:
+        this, globals_ = _find_request(), _find_globals()
+    except RuntimeError:
+        raise NotRegistered(
+            "There is no request: name a customer, or give a visitor's token."
+        ) from None
+    current: Current | None = globals_.get(_ATTRIBUTE)
     # Requests that a test makes inside one app context share their `g`.
     if current is None or current.request is not this:
-        current = Current(state, this)
-        setattr(g, _ATTRIBUTE, current)
+        current = Current(state, this, globals_)
+        setattr(globals_, _ATTRIBUTE, current)
     return current
+
+
+def read_identity(
+    tokens: TokenCodec, device: str | None, session: str | None
+) -> tuple[DeviceToken | None, SessionToken | None]:
+    """Return what the two cookies, or the headers in their place, say: None what is not ours."""
+    return (
+        tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None,
+        tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None,
+    )
+
+
+def cookie_reader(
+    tokens: TokenCodec,
+) -> cabc.Callable[[str], tuple[DeviceToken | None, SessionToken | None]]:
+    """Return what reads a ``Cookie`` header: the same one comes back with each of a visitor's
+    requests, so the last 1,024 are remembered."""
+
+    @functools.lru_cache(maxsize=1024)
+    def read(header: str) -> tuple[DeviceToken | None, SessionToken | None]:
+        cookies = parse_cookie(header)
+        return read_identity(tokens, cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE))
+
+    return read

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import html
 import re
 import typing as t
 
 from flask import Flask, Request, Response
+from werkzeug.datastructures import Headers
+from werkzeug.http import parse_options_header
 
-from ..event import PAGE_VISIT, Event, Outcome, PageView, clean_text, from_ns
+from ..event import PAGE_VISIT, Event, Outcome, PageView, SessionRef, clean_text, from_ns
 from ..signals import event_accepted
 from ..state import State, send, this_app
 from ..visitor import UrlCleaner, campaign_of
+from ..visitor.visitor import session_id_of
 from .current import Current, get_current, site_of
 
 EXEMPT = "eventtrack_exempt"
@@ -19,16 +23,17 @@ BLUEPRINT = "eventtrack"
 TITLE_MAX_LENGTH = 255
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _HEAD_BYTES = 64 * 1024
-_CLOSING = {
-    b"<!--": b"-->",
-    b"<script": b"</script",
-    b"<style": b"</style",
-    b"<template": b"</template",
-    b"<svg": b"</svg",
-    b"<title": b"</title",
-}
+_SHORT_HEAD_BYTES = 2 * 1024
+_FETCH_HEADERS = ("HTTP_HX_REQUEST", "HTTP_TURBO_FRAME", "HTTP_X_REQUESTED_WITH")
 # What may hold a <title> that is not the document's is skipped; the head's end ends the search.
-_OPENING = re.compile(rb"<!--|<(?:script|style|template|svg|title|body)\b|</head\b")
+_OPENING = re.compile(rb"<!--|<(?:script|style|template|svg|title|body)\b|</head\b", re.IGNORECASE)
+_CLOSING = {
+    b"<!--": re.compile(rb"-->"),
+    **{
+        b"<" + name: re.compile(rb"</" + name, re.IGNORECASE)
+        for name in (b"script", b"style", b"template", b"svg", b"title")
+    },
+}
 
 
 class PageHooks:
@@ -54,22 +59,23 @@ class PageHooks:
                 _exempt_from_csrf_protect(this_app(), self._state)
             except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
                 self._state.report_failure("exempting the collector from CSRFProtect", error)
+            self._state.pipeline.start()
         get_current(self._state)
 
     def read_title(self, response: Response) -> Response:
         try:
             current = get_current(self._state)
-            if is_page_request(current) and _is_page_response(current, response):
-                current.title = find_title(response)
+            if is_page_request(current):
+                headers = _read_headers(response)
+                if headers.is_document:
+                    current.title = find_title(response, headers)
         except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
             self._state.report_failure("reading a title", error)
         return response
 
     def finish(self, response: Response) -> Response:
         try:
-            current = get_current(self._state)
-            if current.request.blueprint != BLUEPRINT:
-                _finish(current, response)
+            _finish(get_current(self._state), response)
         except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
             self._state.report_failure("recording a page visit", error)
         return response
@@ -84,77 +90,102 @@ def _exempt_from_csrf_protect(app: Flask, state: State) -> None:
 
 
 def _finish(current: Current, response: Response) -> None:
-    is_shared = _is_shared(response)
-    is_visit = is_page_request(current) and _is_page_response(current, response)
+    headers = _read_headers(response)
+    is_visit = (
+        headers.is_document
+        and is_page_request(current)
+        and (200 <= response.status_code < 300 or response.status_code == 304)
+        and not is_prefetch(current.request.environ)
+    )
+    if not is_visit and (not current.recorded or current.request.blueprint == BLUEPRINT):
+        return
     # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
-    if is_visit and not (is_shared and current.visitor.is_new):
+    if is_visit and not (headers.is_shared and current.visitor.is_new):
         _record_visit(current, response)
-    if current.recorded and not is_shared:
+    if current.recorded and not headers.is_shared:
         current.send_cookies(response)
 
 
 def _record_visit(current: Current, response: Response) -> None:
     state, request, arrival = current.state, current.request, current.arrival
-    if not state.access.admits(PAGE_VISIT, current.site):
+    if not (state.access.is_open or state.access.admits(PAGE_VISIT, current.site)):
         return
-    current.open_session(arrival)
-    environ, visitor, rule = request.environ, current.visitor, request.url_rule
+    visitor = current.open_session(arrival)
+    environ, rule, urls = request.environ, request.url_rule, state.urls
+    query, referrer = environ.get("QUERY_STRING", ""), environ.get("HTTP_REFERER", "")
     view = PageView(
-        id=current.visit_id,
-        time=from_ns(arrival),
-        uuid=visitor.uuid,
-        session=visitor.session,
-        scheme=environ["wsgi.url_scheme"],
-        host=request.host,
-        script_root=environ.get("SCRIPT_NAME", ""),
-        path=request.path,
-        query=environ.get("QUERY_STRING", ""),
-        endpoint=request.endpoint or "",
-        url_rule=rule.rule if rule else "",
-        referrer=environ.get("HTTP_REFERER", ""),
-        title=current.title,
-        status=response.status_code,
-        duration_ns=max(0, state.clock() - arrival),
-        client=current.client(),
+        current.visit_id,
+        arrival,
+        visitor.uuid,
+        visitor.device_id,
+        visitor.number,
+        visitor.started or arrival,
+        environ["wsgi.url_scheme"],
+        request.host,
+        environ.get("SCRIPT_NAME", ""),
+        request.path,
+        urls.clean_query(query) if query else "",
+        request.endpoint or "",
+        rule.rule if rule else "",
+        urls.clean(referrer) if referrer else "",
+        current.title,
+        response.status_code,
+        max(0, state.clock() - arrival),
+        current.client(),
     )
     if not current.put(view):
         state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
     elif event_accepted.receivers:
-        send(state, event_accepted, event=expand(view, state.urls))
+        send(state, event_accepted, event=expand(view, urls))
 
 
 def expand(view: PageView, urls: UrlCleaner) -> Event:
     """Return the event of a page view: the writer does what the request did not wait for."""
-    path = view.script_root + view.path
-    url = urls.compose(view.scheme, view.host, path, view.query)
-    params: dict[str, t.Any] = {
-        "url": url,
-        "path": path,
-        "endpoint": view.endpoint,
-        "url_rule": view.url_rule,
-        "referrer": urls.clean(view.referrer),
-        "title": view.title,
-        "status": view.status,
-        "duration_ms": view.duration_ns / 1e6,
-        **campaign_of(url),
-    }
+    url = urls.compose(view.scheme, view.host, view.script_root + view.path, view.query)
+    params = _page_params(
+        url,
+        clean_text(view.script_root + view.path),
+        clean_text(view.endpoint),
+        clean_text(view.url_rule),
+        view.referrer,
+    ).copy()
+    if view.title:
+        params["title"] = clean_text(view.title)
+    params["status"] = view.status
+    params["duration_ms"] = view.duration_ns / 1e6
+    arrival = from_ns(view.arrival)
     return Event(
         id=view.id,
         action=PAGE_VISIT,
-        time=view.time,
-        received_at=view.time,
+        time=arrival,
+        received_at=arrival,
         uuid=view.uuid,
-        params={
-            name: clean_text(value) if isinstance(value, str) else value
-            for name, value in params.items()
-            if value != ""
-        },
-        session=view.session,
+        params=params,
+        session=SessionRef(
+            session_id_of(view.device_id, view.session_number),
+            view.device_id,
+            from_ns(view.session_started),
+        ),
         site=site_of(view.host),
         url_rule=clean_text(view.url_rule)[:255],
         client=view.client,
         half="server",
     )
+
+
+@functools.lru_cache(maxsize=1024)
+def _page_params(
+    url: str, path: str, endpoint: str, url_rule: str, referrer: str
+) -> dict[str, t.Any]:
+    params = {
+        "url": url,
+        "path": path,
+        "endpoint": endpoint,
+        "url_rule": url_rule,
+        "referrer": referrer,
+        **campaign_of(url),
+    }
+    return {name: value for name, value in params.items() if value}
 
 
 def is_page_request(current: Current) -> bool:
@@ -165,24 +196,29 @@ def is_page_request(current: Current) -> bool:
 
 
 def _looks_like_page(current: Current) -> bool:
-    request = current.request
+    request, state = current.request, current.state
     environ = request.environ
     if request.method != "GET" or request.url_rule is None or request.routing_exception:
         return False
-    if environ.get("HTTP_SEC_FETCH_DEST", "document") != "document":
-        return False
-    if any(
-        environ.get(name)
-        for name in ("HTTP_HX_REQUEST", "HTTP_TURBO_FRAME", "HTTP_X_REQUESTED_WITH")
+    if environ.get("HTTP_SEC_FETCH_DEST", "document") != "document" or any(
+        map(environ.get, _FETCH_HEADERS)
     ):
         return False
-    endpoint = request.endpoint or ""
+    endpoint = request.url_rule.endpoint
+    has_pages = state.has_pages.get(endpoint)
+    if has_pages is None:
+        has_pages = state.has_pages[endpoint] = _has_pages(request, endpoint)
+    if not has_pages or current.bot:
+        return False
+    admits = state.config.page_visit_filter
+    return admits is None or bool(admits())
+
+
+def _has_pages(request: Request, endpoint: str) -> bool:
+    """Whether a view's answers may be page visits."""
     if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
         return False
-    if is_exempt(request) or current.bot:
-        return False
-    admits = current.state.config.page_visit_filter
-    return admits is None or bool(admits())
+    return not is_exempt(request)
 
 
 def is_prefetch(environ: t.Mapping[str, str]) -> bool:
@@ -204,27 +240,52 @@ def is_exempt(request: Request) -> bool:
     )
 
 
-def _is_page_response(current: Current, response: Response) -> bool:
-    status = response.status_code
-    if not (200 <= status < 300 or status == 304) or is_prefetch(current.request.environ):
-        return False
-    return response.mimetype in _HTML_TYPES
+class _Headers(t.NamedTuple):
+    """What an answer says of itself.
+
+    ``is_shared``: a cache may hand it to others, as ``Cache-Control`` has it.
+    """
+
+    is_document: bool = False
+    charset: str = "utf-8"
+    is_shared: bool = False
+    is_encoded: bool = False
 
 
-def _is_shared(response: Response) -> bool:
-    """Whether a cache may hand the answer to others, as ``Cache-Control`` has it."""
-    directives = response.headers.get("Cache-Control", "").lower()
-    return "s-maxage" in directives or "public" in directives
+def _read_headers(response: Response) -> _Headers:
+    content_type = cache_control = encoding = ""
+    headers = response.headers
+    # A host may put a plain dict in their place.
+    for name, value in headers if isinstance(headers, Headers) else headers.items():
+        match name.lower():
+            case "content-type":
+                content_type = value
+            case "cache-control":
+                cache_control = value
+            case "content-encoding":
+                encoding = value
+    return _judge_headers(content_type, cache_control, encoding)
 
 
-def find_title(response: Response) -> str:
+@functools.lru_cache(maxsize=512)
+def _judge_headers(content_type: str, cache_control: str, encoding: str) -> _Headers:
+    mimetype, options = parse_options_header(content_type)
+    directives = cache_control.lower()
+    return _Headers(
+        mimetype in _HTML_TYPES,
+        options.get("charset", "utf-8"),
+        "s-maxage" in directives or "public" in directives,
+        encoding not in {"", "identity"},
+    )
+
+
+def find_title(response: Response, headers: _Headers) -> str:
     """Return the document's title, or "" where the body is streamed, encoded or has none."""
-    if response.direct_passthrough or not response.is_sequence:
+    body = response.response
+    if headers.is_encoded or response.direct_passthrough or not isinstance(body, list | tuple):
         return ""
-    if response.headers.get("Content-Encoding", "identity") != "identity":
-        return ""
-    charset = response.mimetype_params.get("charset", "utf-8")
-    return parse_title(response.get_data()[:_HEAD_BYTES], charset)
+    is_whole = len(body) == 1 and type(body[0]) is bytes
+    return parse_title(body[0] if is_whole else response.get_data(), headers.charset)
 
 
 def parse_title(document: bytes, charset: str = "utf-8") -> str:
@@ -232,20 +293,28 @@ def parse_title(document: bytes, charset: str = "utf-8") -> str:
 
     The time it takes grows with the document's length and no faster, whatever is in it.
     """
-    lower = document.lower()
-    if b"<title" not in lower:
-        return ""
+    end = document.find(b"</title", 0, _SHORT_HEAD_BYTES)
+    title = "" if end < 0 else _parse_short_head(document[: end + 8], charset)
+    return title or _parse_head(document, charset)
+
+
+def _parse_head(document: bytes, charset: str) -> str:
     position = 0
-    while found := _OPENING.search(lower, position):
-        closing = _CLOSING.get(found[0])
-        start = found.end() if found[0] == b"<!--" else lower.find(b">", found.end()) + 1
-        end = lower.find(closing, start) if closing and start else -1
-        if end < 0:
+    while found := _OPENING.search(document, position, _HEAD_BYTES):
+        tag = found[0].lower()
+        closing = _CLOSING.get(tag)
+        start = found.end() if tag == b"<!--" else document.find(b">", found.end()) + 1
+        end = closing.search(document, start, _HEAD_BYTES) if closing and start else None
+        if end is None:
             return ""
-        if found[0] == b"<title":
-            return _read_text(document[start:end], charset)
-        position = end
+        if tag == b"<title":
+            return _read_text(document[start : end.start()], charset)
+        position = end.start()
     return ""
+
+
+# A page's head is the same again and again, up to its title.
+_parse_short_head = functools.lru_cache(maxsize=512)(_parse_head)
 
 
 def _read_text(text: bytes, charset: str) -> str:
@@ -253,4 +322,6 @@ def _read_text(text: bytes, charset: str) -> str:
         decoded = text.decode(charset, "replace")
     except LookupError:
         decoded = text.decode("utf-8", "replace")
-    return " ".join(html.unescape(decoded).split())[:TITLE_MAX_LENGTH]
+    if "&" in decoded:
+        decoded = html.unescape(decoded)
+    return " ".join(decoded.split())[:TITLE_MAX_LENGTH]

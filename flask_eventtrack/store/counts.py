@@ -3,50 +3,72 @@
 from __future__ import annotations
 
 import collections
+import collections.abc as cabc
 import datetime as dt
-import typing as t
 
 import sqlalchemy as sa
 
 from ..event import ACTION_MAX_LENGTH
-from . import dialects
+from .bulk import add_counts
+from .rows import EventRow, HourlyRow, QualityRow, to_utc
 from .tables import Tables
 
 _REASON_MAX_LENGTH = 64
+
+# The hour is the number of hours since the year 1: numbers hash and compare fast.
+_Key = tuple[int, str, str, str]
 
 
 class Counts:
     """What a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
 
     def __init__(self) -> None:
-        self._hourly: collections.Counter[tuple[dt.datetime, str, str, str]] = collections.Counter()
-        self._quality: collections.Counter[tuple[dt.datetime, str, str, str]] = (
-            collections.Counter()
+        self._hourly: collections.Counter[_Key] = collections.Counter()
+        self._quality: collections.Counter[_Key] = collections.Counter()
+
+    def count_accepted(self, rows: cabc.Iterable[EventRow]) -> None:
+        """Count new events in the hours in which they were received."""
+        self._quality.update(
+            [(_hour_of(row.received_at), "accepted", row.action, "") for row in rows]
         )
 
-    def count_row(self, row: dict[str, t.Any], by: int = 1) -> None:
-        """Count an event row in its hour; ``by=-1`` takes it out again."""
-        key = (hour_of(row["time"]), row["site"], row["action"], row["url_rule"])
-        self._hourly[key] += by
+    def count_new(self, rows: cabc.Iterable[EventRow]) -> None:
+        """Count new rows in the hours in which they happened."""
+        self._hourly.update(
+            [(_hour_of(row.time), row.site, row.action, row.url_rule) for row in rows]
+        )
+
+    def count_stored(self, row: EventRow, by: int) -> None:
+        """Count a row that has changed; ``by=-1`` takes it out of what it was counted as."""
+        self._hourly[_hour_of(row.time), row.site, row.action, row.url_rule] += by
 
     def count_outcome(
         self, at: dt.datetime, outcome: str, action: str, reason: str = "", by: int = 1
     ) -> None:
-        key = (hour_of(at), outcome, action[:ACTION_MAX_LENGTH], reason[:_REASON_MAX_LENGTH])
+        hour = _hour_of(to_utc(at))
+        key = (hour, outcome, action[:ACTION_MAX_LENGTH], reason[:_REASON_MAX_LENGTH])
         self._quality[key] += by
 
     def write(self, connection: sa.Connection, tables: Tables) -> None:
         """Add the counters in the order of their keys, so that two writers cannot deadlock."""
-        for table, counter in ((tables.hourly, self._hourly), (tables.quality, self._quality)):
-            names = [column.name for column in table.primary_key.columns]
-            rows = [
-                {**dict(zip(names, key, strict=True)), "count": count}
-                for key, count in sorted(counter.items())
-                if count
-            ]
-            if rows:
-                dialects.add_to_counts(connection, table, rows)
+        hourly = [HourlyRow(*values) for values in _list(self._hourly)]
+        quality = [QualityRow(*values) for values in _list(self._quality)]
+        add_counts(connection, tables.hourly, hourly)
+        add_counts(connection, tables.quality, quality)
 
 
-def hour_of(moment: dt.datetime) -> dt.datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def _hour_of(moment: dt.datetime) -> int:
+    return moment.toordinal() * 24 + moment.hour
+
+
+def _list(counter: collections.Counter[_Key]) -> list[tuple[dt.datetime, str, str, str, int]]:
+    return [
+        (_moment_of(hour), first, second, third, count)
+        for (hour, first, second, third), count in sorted(counter.items())
+        if count
+    ]
+
+
+def _moment_of(hour: int) -> dt.datetime:
+    days, hours = divmod(hour, 24)
+    return dt.datetime.fromordinal(days).replace(hour=hours, tzinfo=dt.UTC)

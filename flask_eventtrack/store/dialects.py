@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import typing as t
+import uuid as uuidlib
 
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+from .types import UTCDateTime
+
+#: Makes a statement about many rows, whose parameters are named for columns, ``KEY`` or ``ROWS``.
+Build = cabc.Callable[[str, sa.Table, tuple[str, ...]], sa.ClauseElement]
+#: The parameter for the id under which a row is stored.
+KEY = "key_id"
+#: The parameter for all the rows as one JSON array.
+ROWS = "all_rows"
+_IDS = "ids"
+_PG_TIME_FORMAT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
+
+_MYSQL = frozenset({"mysql", "mariadb"})
 # MariaDB and MySQL report some refused values as operational errors: a failed CHECK such as that
 # of a JSON column, a string that does not fit its column or character set, JSON that is none.
 _MYSQL_DATA_ERRORS = frozenset({1264, 1366, 1406, 3140, 3819, 4025})
@@ -18,21 +31,109 @@ _PG_CONFLICTS = frozenset({"40001", "40P01"})
 _MYSQL_CONFLICTS = frozenset({1213, 1020})
 
 
-def add_to_counts(
-    connection: sa.Connection, table: sa.Table, rows: cabc.Sequence[dict[str, t.Any]]
-) -> None:
-    """Insert counters, or add each row's ``count`` to the one that stands under its key."""
-    name = connection.dialect.name
-    if name in {"mysql", "mariadb"}:
-        into_mysql = mysql.insert(table)
-        total = table.c.count + into_mysql.inserted.count
-        connection.execute(into_mysql.on_duplicate_key_update(count=total), rows)
-        return
-    insert = postgresql.insert if name == "postgresql" else sqlite.insert
-    into = insert(table)
+def build_insert(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+    if dialect_name == "postgresql":
+        record = _json_rows(table, names)
+        return table.insert().from_select(names, sa.select(*(record.c[name] for name in names)))
+    return table.insert().values(_bind(names))
+
+
+def build_update(
+    dialect_name: str, table: sa.Table, names: tuple[str, ...]
+) -> sa.Update | mysql.Insert:
+    """Make the update of the named columns by ``id``."""
+    if dialect_name == "postgresql":
+        record = _json_rows(table, ("id", *names))
+        changes = {name: record.c[name] for name in names}
+        return table.update().where(table.c.id == record.c.id).values(changes)
+    if dialect_name in _MYSQL:
+        return _build_mysql_update(table, names)
+    return table.update().where(table.c.id == sa.bindparam(KEY)).values(_bind(names))
+
+
+def _build_mysql_update(table: sa.Table, names: tuple[str, ...]) -> mysql.Insert:
+    """Make an insert that always finds its row there: drivers send many of them as one."""
+    needed = (column.name for column in table.columns if not column.nullable)
+    insert = mysql.insert(table).values(_bind((*names, *needed)))
+    return insert.on_duplicate_key_update({name: insert.inserted[name] for name in names})
+
+
+def build_count(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+    """Make the insert of counters that adds to those under the same key."""
+    if dialect_name in _MYSQL:
+        into_mysql = mysql.insert(table).values(_bind(names))
+        return into_mysql.on_duplicate_key_update(
+            count=table.c.count + into_mysql.inserted["count"]
+        )
+    into: postgresql.Insert | sqlite.Insert
+    if dialect_name == "postgresql":
+        record = _json_rows(table, names)
+        into = postgresql.insert(table)
+        into = into.from_select(names, sa.select(*(record.c[name] for name in names)))
+    else:
+        into = sqlite.insert(table).values(_bind(names))
+    total = table.c.count + into.excluded["count"]
     key = list(table.primary_key.columns)
-    total = table.c.count + into.excluded.count
-    connection.execute(into.on_conflict_do_update(index_elements=key, set_={"count": total}), rows)
+    return into.on_conflict_do_update(index_elements=key, set_={"count": total})
+
+
+def _bind(names: cabc.Iterable[str]) -> dict[str, sa.BindParameter[t.Any]]:
+    return {name: sa.bindparam(name) for name in names}
+
+
+def _json_rows(table: sa.Table, names: tuple[str, ...]) -> sa.TableValuedAlias:
+    document = sa.cast(sa.bindparam(ROWS, type_=sa.Text()), postgresql.JSON())
+    columns = [sa.column(name, table.columns[name].type) for name in names]
+    rows = sa.func.json_to_recordset(document).table_valued(*columns)
+    return rows.render_derived(name="record", with_types=True)
+
+
+def is_among(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[bool]:
+    """Return the condition that an id is one of many, which :func:`ids_parameter` hands over."""
+    if dialect_name == "postgresql":
+        # A subquery, so that PostgreSQL reads the ids once and not for each row that it looks at.
+        kind = postgresql.ARRAY(sa.Uuid())
+        ids = sa.select(sa.func.unnest(sa.cast(sa.bindparam(_IDS, type_=sa.Text()), kind)))
+        return column == sa.any_(sa.func.array(ids.scalar_subquery(), type_=kind))
+    if dialect_name == "sqlite":
+        ids_of_json = sa.func.json_each(sa.bindparam(_IDS, type_=sa.Text()))
+        return column.in_(sa.select(ids_of_json.table_valued("value").c.value))
+    return column.in_(sa.bindparam(_IDS, type_=sa.String(), expanding=True))
+
+
+def ids_parameter(dialect_name: str, ids: cabc.Iterable[int]) -> dict[str, t.Any]:
+    """Return the ids, given as numbers, for :func:`is_among`."""
+    texts = ["%032x" % number for number in ids]  # noqa: UP031 - the fastest
+    if dialect_name == "postgresql":
+        return {_IDS: "{" + ",".join(texts) + "}"}
+    if dialect_name == "sqlite":
+        return {_IDS: '["' + '","'.join(texts) + '"]'}
+    return {_IDS: texts}
+
+
+def id_as_text(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[str]:
+    """Return an id in hexadecimal digits, with or without hyphens."""
+    if dialect_name == "postgresql":
+        return sa.cast(column, sa.Text())
+    return sa.type_coerce(column, sa.Text())
+
+
+def row_as_json(dialect_name: str, table: sa.Table) -> sa.ColumnElement[str]:
+    """Return a row's values as the text of a JSON array: ids as text, times with their zone."""
+    values = [_value_as_json(dialect_name, column) for column in table.columns]
+    if dialect_name == "postgresql":
+        return sa.cast(sa.func.json_build_array(*values), sa.Text())
+    return sa.func.json_array(*values, type_=sa.Text())
+
+
+def _value_as_json(dialect_name: str, column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
+    if isinstance(column.type, UTCDateTime):
+        if dialect_name == "postgresql":
+            return sa.func.to_char(column, sa.literal_column(_PG_TIME_FORMAT))
+        return sa.type_coerce(column, sa.Text()).concat(sa.literal_column("'Z'"))
+    if isinstance(column.type, sa.JSON) and dialect_name != "postgresql":
+        return sa.func.json_extract(column, sa.literal_column("'$'"), type_=sa.Text())
+    return column
 
 
 def is_data_error(error: Exception) -> bool:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses
+import copy
 import datetime as dt
+import functools
+import operator
 import typing as t
 import uuid as uuidlib
 
+import msgspec
 import sqlalchemy as sa
 
 from ..event import (
@@ -16,36 +19,44 @@ from ..event import (
     SCREEN_VIEW,
     SESSION_END,
     SESSION_START,
+    Client,
     EndReason,
     Event,
     SessionRef,
     session_end_id,
     session_start_id,
 )
+from .bulk import insert_rows, update_rows
 from .counts import Counts
+from .reading import find_known, read_rows, read_rows_by_id, select_rows
+from .rows import EventRow, SessionRow, to_utc
 from .tables import Tables
 
-Row = dict[str, t.Any]
 #: Which columns of a session an event tells: client, referrer, source and campaign.
 Describe = cabc.Callable[[Event], cabc.Mapping[str, str | None]]
 Admits = cabc.Callable[[str, str], bool]
 
 _SWEEP_SIZE = 200
 _PATH_MAX_LENGTH = 255
+_PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
-_ORIGIN_COLUMNS = (
-    "referrer",
-    "source",
-    *CAMPAIGN,
-)
+_ORIGIN_COLUMNS = ("referrer", "source", *CAMPAIGN)
+# What most events move on: none of these columns is in an index.
+_PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at")
+_ALL_COLUMNS = SessionRow.__struct_fields__[1:]
+_progress_of = operator.attrgetter(*_PROGRESS_COLUMNS)
+_rest_of = operator.attrgetter(*(name for name in _ALL_COLUMNS if name not in _PROGRESS_COLUMNS))
+_NOBODY = uuidlib.UUID(int=0)
+_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 _JUST_BEFORE = dt.timedelta(microseconds=1)
 
 
-@dataclasses.dataclass(slots=True)
-class _Session:
-    row: Row
-    stored_start: dt.datetime | None = None
-    changed: bool = False
+class _Session(msgspec.Struct):
+    """A session's row, what of it is ``stored``, and the ``client`` that it has been asked of."""
+
+    row: SessionRow
+    stored: SessionRow | None = None
+    client: Client | None = None
 
 
 class SessionBook:
@@ -57,55 +68,72 @@ class SessionBook:
         tables: Tables,
         now: dt.datetime,
         counts: Counts,
+        describe: Describe,
         admits: Admits,
     ) -> None:
         self._connection = connection
         self._tables = tables
         self._now = now
         self._counts = counts
+        self._describe = describe
         self._admits = admits
-        self._sessions: dict[uuidlib.UUID, _Session] = {}
-        self.events: list[Row] = []
+        # By the number of the id: numbers hash and compare faster than UUIDs.
+        self._sessions: dict[int, _Session] = {}
+        self._events: list[EventRow] = []
         self.started: list[uuidlib.UUID] = []
         self.ended: list[tuple[uuidlib.UUID, EndReason]] = []
 
-    def load(self, ids: cabc.Iterable[uuidlib.UUID]) -> None:
-        """Read and lock the sessions among ``ids`` that are stored."""
-        missing = sorted(set(ids) - self._sessions.keys())
-        if missing:
-            table = self._tables.session
-            self.take(sa.select(table).where(table.c.id.in_(missing)).with_for_update())
+    def load(self, ids: set[int]) -> None:
+        """Read and lock the sessions among ``ids``, given as numbers, that are stored."""
+        missing = ids - self._sessions.keys()
+        self.take(read_rows_by_id(self._connection, SessionRow, self._tables.session, missing))
 
-    def take(self, query: sa.Select[t.Any]) -> list[uuidlib.UUID]:
-        """Read the sessions of ``query`` and return their ids."""
-        rows = self._connection.execute(query.order_by(self._tables.session.c.id)).mappings().all()
+    def take(self, rows: cabc.Iterable[SessionRow]) -> None:
+        """Take sessions as they are stored, and locked."""
         for row in rows:
-            self._sessions[row["id"]] = _Session(dict(row), stored_start=row["started_at"])
-        return [row["id"] for row in rows]
+            self._sessions[row.id.int] = _Session(row, copy.copy(row))
 
-    def count(self, event: Event, session: SessionRef, by: int, describe: Describe) -> None:
+    def count(self, event: Event, session: SessionRef, by: int) -> None:
         """Move a session on by one of its events; ``by=0`` when it was counted before."""
-        entry = self._sessions.get(session.id)
+        entry = self._sessions.get(session.id.int)
         if entry is None:
-            entry = self._sessions[session.id] = _Session(_new_row(event, session))
+            entry = self._sessions[session.id.int] = _Session(_new_row(event, session))
         row = entry.row
-        entry.changed = True
-        row["started_at"] = min(row["started_at"], session.started_at)
-        row["events"] += by
-        is_page = event.action in {PAGE_VISIT, SCREEN_VIEW}
+        if session.started_at < row.started_at:
+            row.started_at = to_utc(session.started_at)
+        row.events += by
+        is_page = event.action in _PAGES
         if is_page:
-            row["pages"] += by
-        facts = describe(event)
-        for name in _CLIENT_COLUMNS:
-            row[name] = row[name] or facts.get(name)
+            row.pages += by
+        if event.client is not None and event.client != entry.client:
+            entry.client = event.client
+            self._describe_client(row, event.client)
         # A late event keeps its time and counts, but moves nothing.
-        if event.time < row["started_at"] or row["ended_at"] is not None:
+        if event.time < row.started_at or row.ended_at is not None:
             return
-        if event.time >= row["last_seen_at"]:
-            row["last_seen_at"] = event.time
-            row["uuid"] = event.uuid
+        if event.time >= row.last_seen_at:
+            row.last_seen_at = to_utc(event.time)
+            row.uuid = event.uuid
         if is_page:
-            _move_pages(row, event, facts)
+            self._move_pages(row, event)
+
+    def _describe_client(self, row: SessionRow, client: Client) -> None:
+        """Fill in what is still unknown."""
+        for name, fact in zip(
+            _CLIENT_COLUMNS, _describe_client(self._describe, client), strict=True
+        ):
+            if not getattr(row, name):
+                setattr(row, name, fact)
+
+    def _move_pages(self, row: SessionRow, event: Event) -> None:
+        page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
+        if row.entry_at is None or event.time < row.entry_at:
+            row.entry, row.entry_at = page, to_utc(event.time)
+            facts = self._describe(event)
+            for name in _ORIGIN_COLUMNS:
+                setattr(row, name, facts.get(name))
+        if row.exit_at is None or event.time >= row.exit_at:
+            row.exit, row.exit_at = page, to_utc(event.time)
 
     def move(self, old_id: uuidlib.UUID, session: SessionRef) -> bool:
         """Move a page visit from the session it was counted in to the one it belongs to.
@@ -113,136 +141,149 @@ class SessionBook:
         :returns: True if the old one was a stand-in, made for a browser without cookies: then all
             of it has moved, and it is gone.
         """
-        old, new = self._sessions.get(old_id), self._sessions[session.id]
+        old, new = self._sessions.get(old_id.int), self._sessions[session.id.int]
         if old is None or old is new:
             return False
-        is_stand_in: bool = old.row["device_id"] != new.row["device_id"]
-        pages, events = (old.row["pages"], old.row["events"]) if is_stand_in else (1, 1)
-        new.row["pages"] += pages
-        new.row["events"] += events
+        is_stand_in = old.row.device_id != new.row.device_id
+        pages, events = (old.row.pages, old.row.events) if is_stand_in else (1, 1)
+        new.row.pages += pages
+        new.row.events += events
         if is_stand_in:
             _extend(new.row, old.row)
-            self._drop(old_id, old)
+            self._drop(old)
         else:
-            old.row["pages"] -= 1
-            old.row["events"] -= 1
-            old.changed = True
+            old.row.pages -= 1
+            old.row.events -= 1
         return is_stand_in
 
-    def _drop(self, session_id: uuidlib.UUID, entry: _Session) -> None:
-        del self._sessions[session_id]
-        if entry.stored_start is None:
+    def _drop(self, entry: _Session) -> None:
+        session_id = entry.row.id
+        del self._sessions[session_id.int]
+        if entry.stored is None:
             return
         table, event = self._tables.session, self._tables.event
         self._connection.execute(table.delete().where(table.c.id == session_id))
-        for event_id in (session_start_id(session_id), session_end_id(session_id)):
-            found = self._connection.execute(sa.select(event).where(event.c.id == event_id))
-            for row in found.mappings().all():
-                self._counts.count_row(dict(row), by=-1)
-                self._connection.execute(event.delete().where(event.c.id == event_id))
+        derived = {session_start_id(session_id).int, session_end_id(session_id).int}
+        for row in read_rows_by_id(self._connection, EventRow, event, derived):
+            self._counts.count_stored(row, by=-1)
+            self._connection.execute(event.delete().where(event.c.id == row.id))
 
     def end(self, session_id: uuidlib.UUID, reason: EndReason) -> None:
         """End a session, if it is stored and has not been ended."""
-        entry = self._sessions.get(session_id)
-        if entry is None or entry.row["ended_at"] is not None:
+        entry = self._sessions.get(session_id.int)
+        if entry is None or entry.row.ended_at is not None:
             return
         row = entry.row
-        row["ended_at"] = row["last_seen_at"]
-        entry.changed = True
+        row.ended_at = row.last_seen_at
         params = {
-            "duration": (row["last_seen_at"] - row["started_at"]).total_seconds(),
-            "pages": row["pages"],
-            "events": row["events"],
+            "duration": (row.last_seen_at - row.started_at).total_seconds(),
+            "pages": row.pages,
+            "events": row.events,
             "reason": reason,
         }
         self._add_event(
-            SESSION_END, session_end_id(session_id), row, row["last_seen_at"], params, "Session end"
+            SESSION_END, session_end_id(session_id), row, row.last_seen_at, params, "Session end"
         )
         self.ended.append((session_id, reason))
 
     def write(self) -> None:
         """Insert and update the session rows, and note the ``session.start`` of the new ones."""
+        opened, moved_on, changed = [], [], []
+        for _, entry in sorted(self._sessions.items()):
+            row, stored = entry.row, entry.stored
+            if stored is None:
+                opened.append(row)
+                self._start(row)
+            elif _rest_of(row) != _rest_of(stored):
+                changed.append(row)
+                self._move_start(row, stored)
+            elif _progress_of(row) != _progress_of(stored):
+                moved_on.append(row)
         table = self._tables.session
-        inserts, updates = [], []
-        for session_id, entry in sorted(self._sessions.items()):
-            if entry.stored_start is None:
-                inserts.append(entry.row)
-                self._start(session_id, entry.row)
-            elif entry.changed:
-                updates.append(entry.row)
-                self._move_start(session_id, entry)
-        if inserts:
-            self._connection.execute(table.insert(), inserts)
-        if updates:
-            self._connection.execute(
-                table.update().where(table.c.id == sa.bindparam("session_id")),
-                [{**row, "session_id": row["id"]} for row in updates],
-            )
+        insert_rows(self._connection, table, opened)
+        update_rows(self._connection, table, _PROGRESS_COLUMNS, moved_on)
+        update_rows(self._connection, table, _ALL_COLUMNS, changed)
 
-    def _start(self, session_id: uuidlib.UUID, row: Row) -> None:
-        at = row["started_at"] - _JUST_BEFORE
-        self._add_event(SESSION_START, session_start_id(session_id), row, at, {}, "Started session")
-        self.started.append(session_id)
+    def _start(self, row: SessionRow) -> None:
+        at = row.started_at - _JUST_BEFORE
+        self._add_event(SESSION_START, session_start_id(row.id), row, at, {}, "Started session")
+        self.started.append(row.id)
 
-    def _move_start(self, session_id: uuidlib.UUID, entry: _Session) -> None:
+    def _move_start(self, row: SessionRow, stored: SessionRow) -> None:
         """Two requests may open a session at once; the earlier one's start stands."""
-        row = entry.row
-        if entry.stored_start is None or row["started_at"] >= entry.stored_start:
+        if row.started_at >= stored.started_at:
             return
         table = self._tables.event
-        moved = self._connection.execute(
-            table.update()
-            .where(table.c.id == session_start_id(session_id))
-            .values(time=row["started_at"] - _JUST_BEFORE)
-        )
-        if moved.rowcount:
-            self._count_start(row["site"], entry.stored_start, by=-1)
-            self._count_start(row["site"], row["started_at"], by=1)
-
-    def _count_start(self, site: str, started_at: dt.datetime, by: int) -> None:
-        at = started_at - _JUST_BEFORE
-        row = {"time": at, "site": site, "action": SESSION_START, "url_rule": ""}
-        self._counts.count_row(row, by)
+        start_id = session_start_id(row.id).int
+        for start in read_rows_by_id(self._connection, EventRow, table, {start_id}):
+            self._counts.count_stored(start, by=-1)
+            start.time = row.started_at - _JUST_BEFORE
+            self._counts.count_stored(start, by=1)
+            update_rows(self._connection, table, ("time",), [start])
 
     def _add_event(
         self,
         action: str,
         event_id: uuidlib.UUID,
-        session: Row,
+        session: SessionRow,
         at: dt.datetime,
         params: dict[str, t.Any],
         label: str,
     ) -> None:
-        if not self._admits(action, session["site"]):
-            return
-        self.events.append(
-            {
-                "id": event_id,
-                "action": action,
-                "time": at,
-                "received_at": self._now,
-                "stored_at": self._now,
-                "label": label,
-                "uuid": session["uuid"],
-                "session_id": session["id"],
-                "site": session["site"],
-                "url_rule": "",
-                "source": "server",
-                "claimed_by": None,
-                "params": params,
-                "undefined": None,
-            }
+        if self._admits(action, session.site):
+            self._events.append(
+                EventRow(
+                    id=event_id,
+                    action=action,
+                    time=at,
+                    received_at=self._now,
+                    stored_at=self._now,
+                    label=label,
+                    uuid=session.uuid,
+                    session_id=session.id,
+                    site=session.site,
+                    url_rule="",
+                    source="server",
+                    claimed_by=None,
+                    params=params,
+                    undefined=None,
+                )
+            )
+
+    def new_events(self) -> list[EventRow]:
+        """Return the ``session.*`` events that are not stored: their ids are derived."""
+        ids = {row.id.int for row in self._events}
+        known = find_known(self._connection, self._tables.event, ids)
+        return [row for row in self._events if row.id.int not in known]
+
+
+@functools.lru_cache(maxsize=1024)
+def _describe_client(describe: Describe, client: Client) -> tuple[str | None, ...]:
+    """Return the columns that a client tells; the same client comes again page after page."""
+    facts = describe(
+        Event(
+            id=_NOBODY,
+            action="",
+            time=_NEVER,
+            received_at=_NEVER,
+            uuid=_NOBODY,
+            params={},
+            client=client,
         )
+    )
+    return tuple(facts.get(name) for name in _CLIENT_COLUMNS)
 
 
-def _new_row(event: Event, session: SessionRef) -> Row:
-    row: Row = dict.fromkeys((*_CLIENT_COLUMNS, *_ORIGIN_COLUMNS))
-    row.update(
+def _new_row(event: Event, session: SessionRef) -> SessionRow:
+    started_at = to_utc(session.started_at)
+    unknown = dict.fromkeys((*_CLIENT_COLUMNS, *_ORIGIN_COLUMNS))
+    return SessionRow(
+        **unknown,
         id=session.id,
         uuid=event.uuid,
         device_id=session.device_id,
-        started_at=session.started_at,
-        last_seen_at=session.started_at,
+        started_at=started_at,
+        last_seen_at=started_at,
         ended_at=None,
         pages=0,
         events=0,
@@ -252,38 +293,14 @@ def _new_row(event: Event, session: SessionRef) -> Row:
         exit_at=None,
         site=event.site,
     )
-    return row
 
 
-def _move_pages(row: Row, event: Event, facts: cabc.Mapping[str, str | None]) -> None:
-    page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
-    if row["entry_at"] is None or event.time < row["entry_at"]:
-        row["entry"], row["entry_at"] = page, event.time
-        row.update({name: facts.get(name) for name in _ORIGIN_COLUMNS})
-    if row["exit_at"] is None or event.time >= row["exit_at"]:
-        row["exit"], row["exit_at"] = page, event.time
-
-
-def _extend(row: Row, other: Row) -> None:
+def _extend(row: SessionRow, other: SessionRow) -> None:
     """Have a session reach as far as another."""
-    if row["ended_at"] is None:
-        row["last_seen_at"] = max(row["last_seen_at"], other["last_seen_at"])
-        if other["exit_at"] is not None and (
-            row["exit_at"] is None or other["exit_at"] >= row["exit_at"]
-        ):
-            row["exit"], row["exit_at"] = other["exit"], other["exit_at"]
-
-
-def insert_new(connection: sa.Connection, tables: Tables, rows: list[Row], counts: Counts) -> None:
-    """Insert and count the ``session.*`` events that are not there: their ids are derived."""
-    column = tables.event.c.id
-    ids = [row["id"] for row in rows]
-    known = set(connection.scalars(sa.select(column).where(column.in_(ids)))) if ids else set()
-    new = sorted((row for row in rows if row["id"] not in known), key=lambda row: row["id"])
-    if new:
-        connection.execute(tables.event.insert(), new)
-    for row in new:
-        counts.count_row(row)
+    if row.ended_at is None:
+        row.last_seen_at = max(row.last_seen_at, other.last_seen_at)
+        if other.exit_at is not None and (row.exit_at is None or other.exit_at >= row.exit_at):
+            row.exit, row.exit_at = other.exit, other.exit_at
 
 
 def end_silent_sessions(
@@ -302,17 +319,28 @@ def end_silent_sessions(
         holds the rest.
     """
     counts = Counts()
-    book = SessionBook(connection, tables, now, counts, admits)
+    book = SessionBook(connection, tables, now, counts, lambda event: {}, admits)
     table = tables.session
-    ids = book.take(
-        sa.select(table)
-        .where(table.c.ended_at.is_(None), table.c.last_seen_at < silent_since)
+    # The index holds when sessions started, which was before they fell silent.
+    silent = read_rows(
+        connection,
+        SessionRow,
+        select_rows(connection.dialect.name, table)
+        .where(
+            table.c.ended_at.is_(None),
+            table.c.started_at < silent_since,
+            table.c.last_seen_at < silent_since,
+        )
+        .order_by(table.c.ended_at, table.c.started_at)
         .limit(_SWEEP_SIZE)
-        .with_for_update(skip_locked=True)
+        .with_for_update(skip_locked=True),
     )
-    for session_id in ids:
-        book.end(session_id, "timeout")
-    insert_new(connection, tables, book.events, counts)
+    book.take(silent)
+    for row in silent:
+        book.end(row.id, "timeout")
     book.write()
+    ends = sorted(book.new_events(), key=lambda row: row.id)
+    insert_rows(connection, tables.event, ends)
+    counts.count_new(ends)
     counts.write(connection, tables)
     return book.ended

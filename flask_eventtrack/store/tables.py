@@ -29,7 +29,12 @@ _event = sa.Table(
     sa.Column("undefined", JSON),
     sa.Index("ix_eventtrack_event_uuid_time", "uuid", "time"),
     sa.Index("ix_eventtrack_event_session_id_time", "session_id", "time"),
-    sa.Index("ix_eventtrack_event_claimed_by", "claimed_by"),
+    sa.Index(
+        "ix_eventtrack_event_claimed_by",
+        "claimed_by",
+        postgresql_where=sa.text("claimed_by IS NOT NULL"),
+        sqlite_where=sa.text("claimed_by IS NOT NULL"),
+    ),
     sa.Index("ix_eventtrack_event_stored_at", "stored_at"),
 )
 
@@ -62,7 +67,8 @@ _session = sa.Table(
     sa.Column("country", text(2)),
     sa.Column("site", text(255), nullable=False),
     sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
-    sa.Index("ix_eventtrack_session_ended_at_last_seen_at", "ended_at", "last_seen_at"),
+    # Not of last_seen_at, with which each event of a session would move an entry of the index.
+    sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
 )
 
 _profile = sa.Table(

@@ -9,14 +9,19 @@ visit keeps it (``claimed_by``); any other is a visit of its own.
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses
 import datetime as dt
+import functools
 import typing as t
 import uuid as uuidlib
 
+import msgspec
 import sqlalchemy as sa
 
 from ..event import CAMPAIGN, PAGE_VISIT, Event, SessionRef, page_label
+from .bulk import update_rows
+from .dialects import ids_parameter, is_among
+from .reading import read_rows, select_rows
+from .rows import EventRow
 from .tables import Tables
 
 _SERVER_OWNED = frozenset(
@@ -31,44 +36,68 @@ _SERVER_OWNED = frozenset(
         *CAMPAIGN,
     }
 )
+# What the second half changes of a stored visit: the server's half all of it, the browser's this.
+_CLAIM_COLUMNS = ("label", "claimed_by", "params", "undefined")
+_FILL_COLUMNS = (
+    *("time", "received_at", "uuid", "session_id", "site", "url_rule", "source"),
+    *_CLAIM_COLUMNS,
+)
 # How far apart the two halves may be received when the browser's has an old tag (a 304).
 _RESHOW_WINDOW = dt.timedelta(seconds=60)
 
 
-@dataclasses.dataclass(slots=True)
-class Visit:
+class Visit(msgspec.Struct, gc=False):
     """A row of ``page.visit``, stored (``key`` is its id in the table) or about to be."""
 
-    row: dict[str, t.Any]
+    row: EventRow
     key: uuidlib.UUID | None = None
     session: SessionRef | None = None
-    changed: bool = False
+    is_claimed: bool = False
+    is_filled: bool = False
+
+    @property
+    def is_stored(self) -> bool:
+        return self.key is not None
 
     @property
     def has_server_half(self) -> bool:
-        return "status" in self.row["params"]
+        return "status" in self.row.params
 
     @property
     def is_customers(self) -> bool:
         """Whether the profile is derived from a customer's id (a UUID version 5)."""
-        profile: uuidlib.UUID = self.row["uuid"]
-        return profile.version == 5
+        return self.row.uuid.version == 5
 
     @property
     def is_open(self) -> bool:
         """Whether a browser half may still claim it."""
-        return self.row["claimed_by"] is None and self.has_server_half
+        return self.row.claimed_by is None and self.has_server_half
 
     @property
     def is_shown_again(self) -> bool:
         """Whether a browser half stands alone because its tag's visit belongs to another."""
-        return self.row["claimed_by"] == self.row["id"] and not self.has_server_half
+        return self.row.claimed_by == self.row.id and not self.has_server_half
 
-    def join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
+    def claim(self, event: Event) -> None:
+        """Add what the browser's half knows."""
+        self._join(self.row.params, event.params)
+        self.row.claimed_by = event.id
+        self.row.undefined = list(event.undefined) or None
+        self.is_claimed = True
+
+    def fill(self, server: EventRow) -> None:
+        """Add what the server's half knows to a visit that the browser reported first."""
+        row = self.row
+        self._join(server.params, row.params)
+        row.time, row.received_at = server.time, server.received_at
+        row.uuid, row.session_id = server.uuid, server.session_id
+        row.site, row.url_rule, row.source = server.site, server.url_rule, server.source
+        self.is_filled = True
+
+    def _join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
         owned = {name: server[name] for name in _SERVER_OWNED & server.keys()}
-        self.row["params"] = {**server, **browser, **owned}
-        self.row["label"] = page_label(self.row["params"])
-        self.changed = True
+        self.row.params = {**server, **browser, **owned}
+        self.row.label = page_label(self.row.params)
 
 
 class VisitBook:
@@ -77,63 +106,78 @@ class VisitBook:
     def __init__(self, connection: sa.Connection, tables: Tables) -> None:
         self._connection = connection
         self._table = tables.event
-        self._visits: dict[uuidlib.UUID, Visit] = {}
-        self._by_key: dict[uuidlib.UUID, Visit] = {}
-        self._by_page: dict[uuidlib.UUID, Visit] = {}
+        # By the numbers of UUIDs, which hash and compare faster than these.
+        self._visits: dict[int, Visit] = {}
+        self._by_key: dict[int, Visit] = {}
+        self._by_page: dict[int, Visit] = {}
+        # What may show an earlier page again, until it is looked for; the visits of its sessions.
+        self._repeats: list[Event] = []
+        self._by_session: dict[int, list[Visit]] = {}
 
-    def load(self, events: cabc.Iterable[Event]) -> None:
-        """Read and lock the visits that events are halves of, or name."""
-        halves = [event for event in events if event.half]
-        cookieless = [event for event in events if event.claim and event.claim.cookieless]
-        ids = {event.id for event in halves} | {
-            event.claim.visit_id for event in (*halves, *cookieless) if event.claim
-        }
-        pages = {event.id for event in halves if event.half == "browser"}
-        columns = self._table.c
+    def load(self, events: cabc.Iterable[Event], known: cabc.Set[int]) -> None:
+        """Read and lock the visits that events are halves of, or name.
+
+        :param known: which of the events' and visits' ids are stored.
+        """
+        ids, pages = set[int](), set[int]()
+        for event in events:
+            if event.half:
+                ids.add(event.id.int)
+            if event.half == "browser":
+                pages.add(event.id.int)
+            if event.claim and (event.half or event.claim.cookieless):
+                ids.add(event.claim.visit_id.int)
+            if event.session and _may_repeat(event):
+                self._repeats.append(event)
+                self._by_session[event.session.id.int] = []
+        self._fetch("id", ids & known)
+        self._fetch("claimed_by", pages)
+
+    def _fetch(self, column: str, ids: set[int], **parameters: t.Any) -> None:
         if ids:
-            self._fetch(columns.id.in_(sorted(ids)))
-        if pages:
-            self._fetch(columns.claimed_by.in_(sorted(pages)))
-
-    def _fetch(self, condition: sa.ColumnElement[bool]) -> None:
-        query = (
-            sa.select(self._table)
-            .where(condition, self._table.c.action == PAGE_VISIT)
-            .order_by(self._table.c.id)
-            .with_for_update()
-        )
-        for row in self._connection.execute(query).mappings():
-            if row["id"] not in self._by_key:
-                visit = Visit(dict(row), key=row["id"])
-                self._by_key[row["id"]] = visit
-                self._register(visit)
+            name = self._connection.dialect.name
+            query = _query_by(name, self._table, column)
+            parameters |= ids_parameter(name, sorted(ids))
+            for row in read_rows(self._connection, EventRow, query, parameters):
+                if row.id.int not in self._by_key:
+                    visit = self._by_key[row.id.int] = Visit(row, key=row.id)
+                    self._register(visit)
 
     def _register(self, visit: Visit) -> None:
-        self._visits[visit.row["id"]] = visit
-        if visit.row["claimed_by"] is not None:
-            self._by_page[visit.row["claimed_by"]] = visit
+        self._visits[visit.row.id.int] = visit
+        if visit.row.claimed_by is not None:
+            self._by_page[visit.row.claimed_by.int] = visit
+        self._note_session(visit)
+
+    def _note_session(self, visit: Visit) -> None:
+        session_id = visit.row.session_id
+        if session_id is not None and session_id.int in self._by_session:
+            self._by_session[session_id.int].append(visit)
 
     def find(self, visit_id: uuidlib.UUID) -> Visit | None:
-        return self._visits.get(visit_id)
+        return self._visits.get(visit_id.int)
 
     def find_claimed_by(self, page: uuidlib.UUID) -> Visit | None:
-        return self._by_page.get(page)
+        return self._by_page.get(page.int)
 
-    def add(self, row: dict[str, t.Any], event: Event) -> None:
-        self._register(Visit(row, session=event.session))
+    def add(self, row: EventRow, session: SessionRef | None) -> None:
+        self._register(Visit(row, None, session))
 
     def claim(self, visit: Visit, event: Event) -> None:
         """Join a browser half to the visit that it claims."""
-        visit.join(visit.row["params"], event.params)
-        visit.row["claimed_by"] = event.id
-        visit.row["undefined"] = list(event.undefined) or None
-        self._by_page[event.id] = visit
+        visit.claim(event)
+        self._by_page[event.id.int] = visit
+
+    def fill(self, visit: Visit, row: EventRow, session: SessionRef | None) -> None:
+        """Join a server half to the visit that its browser reported first."""
+        visit.fill(row)
+        visit.session = session or visit.session
+        self._note_session(visit)
 
     def rename(self, visit: Visit, visit_id: uuidlib.UUID) -> None:
-        del self._visits[visit.row["id"]]
-        visit.row["id"] = visit_id
-        visit.changed = True
-        self._visits[visit_id] = visit
+        del self._visits[visit.row.id.int]
+        visit.row.id = visit_id
+        self._visits[visit_id.int] = visit
 
     def find_open(self, event: Event) -> Visit | None:
         """Return the server visit that a browser half with an old tag shows, if there is one."""
@@ -147,31 +191,62 @@ class VisitBook:
         """Return the last fitting visit of the same session and path, by the server's clock."""
         if event.session is None:
             return None
-        columns = self._table.c
+        self._fetch_repeated()
         after, before = event.received_at - _RESHOW_WINDOW, event.received_at + _RESHOW_WINDOW
-        self._fetch(
-            sa.and_(
-                columns.session_id == event.session.id,
-                columns.received_at.between(after, before),
-            )
-        )
         candidates = [
             visit
-            for visit in self._visits.values()
-            if visit.row["session_id"] == event.session.id
-            and visit.row["params"].get("path") == event.params.get("path")
-            and after <= visit.row["received_at"] <= before
+            for visit in self._by_session[event.session.id.int]
+            if visit.row.session_id == event.session.id
+            and visit.row.params.get("path") == event.params.get("path")
+            and after <= visit.row.received_at <= before
             and fits(visit)
         ]
-        return max(candidates, key=lambda visit: visit.row["received_at"], default=None)
+        return max(candidates, key=lambda visit: visit.row.received_at, default=None)
 
-    def new_rows(self) -> list[dict[str, t.Any]]:
-        return [visit.row for visit in self._visits.values() if visit.key is None]
+    def _fetch_repeated(self) -> None:
+        """Read, once a batch, the visits that its events may show again."""
+        if self._repeats:
+            received = [event.received_at for event in self._repeats]
+            self._repeats = []
+            after, before = min(received) - _RESHOW_WINDOW, max(received) + _RESHOW_WINDOW
+            self._fetch("session_id", set(self._by_session), after=after, before=before)
+
+    def new_rows(self) -> list[EventRow]:
+        return [visit.row for visit in self._visits.values() if not visit.is_stored]
 
     def update_changed(self) -> None:
         """Write what the halves have added to visits that were stored before."""
-        for key, visit in sorted(self._by_key.items()):
-            if visit.changed:
-                self._connection.execute(
-                    self._table.update().where(self._table.c.id == key).values(visit.row)
-                )
+        claimed, filled = [], []
+        for _, visit in sorted(self._by_key.items()):
+            if visit.key != visit.row.id:
+                self._write_name(visit)
+            if visit.is_filled:
+                filled.append(visit.row)
+            elif visit.is_claimed:
+                claimed.append(visit.row)
+        update_rows(self._connection, self._table, _CLAIM_COLUMNS, claimed)
+        update_rows(self._connection, self._table, _FILL_COLUMNS, filled)
+
+    def _write_name(self, visit: Visit) -> None:
+        table = self._table
+        self._connection.execute(
+            table.update().where(table.c.id == visit.key).values(id=visit.row.id)
+        )
+
+
+def _may_repeat(event: Event) -> bool:
+    """Whether an event may be the half of a page that was shown before."""
+    if event.half == "browser":
+        return event.claim is not None
+    return event.half == "server" and event.params["status"] == 304
+
+
+@functools.lru_cache(maxsize=64)
+def _query_by(dialect_name: str, table: sa.Table, column: str) -> sa.Select[t.Any]:
+    """Return the query that locks visits by one of their ids, and those of sessions by time."""
+    condition = is_among(dialect_name, table.columns[column])
+    if column == "session_id":
+        received = table.c.received_at.between(sa.bindparam("after"), sa.bindparam("before"))
+        condition = sa.and_(condition, received)
+    query = select_rows(dialect_name, table).where(condition, table.c.action == PAGE_VISIT)
+    return query.order_by(table.c.id).with_for_update()

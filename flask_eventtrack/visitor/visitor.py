@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 import uuid as uuidlib
 
@@ -40,6 +41,7 @@ def check_customer_id(customer: object) -> str:
     )
 
 
+@functools.lru_cache(maxsize=4096)
 def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
     """Return the id of a device's session: requests that open it at once agree without asking."""
     return uuidlib.uuid5(device_id, str(number))

@@ -1,0 +1,272 @@
+"""The segments of one process: a folder that its owner holds locked, read in order.
+
+::
+
+    <folder>/lock         held by the owner; free once the owner is dead
+    <folder>/checkpoint   how far the records have been committed
+    <folder>/<n>.segment  the records
+
+A checkpoint is written before the segments that it makes superfluous are removed. Whichever of
+these files is missing or damaged after a crash, the worst that comes of it is that records are
+written again, which changes nothing.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import logging
+import os
+import pathlib
+import struct
+import time
+import typing as t
+import uuid as uuidlib
+import zlib
+
+from filelock import FileLock, Timeout
+
+from .queue import Claimed
+from .segment import START, ForeignSegment, SegmentReader
+
+logger = logging.getLogger("flask_eventtrack")
+
+_LOCK = "lock"
+_CHECKPOINT = "checkpoint"
+_SUFFIX = ".segment"
+_BAD_SUFFIX = ".bad"
+_BAD_MAX_BYTES = 16 * 1024 * 1024
+_POSITION = struct.Struct("<QQ")  # segment; position in it
+_CHECKSUM = struct.Struct("<I")
+# An empty folder may belong to a process that is just beginning.
+_EMPTY_SECONDS = 60
+
+
+class Tip(t.NamedTuple):
+    """How far a chain is written: the last segment, and the end of its last whole record."""
+
+    number: int
+    end: int
+
+
+class _Receipt(t.NamedTuple):
+    """Where a claim ends, what it found damaged, and whether its segment has no more."""
+
+    position: int
+    damage: list[bytes]
+    is_done: bool
+
+
+class Chain:
+    """The records of one process, from its checkpoint on."""
+
+    def __init__(self, folder: pathlib.Path, lock: FileLock) -> None:
+        self.folder = folder
+        self._lock = lock
+        self._segments = collections.deque(_list_segments(folder))
+        self._position = START
+        self._reader: SegmentReader | None = None
+        self._checkpoint: t.BinaryIO | None = None
+        self._resume()
+
+    @classmethod
+    def begin(cls, home: pathlib.Path) -> Chain:
+        """Make a folder of our own below ``home``.
+
+        :raises OSError: that is not possible.
+        """
+        while True:
+            _make_private(home)
+            folder = home / uuidlib.uuid4().hex
+            # Another process may remove the empty home, or take the new folder for a dead one's.
+            with contextlib.suppress(FileNotFoundError):
+                folder.mkdir(mode=0o700)
+            lock = _lock(folder)
+            if lock is not None and folder.exists():
+                return cls(folder, lock)
+
+    @classmethod
+    def adopt(cls, folder: pathlib.Path) -> Chain | None:
+        """Take over a dead process's folder; None if its owner lives, or if it is empty."""
+        if not _list_segments(folder):
+            _remove_if_old(folder)
+            return None
+        lock = _lock(folder)
+        return None if lock is None else cls(folder, lock)
+
+    def next_segment(self) -> tuple[int, pathlib.Path]:
+        """Return number and path for a new last segment, which :meth:`add` then adds."""
+        number = self._segments[-1] + 1 if self._segments else 1
+        return number, self._path(number)
+
+    def add(self, number: int) -> None:
+        self._segments.append(number)
+
+    def is_read(self, tip: Tip) -> bool:
+        """Whether nothing comes before ``tip`` that has not been acknowledged."""
+        return not self._segments or (self._segments[0] == tip.number and self._position >= tip.end)
+
+    def claim(self, limit: int, tip: Tip | None = None) -> Claimed | None:
+        """Return the next records, or None at the end.
+
+        :param tip: how far the segment is whole that the owner still writes.
+        """
+        while self._segments and (tip is None or self._segments[0] <= tip.number):
+            claimed = self._claim_first(limit, tip)
+            if claimed is None or claimed.payloads or claimed.damaged:
+                return claimed
+            self._drop_first()
+        return None
+
+    def _claim_first(self, limit: int, tip: Tip | None) -> Claimed | None:
+        """Return the next records of the first segment; None where its owner will add more."""
+        number = self._segments[0]
+        try:
+            reader = self._reader = self._reader or SegmentReader(self._path(number))
+        except FileNotFoundError:
+            return Claimed([], _Receipt(self._position, [], is_done=True))
+        except ForeignSegment:
+            data = self._path(number).read_bytes()
+            damage = [data] if data else []
+            return Claimed([], _Receipt(self._position, damage, is_done=True), len(damage))
+        is_open = tip is not None and tip.number == number
+        end = tip.end if is_open and tip is not None else reader.size()
+        if self._position >= end:
+            return None if is_open else Claimed([], _Receipt(end, [], is_done=True))
+        found = reader.read(self._position, end, limit)
+        is_done = found.position >= end and not is_open
+        receipt = _Receipt(found.position, found.damage, is_done)
+        return Claimed(found.payloads, receipt, len(found.damage))
+
+    def acknowledge(self, claimed: Claimed, foreign: t.Sequence[bytes]) -> int:
+        """Go on behind what was claimed; return how many bytes that was."""
+        receipt = t.cast("_Receipt", claimed.receipt)
+        for span in (*receipt.damage, *foreign):
+            self._set_aside(span)
+        size = receipt.position - self._position
+        self._position = receipt.position
+        if receipt.is_done:
+            self._drop_first()
+        else:
+            self._write_checkpoint()
+        return size
+
+    def remove(self) -> None:
+        """Remove the folder: all of it is committed."""
+        self._close_files()
+        with contextlib.suppress(OSError):
+            for number in self._segments:
+                self._path(number).unlink(missing_ok=True)
+            (self.folder / _CHECKPOINT).unlink(missing_ok=True)
+            # Before it is let go, so that nobody locks a file that is about to vanish.
+            with contextlib.suppress(PermissionError):  # on Windows
+                (self.folder / _LOCK).unlink(missing_ok=True)
+        self._lock.release()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
+
+    def release(self) -> None:
+        """Leave the folder to whoever adopts it."""
+        self._close_files()
+        self._lock.release()
+
+    def forget(self) -> None:
+        """In a fork's child: the lock is the parent's, and filelock knows it."""
+        self._close_files()
+
+    def _path(self, number: int) -> pathlib.Path:
+        return self.folder / f"{number:08}{_SUFFIX}"
+
+    def _drop_first(self) -> None:
+        """Remove the first segment: the checkpoint comes first."""
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+        number = self._segments.popleft()
+        self._position = START
+        if self._segments:
+            self._write_checkpoint()
+        with contextlib.suppress(OSError):
+            self._path(number).unlink(missing_ok=True)
+
+    def _resume(self) -> None:
+        """Go to the checkpoint, if there is one that can be read."""
+        with contextlib.suppress(OSError):
+            data = (self.folder / _CHECKPOINT).read_bytes()
+            if len(data) != _POSITION.size + _CHECKSUM.size:
+                return
+            packed, (checksum,) = data[: _POSITION.size], _CHECKSUM.unpack(data[_POSITION.size :])
+            if zlib.crc32(packed) != checksum:
+                return
+            number, position = _POSITION.unpack(packed)
+            while self._segments and self._segments[0] < number:
+                self._drop_first()
+            if self._segments and self._segments[0] == number:
+                self._position = position
+
+    def _write_checkpoint(self) -> None:
+        # Without one the records are written again: that is no reason to stop.
+        with contextlib.suppress(OSError):
+            if self._checkpoint is None:
+                path = self.folder / _CHECKPOINT
+                fd = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o600)
+                self._checkpoint = os.fdopen(fd, "r+b", buffering=0)
+            packed = _POSITION.pack(self._segments[0], self._position)
+            self._checkpoint.seek(0)
+            self._checkpoint.write(packed + _CHECKSUM.pack(zlib.crc32(packed)))
+
+    def _set_aside(self, data: bytes) -> None:
+        """Keep what cannot be read for a person to look at, up to 16 MiB in all."""
+        path = self.folder.with_suffix(_BAD_SUFFIX)
+        logger.error("%d bytes of the journal cannot be read; they are in %s", len(data), path)
+        with contextlib.suppress(OSError):
+            kept = sum(bad.stat().st_size for bad in list_bad(self.folder.parent))
+            if kept + len(data) <= _BAD_MAX_BYTES:
+                fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+                with os.fdopen(fd, "ab") as file:
+                    file.write(data)
+
+    def _close_files(self) -> None:
+        for file in (self._reader, self._checkpoint):
+            if file is not None:
+                file.close()
+        self._reader = self._checkpoint = None
+
+
+def list_bad(home: pathlib.Path) -> list[pathlib.Path]:
+    """Return the files of what could not be read."""
+    return sorted(home.glob(f"*{_BAD_SUFFIX}"))
+
+
+def _make_private(folder: pathlib.Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def _list_segments(folder: pathlib.Path) -> list[int]:
+    return sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
+
+
+def _lock(folder: pathlib.Path) -> FileLock | None:
+    """Return a folder's lock, or None where another holds it or it cannot be had."""
+    lock = FileLock(folder / _LOCK, timeout=0, mode=0o600, thread_local=False)
+    try:
+        lock.acquire()
+    except (Timeout, OSError):
+        return None
+    return lock
+
+
+def _remove_if_old(folder: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):
+        if time.time() - folder.stat().st_mtime < _EMPTY_SECONDS:
+            return
+        lock = _lock(folder)
+        if lock is None:
+            return
+        if not _list_segments(folder):
+            for name in (_CHECKPOINT, _LOCK):
+                with contextlib.suppress(PermissionError):
+                    (folder / name).unlink(missing_ok=True)
+        lock.release()
+        folder.rmdir()

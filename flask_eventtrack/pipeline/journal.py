@@ -1,0 +1,228 @@
+"""Records in files, so that they outlive the process: each process appends to its own.
+
+The journals of all processes that write to the same database lie in one folder. A process holds
+its own locked; the journal of one that has died is adopted by another.
+"""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as cabc
+import contextlib
+import logging
+import os
+import pathlib
+import threading
+
+from .chain import Chain, Tip
+from .queue import Claimed
+from .segment import SegmentWriter
+
+logger = logging.getLogger("flask_eventtrack")
+
+_SEGMENT_BYTES = 1024 * 1024
+
+
+class Journal:
+    """The queue of one process, and of the dead ones that it has adopted.
+
+    :param home: the folder of all processes with the same target.
+    :param max_bytes: how much may wait; beyond, :meth:`put` refuses.
+    :param is_durable: whether :meth:`sync` waits for the disk.
+    """
+
+    def __init__(self, home: pathlib.Path, max_bytes: int, *, is_durable: bool) -> None:
+        self._home = home
+        self._max_bytes = max_bytes
+        self._is_durable = is_durable
+        self._chain: Chain | None = None
+        self._writer: SegmentWriter | None = None
+        self._orphans: collections.deque[Chain] = collections.deque()
+        self._claimed_from: Chain | None = None
+        self._syncing = threading.Lock()
+        self._failure = ""
+        # Bytes since the start: put, committed, and brought to the disk.
+        self._put = 0
+        self._committed = 0
+        self._synced = 0
+        # Bytes of other processes, when we last looked.
+        self._others = 0
+
+    def put(self, payloads: cabc.Sequence[bytes]) -> bool:
+        if self._put - self._committed + self._others > self._max_bytes:
+            return False
+        try:
+            writer = self._writer
+            if writer is None or writer.end > _SEGMENT_BYTES or not writer.is_open:
+                writer = self._begin_segment()
+            self._put += writer.append(payloads)
+        except OSError as error:
+            self._note_failure(error)
+            return False
+        if self._failure:
+            self._failure = ""
+            logger.warning("The journal can be written again.")
+        return True
+
+    def _begin_segment(self) -> SegmentWriter:
+        self._retire_writer()
+        if self._chain is None:
+            self._chain = Chain.begin(self._home)
+        number, path = self._chain.next_segment()
+        self._writer = SegmentWriter(number, path)
+        self._chain.add(number)
+        if self._is_durable:
+            _sync_folders(path.parent, self._home, self._home.parent)
+        return self._writer
+
+    def _retire_writer(self) -> None:
+        writer = self._writer
+        if writer is None or not writer.has_file:
+            return
+        with self._syncing:  # another thread may be bringing it to the disk
+            if self._is_durable:
+                writer.sync()
+            writer.close()
+
+    def _note_failure(self, error: OSError) -> None:
+        kind = f"{type(error).__name__} {error.errno}"
+        if self._failure != kind:
+            self._failure = kind
+            logger.error(
+                "The journal cannot be written, and events are refused: %s. Make room in %s, or "
+                "set EVENTTRACK_JOURNAL_DIR to another folder.",
+                error,
+                self._home,
+            )
+
+    def sync(self) -> bool:
+        """Wait for the disk if that is promised; who waits here together shares one wait."""
+        if not self._is_durable:
+            return True
+        mine = self._put
+        with self._syncing:
+            if self._synced >= mine:
+                return True
+            reached, writer = self._put, self._writer
+            try:
+                if writer is not None and writer.has_file:
+                    writer.sync()
+            except OSError as error:
+                self._note_failure(error)
+                return False
+            self._synced = reached
+        return True
+
+    def claim(self, limit: int) -> Claimed | None:
+        """Return what comes next, of ours and of the dead in turn."""
+        claims = [self._claim_own, self._claim_orphans]
+        if self._orphans and self._claimed_from is self._chain:
+            claims.reverse()
+        return claims[0](limit) or claims[1](limit)
+
+    def _claim_own(self, limit: int) -> Claimed | None:
+        chain, writer = self._chain, self._writer
+        if chain is None or writer is None:
+            return None
+        self._claimed_from = chain
+        return chain.claim(limit, Tip(writer.number, writer.end))
+
+    def _claim_orphans(self, limit: int) -> Claimed | None:
+        while self._orphans:
+            chain = self._orphans[0]
+            try:
+                claimed = chain.claim(limit)
+            except OSError as error:
+                logger.error("The journal %s cannot be read: %s", chain.folder, error)
+                chain.release()
+            else:
+                if claimed is not None:
+                    self._claimed_from = chain
+                    return claimed._replace(is_replay=True)
+                chain.remove()
+            self._orphans.popleft()
+        return None
+
+    def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
+        if self._claimed_from is None:
+            raise ValueError("nothing is claimed")
+        size = self._claimed_from.acknowledge(claimed, foreign)
+        if self._claimed_from is self._chain:
+            self._committed += size
+
+    def adopt(self) -> bool:
+        ours = {chain.folder for chain in (self._chain, *self._orphans) if chain is not None}
+        others = 0
+        for folder in _list_folders(self._home):
+            if folder in ours:
+                continue
+            chain = Chain.adopt(folder)
+            if chain is None:
+                others += _size_of(folder)
+            else:
+                logger.warning("Events of a process that has died are taken over: %s", folder)
+                self._orphans.append(chain)
+        self._others = others
+        return bool(self._orphans)
+
+    def close(self) -> None:
+        self._retire_writer()
+        if self._chain is not None:
+            writer = self._writer
+            if writer is None or self._chain.is_read(Tip(writer.number, writer.end)):
+                self._chain.remove()
+                with contextlib.suppress(OSError):
+                    self._home.rmdir()  # unless others are there
+            else:
+                self._chain.release()
+        for orphan in self._orphans:
+            orphan.release()
+        self._orphans.clear()
+        self._chain = self._claimed_from = self._writer = None
+        self._committed = self._put
+
+    def forget(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+        for chain in (self._chain, *self._orphans):
+            if chain is not None:
+                chain.forget()
+
+
+def find_obstacle(home: pathlib.Path) -> str:
+    """Return why a journal cannot be kept in a folder, or ""; nothing is made."""
+    folder = home
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        return f"{folder} is not a folder"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{folder} cannot be written"
+    return ""
+
+
+def _list_folders(home: pathlib.Path) -> list[pathlib.Path]:
+    try:
+        return sorted(path for path in home.iterdir() if path.is_dir())
+    except OSError:
+        return []
+
+
+def _size_of(folder: pathlib.Path) -> int:
+    size = 0
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):
+            size += path.stat().st_size
+    return size
+
+
+def _sync_folders(*folders: pathlib.Path) -> None:
+    """Bring the names of new files to the disk, where that is a matter of folders."""
+    if os.name != "posix":
+        return
+    for folder in folders:
+        fd = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -1,0 +1,204 @@
+"""One file of a journal: records, each with its length and its checksum.
+
+The checksums are seeded with a number that the file's head holds and no client knows, so that
+nothing within a record passes for one.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import os
+import pathlib
+import secrets
+import struct
+import typing as t
+import zlib
+
+_MAGIC = b"ETRACK01"
+_HEAD = struct.Struct("<8sI")  # magic; seed of the checksums
+_FRAME = struct.Struct("<II")  # length of the record; its checksum
+_CHUNK = 1024 * 1024
+
+#: Where a segment's first record begins.
+START = _HEAD.size
+
+
+class ForeignSegment(Exception):
+    """The file is no segment, or of a version that is not known."""
+
+
+class SegmentWriter:
+    """Appends to a new file; ``number`` is its place in the chain, ``end`` how far it is whole.
+
+    :raises OSError: the file cannot be made.
+    """
+
+    def __init__(self, number: int, path: pathlib.Path) -> None:
+        self.number = number
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
+        self._fd = os.open(path, flags, 0o600)
+        self._seed = secrets.randbits(32)
+        self.end = 0
+        #: False once it is closed, or ends in a torn record that could not be cut off.
+        self.is_open = True
+        try:
+            self._write(_HEAD.pack(_MAGIC, self._seed))
+        except OSError:
+            self.close()
+            path.unlink()
+            raise
+
+    def append(self, payloads: cabc.Iterable[bytes]) -> int:
+        """Append records in one write; return the bytes that they take.
+
+        :raises OSError: there is no space; the file is as it was, or no longer :attr:`is_open`.
+        """
+        seed, data = self._seed, b""
+        for payload in payloads:
+            data += _FRAME.pack(len(payload), zlib.crc32(payload, seed)) + payload
+        return self._write(data)
+
+    def _write(self, data: bytes) -> int:
+        size = len(data)
+        try:
+            written = os.write(self._fd, data)
+            while written < size:
+                written += os.write(self._fd, data[written:])
+        except OSError:
+            self._cut()
+            raise
+        self.end += size
+        return size
+
+    def _cut(self) -> None:
+        try:
+            os.ftruncate(self._fd, self.end)
+        except OSError:
+            self.is_open = False
+
+    def sync(self) -> None:
+        """Bring the records to the disk.
+
+        :raises OSError: that failed.
+        """
+        sync_to_disk(self._fd)
+
+    @property
+    def has_file(self) -> bool:
+        return self._fd >= 0
+
+    def close(self) -> None:
+        self.is_open = False
+        fd, self._fd = self._fd, -1
+        with contextlib.suppress(OSError):
+            os.close(fd)
+
+
+class Records(t.NamedTuple):
+    """What was read: records, the spans of what cannot be read, and where to go on."""
+
+    payloads: list[bytes]
+    damage: list[bytes]
+    position: int
+
+
+class SegmentReader:
+    """Reads records.
+
+    :raises OSError: the file cannot be read.
+    :raises ForeignSegment: it is no segment.
+    """
+
+    def __init__(self, path: pathlib.Path) -> None:
+        self._file = path.open("rb", buffering=0)
+        head = self._file.read(_HEAD.size)
+        magic, self._seed = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
+        if magic != _MAGIC:
+            self._file.close()
+            raise ForeignSegment(str(path))
+
+    def size(self) -> int:
+        return os.fstat(self._file.fileno()).st_size
+
+    def close(self) -> None:
+        self._file.close()
+
+    def read(self, position: int, end: int, limit: int) -> Records:
+        """Read up to ``limit`` records between two positions.
+
+        A record whose checksum is wrong is skipped if another follows where it says that it ends;
+        otherwise nothing after it can be found, and all of the rest is damaged.
+        """
+        data = self._read_at(position, min(_CHUNK, end - position))
+        found = self._parse(data, position, limit, is_all=position + len(data) >= end)
+        if found.position == position and len(data) < end - position:
+            # A very long record, or a damaged one, which takes all of the rest to judge.
+            data = self._read_at(position, end - position)
+            found = self._parse(data, position, limit, is_all=True)
+        return found
+
+    def _read_at(self, position: int, size: int) -> bytes:
+        self._file.seek(position)
+        data = self._file.read(size)
+        while len(data) < size and (more := self._file.read(size - len(data))):
+            data += more
+        return data
+
+    def _parse(self, data: bytes, start: int, limit: int, *, is_all: bool) -> Records:
+        payloads: list[bytes] = []
+        damage: list[bytes] = []
+        at = 0
+        while at < len(data) and len(payloads) < limit:
+            end = _end_of(data, at)
+            if end is not None and self._is_whole(data, at, end):
+                payloads.append(data[at + _FRAME.size : end])
+            elif not is_all:
+                break
+            else:
+                if end is None or not self._goes_on(data, end):
+                    end = len(data)
+                damage.append(data[at:end])
+            at = end
+        return Records(payloads, damage, start + at)
+
+    def _is_whole(self, data: bytes, at: int, end: int) -> bool:
+        checksum = _FRAME.unpack_from(data, at)[1]
+        return bool(zlib.crc32(data[at + _FRAME.size : end], self._seed) == checksum)
+
+    def _goes_on(self, data: bytes, at: int) -> bool:
+        end = _end_of(data, at)
+        return at == len(data) or (end is not None and self._is_whole(data, at, end))
+
+
+def _end_of(data: bytes, at: int) -> int | None:
+    """Return where the record at ``at`` says that it ends, or None if that is not in ``data``."""
+    if at + _FRAME.size > len(data):
+        return None
+    end = at + _FRAME.size + int(_FRAME.unpack_from(data, at)[0])
+    return end if end <= len(data) else None
+
+
+def sync_to_disk(fd: int) -> None:
+    """Wait until a file's bytes are on the disk, without holding up other greenlets.
+
+    :raises OSError: that failed.
+    """
+    sync = getattr(os, "fdatasync", os.fsync)
+    pool = _greenlet_pool()
+    if pool is None:
+        sync(fd)
+    else:
+        pool.apply(sync, (fd,))
+
+
+def _greenlet_pool() -> t.Any:
+    """Return gevent's pool of threads where it has patched the process, or None."""
+    import sys
+
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return None
+    from gevent import get_hub
+
+    return get_hub().threadpool

@@ -1,0 +1,156 @@
+"""Many rows in one statement, past SQLAlchemy's own handling of each value.
+
+That handling takes longer than SQLite does to store a row. A statement is compiled once; its rows
+go to the driver as the column types of :mod:`.types` would have stored them: to PostgreSQL all in
+one JSON parameter, to the others as tuples.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import functools
+import operator
+import typing as t
+import uuid as uuidlib
+
+import msgspec
+import sqlalchemy as sa
+from sqlalchemy.sql.compiler import SQLCompiler
+
+from . import dialects
+from .rows import Row
+from .types import UTCDateTime
+
+_Rows = cabc.Sequence[Row]
+_Column = cabc.Sequence[t.Any]
+
+_encoder = msgspec.json.Encoder()
+# A UTC time in JSON, as msgspec writes it unless there are no microseconds.
+_TIME = '"2026-11-21T12:00:00.000001Z",'
+
+
+def insert_rows(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None:
+    """Insert rows of one kind.
+
+    :raises ValueError: no database stores one of the values.
+    """
+    _run(dialects.build_insert, connection, table, tuple(table.columns.keys()), rows)
+
+
+def update_rows(
+    connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: _Rows
+) -> None:
+    """Write the named columns of stored rows of one kind, which the caller has locked."""
+    _run(dialects.build_update, connection, table, names, rows)
+
+
+def add_counts(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None:
+    """Insert counters, or add each row's ``count`` to the one that stands under its key."""
+    _run(dialects.build_count, connection, table, tuple(table.columns.keys()), rows)
+
+
+def _run(
+    build: dialects.Build,
+    connection: sa.Connection,
+    table: sa.Table,
+    names: tuple[str, ...],
+    rows: _Rows,
+) -> None:
+    if rows:
+        schemas = connection.get_execution_options().get("schema_translate_map") or {}
+        bulk = _prepare(build, connection.dialect, table, names, tuple(schemas.items()))
+        connection.exec_driver_sql(bulk.sql, bulk.parameters_of(rows))
+
+
+class _Bulk(t.NamedTuple):
+    """A statement as the driver takes it, and what makes its parameters of rows."""
+
+    sql: str
+    parameters_of: cabc.Callable[[_Rows], t.Any]
+
+
+@functools.lru_cache(maxsize=64)
+def _prepare(
+    build: dialects.Build,
+    dialect: sa.Dialect,
+    table: sa.Table,
+    names: tuple[str, ...],
+    schemas: tuple[tuple[str | None, str | None], ...],
+) -> _Bulk:
+    compiler = functools.partial(build(dialect.name, table, names).compile, dialect=dialect)
+    if schemas:
+        compiler.keywords.update(schema_translate_map=dict(schemas), render_schema_translate=True)
+    compiled = t.cast("SQLCompiler", compiler())
+    places = tuple(compiled.positiontup or compiled.params)
+    is_named = not compiled.positional
+    if places == (dialects.ROWS,):
+        return _Bulk(str(compiled), _DocumentMaker(table, names, is_named=is_named))
+    return _Bulk(str(compiled), _TupleMaker(table, places, is_named=is_named))
+
+
+class _DocumentMaker:
+    """Makes one JSON array of rows: of the named columns and the id."""
+
+    def __init__(self, table: sa.Table, names: tuple[str, ...], *, is_named: bool) -> None:
+        self._is_named = is_named
+        self._is_whole = len(names) == len(table.columns)
+        self._names = ("id", *names)
+
+    def __call__(self, rows: _Rows) -> t.Any:
+        records = rows if self._is_whole else [self._cut(row) for row in rows]
+        document = _encoder.encode(records).decode()
+        return {dialects.ROWS: document} if self._is_named else (document,)
+
+    def _cut(self, row: Row) -> dict[str, t.Any]:
+        return {name: getattr(row, name) for name in self._names}
+
+
+class _TupleMaker:
+    """Makes tuples of rows a column at a time: msgspec then does most of it."""
+
+    def __init__(self, table: sa.Table, places: tuple[str, ...], *, is_named: bool) -> None:
+        names = ["id" if place == dialects.KEY else place for place in places]
+        self._keys = places if is_named else None
+        self._values_of = operator.attrgetter(*names)
+        self._converters = [_find_converter(table.columns[name].type) for name in names]
+
+    def __call__(self, rows: _Rows) -> t.Any:
+        columns = zip(*map(self._values_of, rows), strict=True)
+        stored = [
+            convert(column) if convert else column
+            for convert, column in zip(self._converters, columns, strict=True)
+        ]
+        tuples = list(zip(*stored, strict=True))
+        if self._keys is None:
+            return tuples
+        return [dict(zip(self._keys, values, strict=True)) for values in tuples]
+
+
+def _find_converter(
+    kind: sa.types.TypeEngine[t.Any],
+) -> cabc.Callable[[_Column], _Column] | None:
+    if isinstance(kind, sa.Uuid):
+        return _to_hex
+    if isinstance(kind, UTCDateTime):
+        return _to_times
+    return _to_json if isinstance(kind, sa.JSON) else None
+
+
+def _to_hex(ids: cabc.Sequence[uuidlib.UUID | None]) -> list[str | None]:
+    return [None if each is None else "%032x" % each.int for each in ids]  # noqa: UP031 - faster
+
+
+def _to_times(moments: cabc.Sequence[dt.datetime | None]) -> list[str | None] | list[str]:
+    texts = _encoder.encode(moments).decode().replace("T", " ")
+    if len(texts) == len("[]") - len(",") + len(moments) * len(_TIME):
+        return texts[len('["') : -len('Z"]')].split('Z","')
+    return [None if moment is None else _to_time(moment) for moment in moments]
+
+
+def _to_time(moment: dt.datetime) -> str:
+    return moment.replace(tzinfo=None).isoformat(" ", "microseconds")
+
+
+def _to_json(values: _Column) -> list[str | None]:
+    return [None if value is None else _encoder.encode(value).decode() for value in values]
