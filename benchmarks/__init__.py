@@ -1,0 +1,1 @@
+"""What recording costs, as ratios, peers beside us: ``make bench``."""

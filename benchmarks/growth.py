@@ -1,0 +1,116 @@
+"""Our writer as the table grows."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import dataclasses
+import gc
+import statistics
+
+from . import floors
+from .databases import KINDS, database, version_of
+from .report import Table, Unavailable, at_most, progress, whole
+from .traffic import ACTION, PARAMS_BYTES, Row, Traffic
+from .writer import Ours, open_ours, timed
+
+TITLE = "The writer as the table grows"
+_STEPS = (0, 250_000, 1_000_000, 2_500_000, 5_000_000)
+_QUICK_STEPS = (0, 50_000)
+_BYTES = {"sqlite": 900, "postgresql": 800}
+_FILL_BATCH = 10_000
+_SITE = "growth.example.com"
+
+
+@dataclasses.dataclass
+class _Step:
+    """Rows a second at a size of the table, and bytes an event."""
+
+    size: int
+    ours: list[float] = dataclasses.field(default_factory=list)
+    floor: list[float] = dataclasses.field(default_factory=list)
+    bytes_each: float = 0.0
+
+
+def run(*, quick: bool) -> cabc.Iterator[Table]:
+    steps = _QUICK_STEPS if quick else _STEPS
+    size, number = (1000, 2) if quick else (5000, 5)
+    for kind in _BYTES:
+        try:
+            with database(kind) as url:
+                version = version_of(url)
+                figures = _measure(url, steps, size, number)
+        except Unavailable as error:
+            yield Table(f"{KINDS[kind]} {error}", ("",))
+            continue
+        yield _tabulate(version, kind, figures, f"{number} rounds of {size} events at each size.")
+
+
+def _measure(url: str, steps: cabc.Sequence[int], size: int, number: int) -> list[_Step]:
+    with open_ours(url) as ours, contextlib.closing(floors.open_floor(url, ours.table)) as floor:
+        traffic = Traffic()
+        before = floor.size()
+        ours.insert(traffic.events(size, _SITE))  # to warm up, and for a row to copy
+        sample = _find_sample(floor)
+        figures = []
+        for goal in steps:
+            _fill(floor, traffic, sample, goal - floor.count())
+            step = _Step(goal)
+            for at in range(number):
+                progress(f"{floor.NAME}, {goal:,} rows: round {at + 1} of {number}")
+                _play(ours, floor, traffic, sample, size, step)
+            step.bytes_each = (floor.size() - before) / floor.count()
+            figures.append(step)
+        return figures
+
+
+def _find_sample(floor: floors.Floor) -> Row:
+    action = floor.columns.index("action")
+    return next(row for row in floor.read(_SITE) if row[action] == ACTION)
+
+
+def _fill(floor: floors.Floor, traffic: Traffic, sample: Row, number: int) -> None:
+    done = 0
+    while done < number:
+        rows = traffic.rows(min(_FILL_BATCH, number - done), floor.columns, sample)
+        floor.insert(rows, _FILL_BATCH)
+        done += len(rows)
+        if done % (25 * _FILL_BATCH) == 0:
+            progress(f"{floor.NAME}: {done:,} of {number:,} rows filled in")
+
+
+def _play(
+    ours: Ours, floor: floors.Floor, traffic: Traffic, sample: Row, size: int, step: _Step
+) -> None:
+    happened = traffic.events(size, _SITE)
+    written = size + sum(event.client is not None for event in happened)  # with session starts
+    gc.collect()
+    step.ours.append(written / timed(lambda: ours.insert(happened)))
+    rows = traffic.rows(size, floor.columns, sample)
+    gc.collect()
+    step.floor.append(size / timed(lambda: floor.insert(rows)))
+
+
+def _tabulate(version: str, kind: str, figures: list[_Step], note: str) -> Table:
+    table = Table(
+        f"{version}: rows a second at each size, ours and the bare driver's on the same table, "
+        "each also as a share of its own on the empty table; and bytes on disk an event, indexes "
+        f"included, with {PARAMS_BYTES} bytes of params.",
+        ("rows", "floor", "ours", "ratio", "floor, share", "ours, share", "bytes", "target"),
+    )
+    floor, ours = (statistics.median(figures[0].floor), statistics.median(figures[0].ours))
+    limit = f"ours ≥ floor; bytes {at_most(_BYTES[kind])}"
+    for step in figures:
+        ratios = [mine / bare for mine, bare in zip(step.ours, step.floor, strict=True)]
+        table.add(
+            whole(step.size),
+            whole(statistics.median(step.floor)),
+            whole(statistics.median(step.ours)),
+            f"{statistics.median(ratios):.2f}",
+            f"{statistics.median(step.floor) / floor:.2f}",
+            f"{statistics.median(step.ours) / ours:.2f}",
+            whole(step.bytes_each) if step.size else "",
+            limit if step is figures[-1] else "",
+        )
+    table.notes.append(note)
+    return table

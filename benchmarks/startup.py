@@ -1,0 +1,67 @@
+"""What starting an app takes with us."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import statistics
+import subprocess
+import sys
+import time
+
+from .report import Table, at_most, rounds
+
+TITLE = "Start-up"
+_TARGET = 150
+_BARE = """
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+app = Flask("started")
+app.config.update(SECRET_KEY="of a benchmark", SQLALCHEMY_DATABASE_URI="sqlite:///started.db")
+db = SQLAlchemy(app)
+"""
+_ENGINE = f"""{_BARE}
+with app.app_context():
+    db.engine
+"""
+_OURS = f"""{_BARE}
+from flask_eventtrack import EventTrack
+EventTrack(app, db)
+"""
+_SCRIPTS = {
+    "nothing": _BARE,
+    "nothing, its engine made (as its first query does)": _ENGINE,
+    "Flask-EventTrack: import and `init_app`": _OURS,
+}
+
+
+def run(*, quick: bool) -> cabc.Iterator[Table]:
+    number = 2 if quick else 15
+    table = Table(
+        "From the start of Python to its end, for an app of Flask and Flask-SQLAlchemy that serves "
+        "nothing.",
+        ("app", "ms", "added, ms", "target"),
+    )
+    figures: dict[str, list[float]] = {name: [] for name in _SCRIPTS}
+    for script in _SCRIPTS.values():
+        _start(script)  # to have the byte code written
+    for _ in rounds(number, "start-up"):
+        for name, script in _SCRIPTS.items():
+            figures[name].append(_start(script))
+    base, *_, ours = figures
+    for name, times in figures.items():
+        added = [mine - bare for mine, bare in zip(times, figures[base], strict=True)]
+        table.add(
+            name,
+            f"{statistics.median(times) * 1000:.0f}",
+            "" if name == base else f"{statistics.median(added) * 1000:.0f}",
+            at_most(_TARGET) if name == ours else "",
+        )
+    table.notes.append(f"{number} processes of each.")
+    yield table
+
+
+def _start(script: str) -> float:
+    """Return the seconds that a fresh process takes."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-c", script], check=True)
+    return time.perf_counter() - began

@@ -1,0 +1,77 @@
+"""The host apps with us on them."""
+
+from __future__ import annotations
+
+import typing as t
+
+import sqlalchemy as sa
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+
+from flask_eventtrack import EventTrack
+from flask_eventtrack.config import load_config
+from flask_eventtrack.errors import ConfigError
+
+from .hosts import Contestant, Place, make_app
+from .report import Unavailable
+
+DURABILITIES = ("memory", "journal", "durable")
+
+
+def make_tracked(
+    place: Place, name: str = "ours", **options: t.Any
+) -> tuple[Flask, SQLAlchemy, EventTrack]:
+    """Return the same app with us on it; options are ``make_app``'s."""
+    app, db = make_app(place, name, tag=True, **options)
+    events = EventTrack(app, db)
+    with app.app_context():
+        db.create_all()
+    return app, db, events
+
+
+def flush(app: Flask, events: EventTrack) -> None:
+    with app.app_context():
+        events.flush()
+
+
+def count_events(app: Flask, action: str) -> int:
+    """Return how many events of an action are in the database."""
+    database = app.extensions["eventtrack"].pipeline.database
+    table = database.tables.event
+    with app.app_context(), database.read() as connection:
+        query = sa.select(sa.func.count()).where(table.c.action == action)
+        return connection.scalar(query) or 0
+
+
+def durability(name: str) -> dict[str, t.Any]:
+    """Return the settings of a durability.
+
+    :raises Unavailable: this version has none of that name.
+    """
+    settings = {"EVENTTRACK_DURABILITY": name}
+    try:
+        load_config(settings)
+    except ConfigError as error:
+        raise Unavailable(f"skipped: {error}") from None
+    return settings
+
+
+def in_memory() -> dict[str, t.Any]:
+    """Return the settings that keep waiting events off the disk, as far as there are any."""
+    try:
+        return durability("memory")
+    except Unavailable:
+        return {}
+
+
+def tracked(place: Place, **config: t.Any) -> Contestant:
+    app, _, events = make_tracked(place, **config)
+    state = app.extensions["eventtrack"]
+
+    def forget() -> None:
+        state.tokens.read_device.cache_clear()
+        state.tokens.read_session.cache_clear()
+
+    return Contestant(
+        app, lambda: flush(app, events), forget, lambda: count_events(app, "page.visit")
+    )
