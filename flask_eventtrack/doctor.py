@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Config
+from .pipeline import find_obstacle, list_bad
 from .state import State
 
 _KEY_MIN_LENGTH = 16
@@ -98,6 +99,26 @@ def _check_journal_mode(app: Flask, state: State) -> cabc.Iterator[Finding]:
         )
 
 
+def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if state.journal is None:
+        return
+    obstacle = find_obstacle(state.journal)
+    if obstacle:
+        yield Finding(
+            "ET012",
+            "error",
+            f"The journal cannot be kept, and events wait in memory only: {obstacle}.",
+            "Set EVENTTRACK_JOURNAL_DIR to a folder that this user can write.",
+        )
+    elif bad := list_bad(state.journal):
+        yield Finding(
+            "ET013",
+            "warning",
+            f"Records of the journal could not be read; {len(bad)} files hold them.",
+            f"Look at the disk, then at {state.journal}/*.bad, and remove them.",
+        )
+
+
 def _check_secrets(app: Flask, state: State) -> cabc.Iterator[Finding]:
     if len(app.secret_key or "") < _KEY_MIN_LENGTH:
         yield Finding(
@@ -164,6 +185,7 @@ _CHECKS: tuple[cabc.Callable[[Flask, State], cabc.Iterator[Finding]], ...] = (
     _check_enabled,
     _check_database,
     _check_journal_mode,
+    _check_queue,
     _check_secrets,
     _check_proxy,
     _check_definitions,

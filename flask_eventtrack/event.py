@@ -177,9 +177,7 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     foreign: bool = False
 
 
-class Event(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="event"
-):
+class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="event"):
     """Something that happened, checked and ready to be written.
 
     All times are aware and UTC. ``undefined`` names the parameters that the definition does not
@@ -232,9 +230,7 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     client: Client
 
 
-class SessionEnd(
-    msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"
-):
+class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
     """A session is over because its device came back after the gap, or its customer logged out."""
 
     session_id: uuidlib.UUID

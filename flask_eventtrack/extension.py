@@ -119,6 +119,7 @@ class EventTrack:
             session_timeout=config.session_timeout,
         )
         tokens = TokenCodec(_secret_keys(app))
+        journal = _journal_folder(app, database, config)
         return State(
             config=config,
             catalogue=self.catalogue,
@@ -127,10 +128,11 @@ class EventTrack:
             read_cookies=cookie_reader(tokens),
             urls=urls,
             script=load_script(),
+            journal=journal,
             pipeline=Pipeline(
                 database,
                 hooks,
-                _queue_maker(app, database, config),
+                _queue_maker(journal, config),
                 flush_interval=config.flush_interval.total_seconds(),
             ),
             clock=self._clock,
@@ -260,21 +262,27 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
     )
 
 
-def _queue_maker(app: Flask, database: Database, config: Config) -> cabc.Callable[[], Queue]:
+def _journal_folder(app: Flask, database: Database, config: Config) -> pathlib.Path | None:
+    """Return where the journals of this database are to be, or None if events wait in memory."""
+    if database.is_in_memory or config.durability == "memory":
+        return None
+    return pathlib.Path(app.instance_path, config.journal_dir or "eventtrack", database.fingerprint)
+
+
+def _queue_maker(journal: pathlib.Path | None, config: Config) -> cabc.Callable[[], Queue]:
     """Return what makes the queue that ``EVENTTRACK_DURABILITY`` asks for, where it can be had."""
-    home = pathlib.Path(app.instance_path, config.journal_dir or "eventtrack", database.fingerprint)
-    obstacle = "" if database.is_in_memory else find_obstacle(home)
-    if obstacle and config.durability != "memory":
+    obstacle = find_obstacle(journal) if journal else ""
+    if obstacle:
         logger.warning(
             "EventTrack keeps its events in memory only, and loses them if the process is killed: "
             "%s. Set EVENTTRACK_JOURNAL_DIR to a folder that this user can write, or "
             "EVENTTRACK_DURABILITY to 'memory' if that is what you want.",
             obstacle,
         )
-    if database.is_in_memory or obstacle or config.durability == "memory":
+    if journal is None or obstacle:
         return lambda: MemoryQueue(config.buffer_size)
     is_durable = config.durability == "durable"
-    return lambda: Journal(home, config.journal_max_bytes, is_durable=is_durable)
+    return lambda: Journal(journal, config.journal_max_bytes, is_durable=is_durable)
 
 
 def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[str, t.Any]:

@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import dataclasses
 import logging
+import pathlib
 import typing as t
 import uuid as uuidlib
 
@@ -51,7 +52,8 @@ class RecentIds:
 class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
 
-    ``has_pages`` says of each endpoint that was asked for whether its answers may be page visits.
+    ``journal`` is the folder of the journals, where events are to be kept in one; ``has_pages``
+    says of each endpoint that was asked for whether its answers may be page visits.
     """
 
     config: Config
@@ -61,6 +63,7 @@ class State:
     read_cookies: cabc.Callable[[str], tuple[DeviceToken | None, SessionToken | None]]
     urls: UrlCleaner
     script: Script
+    journal: pathlib.Path | None
     pipeline: Pipeline
     clock: Clock
     session_timeout_ns: int

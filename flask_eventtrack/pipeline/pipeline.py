@@ -70,6 +70,10 @@ class Pipeline:
         """Count an event that came to nothing."""
         self._worker.count(outcome)
 
+    def expect_uncounted(self) -> None:
+        """Have the writer look for events that a host is about to commit in its own transaction."""
+        self._worker.expect_uncounted()
+
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything put so far is in the database.
 

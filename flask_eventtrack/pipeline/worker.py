@@ -23,6 +23,8 @@ logger = logging.getLogger("flask_eventtrack")
 BATCH_SIZE = 500
 CHORES_INTERVAL = 60.0
 _MAX_BACKOFF = 30.0
+# How long to look for events that a host is about to commit in its own transaction.
+_EXPECTATION = 10.0
 _MAX_OUTCOMES = 1000  # distinct ones that wait to be written
 
 
@@ -42,6 +44,7 @@ class Worker:
         self._changed = threading.Condition(self._lock)
         self._writing = threading.Lock()
         self._thread: threading.Thread | None = None
+        self._expecting_until = 0.0
         self._hurry = False
         self._leaving = False
         self._closed = False
@@ -96,10 +99,21 @@ class Worker:
             self._put += by
             self._notify()
 
+    def expect_uncounted(self) -> None:
+        """Look for events that are counted after they were written, at short intervals."""
+        with self._lock:
+            self._expecting_until = time.monotonic() + _EXPECTATION
+            self._notify()
+
     def flush(self, timeout: float | None) -> None:
         if self._in_memory:
             self._write_all()
-            return
+        else:
+            self._await_written(timeout)
+        if self._is_expecting:
+            self._count_uncounted()
+
+    def _await_written(self, timeout: float | None) -> None:
         with self._lock:
             target, failures = self._put, self._failures
             self._hurry = True
@@ -175,8 +189,8 @@ class Worker:
                 backoff = limit * random.uniform(0.5, 1)  # noqa: S311 - it only spreads the load
                 self._wait_for(lambda: False, backoff)
             else:
-                self._wait_for(lambda: bool(len(self)), max(0.0, next_chores - time.monotonic()))
-                if len(self):
+                self._wait_for(lambda: self._has_work, max(0.0, next_chores - time.monotonic()))
+                if self._has_work:
                     self._wait_for(lambda: len(self) >= BATCH_SIZE, self._interval)
             self._hurry = False
 
@@ -188,6 +202,8 @@ class Worker:
     def _attempt(self) -> bool:
         try:
             self._write_all()
+            if self._is_expecting:
+                self._count_uncounted()
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever the database does
             if type(error) is not type(self._error):
                 logger.error("Events cannot be written, and wait: %s", error)
@@ -204,6 +220,19 @@ class Worker:
     def _write_all(self) -> None:
         with self._writing:
             while not self._closed and self._write_next():
+                pass
+
+    @property
+    def _is_expecting(self) -> bool:
+        return time.monotonic() < self._expecting_until
+
+    @property
+    def _has_work(self) -> bool:
+        return len(self) > 0 or self._is_expecting
+
+    def _count_uncounted(self) -> None:
+        with self._writing:
+            while self.writer.count_uncounted():
                 pass
 
     def _write_next(self) -> bool:
@@ -245,14 +274,16 @@ class Worker:
             self._changed.notify_all()
 
     def _do_chores(self, *, is_first: bool) -> None:
-        """Take over from the dead, and end silent sessions."""
+        """Take over from the dead, count what hosts have committed, and end silent sessions."""
         try:
             if self._queue.adopt():
                 self.hurry()
-            while not is_first and self.writer.sweep():
-                pass
+            if not is_first:
+                self._count_uncounted()
+                while self.writer.sweep():
+                    pass
         except Exception as error:  # noqa: BLE001 - the next time finds what this one left
-            logger.warning("Sessions were not ended, or a journal not taken over: %s", error)
+            logger.warning("What is done every minute was not done: %s", error)
 
 
 def _decode(claimed: Claimed | None) -> tuple[list[Record], list[bytes]]:

@@ -32,6 +32,7 @@ from ..store import (
     Written,
     add_rejected,
     end_silent_sessions,
+    take_uncounted,
     write_batch,
 )
 from ..store.dialects import is_conflict, is_data_error
@@ -128,6 +129,25 @@ class Writer:
                 )
             self._hooks.written(Written(len(ended), [], ended))
         return ended
+
+    def count_uncounted(self) -> int:
+        """Count up to 200 events that hosts have committed in their own transactions."""
+        with self._hooks.context():
+            now = from_ns(self._hooks.clock())
+            with self.database.begin() as connection:
+                events = take_uncounted(connection, self.database.tables, now)
+                if not events:
+                    return 0
+                written = write_batch(
+                    connection,
+                    self.database.tables,
+                    Batch(uncounted=events),
+                    now,
+                    self._hooks.describe,
+                    self._hooks.admits,
+                )
+            self._hooks.written(written)
+        return len(events)
 
     def _commit(
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]

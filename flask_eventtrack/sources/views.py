@@ -10,6 +10,7 @@ import typing as t
 import uuid as uuidlib
 
 from flask import has_request_context
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.local import LocalProxy
 
 from ..catalogue import normalise
@@ -26,6 +27,7 @@ from ..event import (
 )
 from ..signals import event_accepted
 from ..state import State, get_state, send, this_app
+from ..store import insert_uncounted
 from ..visitor import check_customer_id, customer_uuid, resume_visitor
 from .checking import (
     Checked,
@@ -40,6 +42,8 @@ from .current import Current, get_current
 
 logger = logging.getLogger("flask_eventtrack")
 
+Put = cabc.Callable[[State, Event], uuidlib.UUID | None]
+
 LOGIN = "customer.login"
 LOGOUT = "customer.logout"
 
@@ -52,6 +56,7 @@ def track(
     time: Time | None = None,
     customer: str | int | None = None,
     visitor: str | None = None,
+    in_transaction: bool = False,
 ) -> uuidlib.UUID | None:
     """Record an event of the current visitor, or of a customer or visitor who is named.
 
@@ -68,6 +73,9 @@ def track(
     :param time: when it happened: an aware datetime, ISO 8601, or milliseconds since the epoch.
     :param customer: whose event it is, as the host app knows them; it has no session then.
     :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request.
+    :param in_transaction: whether the event is a row in the host's own ``db.session``: it is there
+        if and only if the host commits. The database is asked at once, and what it raises is
+        raised. Where the events live on a bind of their own there is no such transaction.
     :returns: the event's id; None where nothing is recorded (a bot's request, tracking switched
         off, and in production an event with an error or a full buffer).
     :raises InvalidEvent: in debug and testing; in production it is logged and counted.
@@ -77,10 +85,13 @@ def track(
     if not state.config.enabled:
         return None
     try:
-        return _track(state, event, params, label, time, customer, visitor)
+        put = _put_in_transaction if in_transaction else _put
+        return _track(state, event, params, label, time, customer, visitor, put)
     except InvalidEvent as error:
         _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
     except NotRegistered:
+        raise
+    except SQLAlchemyError:  # of the host's own transaction
         raise
     except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
         state.report_failure("tracking an event", error)
@@ -103,6 +114,7 @@ def _track(
     time: Time | None,
     customer: str | int | None,
     visitor: str | None,
+    put: Put,
 ) -> uuidlib.UUID | None:
     action, params = _read_arguments(state, event, params)
     site = get_current(state).site if has_request_context() else ""
@@ -111,39 +123,64 @@ def _track(
     moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
     if customer is not None:
         profile = customer_uuid(state.config.profile_salt, check_customer_id(customer))
-        return _put(state, checked, now, moment, profile, site=site)
+        return put(state, _make_event(checked, now, moment, profile, site=site))
     if visitor is not None:
         profile, session = _read_visitor(state, visitor, now)
-        return _put(state, checked, now, moment, profile, session=session, site=site)
+        return put(state, _make_event(checked, now, moment, profile, session=session, site=site))
     current = get_current(state)
     if current.bot:
         return None
-    return record(current, checked, now, moment)
+    return record(current, checked, now, moment, put)
+
+
+def _put(state: State, event: Event) -> uuidlib.UUID | None:
+    if not state.pipeline.put(event):
+        state.pipeline.count(Outcome("dropped", event.action, "no room"))
+        return None
+    send(state, event_accepted, event=event)
+    return event.id
+
+
+def _put_in_transaction(state: State, event: Event) -> uuidlib.UUID | None:
+    """Add the event's rows to the host's session; the writer counts what the host commits."""
+    if state.config.bind_key is not None:
+        raise InvalidEvent(
+            "no_transaction",
+            "in_transaction=True needs the events in the default database, and "
+            f"EVENTTRACK_BIND_KEY is {state.config.bind_key!r}: leave it out, after the commit.",
+        )
+    db_session = this_app().extensions["sqlalchemy"].session
+    for insert in insert_uncounted(state.pipeline.database.tables, event):
+        db_session.execute(insert)
+    state.pipeline.expect_uncounted()
+    send(state, event_accepted, event=event)
+    return event.id
 
 
 def record(
-    current: Current, checked: Checked, now: int, moment: dt.datetime | None = None
+    current: Current,
+    checked: Checked,
+    now: int,
+    moment: dt.datetime | None = None,
+    put: Put = _put,
 ) -> uuidlib.UUID | None:
     """Record an event of the request's visitor, opening a session where none is open."""
-    current.open_session(now)
-    visitor = current.visitor
-    client = current.client() if visitor.opened else None
-    event_id = _put(
-        current.state,
+    visitor = current.open_session(now)
+    event = _make_event(
         checked,
         now,
         moment,
         visitor.uuid,
         session=visitor.session,
         site=current.site,
-        client=client,
+        client=current.client() if visitor.opened else None,
     )
+    event_id = put(current.state, event)
     current.recorded |= event_id is not None
     return event_id
 
 
-def _put(
-    state: State,
+def _make_event(
     checked: Checked,
     now: int,
     moment: dt.datetime | None,
@@ -152,8 +189,8 @@ def _put(
     session: SessionRef | None = None,
     site: str = "",
     client: Client | None = None,
-) -> uuidlib.UUID | None:
-    event = Event(
+) -> Event:
+    return Event(
         id=uuid7(now),
         action=checked.action,
         time=moment or from_ns(now),
@@ -166,11 +203,6 @@ def _put(
         site=site,
         client=client,
     )
-    if not state.pipeline.put(event):
-        state.pipeline.count(Outcome("dropped", event.action, "no room"))
-        return None
-    send(state, event_accepted, event=event)
-    return event.id
 
 
 def _read_arguments(

@@ -5,6 +5,7 @@ from .engine import Database
 from .rejected import add_rejected
 from .sessions import end_silent_sessions
 from .tables import Tables
+from .uncounted import insert_uncounted, take_uncounted
 
 __all__ = [
     "Batch",
@@ -13,5 +14,7 @@ __all__ = [
     "Written",
     "add_rejected",
     "end_silent_sessions",
+    "insert_uncounted",
+    "take_uncounted",
     "write_batch",
 ]

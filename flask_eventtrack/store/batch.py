@@ -25,6 +25,7 @@ from .visits import Visit, VisitBook
 class Batch:
     """Records of one transaction.
 
+    :param uncounted: events that are rows already, of a host's own transaction.
     :param replayed: a dead process may have written some of them: that is no duplicate.
     """
 
@@ -32,6 +33,7 @@ class Batch:
     ends: list[SessionEnd] = dataclasses.field(default_factory=list)
     identified: list[Identified] = dataclasses.field(default_factory=list)
     outcomes: cabc.Mapping[Outcome, int] = dataclasses.field(default_factory=dict)
+    uncounted: list[Event] = dataclasses.field(default_factory=list)
     replayed: bool = False
 
 
@@ -91,9 +93,13 @@ class _BatchWriter:
     def write(self) -> Written:
         batch = self._batch
         # The sessions first: their locks keep two writers from looking for the same visit at once.
-        sessions = {event.session.id.int for event in batch.events if event.session}
+        sessions = {
+            event.session.id.int for event in (*batch.events, *batch.uncounted) if event.session
+        }
         self._sessions.load(sessions.union(end.session_id.int for end in batch.ends))
         self._sort()
+        for event in batch.uncounted:
+            self._note_new(event)
         self._sessions.load(self._others)
         for event, session, by in self._activity:
             self._sessions.count(event, session, by)
@@ -112,9 +118,10 @@ class _BatchWriter:
 
     def _insert_events(self) -> list[EventRow]:
         happened = [*self._rows, *self._visits.new_rows()]
-        self._counts.count_accepted(happened)
+        uncounted = [row_of(event, self._now) for event in self._batch.uncounted]
+        self._counts.count_accepted([*happened, *uncounted])
         rows = [*happened, *self._sessions.new_events()]
-        self._counts.count_new(rows)
+        self._counts.count_new([*rows, *uncounted])
         # In the order of their ids, so that two writers cannot deadlock.
         rows.sort(key=lambda row: row.id.int)
         insert_rows(self._connection, self._tables.event, rows)

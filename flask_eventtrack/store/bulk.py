@@ -78,10 +78,11 @@ def _prepare(
     names: tuple[str, ...],
     schemas: tuple[tuple[str | None, str | None], ...],
 ) -> _Bulk:
-    compiler = functools.partial(build(dialect.name, table, names).compile, dialect=dialect)
+    options: dict[str, t.Any] = {}
     if schemas:
-        compiler.keywords.update(schema_translate_map=dict(schemas), render_schema_translate=True)
-    compiled = t.cast("SQLCompiler", compiler())
+        options = {"schema_translate_map": dict(schemas), "render_schema_translate": True}
+    statement = build(dialect.name, table, names)
+    compiled = t.cast("SQLCompiler", statement.compile(dialect=dialect, **options))
     places = tuple(compiled.positiontup or compiled.params)
     is_named = not compiled.positional
     if places == (dialects.ROWS,):

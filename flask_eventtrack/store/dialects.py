@@ -143,7 +143,10 @@ def is_data_error(error: Exception) -> bool:
             return True
         code = error.orig.args[0] if error.orig is not None and error.orig.args else None
         return code in _MYSQL_DATA_ERRORS and not _is_sqlite(error)
-    return isinstance(error, exc.StatementError | ValueError | TypeError)
+    # The last two are what encoding says of a number or a nesting without end.
+    return isinstance(
+        error, exc.StatementError | ValueError | TypeError | OverflowError | RecursionError
+    )
 
 
 def is_conflict(error: exc.DBAPIError) -> bool:

@@ -6,7 +6,7 @@ import dataclasses
 
 import sqlalchemy as sa
 
-from .types import JSON, UTCDateTime, plain, text
+from .types import JSON, UTCDateTime, blob, plain, text
 
 _metadata = sa.MetaData()
 
@@ -115,6 +115,7 @@ _uncounted = sa.Table(
     "eventtrack_uncounted",
     _metadata,
     sa.Column("event_id", sa.Uuid(), primary_key=True),
+    sa.Column("record", blob(), nullable=False),
 )
 
 _rejected = sa.Table(

@@ -48,6 +48,11 @@ def text(length: int) -> sa.types.TypeEngine[str]:
     )
 
 
+def blob() -> sa.types.TypeEngine[bytes]:
+    """Return a type for up to 16 MiB; MySQL's own default ends at 64 KiB."""
+    return sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
 def plain(kind: sa.types.TypeEngine[t.Any]) -> sa.types.TypeEngine[t.Any]:
     """Return the same column type as SQLAlchemy alone has it.
 

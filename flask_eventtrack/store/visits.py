@@ -110,8 +110,10 @@ class VisitBook:
         self._visits: dict[int, Visit] = {}
         self._by_key: dict[int, Visit] = {}
         self._by_page: dict[int, Visit] = {}
-        # What may show an earlier page again, until it is looked for; the visits of its sessions.
+        # The halves that may show an earlier page again, those of them near which it has been
+        # looked for visits, and the visits of their sessions.
         self._repeats: list[Event] = []
+        self._searched: set[int] = set()
         self._by_session: dict[int, list[Visit]] = {}
 
     def load(self, events: cabc.Iterable[Event], known: cabc.Set[int]) -> None:
@@ -191,7 +193,7 @@ class VisitBook:
         """Return the last fitting visit of the same session and path, by the server's clock."""
         if event.session is None:
             return None
-        self._fetch_repeated()
+        self._search_near(event)
         after, before = event.received_at - _RESHOW_WINDOW, event.received_at + _RESHOW_WINDOW
         candidates = [
             visit
@@ -203,13 +205,25 @@ class VisitBook:
         ]
         return max(candidates, key=lambda visit: visit.row.received_at, default=None)
 
-    def _fetch_repeated(self) -> None:
-        """Read, once a batch, the visits that its events may show again."""
-        if self._repeats:
-            received = [event.received_at for event in self._repeats]
-            self._repeats = []
-            after, before = min(received) - _RESHOW_WINDOW, max(received) + _RESHOW_WINDOW
-            self._fetch("session_id", set(self._by_session), after=after, before=before)
+    def _search_near(self, event: Event) -> None:
+        """Read the visits near an event and, so that it is one query, near the others like it."""
+        if event.id.int in self._searched:
+            return
+        events = [event, *filter(self._is_repeat, self._repeats)]
+        received = [each.received_at for each in events]
+        self._fetch(
+            "session_id",
+            {each.session.id.int for each in events if each.session},
+            after=min(received) - _RESHOW_WINDOW,
+            before=max(received) + _RESHOW_WINDOW,
+        )
+        self._searched.update(each.id.int for each in events)
+        self._repeats = []
+
+    def _is_repeat(self, event: Event) -> bool:
+        """Whether an event shows an earlier page again, as far as can be told before its turn."""
+        visit = self.find(event.claim.visit_id) if event.claim else None
+        return event.half == "server" or (visit is not None and visit.row.claimed_by is not None)
 
     def new_rows(self) -> list[EventRow]:
         return [visit.row for visit in self._visits.values() if not visit.is_stored]
