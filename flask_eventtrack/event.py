@@ -207,7 +207,7 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     """The server's half of a page visit: raw values of one request, expanded by the writer.
 
     ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
-    the device's sessions.
+    the device's sessions; ``client`` is there where the visit opens one.
     """
 
     id: uuidlib.UUID
@@ -227,7 +227,7 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     title: str
     status: int
     duration_ns: int
-    client: Client
+    client: Client | None
 
 
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):

@@ -259,6 +259,7 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
         Tables.for_metadata(metadata),
         _engine_options(app, db, config.bind_key),
         wal=config.sqlite_wal,
+        is_durable=config.durability == "durable",
     )
 
 

@@ -53,7 +53,8 @@ class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
 
     ``journal`` is the folder of the journals, where events are to be kept in one; ``has_pages``
-    says of each endpoint that was asked for whether its answers may be page visits.
+    says of each endpoint that was asked for whether its answers may be page visits; ``has_login``
+    whether Flask-Login may have loaded a user.
     """
 
     config: Config
@@ -70,6 +71,7 @@ class State:
     recent_ids: RecentIds = dataclasses.field(default_factory=RecentIds)
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
     has_pages: dict[str, bool] = dataclasses.field(default_factory=dict)
+    has_login: bool = True
     is_set_up: bool = False
 
     def report_failure(self, doing: str, error: Exception) -> None:

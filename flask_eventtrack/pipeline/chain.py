@@ -101,6 +101,13 @@ class Chain:
 
     def add(self, number: int) -> None:
         self._segments.append(number)
+        if len(self._segments) == 1:
+            # So that it can be read even if somebody cleans the folder up.
+            self._reader = SegmentReader(self._path(number))
+
+    def is_there(self) -> bool:
+        """Whether nobody has removed the folder."""
+        return self.folder.exists()
 
     def is_read(self, tip: Tip) -> bool:
         """Whether nothing comes before ``tip`` that has not been acknowledged."""

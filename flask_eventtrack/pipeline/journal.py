@@ -66,6 +66,10 @@ class Journal:
 
     def _begin_segment(self) -> SegmentWriter:
         self._retire_writer()
+        if self._chain is not None and not self._chain.is_there():
+            self._orphans.append(self._chain)
+            self._chain = None
+            self._committed = self._put
         if self._chain is None:
             self._chain = Chain.begin(self._home)
         number, path = self._chain.next_segment()
@@ -151,6 +155,9 @@ class Journal:
             self._committed += size
 
     def adopt(self) -> bool:
+        if self._chain is not None and self._writer is not None and not self._chain.is_there():
+            logger.error("The journal was removed while it was in use: %s", self._chain.folder)
+            self._writer.is_open = False  # the next record begins another
         ours = {chain.folder for chain in (self._chain, *self._orphans) if chain is not None}
         others = 0
         for folder in _list_folders(self._home):

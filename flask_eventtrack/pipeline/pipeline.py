@@ -15,7 +15,7 @@ from .writer import Hooks, Writer
 if t.TYPE_CHECKING:
     import collections.abc as cabc
 
-    from ..event import EndReason, Outcome, Record
+    from ..event import EndReason, Outcome
     from ..store import Database
     from .queue import Queue
 
@@ -46,6 +46,9 @@ class Pipeline:
 
     def _open(self) -> None:
         self._worker = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
+        #: Appends records, or none of them: False says that there is no room. True says that they
+        #: survive what ``EVENTTRACK_DURABILITY`` promises.
+        self.put: cabc.Callable[..., bool] = self._worker.put
         # The thread holds the worker, not the pipeline: an app that is dropped takes it along.
         self._finalizer = weakref.finalize(self, self._worker.stop, 0.0)
         self._finalizer.atexit = False
@@ -58,13 +61,6 @@ class Pipeline:
     def start(self) -> None:
         """Start the writer, which first takes over what dead processes have left."""
         self._worker.start()
-
-    def put(self, *records: Record) -> bool:
-        """Append records, or none of them: False says that there is no room.
-
-        True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
-        """
-        return self._worker.put(records)
 
     def count(self, outcome: Outcome) -> None:
         """Count an event that came to nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import errno
 import os
 import pathlib
 import secrets
@@ -43,7 +44,9 @@ class SegmentWriter:
         #: False once it is closed, or ends in a torn record that could not be cut off.
         self.is_open = True
         try:
-            self._write(_HEAD.pack(_MAGIC, self._seed))
+            self.end = os.write(self._fd, _HEAD.pack(_MAGIC, self._seed))
+            if self.end < START:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
             self.close()
             path.unlink()
@@ -57,9 +60,6 @@ class SegmentWriter:
         seed, data = self._seed, b""
         for payload in payloads:
             data += _FRAME.pack(len(payload), zlib.crc32(payload, seed)) + payload
-        return self._write(data)
-
-    def _write(self, data: bytes) -> int:
         size = len(data)
         try:
             written = os.write(self._fd, data)

@@ -62,9 +62,9 @@ class Worker:
         with self._lock:
             self._notify()
 
-    def put(self, records: tuple[Record, ...]) -> bool:
+    def put(self, *records: Record) -> bool:
         """Append all records or none: False where there is no room."""
-        payloads = [encode_record(record) for record in records]
+        payloads = list(map(encode_record, records))
         with self._lock:
             if self._closed or not self._queue.put(payloads):
                 return False

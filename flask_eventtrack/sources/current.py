@@ -29,8 +29,6 @@ from ..visitor import check_customer_id, customer_uuid, find_bot, mask_address, 
 from ..visitor.tokens import MAX_LENGTH
 
 if t.TYPE_CHECKING:
-    from flask.ctx import _AppCtxGlobals
-
     from ..visitor import TokenCodec, Visitor
     from ..visitor.tokens import DeviceToken, SessionToken, VouchedBy
 
@@ -41,9 +39,8 @@ DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
 # The sliding cookie is sent again once it is older than this (nanoseconds).
 _RENEW_AFTER = 60 * 1_000_000_000
 _ATTRIBUTE = "_eventtrack"
-# What the proxies stand for, for a tenth of the time.
+# What the proxy stands for, for a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
-_find_globals: cabc.Callable[[], _AppCtxGlobals] = g._get_current_object
 USER_AGENT_MAX_LENGTH = 512
 
 
@@ -51,7 +48,6 @@ class Current:
     """What EventTrack knows of one request. Times are nanoseconds since the epoch."""
 
     __slots__ = (
-        "_globals",
         "_visit_id",
         "_visitor",
         "arrival",
@@ -62,10 +58,9 @@ class Current:
         "title",
     )
 
-    def __init__(self, state: State, request: Request, globals_: _AppCtxGlobals) -> None:
+    def __init__(self, state: State, request: Request) -> None:
         self.state = state
         self.request = request
-        self._globals = globals_
         self.arrival = state.clock()
         self.recorded = False
         self.is_page: bool | None = None
@@ -84,13 +79,16 @@ class Current:
     def visitor(self) -> Visitor:
         """The visitor, with the customer that the view has loaded by now."""
         visitor = self._visitor or self._resume_from_cookies()
-        user = self._globals.get("_login_user")
-        if user is not None:
-            self._heed_loaded_user(visitor, user)
+        if self.state.has_login:
+            self._heed_loaded_user(visitor)
         return visitor
 
     def _resume_from_cookies(self) -> Visitor:
-        return self._resume(*self.state.read_cookies(self.request.environ.get("HTTP_COOKIE", "")))
+        state = self.state
+        device, session = state.read_cookies(self.request.environ.get("HTTP_COOKIE", ""))
+        visitor = resume_visitor(device, session, self.arrival, state.session_timeout_ns)
+        self._visitor = visitor
+        return visitor
 
     def resume(
         self,
@@ -99,16 +97,11 @@ class Current:
         new_device: cabc.Callable[[], uuidlib.UUID] = uuid4,
     ) -> Visitor:
         """Make the visitor of these tokens the one of this request."""
-        return self._resume(*read_identity(self.state.tokens, device, session), new_device)
-
-    def _resume(
-        self,
-        device: DeviceToken | None,
-        session: SessionToken | None,
-        new_device: cabc.Callable[[], uuidlib.UUID] = uuid4,
-    ) -> Visitor:
         self._visitor = resume_visitor(
-            device, session, self.arrival, self.state.session_timeout_ns, new_device
+            *read_identity(self.state.tokens, device, session),
+            self.arrival,
+            self.state.session_timeout_ns,
+            new_device,
         )
         return self._visitor
 
@@ -156,6 +149,10 @@ class Current:
         self.recorded = True
         return True
 
+    def let_go(self) -> None:
+        """Forget the request, which holds this object: a cycle would wait for the collector."""
+        del self.request
+
     def identify(
         self, customer_id: str, vouched_by: VouchedBy, traits: dict[str, t.Any] | None = None
     ) -> bool:
@@ -181,9 +178,10 @@ class Current:
         send(self.state, customer_identified, customer_id=customer_id, uuid=profile)
         return is_change
 
-    def _heed_loaded_user(self, visitor: Visitor, user: t.Any) -> None:
+    def _heed_loaded_user(self, visitor: Visitor) -> None:
         """Follow Flask-Login's user where something has loaded it; it is never loaded by us."""
-        if self.bot:
+        user = g.get("_login_user")
+        if user is None or self.bot:
             return
         if user.is_authenticated:
             customer_id = id_of_user(user)
@@ -194,11 +192,11 @@ class Current:
 
     def send_cookies(self, response: Response) -> None:
         """Set the cookies that have changed or gone stale."""
-        if not isinstance(response.headers, Headers):  # a host may put a plain dict in their place
-            return
         visitor, state = self.visitor, self.state
         is_fresh = 0 <= self.arrival - visitor.last <= _RENEW_AFTER
         if is_fresh and not visitor.stale and visitor.started is not None:
+            return
+        if not isinstance(response.headers, Headers):  # a host may put a plain dict in their place
             return
         if visitor.stale:
             token = state.tokens.write_device(visitor.device_token())
@@ -268,16 +266,17 @@ def get_current(state: State) -> Current:
     :raises NotRegistered: there is no request.
     """
     try:
-        this, globals_ = _find_request(), _find_globals()
+        this = _find_request()
     except RuntimeError:
         raise NotRegistered(
             "There is no request: name a customer, or give a visitor's token."
         ) from None
-    current: Current | None = globals_.get(_ATTRIBUTE)
-    # Requests that a test makes inside one app context share their `g`.
-    if current is None or current.request is not this:
-        current = Current(state, this, globals_)
-        setattr(globals_, _ATTRIBUTE, current)
+    # On the request, not on `g`, which the requests of a test may share.
+    current: Current | None = this.__dict__.get(_ATTRIBUTE)
+    if current is None:
+        current = this.__dict__[_ATTRIBUTE] = Current(state, this)
+    else:
+        current.request = this
     return current
 
 

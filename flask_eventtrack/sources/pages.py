@@ -55,12 +55,19 @@ class PageHooks:
 
     def note_arrival(self) -> None:
         if not self._state.is_set_up:
-            try:
-                _exempt_from_csrf_protect(this_app(), self._state)
-            except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
-                self._state.report_failure("exempting the collector from CSRFProtect", error)
-            self._state.pipeline.start()
+            self._set_up()
         get_current(self._state)
+
+    def _set_up(self) -> None:
+        """Do what has to wait until the app is complete, with its first request."""
+        app, state = this_app(), self._state
+        state.is_set_up = True
+        state.has_login = hasattr(app, "login_manager")
+        try:
+            _exempt_from_csrf_protect(app)
+        except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
+            state.report_failure("exempting the collector from CSRFProtect", error)
+        state.pipeline.start()
 
     def read_title(self, response: Response) -> Response:
         try:
@@ -75,44 +82,43 @@ class PageHooks:
 
     def finish(self, response: Response) -> Response:
         try:
-            _finish(get_current(self._state), response)
+            current = get_current(self._state)
+            headers = _read_headers(response)
+            if headers.is_document and current.is_page and _is_seen(current, response):
+                _record_visit(current, response, headers)
+            if current.recorded and not headers.is_shared and not is_ours(current):
+                current.send_cookies(response)
+            current.let_go()
         except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
             self._state.report_failure("recording a page visit", error)
         return response
 
 
-def _exempt_from_csrf_protect(app: Flask, state: State) -> None:
+def _exempt_from_csrf_protect(app: Flask) -> None:
     """Flask-WTF's token is unknown to cached pages; the collector has checks of its own."""
-    state.is_set_up = True
     protect = app.extensions.get("csrf")
     if protect is not None and hasattr(protect, "exempt"):
         protect.exempt(app.blueprints[BLUEPRINT])
 
 
-def _finish(current: Current, response: Response) -> None:
-    headers = _read_headers(response)
-    is_visit = (
-        headers.is_document
-        and is_page_request(current)
-        and (200 <= response.status_code < 300 or response.status_code == 304)
-        and not is_prefetch(current.request.environ)
-    )
-    if not is_visit and (not current.recorded or current.request.blueprint == BLUEPRINT):
-        return
-    # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
-    if is_visit and not (headers.is_shared and current.visitor.is_new):
-        _record_visit(current, response)
-    if current.recorded and not headers.is_shared:
-        current.send_cookies(response)
+def _is_seen(current: Current, response: Response) -> bool:
+    """Whether a document is shown to somebody now, and not an error."""
+    status = response.status_code
+    return (200 <= status < 300 or status == 304) and not is_prefetch(current.request.environ)
 
 
-def _record_visit(current: Current, response: Response) -> None:
+def _record_visit(current: Current, response: Response, headers: _Headers) -> None:
     state, request, arrival = current.state, current.request, current.arrival
+    visitor = current.visitor
+    # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
+    if headers.is_shared and visitor.is_new:
+        return
     if not (state.access.is_open or state.access.admits(PAGE_VISIT, current.site)):
         return
-    visitor = current.open_session(arrival)
-    environ, rule, urls = request.environ, request.url_rule, state.urls
-    query, referrer = environ.get("QUERY_STRING", ""), environ.get("HTTP_REFERER", "")
+    if visitor.started is None or visitor.opened:
+        current.open_session(arrival)
+    environ, rule = request.environ, request.url_rule
+    query, referrer = environ.get("QUERY_STRING"), environ.get("HTTP_REFERER")
     view = PageView(
         current.visit_id,
         arrival,
@@ -124,19 +130,21 @@ def _record_visit(current: Current, response: Response) -> None:
         request.host,
         environ.get("SCRIPT_NAME", ""),
         request.path,
-        urls.clean_query(query) if query else "",
-        request.endpoint or "",
+        state.urls.clean_query(query) if query else "",
+        rule.endpoint if rule else "",
         rule.rule if rule else "",
-        urls.clean(referrer) if referrer else "",
+        state.urls.clean(referrer) if referrer else "",
         current.title,
         response.status_code,
         max(0, state.clock() - arrival),
-        current.client(),
+        current.client() if visitor.opened else None,
     )
-    if not current.put(view):
+    if state.pipeline.put(view):
+        current.recorded = True
+        if event_accepted.receivers:
+            send(state, event_accepted, event=expand(view, state.urls))
+    else:
         state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
-    elif event_accepted.receivers:
-        send(state, event_accepted, event=expand(view, urls))
 
 
 def expand(view: PageView, urls: UrlCleaner) -> Event:
@@ -190,9 +198,10 @@ def _page_params(
 
 def is_page_request(current: Current) -> bool:
     """Whether the request may be a page visit, as far as the request tells."""
-    if current.is_page is None:
-        current.is_page = _looks_like_page(current)
-    return current.is_page
+    is_page = current.is_page
+    if is_page is None:
+        is_page = current.is_page = _looks_like_page(current)
+    return is_page
 
 
 def _looks_like_page(current: Current) -> bool:
@@ -212,6 +221,11 @@ def _looks_like_page(current: Current) -> bool:
         return False
     admits = state.config.page_visit_filter
     return admits is None or bool(admits())
+
+
+def is_ours(current: Current) -> bool:
+    """Whether the request is to the collector, which sends its cookies itself."""
+    return current.request.blueprint == BLUEPRINT
 
 
 def _has_pages(request: Request, endpoint: str) -> bool:

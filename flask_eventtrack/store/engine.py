@@ -25,6 +25,7 @@ class Database:
     :param host: the host's engine of the bind that holds the tables.
     :param options: the host's engine options, without those of its pool.
     :param wal: whether to switch a SQLite file to write-ahead logging.
+    :param is_durable: whether a commit to a SQLite file waits for the disk, also in that mode.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class Database:
         options: cabc.Mapping[str, t.Any],
         *,
         wal: bool,
+        is_durable: bool = False,
     ) -> None:
         self.tables = tables
         self._host = host
@@ -41,7 +43,9 @@ class Database:
         if self.is_in_memory:
             self._engine = _borrowing_engine(host)
         else:
-            self._engine = _own_engine(host, options, wal=wal)
+            self._engine = _own_engine(host, options)
+            if host.dialect.name == "sqlite":
+                _prepare_sqlite_engine(self._engine, wal=wal, is_durable=is_durable)
 
     @property
     def fingerprint(self) -> str:
@@ -71,12 +75,12 @@ class Database:
         self._engine.dispose()
 
 
-def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any], *, wal: bool) -> sa.Engine:
+def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any]) -> sa.Engine:
     level = dialects.isolation_level(host.dialect.name)
     settings = dict(options)
     if level is not None:
         settings["isolation_level"] = level
-    engine = sa.create_engine(
+    return sa.create_engine(
         host.url,
         **settings,
         hide_parameters=True,
@@ -85,26 +89,23 @@ def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any], *, wal: bool
         max_overflow=0,
         pool_pre_ping=True,
     )
-    if host.dialect.name == "sqlite":
-        sa.event.listen(engine, "connect", _prepare_sqlite_wal if wal else _prepare_sqlite)
-        sa.event.listen(engine, "begin", _begin_immediate)
-    return engine
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, record: object = None) -> None:
-    # The driver's own transaction control would begin deferred, and upgrading a read lock fails
-    # at once when another process writes: BEGIN IMMEDIATE waits its turn instead.
-    connection.isolation_level = None
-    connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-    connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+def _prepare_sqlite_engine(engine: sa.Engine, *, wal: bool, is_durable: bool) -> None:
+    def prepare(connection: sqlite3.Connection, record: object) -> None:
+        # The driver's own transaction control would begin deferred, and upgrading a read lock fails
+        # at once when another process writes: BEGIN IMMEDIATE waits its turn instead.
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        if wal:
+            # Another connection may hold the file: a later connection of ours switches it then.
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
 
-
-def _prepare_sqlite_wal(connection: sqlite3.Connection, record: object = None) -> None:
-    _prepare_sqlite(connection)
-    # Another connection may hold the file: a later connection of ours switches it then.
-    with contextlib.suppress(sqlite3.OperationalError):
-        connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = NORMAL")
+    sa.event.listen(engine, "connect", prepare)
+    sa.event.listen(engine, "begin", _begin_immediate)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
