@@ -19,6 +19,7 @@ from flask_eventtrack.event import (
     Identified,
     Outcome,
     PageView,
+    Record,
     SessionEnd,
     SessionRef,
     from_ns,
@@ -98,7 +99,7 @@ def write(
 ) -> Written:
     """Write one batch in one transaction, as a writer does."""
     database = host.state.pipeline.database
-    batch = Batch(list(events), list(ends), list(identified), outcomes or {}, replayed)
+    batch = Batch(list(events), list(ends), list(identified), outcomes or {}, replayed=replayed)
     with database.begin() as connection:
         return write_batch(
             connection,
@@ -108,6 +109,11 @@ def write(
             _describe,
             lambda action, site: action not in denied,
         )
+
+
+def write_records(host: Host, *records: Record) -> None:
+    """Write records as the thread does that takes them out of the journal."""
+    host.state.pipeline._worker.writer.write(records, {})
 
 
 def totals(host: Host) -> dict[HourKey, int]:
@@ -257,9 +263,8 @@ def test_rows_are_stored_as_the_tables_would_store_them(
 
 def raw_rows(host: Host, table: sa.Table) -> list[dict[str, t.Any]]:
     """Return rows as the driver does; JSON text may differ in its spaces and escapes."""
-    names = ", ".join(table.columns.keys())
     with host.state.pipeline.database.read() as connection:
-        found = connection.exec_driver_sql(f"SELECT {names} FROM {table.name} ORDER BY id")
+        found = connection.exec_driver_sql(f"SELECT * FROM {table.name} ORDER BY id")
         rows = [dict(row) for row in found.mappings()]
     for row in rows:
         for name in {"params", "undefined"} & row.keys():
@@ -337,7 +342,8 @@ def test_look_ups_search_an_index(host: Host) -> None:
                 plan = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
                 plans += [row.detail for row in plan]
     assert len(plans) > 6
-    assert [plan for plan in plans if plan.startswith("SCAN") and "json_each" not in plan] == []
+    assert [plan for plan in plans if plan.startswith("SCAN eventtrack")] == []
+    assert any("eventtrack_event_claimed_by (claimed_by=?)" in plan for plan in plans)
 
 
 @pytest.mark.parametrize(
@@ -454,13 +460,13 @@ def test_a_refused_event_is_set_aside_and_the_rest_lands(db_host: Host) -> None:
     """One value that cannot be stored costs one row, not the batch."""
     good = [an_event(seconds=n) for n in range(9)]
     bad = an_event("bad.value", 4.5, time=NAIVE)
-    db_host.state.pipeline.put(*good[:5], bad, *good[5:])
+    write_records(db_host, *good[:5], bad, *good[5:])
     assert {row["id"] for row in db_host.rows("event") if row["action"] == "order.ship"} == {
         event.id for event in good
     }
     [rejected] = db_host.rows("rejected")
     assert (rejected["action"], rejected["rejected_at"]) == ("bad.value", db_host.clock.moment)
-    assert msgspec.json.decode(rejected["payload"])["id"] == str(bad.id)
+    assert str(bad.id) in rejected["payload"]
     assert the_session(db_host)["events"] == 9
     assert totals(db_host) == recount(db_host)
 
@@ -508,7 +514,7 @@ def test_a_refused_page_is_set_aside_without_its_secrets(
 def test_a_refused_value_never_holds_up_the_rest(db_host: Host, field: str, value: object) -> None:
     """Even a value that no check has mended ends as a row, or set aside: never as a jam."""
     bad = msgspec.structs.replace(an_event(seconds=2), **{field: value})
-    db_host.state.pipeline.put(an_event(seconds=1), bad, an_event(seconds=3))
+    write_records(db_host, an_event(seconds=1), bad, an_event(seconds=3))
     ids = {row["id"] for row in db_host.rows("event")}
     assert len(db_host.rows("rejected")) == (bad.id not in ids)
     assert len(ids) == 4 - len(db_host.rows("rejected"))

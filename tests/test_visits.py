@@ -549,6 +549,30 @@ def test_an_old_tag_joins_only_the_same_session_and_path(
         ]
 
 
+@pytest.mark.parametrize("together", [(0,), (0, 1), (0, 2), (0, 1, 2)])
+def test_pages_shown_again_join_in_any_split(db_host: Host, together: tuple[int, ...]) -> None:
+    """Ten visitors reload a page: whichever halves are written together, each has two visits."""
+    devices = [uuidlib.UUID(int=n, version=4) for n in range(10)]
+    parts: list[list[Event]] = [[], [], []]
+    for n, device in enumerate(devices):
+        mine: dict[str, t.Any] = {"session": session_of(device), "uuid": device}
+        first = server_half(seconds=n / 100, **mine)
+        shown = browser_half(first, 1 + n / 100, **mine)
+        reloaded = server_half(seconds=20 + n / 100, params={"status": 304}, **mine)
+        reshown = browser_half(first, 21 + n / 100, **mine)
+        for part, events in zip(parts, ([first, shown], [reloaded], [reshown]), strict=True):
+            part.extend(events)
+    in_batches(
+        db_host,
+        [event for index in together for event in parts[index]],
+        *(parts[index] for index in range(3) if index not in together),
+    )
+    rows = db_host.events_of("page.visit")
+    assert [row["params"].get("status") for row in rows] == [200] * 10 + [304] * 10
+    assert all(row["claimed_by"] for row in rows)
+    assert {row["pages"] for row in db_host.rows("session")} == {2}
+
+
 def test_a_200_never_joins_a_page_shown_again(host: Host) -> None:
     """Only a 304 shows an old tag: a fresh page brings its own, and its own browser half."""
     fresh = server_half(seconds=20)
