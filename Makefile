@@ -5,7 +5,7 @@ SQLALCHEMY ?= SQLAlchemy
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check wheel bench snippet docs clean
+.PHONY: demo test check wheel bench soak snippet docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -19,7 +19,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python -m example_app
 
 test: $(VENV)/.test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
 check: $(VENV)/.check node_modules
 	$(BIN)/ruff format --check
@@ -40,8 +40,12 @@ wheel: $(VENV)/.check
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -n -W --keep-going -q docs docs/_build/html
 
-bench: $(VENV)/.test
-	$(BIN)/python -m benchmarks
+bench: $(VENV)/.bench
+	$(BIN)/python -m benchmarks $(ARGS)
+
+# An hour of kills, outages and steady load; as root, for its small disks. ARGS="kill --rounds 50" is a part.
+soak: $(VENV)/.test
+	$(BIN)/python -m tests.faults $(ARGS)
 
 snippet: node_modules
 	npm run --silent build

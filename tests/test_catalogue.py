@@ -559,7 +559,11 @@ def test_integer_of_more_digits_than_python_writes_is_refused(shop: Host, value:
         send(shop, "signup.click", {"x": value})
 
 
-@pytest.mark.parametrize("value", [object(), 1j, print, range(3), {(1, 2): 3}], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), 1j, print, range(3), {(1, 2): 3}],
+    ids=["object", "complex", "function", "range", "mapping"],
+)
 def test_value_that_has_no_json_form_is_refused(shop: Host, value: object) -> None:
     """The error is the caller's."""
     with pytest.raises(InvalidEvent, match="cannot be written as JSON") as caught:
@@ -628,7 +632,7 @@ def test_in_production_nothing_raises_into_the_host(shop: Host) -> None:
         ({"ALLOW": {"shop.example": ["a.x"], "*": ["b.*"]}}, {"a.x", "b.x"}),
         ({"ALLOW": {"other.example": ["a.x"]}}, {"a.x", "a.y", "b.x"}),
     ],
-    ids=repr,
+    ids=lambda value: repr(value) if isinstance(value, dict) else ",".join(sorted(value)),
 )
 def test_lists_say_what_a_site_records(
     make: MakeHost, lists: dict[str, t.Any], recorded: set[str]

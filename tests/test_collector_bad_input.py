@@ -166,6 +166,7 @@ def test_other_content_types_are_415(host: Host, content_type: str) -> None:
         ("deflate", b"x"),
         ("gzip, gzip", b"x"),
     ],
+    ids=["gzip", "in capitals", "a bomb", "no gzip", "br", "deflate", "twice"],
 )
 def test_a_compressed_body_is_415(host: Host, encoding: str, body: bytes) -> None:
     """Nothing is ever inflated, so that there is no bomb."""

@@ -154,6 +154,9 @@ class Journal:
         if self._claimed_from is self._chain:
             self._committed += size
 
+    def has_neighbours(self) -> bool:
+        return bool(_list_folders(self._home))
+
     def adopt(self) -> bool:
         if self._chain is not None and self._writer is not None and not self._chain.is_there():
             logger.error("The journal was removed while it was in use: %s", self._chain.folder)

@@ -40,6 +40,9 @@ class Queue(t.Protocol):
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
         """Discard records that were claimed; those that nobody can read are set aside."""
 
+    def has_neighbours(self) -> bool:
+        """Whether there may be something to adopt."""
+
     def adopt(self) -> bool:
         """Take over what dead processes have left; whether there was anything."""
 
@@ -76,6 +79,9 @@ class MemoryQueue:
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
         for _ in claimed.payloads:
             self._payloads.popleft()
+
+    def has_neighbours(self) -> bool:
+        return False
 
     def adopt(self) -> bool:
         return False

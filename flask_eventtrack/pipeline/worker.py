@@ -58,9 +58,10 @@ class Worker:
         return self._put - self._written
 
     def start(self) -> None:
-        """Have the thread look for what dead processes have left."""
-        with self._lock:
-            self._notify()
+        """Have the thread look for what dead processes may have left."""
+        if self._queue.has_neighbours():
+            with self._lock:
+                self._notify()
 
     def put(self, *records: Record) -> bool:
         """Append all records or none: False where there is no room."""

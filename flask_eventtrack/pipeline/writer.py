@@ -190,7 +190,7 @@ class Writer:
         if isinstance(record, PageView):  # whose raw query may hold secrets
             record = self._hooks.expand(record)
         # In ASCII, so that nothing of what was refused can be refused again.
-        payload = json.dumps(msgspec.to_builtins(record, str_keys=True), default=str)
+        payload = json.dumps(msgspec.to_builtins(_name_fields(record), str_keys=True))
         with self.database.begin() as connection:
             add_rejected(
                 connection,
@@ -201,3 +201,11 @@ class Writer:
                 reason=reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
                 payload=payload[:_PAYLOAD_MAX_LENGTH],
             )
+
+
+def _name_fields(value: object) -> object:
+    """Return a record as a person reads it: in the journal its fields have no names."""
+    if not isinstance(value, msgspec.Struct):
+        return value
+    fields = msgspec.structs.asdict(value)
+    return {name: _name_fields(field) for name, field in fields.items() if field is not None}
