@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import logging
 import os
 import pathlib
@@ -40,6 +41,7 @@ _POSITION = struct.Struct("<QQ")  # segment; position in it
 _CHECKSUM = struct.Struct("<I")
 # An empty folder may belong to a process that is just beginning.
 _EMPTY_SECONDS = 60
+_TRIES = 10
 
 
 class Tip(t.NamedTuple):
@@ -75,15 +77,20 @@ class Chain:
 
         :raises OSError: that is not possible.
         """
-        while True:
+        for _ in range(_TRIES):
             _make_private(home)
             folder = home / uuidlib.uuid4().hex
             # Another process may remove the empty home, or take the new folder for a dead one's.
             with contextlib.suppress(FileNotFoundError):
                 folder.mkdir(mode=0o700)
-            lock = _lock(folder)
-            if lock is not None and folder.exists():
-                return cls(folder, lock)
+                try:
+                    lock = _lock(folder)
+                except OSError:
+                    folder.rmdir()
+                    raise
+                if lock is not None and folder.exists():
+                    return cls(folder, lock)
+        raise OSError(errno.EBUSY, "no folder could be locked", str(home))
 
     @classmethod
     def adopt(cls, folder: pathlib.Path) -> Chain | None:
@@ -91,7 +98,10 @@ class Chain:
         if not _list_segments(folder):
             _remove_if_old(folder)
             return None
-        lock = _lock(folder)
+        try:
+            lock = _lock(folder)
+        except OSError:  # another user's, or gone
+            return None
         return None if lock is None else cls(folder, lock)
 
     def next_segment(self) -> tuple[int, pathlib.Path]:
@@ -255,11 +265,14 @@ def _list_segments(folder: pathlib.Path) -> list[int]:
 
 
 def _lock(folder: pathlib.Path) -> FileLock | None:
-    """Return a folder's lock, or None where another holds it or it cannot be had."""
+    """Return a folder's lock, or None where another holds it.
+
+    :raises OSError: it cannot be had at all.
+    """
     lock = FileLock(folder / _LOCK, timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
-    except (Timeout, OSError):
+    except Timeout:
         return None
     return lock
 

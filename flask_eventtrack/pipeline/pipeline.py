@@ -15,7 +15,7 @@ from .writer import Hooks, Writer
 if t.TYPE_CHECKING:
     import collections.abc as cabc
 
-    from ..event import EndReason, Outcome
+    from ..event import EndReason, Outcome, Record
     from ..store import Database
     from .queue import Queue
 
@@ -41,17 +41,32 @@ class Pipeline:
         self._writer = Writer(database, hooks)
         self._make_queue = make_queue
         self._flush_interval = flush_interval
-        self._open()
-        _pipelines.add(self)
-
-    def _open(self) -> None:
-        self._worker = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
+        self._workers: dict[str, Worker] = {}
+        self._is_fork = False
         #: Appends records, or none of them: False says that there is no room. True says that they
         #: survive what ``EVENTTRACK_DURABILITY`` promises.
-        self.put: cabc.Callable[..., bool] = self._worker.put
-        # The thread holds the worker, not the pipeline: an app that is dropped takes it along.
-        self._finalizer = weakref.finalize(self, self._worker.stop, 0.0)
-        self._finalizer.atexit = False
+        self.put: cabc.Callable[..., bool] = self._put_first
+        _pipelines.add(self)
+
+    @property
+    def _worker(self) -> Worker:
+        """The process's worker. It is made when it is first used: gevent may patch the locks that
+        it makes after the app was loaded, and after a fork."""
+        worker = self._workers.get("worker")
+        if worker is None:
+            if self._is_fork:
+                self.database.forget_connections()
+            made = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
+            worker = self._workers.setdefault("worker", made)  # another thread may be as far
+            if worker is made:
+                # The thread holds the worker, not the pipeline: a dropped app takes it along.
+                self._finalizer = weakref.finalize(self, worker.stop, 0.0)
+                self._finalizer.atexit = False
+            self.put = worker.put
+        return worker
+
+    def _put_first(self, *records: Record) -> bool:
+        return self._worker.put(*records)
 
     @property
     def waiting(self) -> int:
@@ -83,17 +98,20 @@ class Pipeline:
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End every session that has been silent for long enough; return those ended here."""
         ended: list[tuple[uuidlib.UUID, EndReason]] = []
+        _ = self._worker  # which drops the connections of a fork's parent
         while batch := self._writer.sweep():
             ended += batch
         return ended
 
     def hurry(self) -> None:
         """Have the writer write now what waits."""
-        self._worker.hurry()
+        for worker in self._workers.values():
+            worker.hurry()
 
     def leave(self, timeout: float) -> None:
         """Give the writer up to ``timeout`` seconds to write what waits; raises nothing."""
-        self._worker.leave(timeout)
+        for worker in self._workers.values():
+            worker.leave(timeout)
 
     def close(self) -> None:
         """End the thread and give the connection back. What waits is not written."""
@@ -102,10 +120,12 @@ class Pipeline:
 
     def reset_after_fork(self) -> None:
         """In a fork's child: what waits, the locks and the connection are the parent's."""
-        self._finalizer.detach()
-        self._worker.forget()
-        self.database.forget_connections()
-        self._open()
+        for worker in self._workers.values():
+            self._finalizer.detach()
+            worker.forget()
+        self._workers = {}
+        self._is_fork = True
+        self.put = self._put_first
 
 
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
