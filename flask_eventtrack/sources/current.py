@@ -26,7 +26,7 @@ from ..event import (
 from ..signals import customer_identified
 from ..state import State, send, this_app
 from ..visitor import check_customer_id, customer_uuid, find_bot, mask_address, resume_visitor
-from ..visitor.tokens import MAX_LENGTH
+from ..visitor.tokens import MAX_LENGTH, match_session
 
 if t.TYPE_CHECKING:
     from ..visitor import TokenCodec, Visitor
@@ -36,8 +36,6 @@ DEVICE_COOKIE = "eventtrack_device"
 SESSION_COOKIE = "eventtrack_session"
 CSRF_COOKIE = "eventtrack_csrf"
 DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
-# The sliding cookie is sent again once it is older than this (nanoseconds).
-_RENEW_AFTER = 60 * 1_000_000_000
 _ATTRIBUTE = "_eventtrack"
 # What the proxy stands for, for a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
@@ -149,10 +147,6 @@ class Current:
         self.recorded = True
         return True
 
-    def let_go(self) -> None:
-        """Forget the request, which holds this object: a cycle would wait for the collector."""
-        del self.request
-
     def identify(
         self, customer_id: str, vouched_by: VouchedBy, traits: dict[str, t.Any] | None = None
     ) -> bool:
@@ -193,8 +187,7 @@ class Current:
     def send_cookies(self, response: Response) -> None:
         """Set the cookies that have changed or gone stale."""
         visitor, state = self.visitor, self.state
-        is_fresh = 0 <= self.arrival - visitor.last <= _RENEW_AFTER
-        if is_fresh and not visitor.stale and visitor.started is not None:
+        if not visitor.owes_cookies(self.arrival):
             return
         if not isinstance(response.headers, Headers):  # a host may put a plain dict in their place
             return
@@ -206,10 +199,9 @@ class Current:
             if SESSION_COOKIE in self.request.cookies:
                 self._set(response, SESSION_COOKIE, "", 0)
             return
-        if visitor.stale or not is_fresh:
-            max_age = int(state.config.session_timeout.total_seconds())
-            self._set(response, SESSION_COOKIE, state.tokens.write_session(session), max_age)
-            self._send_csrf(response)
+        max_age = int(state.config.session_timeout.total_seconds())
+        self._set(response, SESSION_COOKIE, state.tokens.write_session(session), max_age)
+        self._send_csrf(response)
 
     def send_csrf(self, response: Response) -> None:
         """Set the device and a fresh CSRF token, for a client that may try again."""
@@ -284,10 +276,9 @@ def read_identity(
     tokens: TokenCodec, device: str | None, session: str | None
 ) -> tuple[DeviceToken | None, SessionToken | None]:
     """Return what the two cookies, or the headers in their place, say: None what is not ours."""
-    return (
-        tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None,
-        tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None,
-    )
+    ours = tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None
+    latest = tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None
+    return ours, match_session(ours, latest)
 
 
 def cookie_reader(

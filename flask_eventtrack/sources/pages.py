@@ -14,7 +14,7 @@ from werkzeug.http import parse_options_header
 from ..event import PAGE_VISIT, Event, Outcome, PageView, SessionRef, clean_text, from_ns
 from ..signals import event_accepted
 from ..state import State, send, this_app
-from ..visitor import UrlCleaner, campaign_of
+from ..visitor import UrlCleaner, Visitor, campaign_of
 from ..visitor.visitor import session_id_of
 from .current import Current, get_current, site_of
 
@@ -83,12 +83,11 @@ class PageHooks:
     def finish(self, response: Response) -> Response:
         try:
             current = get_current(self._state)
-            headers = _read_headers(response)
-            if headers.is_document and current.is_page and _is_seen(current, response):
-                _record_visit(current, response, headers)
-            if current.recorded and not headers.is_shared and not is_ours(current):
-                current.send_cookies(response)
-            current.let_go()
+            if current.is_page and _is_seen(current.request.environ, response.status_code):
+                _record_visit(current, response)
+            elif current.recorded:
+                _send_cookies(current, response)
+            del current.request  # which holds it: a cycle would wait for the garbage collector
         except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
             self._state.report_failure("recording a page visit", error)
         return response
@@ -101,18 +100,29 @@ def _exempt_from_csrf_protect(app: Flask) -> None:
         protect.exempt(app.blueprints[BLUEPRINT])
 
 
-def _is_seen(current: Current, response: Response) -> bool:
-    """Whether a document is shown to somebody now, and not an error."""
-    status = response.status_code
-    return (200 <= status < 300 or status == 304) and not is_prefetch(current.request.environ)
+def _send_cookies(current: Current, response: Response) -> None:
+    """Send the cookies of what is no visit but has recorded an event; the collector's are its."""
+    if current.request.blueprint != BLUEPRINT and not _read_headers(response).is_shared:
+        current.send_cookies(response)
 
 
-def _record_visit(current: Current, response: Response, headers: _Headers) -> None:
-    state, request, arrival = current.state, current.request, current.arrival
+def _is_seen(environ: t.Mapping[str, str], status: int) -> bool:
+    """Whether an answer is shown to somebody now, and is no error."""
+    return (200 <= status < 300 or status == 304) and not is_prefetch(environ)
+
+
+def _record_visit(current: Current, response: Response) -> None:
+    headers = _read_headers(response)
     visitor = current.visitor
     # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
-    if headers.is_shared and visitor.is_new:
-        return
+    if headers.is_document and not (headers.is_shared and visitor.is_new):
+        _put_visit(current, visitor, response.status_code)
+    if current.recorded and not headers.is_shared and visitor.owes_cookies(current.arrival):
+        current.send_cookies(response)
+
+
+def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
+    state, request, arrival = current.state, current.request, current.arrival
     if not (state.access.is_open or state.access.admits(PAGE_VISIT, current.site)):
         return
     if visitor.started is None or visitor.opened:
@@ -135,7 +145,7 @@ def _record_visit(current: Current, response: Response, headers: _Headers) -> No
         rule.rule if rule else "",
         state.urls.clean(referrer) if referrer else "",
         current.title,
-        response.status_code,
+        status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
     )
@@ -221,11 +231,6 @@ def _looks_like_page(current: Current) -> bool:
         return False
     admits = state.config.page_visit_filter
     return admits is None or bool(admits())
-
-
-def is_ours(current: Current) -> bool:
-    """Whether the request is to the collector, which sends its cookies itself."""
-    return current.request.blueprint == BLUEPRINT
 
 
 def _has_pages(request: Request, endpoint: str) -> bool:

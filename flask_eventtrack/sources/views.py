@@ -29,6 +29,7 @@ from ..signals import event_accepted
 from ..state import State, get_state, send, this_app
 from ..store import insert_uncounted
 from ..visitor import check_customer_id, customer_uuid, resume_visitor
+from ..visitor.tokens import match_session
 from .checking import (
     Checked,
     Time,
@@ -234,6 +235,7 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
         raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
     session = state.tokens.read_session(session_token) if session_token else None
     # A session that is over takes late events: whatever its age, the token's session counts.
+    session = match_session(device, session)
     visitor = resume_visitor(device, session, session.last * 1000 if session else now, 1)
     return visitor.uuid, visitor.session if visitor.started is not None else None
 

@@ -55,6 +55,13 @@ class SessionToken(t.NamedTuple):
     customer_id: str | None = None
 
 
+def match_session(device: DeviceToken | None, session: SessionToken | None) -> SessionToken | None:
+    """Return a session if it is the latest of this device."""
+    if device is None or session is None or session.number != device.sessions:
+        return None
+    return session if session.device_id == device.device_id else None
+
+
 class VisitToken(t.NamedTuple):
     """What the snippet's tag holds: a server visit, and whose it is."""
 

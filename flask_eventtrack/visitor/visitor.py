@@ -11,6 +11,8 @@ from ..errors import InvalidEvent
 from ..event import SessionRef, from_ns, shorten, uuid4
 from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
 
+# The sliding cookie is sent again once it is older than this (nanoseconds).
+_RENEW_AFTER = 60 * 1_000_000_000
 # A profile's namespace hangs on one fixed point, so that every process derives the same.
 _ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
 
@@ -130,6 +132,10 @@ class Visitor:
         self.stop_vouching()
         return over
 
+    def owes_cookies(self, now: int) -> bool:
+        """Whether the visitor's cookies have to be sent: changed, or over a minute old."""
+        return self.stale or self.started is None or not 0 <= now - self.last <= _RENEW_AFTER
+
     def device_token(self) -> DeviceToken:
         return DeviceToken(self.device_id, self.uuid, self.number, self.ended)
 
@@ -156,23 +162,22 @@ def resume_visitor(
 ) -> Visitor:
     """Return the visitor whose tokens these are, or a new one.
 
-    The session goes on if it is this device's and was last active less than ``timeout``
-    nanoseconds ago; a last activity in the future (a clock stepped back) counts as now.
+    The session, which is this device's (:func:`.tokens.match_session`), goes on if it was last
+    active less than ``timeout`` nanoseconds ago; a last activity in the future (a clock stepped
+    back) counts as now.
     """
     if device is None:
         device_id = new_device()
         return Visitor(device_id, device_id, is_new=True)
-    visitor = Visitor(device.device_id, device.uuid, device.sessions, ended=device.ended)
-    if (
-        session is not None
-        and session.device_id == device.device_id
-        and session.number == device.sessions
-        and not device.ended
-        and now - session.last * 1000 < timeout
-    ):
-        visitor.started = session.started * 1000
-        visitor.last = session.last * 1000
-        visitor.vouched_by = session.vouched_by
-        visitor.customer_id = session.customer_id
-        visitor.stale = False
-    return visitor
+    if session is None or device.ended or now - session.last * 1000 >= timeout:
+        return Visitor(device.device_id, device.uuid, device.sessions, ended=device.ended)
+    return Visitor(
+        device.device_id,
+        device.uuid,
+        device.sessions,
+        session.started * 1000,
+        session.last * 1000,
+        session.vouched_by,
+        session.customer_id,
+        stale=False,
+    )
