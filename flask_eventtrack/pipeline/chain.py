@@ -19,6 +19,7 @@ import errno
 import logging
 import os
 import pathlib
+import re
 import struct
 import time
 import typing as t
@@ -35,6 +36,7 @@ logger = logging.getLogger("flask_eventtrack")
 _LOCK = "lock"
 _CHECKPOINT = "checkpoint"
 _SUFFIX = ".segment"
+_NAME = re.compile(r"([0-9]{1,18})\.segment").fullmatch
 _BAD_SUFFIX = ".bad"
 _BAD_MAX_BYTES = 16 * 1024 * 1024
 _POSITION = struct.Struct("<QQ")  # segment; position in it
@@ -66,6 +68,7 @@ class Chain:
         self.folder = folder
         self._lock = lock
         self._segments = collections.deque(_list_segments(folder))
+        self._last = self._segments[-1] if self._segments else 0
         self._position = START
         self._reader: SegmentReader | None = None
         self._checkpoint: t.BinaryIO | None = None
@@ -106,18 +109,19 @@ class Chain:
 
     def next_segment(self) -> tuple[int, pathlib.Path]:
         """Return number and path for a new last segment, which :meth:`add` then adds."""
-        number = self._segments[-1] + 1 if self._segments else 1
+        number = self._last + 1
         return number, self._path(number)
 
     def add(self, number: int) -> None:
+        self._last = number
         self._segments.append(number)
         if len(self._segments) == 1:
             # So that it can be read even if somebody cleans the folder up.
             self._reader = SegmentReader(self._path(number))
 
-    def is_there(self) -> bool:
-        """Whether nobody has removed the folder."""
-        return self.folder.exists()
+    def has(self, number: int) -> bool:
+        """Whether nobody has removed a segment's file."""
+        return self._path(number).exists()
 
     def is_read(self, tip: Tip) -> bool:
         """Whether nothing comes before ``tip`` that has not been acknowledged."""
@@ -255,13 +259,17 @@ def list_bad(home: pathlib.Path) -> list[pathlib.Path]:
     return sorted(home.glob(f"*{_BAD_SUFFIX}"))
 
 
-def _make_private(folder: pathlib.Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700, exist_ok=True)
+def _make_private(home: pathlib.Path) -> None:
+    home.parent.parent.mkdir(parents=True, exist_ok=True)
+    for folder in (home.parent, home):
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _list_segments(folder: pathlib.Path) -> list[int]:
-    return sorted(int(path.stem) for path in folder.glob(f"*{_SUFFIX}") if path.stem.isdigit())
+    try:
+        return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME(path.name)))
+    except OSError:  # it has gone meanwhile, or is another user's
+        return []
 
 
 def _lock(folder: pathlib.Path) -> FileLock | None:

@@ -21,6 +21,7 @@ from .segment import SegmentWriter
 logger = logging.getLogger("flask_eventtrack")
 
 _SEGMENT_BYTES = 1024 * 1024
+_MAX_ORPHANS = 16  # at a time: each takes open files
 
 
 class Journal:
@@ -38,6 +39,7 @@ class Journal:
         self._chain: Chain | None = None
         self._writer: SegmentWriter | None = None
         self._orphans: collections.deque[Chain] = collections.deque()
+        self._has_more = False
         self._claimed_from: Chain | None = None
         self._syncing = threading.Lock()
         self._failure = ""
@@ -45,6 +47,8 @@ class Journal:
         self._put = 0
         self._committed = 0
         self._synced = 0
+        # What was put up to here and is not on the disk may never be: a sync has failed.
+        self._broken = 0
         # Bytes of other processes, when we last looked.
         self._others = 0
 
@@ -59,14 +63,13 @@ class Journal:
         except OSError as error:
             self._note_failure(error)
             return False
-        if self._failure:
-            self._failure = ""
-            logger.warning("The journal can be written again.")
+        if self._failure and not self._is_durable:
+            self._note_recovery()
         return True
 
     def _begin_segment(self) -> SegmentWriter:
         self._retire_writer()
-        if self._chain is not None and not self._chain.is_there():
+        if self._chain is not None and not self._chain.folder.exists():
             self._orphans.append(self._chain)
             self._chain = None
             self._committed = self._put
@@ -76,7 +79,11 @@ class Journal:
         self._writer = SegmentWriter(number, path)
         self._chain.add(number)
         if self._is_durable:
-            _sync_folders(path.parent, self._home, self._home.parent)
+            try:
+                _sync_folders(path.parent, self._home, self._home.parent)
+            except OSError:
+                self._writer.is_open = False
+                raise
         return self._writer
 
     def _retire_writer(self) -> None:
@@ -84,8 +91,8 @@ class Journal:
         if writer is None or not writer.has_file:
             return
         with self._syncing:  # another thread may be bringing it to the disk
-            if self._is_durable:
-                writer.sync()
+            if self._is_durable and writer.is_open:
+                self._sync_writer(writer)
             writer.close()
 
     def _note_failure(self, error: OSError) -> None:
@@ -99,6 +106,10 @@ class Journal:
                 self._home,
             )
 
+    def _note_recovery(self) -> None:
+        self._failure = ""
+        logger.warning("The journal can be written again.")
+
     def sync(self) -> bool:
         """Wait for the disk if that is promised; who waits here together shares one wait."""
         if not self._is_durable:
@@ -107,15 +118,32 @@ class Journal:
         with self._syncing:
             if self._synced >= mine:
                 return True
-            reached, writer = self._put, self._writer
+            if mine <= self._broken or self._writer is None:
+                return False
             try:
-                if writer is not None and writer.has_file:
-                    writer.sync()
+                self._sync_writer(self._writer)
             except OSError as error:
                 self._note_failure(error)
                 return False
-            self._synced = reached
+        if self._failure:
+            self._note_recovery()
         return True
+
+    def _sync_writer(self, writer: SegmentWriter) -> None:
+        """Bring what was put so far to the disk.
+
+        :raises OSError: that failed. The system forgets what it could not write, so that a later
+            success says nothing of it: the next record begins another segment.
+        """
+        reached = self._put
+        try:
+            if writer.has_file:
+                writer.sync()
+        except OSError:
+            self._broken = self._put
+            writer.is_open = False
+            raise
+        self._synced = reached
 
     def claim(self, limit: int) -> Claimed | None:
         """Return what comes next, of ours and of the dead in turn."""
@@ -129,10 +157,18 @@ class Journal:
         if chain is None or writer is None:
             return None
         self._claimed_from = chain
-        return chain.claim(limit, Tip(writer.number, writer.end))
+        tip = Tip(writer.number, writer.end)
+        if writer.is_cut():
+            writer.is_open = False
+            tip = Tip(writer.number + 1, 0)
+        claimed = chain.claim(limit, tip)
+        if claimed is not None and claimed.damaged and self._writer is writer:
+            # Somebody has written to it: what comes after may not be where it should be.
+            writer.is_open = False
+        return claimed
 
     def _claim_orphans(self, limit: int) -> Claimed | None:
-        while self._orphans:
+        while self._orphans or (self._has_more and self.adopt()):
             chain = self._orphans[0]
             try:
                 claimed = chain.claim(limit)
@@ -158,20 +194,22 @@ class Journal:
         return bool(_list_folders(self._home))
 
     def adopt(self) -> bool:
-        if self._chain is not None and self._writer is not None and not self._chain.is_there():
-            logger.error("The journal was removed while it was in use: %s", self._chain.folder)
-            self._writer.is_open = False  # the next record begins another
-        ours = {chain.folder for chain in (self._chain, *self._orphans) if chain is not None}
+        chain, writer = self._chain, self._writer
+        if chain is not None and writer is not None and not chain.has(writer.number):
+            logger.error("The journal was removed while it was in use: %s", chain.folder)
+            writer.is_open = False  # the next record begins another
+        adopted = {orphan.folder for orphan in self._orphans}
         others = 0
+        self._has_more = False
         for folder in _list_folders(self._home):
-            if folder in ours:
+            if chain is not None and folder == chain.folder:
                 continue
-            chain = Chain.adopt(folder)
-            if chain is None:
-                others += _size_of(folder)
-            else:
+            others += _size_of(folder)
+            if len(self._orphans) >= _MAX_ORPHANS:
+                self._has_more = True
+            elif folder not in adopted and (orphan := Chain.adopt(folder)) is not None:
                 logger.warning("Events of a process that has died are taken over: %s", folder)
-                self._orphans.append(chain)
+                self._orphans.append(orphan)
         self._others = others
         return bool(self._orphans)
 
@@ -202,10 +240,13 @@ class Journal:
 def find_obstacle(home: pathlib.Path) -> str:
     """Return why a journal cannot be kept in a folder, or ""; nothing is made."""
     folder = home
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    if not folder.is_dir():
-        return f"{folder} is not a folder"
+    try:
+        while not folder.exists() and folder != folder.parent:
+            folder = folder.parent
+        if not folder.is_dir():
+            return f"{folder} is not a folder"
+    except OSError as error:
+        return f"{folder} cannot be reached ({error.strerror})"
     if not os.access(folder, os.W_OK | os.X_OK):
         return f"{folder} cannot be written"
     return ""
@@ -220,8 +261,8 @@ def _list_folders(home: pathlib.Path) -> list[pathlib.Path]:
 
 def _size_of(folder: pathlib.Path) -> int:
     size = 0
-    for path in folder.glob("*"):
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # files of the living come and go
+        for path in folder.iterdir():
             size += path.stat().st_size
     return size
 

@@ -65,10 +65,10 @@ class SegmentWriter:
             written = os.write(self._fd, data)
             while written < size:
                 written += os.write(self._fd, data[written:])
-        except OSError:
+            self.end += size
+        except BaseException:  # also what a signal's handler raises
             self._cut()
             raise
-        self.end += size
         return size
 
     def _cut(self) -> None:
@@ -87,6 +87,11 @@ class SegmentWriter:
     @property
     def has_file(self) -> bool:
         return self._fd >= 0
+
+    def is_cut(self) -> bool:
+        """Whether somebody has shortened the file."""
+        end = self.end
+        return self.has_file and os.fstat(self._fd).st_size < end
 
     def close(self) -> None:
         self.is_open = False

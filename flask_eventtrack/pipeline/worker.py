@@ -240,8 +240,9 @@ class Worker:
         """Write up to a batch; False if there is nothing."""
         with self._lock:
             put = self._put
-            outcomes, self._outcomes = self._outcomes, collections.Counter()
         claimed = self._queue.claim(BATCH_SIZE)
+        with self._lock:
+            outcomes, self._outcomes = self._outcomes, collections.Counter()
         if claimed is None and not outcomes:
             self._note_all_written(put)
             return False

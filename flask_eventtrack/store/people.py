@@ -36,12 +36,15 @@ def _write_profile(connection: sa.Connection, table: sa.Table, record: Identifie
             )
         )
         return
+    # What was said last wins, whichever process wrote first.
+    is_news = record.time >= found["last_seen_at"]
+    older, newer = (found["traits"], record.traits)[:: 1 if is_news else -1]
     changes: dict[str, t.Any] = {
         "first_seen_at": min(found["first_seen_at"], record.time),
         "last_seen_at": max(found["last_seen_at"], record.time),
     }
     if record.traits:
-        changes["traits"] = {**found["traits"], **record.traits}
+        changes["traits"] = {**older, **newer}
     connection.execute(table.update().where(table.c.uuid == record.uuid).values(changes))
 
 
