@@ -708,6 +708,31 @@ def test_a_journal_that_cannot_be_read_holds_up_no_other(
     assert adopt(home) == Drained([b"unreadable"], 0)
 
 
+def test_many_that_cannot_be_read_are_tried_once_each(
+    home: pathlib.Path, monkeypatch: pytest.MonkeyPatch, begin: Begin
+) -> None:
+    """They wait for the next minute, and hold up no live event meanwhile."""
+    for number in range(40):
+        leave(home, [str(number).encode()])
+    journal = begin(home)
+    assert journal.put([b"alive"])
+    tries: list[pathlib.Path] = []
+
+    def fail(path: pathlib.Path, *args: t.Any, **options: t.Any) -> t.Any:
+        if path.suffix == ".segment":
+            tries.append(path)
+            assert len(tries) <= 40
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pathlib.Path, "open", fail)
+        journal.adopt()
+        assert drain(journal).payloads == [b"alive"]
+    assert len(set(tries)) == 40
+    journal.adopt()
+    assert len(drain(journal).payloads) == 40
+
+
 # Adoption
 
 
@@ -740,15 +765,18 @@ def test_a_folder_that_goes_meanwhile_stops_no_adoption(
 ) -> None:
     """Another process took it over between the look and the lock."""
     first, second = sorted([leave(home, [b"x"]), leave(home, [b"y"])])
-    scandir = os.scandir
 
-    def remove_before(path: t.Any = ".") -> t.Any:
-        if path == first and first.exists():
-            subprocess.run(["rm", "-r", str(first)], check=True)
-        return scandir(path)
+    def removing(look: t.Callable[..., t.Any]) -> t.Callable[..., t.Any]:
+        def remove_before(path: t.Any = ".") -> t.Any:
+            if str(path) == str(first) and first.exists():
+                subprocess.run(["rm", "-r", str(first)], check=True)
+            return look(path)
+
+        return remove_before
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "scandir", remove_before)
+        for name in ("listdir", "scandir"):
+            patch.setattr(os, name, removing(getattr(os, name)))
         drained = adopt(home)
     assert len(drained.payloads) == 1
     assert not second.exists()

@@ -484,6 +484,7 @@ def test_a_refused_page_is_set_aside_without_its_secrets(
         records.extend(put)
         return True
 
+    db_host.flush()
     with monkeypatch.context() as patch:
         patch.setattr(pipeline, "put", keep)
         referrer = {"Referer": "http://other.example/?password=hush"}

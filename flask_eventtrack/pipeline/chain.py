@@ -97,13 +97,16 @@ class Chain:
 
     @classmethod
     def adopt(cls, folder: pathlib.Path) -> Chain | None:
-        """Take over a dead process's folder; None if its owner lives, or if it is empty."""
+        """Take over a dead process's folder; None if its owner lives, or if it is empty.
+
+        Another user's is left alone: whoever may write to ours must not speak for our visitors.
+        """
         if not _list_segments(folder):
             _remove_if_old(folder)
             return None
         try:
-            lock = _lock(folder)
-        except OSError:  # another user's, or gone
+            lock = _lock(folder) if _is_ours(folder) else None
+        except OSError:  # it has gone
             return None
         return None if lock is None else cls(folder, lock)
 
@@ -114,10 +117,10 @@ class Chain:
 
     def add(self, number: int) -> None:
         self._last = number
-        self._segments.append(number)
-        if len(self._segments) == 1:
+        if not self._segments:
             # So that it can be read even if somebody cleans the folder up.
             self._reader = SegmentReader(self._path(number))
+        self._segments.append(number)
 
     def has(self, number: int) -> bool:
         """Whether nobody has removed a segment's file."""
@@ -239,7 +242,7 @@ class Chain:
     def _set_aside(self, data: bytes) -> None:
         """Keep what cannot be read for a person to look at, up to 16 MiB in all."""
         path = self.folder.with_suffix(_BAD_SUFFIX)
-        logger.error("%d bytes of the journal cannot be read; they are in %s", len(data), path)
+        logger.error("%d bytes of the journal cannot be read; see %s", len(data), path)
         with contextlib.suppress(OSError):
             kept = sum(bad.stat().st_size for bad in list_bad(self.folder.parent))
             if kept + len(data) <= _BAD_MAX_BYTES:
@@ -270,6 +273,10 @@ def _list_segments(folder: pathlib.Path) -> list[int]:
         return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME(path.name)))
     except OSError:  # it has gone meanwhile, or is another user's
         return []
+
+
+def _is_ours(folder: pathlib.Path) -> bool:
+    return os.name != "posix" or folder.stat().st_uid == os.geteuid()
 
 
 def _lock(folder: pathlib.Path) -> FileLock | None:

@@ -40,6 +40,7 @@ class Journal:
         self._writer: SegmentWriter | None = None
         self._orphans: collections.deque[Chain] = collections.deque()
         self._has_more = False
+        self._skipped: set[pathlib.Path] = set()  # cannot be read now
         self._claimed_from: Chain | None = None
         self._syncing = threading.Lock()
         self._failure = ""
@@ -168,12 +169,13 @@ class Journal:
         return claimed
 
     def _claim_orphans(self, limit: int) -> Claimed | None:
-        while self._orphans or (self._has_more and self.adopt()):
+        while self._orphans or (self._has_more and self._adopt_some()):
             chain = self._orphans[0]
             try:
                 claimed = chain.claim(limit)
             except OSError as error:
                 logger.error("The journal %s cannot be read: %s", chain.folder, error)
+                self._skipped.add(chain.folder)
                 chain.release()
             else:
                 if claimed is not None:
@@ -194,6 +196,10 @@ class Journal:
         return bool(_list_folders(self._home))
 
     def adopt(self) -> bool:
+        self._skipped.clear()
+        return self._adopt_some()
+
+    def _adopt_some(self) -> bool:
         chain, writer = self._chain, self._writer
         if chain is not None and writer is not None and not chain.has(writer.number):
             logger.error("The journal was removed while it was in use: %s", chain.folder)
@@ -207,14 +213,20 @@ class Journal:
             others += _size_of(folder)
             if len(self._orphans) >= _MAX_ORPHANS:
                 self._has_more = True
-            elif folder not in adopted and (orphan := Chain.adopt(folder)) is not None:
+            elif (
+                folder not in adopted | self._skipped
+                and (orphan := Chain.adopt(folder)) is not None
+            ):
                 logger.warning("Events of a process that has died are taken over: %s", folder)
                 self._orphans.append(orphan)
         self._others = others
         return bool(self._orphans)
 
     def close(self) -> None:
-        self._retire_writer()
+        try:
+            self._retire_writer()
+        except OSError as error:
+            self._note_failure(error)
         if self._chain is not None:
             writer = self._writer
             if writer is None or self._chain.is_read(Tip(writer.number, writer.end)):

@@ -98,10 +98,12 @@ class Writer:
         except Exception as error:
             if not self._is_for_good(error):
                 raise
+            if not records:
+                logger.error("Counters were refused by the database: %s", error)
+                return
             if len(records) == 1:
                 self._set_aside(records[0], error)
-                if outcomes:
-                    self._commit((), outcomes)
+                self._write((), outcomes)
                 return
             middle = len(records) // 2
             self._write(records[:middle], outcomes)
