@@ -69,6 +69,7 @@ def tracked(place: Place, **config: t.Any) -> Contestant:
     state = app.extensions["eventtrack"]
 
     def forget() -> None:
+        state.read_cookies.cache_clear()
         state.tokens.read_device.cache_clear()
         state.tokens.read_session.cache_clear()
 

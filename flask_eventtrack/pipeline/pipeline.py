@@ -42,7 +42,6 @@ class Pipeline:
         self._make_queue = make_queue
         self._flush_interval = flush_interval
         self._workers: dict[str, Worker] = {}
-        self._is_fork = False
         #: Appends records, or none of them: False says that there is no room. True says that they
         #: survive what ``EVENTTRACK_DURABILITY`` promises.
         self.put: cabc.Callable[..., bool] = self._put_first
@@ -54,8 +53,6 @@ class Pipeline:
         it makes after the app was loaded, and after a fork."""
         worker = self._workers.get("worker")
         if worker is None:
-            if self._is_fork:
-                self.database.forget_connections()
             made = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
             worker = self._workers.setdefault("worker", made)  # another thread may be as far
             if worker is made:
@@ -98,7 +95,6 @@ class Pipeline:
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End every session that has been silent for long enough; return those ended here."""
         ended: list[tuple[uuidlib.UUID, EndReason]] = []
-        _ = self._worker  # which drops the connections of a fork's parent
         while batch := self._writer.sweep():
             ended += batch
         return ended
@@ -124,7 +120,7 @@ class Pipeline:
             self._finalizer.detach()
             worker.forget()
         self._workers = {}
-        self._is_fork = True
+        self.database.forget_connections()
         self.put = self._put_first
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import functools
 import hashlib
 import sqlite3
 import typing as t
@@ -39,13 +40,20 @@ class Database:
     ) -> None:
         self.tables = tables
         self._host = host
+        self._options = options
+        self._wal = wal
+        self._is_durable = is_durable
         self.is_in_memory = isinstance(host.pool, StaticPool) and host.dialect.name == "sqlite"
+
+    @functools.cached_property
+    def _engine(self) -> sa.Engine:
+        """Made with its first use: not at start-up, and in a fork after gevent's patches."""
         if self.is_in_memory:
-            self._engine = _borrowing_engine(host)
-        else:
-            self._engine = _own_engine(host, options)
-            if host.dialect.name == "sqlite":
-                _prepare_sqlite_engine(self._engine, wal=wal, is_durable=is_durable)
+            return _borrowing_engine(self._host)
+        engine = _own_engine(self._host, self._options)
+        if engine.dialect.name == "sqlite":
+            _prepare_sqlite_engine(engine, wal=self._wal, is_durable=self._is_durable)
+        return engine
 
     @property
     def fingerprint(self) -> str:
@@ -69,10 +77,12 @@ class Database:
 
     def forget_connections(self) -> None:
         """Drop connections that a fork has shared with its parent, without closing them."""
-        self._engine.dispose(close=False)
+        if engine := self.__dict__.pop("_engine", None):
+            engine.dispose(close=False)
 
     def close(self) -> None:
-        self._engine.dispose()
+        if "_engine" in self.__dict__:
+            self._engine.dispose()
 
 
 def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any]) -> sa.Engine:
