@@ -9,7 +9,7 @@ import uuid as uuidlib
 
 from flask import Request, Response, g, request
 from werkzeug.datastructures import Headers
-from werkzeug.http import parse_cookie
+from werkzeug.http import dump_cookie, parse_cookie
 
 from ..errors import InvalidEvent, NotRegistered
 from ..event import (
@@ -225,16 +225,28 @@ class Current:
     ) -> None:
         config = self.state.config
         secure = self.request.is_secure if config.cookie_secure == "auto" else config.cookie_secure
-        response.set_cookie(
-            name,
-            value,
-            max_age=max_age,
-            path=config.cookie_path,
-            domain=config.cookie_domain,
-            secure=secure,
-            httponly=not readable,
-            samesite="Lax",
+        attributes = _cookie_attributes(
+            name, max_age, config.cookie_path, config.cookie_domain, secure, readable
         )
+        response.headers.add("Set-Cookie", f"{name}={value}{attributes}")
+
+
+@functools.lru_cache(maxsize=64)
+def _cookie_attributes(
+    name: str, max_age: int, path: str, domain: str | None, secure: bool, readable: bool
+) -> str:
+    """Return what follows the value of a cookie, which never needs quotes."""
+    cookie = dump_cookie(
+        name,
+        max_age=max_age,
+        path=path,
+        domain=domain,
+        secure=secure,
+        httponly=not readable,
+        sync_expires=False,
+        samesite="Lax",
+    )
+    return cookie.removeprefix(f"{name}=")
 
 
 def id_of_user(user: t.Any) -> str | None:

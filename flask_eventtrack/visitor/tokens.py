@@ -158,7 +158,12 @@ class TokenCodec:
 
 
 def _signer(keys: cabc.Sequence[str] | cabc.Sequence[bytes], salt: str) -> Signer:
-    return Signer(keys, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256)
+    """Return a signer whose keys are derived once, and not for each signature."""
+    derived = [
+        Signer(key, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
+        for key in keys
+    ]
+    return Signer(derived, salt=salt, key_derivation="none", digest_method=hashlib.sha256)
 
 
 def _sign(signer: Signer, payload: bytes) -> str:
