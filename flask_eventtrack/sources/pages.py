@@ -6,6 +6,7 @@ import functools
 import html
 import re
 import typing as t
+import uuid as uuidlib
 
 from flask import Flask, Request, Response
 from werkzeug.datastructures import Headers
@@ -159,14 +160,17 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
 
 def expand(view: PageView, urls: UrlCleaner) -> Event:
     """Return the event of a page view: the writer does what the request did not wait for."""
-    url = urls.compose(view.scheme, view.host, view.script_root + view.path, view.query)
-    params = _page_params(
-        url,
-        clean_text(view.script_root + view.path),
-        clean_text(view.endpoint),
-        clean_text(view.url_rule),
+    page = _describe_page(
+        urls,
+        view.scheme,
+        view.host,
+        view.script_root + view.path,
+        view.query,
+        view.endpoint,
+        view.url_rule,
         view.referrer,
-    ).copy()
+    )
+    params = page.params.copy()
     if view.title:
         params["title"] = clean_text(view.title)
     params["status"] = view.status
@@ -179,31 +183,52 @@ def expand(view: PageView, urls: UrlCleaner) -> Event:
         received_at=arrival,
         uuid=view.uuid,
         params=params,
-        session=SessionRef(
-            session_id_of(view.device_id, view.session_number),
-            view.device_id,
-            from_ns(view.session_started),
-        ),
-        site=site_of(view.host),
-        url_rule=clean_text(view.url_rule)[:255],
+        session=_refer_to_session(view.device_id, view.session_number, view.session_started),
+        site=page.site,
+        url_rule=page.url_rule,
         client=view.client,
         half="server",
     )
 
 
+class _Page(t.NamedTuple):
+    """What the visits of one page have in common."""
+
+    params: dict[str, t.Any]
+    site: str
+    url_rule: str
+
+
 @functools.lru_cache(maxsize=1024)
-def _page_params(
-    url: str, path: str, endpoint: str, url_rule: str, referrer: str
-) -> dict[str, t.Any]:
+def _describe_page(
+    urls: UrlCleaner,
+    scheme: str,
+    host: str,
+    path: str,
+    query: str,
+    endpoint: str,
+    url_rule: str,
+    referrer: str,
+) -> _Page:
+    url = urls.compose(scheme, host, path, query)
     params = {
         "url": url,
-        "path": path,
-        "endpoint": endpoint,
-        "url_rule": url_rule,
+        "path": clean_text(path),
+        "endpoint": clean_text(endpoint),
+        "url_rule": clean_text(url_rule),
         "referrer": referrer,
         **campaign_of(url),
     }
-    return {name: value for name, value in params.items() if value}
+    return _Page(
+        {name: value for name, value in params.items() if value},
+        site_of(host),
+        clean_text(url_rule)[:255],
+    )
+
+
+@functools.lru_cache(maxsize=4096)
+def _refer_to_session(device_id: uuidlib.UUID, number: int, started: int) -> SessionRef:
+    return SessionRef(session_id_of(device_id, number), device_id, from_ns(started))
 
 
 def is_page_request(current: Current) -> bool:

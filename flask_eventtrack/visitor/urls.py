@@ -19,7 +19,6 @@ class UrlCleaner:
         self._secrets = frozenset(secret_parameters)
         # The same pages come again and again, as addresses and as referrers.
         self.clean = functools.lru_cache(maxsize=2048)(self._clean)
-        self.compose = functools.lru_cache(maxsize=2048)(self._compose)
 
     def _clean(self, url: str) -> str:
         """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
@@ -35,7 +34,7 @@ class UrlCleaner:
         query = self.clean_query(parts.query)
         return f"{parts.scheme}://{netloc}{path}{'?' + query if query else ''}"[:MAX_LENGTH]
 
-    def _compose(self, scheme: str, host: str, path: str, query: str) -> str:
+    def compose(self, scheme: str, host: str, path: str, query: str) -> str:
         """Return the URL of a request as it may be stored: its path, where the host is no name."""
         quoted = urllib.parse.quote(path, safe="/:@!$&'()*+,;=~-._")
         url = self.clean(f"{scheme}://{host}{quoted}{'?' + query if query else ''}")
