@@ -59,7 +59,7 @@ class _RandomBits:
     """Random bits of the operating system, fetched in blocks.
 
     Each fetch lets go of the GIL, which a busy writer thread then keeps for a while. A fork's child
-    starts with a block of its own.
+    starts with a block of its own, also where a server forks behind Python's back, as uWSGI does.
     """
 
     def __init__(self) -> None:
@@ -67,9 +67,12 @@ class _RandomBits:
 
     def forget(self) -> None:
         self._block: cabc.Iterator[int] = iter(())
+        self._pid = os.getpid()
 
     def __call__(self) -> int:
         """Return 64 random bits."""
+        if self._pid != os.getpid():
+            self.forget()
         bits = next(self._block, None)
         if bits is None:
             self._block = iter(struct.unpack("512Q", os.urandom(4096)))
@@ -78,8 +81,6 @@ class _RandomBits:
 
 
 _random_bits = _RandomBits()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_random_bits.forget)
 
 
 def uuid4() -> uuidlib.UUID:
