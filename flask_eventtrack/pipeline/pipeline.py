@@ -41,30 +41,28 @@ class Pipeline:
         self._writer = Writer(database, hooks)
         self._make_queue = make_queue
         self._flush_interval = flush_interval
-        self._workers: dict[int, Worker] = {}
+        self._workers: dict[str, Worker] = {}
+        #: Appends records, or none of them: False says that there is no room. True says that they
+        #: survive what ``EVENTTRACK_DURABILITY`` promises.
+        self.put: cabc.Callable[..., bool] = self._put_first
         _pipelines.add(self)
 
     @property
     def _worker(self) -> Worker:
-        """This process's worker, made when it is first used: gevent may patch the locks that it
-        makes after a fork, and a server may fork behind Python's back, as uWSGI does."""
-        return self._workers.get(os.getpid()) or self._make_worker()
-
-    def _make_worker(self) -> Worker:
-        self.forget_others()
-        made = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
-        worker = self._workers.setdefault(os.getpid(), made)  # another thread may be as far
-        if worker is made:
-            # The thread holds the worker, not the pipeline: a dropped app takes it along.
-            self._finalizer = weakref.finalize(self, worker.stop, 0.0)
-            self._finalizer.atexit = False
+        """The process's worker. It is made when it is first used: gevent may patch the locks that
+        it makes after the app was loaded, and after a fork."""
+        worker = self._workers.get("worker")
+        if worker is None:
+            made = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
+            worker = self._workers.setdefault("worker", made)  # another thread may be as far
+            if worker is made:
+                # The thread holds the worker, not the pipeline: a dropped app takes it along.
+                self._finalizer = weakref.finalize(self, worker.stop, 0.0)
+                self._finalizer.atexit = False
+            self.put = worker.put
         return worker
 
-    def put(self, *records: Record) -> bool:
-        """Append records, or none of them: False says that there is no room.
-
-        True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
-        """
+    def _put_first(self, *records: Record) -> bool:
         return self._worker.put(*records)
 
     @property
@@ -103,12 +101,12 @@ class Pipeline:
 
     def hurry(self) -> None:
         """Have the writer write now what waits."""
-        if worker := self._workers.get(os.getpid()):
+        for worker in self._workers.values():
             worker.hurry()
 
     def leave(self, timeout: float) -> None:
         """Give the writer up to ``timeout`` seconds to write what waits; raises nothing."""
-        if worker := self._workers.get(os.getpid()):
+        for worker in self._workers.values():
             worker.leave(timeout)
 
     def close(self) -> None:
@@ -116,12 +114,14 @@ class Pipeline:
         self._worker.stop(_EXIT_TIMEOUT)
         self.database.close()
 
-    def forget_others(self) -> None:
+    def reset_after_fork(self) -> None:
         """In a fork's child: what waits, the locks and the connection are the parent's."""
-        for pid in [pid for pid in self._workers if pid != os.getpid()]:
+        for worker in self._workers.values():
             self._finalizer.detach()
-            self._workers.pop(pid).forget()
-            self.database.forget_connections()
+            worker.forget()
+        self._workers = {}
+        self.database.forget_connections()
+        self.put = self._put_first
 
 
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
@@ -136,11 +136,11 @@ def _leave_all() -> None:
         pipeline.leave(max(0.0, deadline - time.monotonic()))
 
 
-def _forget_parents() -> None:
+def _reset_all() -> None:
     for pipeline in list(_pipelines):
-        pipeline.forget_others()
+        pipeline.reset_after_fork()
 
 
 atexit.register(_leave_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_parents)
+    os.register_at_fork(after_in_child=_reset_all)

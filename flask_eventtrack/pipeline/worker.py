@@ -40,12 +40,9 @@ class Worker:
         self._interval = interval
         self._in_memory = writer.database.is_in_memory
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
-        self._lock = threading.RLock()  # a host's log handler may track what we log
+        self._lock = threading.Lock()
         self._changed = threading.Condition(self._lock)
         self._writing = threading.Lock()
-        self._writing_thread = 0
-        self._next_chores = 0.0
-        self._was_replay = False
         self._thread: threading.Thread | None = None
         self._expecting_until = 0.0
         self._hurry = False
@@ -74,8 +71,7 @@ class Worker:
                 return False
             before = self._put - self._written
             self._put += len(payloads)
-            is_new_batch = not before or before < BATCH_SIZE <= self._put - self._written
-            if is_new_batch or self._thread is None:
+            if not before or before < BATCH_SIZE <= self._put - self._written:
                 self._notify()
         return self._queue.sync()
 
@@ -111,8 +107,6 @@ class Worker:
             self._notify()
 
     def flush(self, timeout: float | None) -> None:
-        if self._writing_thread == threading.get_ident():  # a receiver of our signals asks
-            return
         if self._in_memory:
             self._write_all()
         else:
@@ -174,21 +168,19 @@ class Worker:
         self._queue.forget()
 
     def _run(self) -> None:
+        next_chores = 0.0
         failed = 0
-        try:
-            while not (self._closed or self._leaving):
-                if time.monotonic() >= self._next_chores:
-                    self._do_chores(is_first=not self._next_chores)
-                    self._next_chores = time.monotonic() + CHORES_INTERVAL
-                self._wait(self._next_chores, failed)
-                failed = 0 if self._attempt() else failed + 1
-        finally:
-            self.writer.database.close()
-            with self._lock:
-                self._leaving = False
-                self._thread = None
-                self._next_chores = 0.0
-                self._queue.close()
+        while not (self._closed or self._leaving):
+            if time.monotonic() >= next_chores:
+                self._do_chores(is_first=not next_chores)
+                next_chores = time.monotonic() + CHORES_INTERVAL
+            self._wait(next_chores, failed)
+            failed = 0 if self._attempt() else failed + 1
+        self.writer.database.close()
+        with self._lock:
+            self._leaving = False
+            self._thread = None
+            self._queue.close()
 
     def _wait(self, next_chores: float, failed: int) -> None:
         """Wait until there is something to do: a batch, an old record, a flush or a chore."""
@@ -227,23 +219,9 @@ class Worker:
         return True
 
     def _write_all(self) -> None:
-        """Write what waits now, and full batches; the few that come meanwhile wait for others."""
-        with self._lock:
-            target = self._put
         with self._writing:
-            self._writing_thread = threading.get_ident()
-            try:
-                while not self._closed and self._write_next():
-                    if not self._in_memory and self._may_rest(target):
-                        break
-            finally:
-                self._writing_thread = 0
-
-    def _may_rest(self, target: int) -> bool:
-        if time.monotonic() >= self._next_chores:
-            self._hurry = True
-            return True
-        return self._written >= target and len(self) < BATCH_SIZE and not self._was_replay
+            while not self._closed and self._write_next():
+                pass
 
     @property
     def _is_expecting(self) -> bool:
@@ -287,7 +265,7 @@ class Worker:
         records, foreign = _decode(claimed)
         lost = len(foreign) + (claimed.damaged if claimed else 0)
         unread = {Outcome("dropped", "", "unreadable"): lost} if lost else {}
-        is_replay = self._was_replay = claimed is not None and claimed.is_replay
+        is_replay = claimed is not None and claimed.is_replay
         self.writer.write(records, outcomes + collections.Counter(unread), is_replay=is_replay)
         if claimed is not None:
             self._queue.acknowledge(claimed, foreign)

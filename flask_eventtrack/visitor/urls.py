@@ -18,13 +18,10 @@ class UrlCleaner:
     def __init__(self, secret_parameters: cabc.Iterable[str]) -> None:
         self._secrets = frozenset(secret_parameters)
         # The same pages come again and again, as addresses and as referrers.
-        self._clean_known = functools.lru_cache(maxsize=2048)(self._clean)
-
-    def clean(self, url: str) -> str:
-        """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
-        return self._clean_known(url) if len(url) <= MAX_LENGTH else self._clean(url)
+        self.clean = functools.lru_cache(maxsize=2048)(self._clean)
 
     def _clean(self, url: str) -> str:
+        """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
         try:
             parts = urllib.parse.urlsplit(clean_text(url))
             host, port = parts.hostname or "", parts.port
