@@ -11,6 +11,7 @@ from flask_sqlalchemy import SQLAlchemy
 from flask_eventtrack import EventTrack
 from flask_eventtrack.config import load_config
 from flask_eventtrack.errors import ConfigError
+from flask_eventtrack.sources.current import cookie_reader
 
 from .hosts import Contestant, Place, make_app
 from .report import Unavailable
@@ -69,7 +70,7 @@ def tracked(place: Place, **config: t.Any) -> Contestant:
     state = app.extensions["eventtrack"]
 
     def forget() -> None:
-        state.read_cookies.cache_clear()
+        state.read_cookies = cookie_reader(state.tokens)
         state.tokens.read_device.cache_clear()
         state.tokens.read_session.cache_clear()
 

@@ -301,6 +301,18 @@ def test_what_is_known_of_a_customer_does_not_go_back(
 # Adoption
 
 
+def test_what_is_adopted_does_not_wait_behind_what_is_ours(
+    make: MakeHost, config: dict[str, t.Any]
+) -> None:
+    """A process with events of its own writes the dead one's in the same go."""
+    host = make(config)
+    leave(host, an_event(session=None), an_event("order.late", session=None))
+    visit(host)
+    host.state.pipeline._worker.start()
+    wait_until(lambda: not folders(home_of(host)) or waiting(host) == 0)
+    wait_until(lambda: host.actions()["order.late"] == 1, seconds=10)
+
+
 def test_the_chore_of_a_live_process_adopts(
     make: MakeHost, config: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -842,6 +842,17 @@ def test_what_the_dead_have_left_counts(home: pathlib.Path, begin: Begin) -> Non
     assert journal.put([b"x"])
 
 
+def test_what_the_dead_have_left_makes_room_as_it_is_written(
+    home: pathlib.Path, begin: Begin
+) -> None:
+    """Not only at the next look, a minute later."""
+    leave(home, [b"x" * 2000])
+    journal = begin(home, 1000)
+    journal.adopt()
+    assert drain(journal).payloads == [b"x" * 2000]
+    assert journal.put([b"x"])
+
+
 def test_segments_go_when_they_are_committed(
     home: pathlib.Path, monkeypatch: pytest.MonkeyPatch, begin: Begin
 ) -> None:

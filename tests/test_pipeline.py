@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import gc
+import logging
 import os
 import pathlib
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 import typing as t
 import uuid as uuidlib
 import weakref
@@ -20,6 +22,7 @@ import pytest
 import sqlalchemy as sa
 from flask import current_app, has_request_context
 from sqlalchemy import exc
+from werkzeug.test import create_environ, run_wsgi_app
 
 from flask_eventtrack import EventTrack, signals, track
 from flask_eventtrack.errors import FlushTimeout
@@ -370,6 +373,36 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
 """
     run_script(_SETUP + script, database_url)
     assert host.actions() == {"child.test": 100}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_in_the_middle_of_a_batch(database_url: str, make: MakeHost) -> None:
+    """SQLite's locks are the process's: a child that inherited one could never write."""
+    host = make(url=database_url)
+    script = """
+import threading, time
+import sqlalchemy as sa
+begun = threading.Event()
+
+def dawdle(connection):
+    begun.set()
+    time.sleep(0.3)
+
+sa.event.listen(host.state.pipeline.database._engine, "commit", dawdle)
+note("parent.test")
+host.state.pipeline.hurry()
+assert begun.wait(10)
+child = os.fork()
+if child == 0:
+    note("child.test")
+    host.flush()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+host.flush()
+note("parent.test")
+"""
+    run_script(_SETUP + script, database_url)
+    assert host.actions() == {"parent.test": 2, "child.test": 1}
 
 
 def test_a_script_that_ends_leaves_its_rows(database_url: str, make: MakeHost) -> None:
@@ -740,3 +773,133 @@ def test_a_session_end_without_room_is_left_to_the_sweep(make: MakeHost) -> None
     host.state.pipeline.sweep()
     assert host.actions()["session.end"] == 1
     assert quality(host)["dropped", "page.visit", "no room"] == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_behind_pythons_back_writes_its_own_events(tmp_path: pathlib.Path) -> None:
+    """uWSGI's: no hook runs, and still the child has ids, a journal and a thread of its own."""
+    host = make_host(f"sqlite:///{tmp_path / 'host.db'}")
+    script = """
+import ctypes
+from flask_eventtrack.event import uuid4
+note("parent.test")
+host.flush()
+uuid4()
+child = ctypes.PyDLL(None).fork()
+drawn = uuid4()
+if child == 0:
+    (pathlib := __import__("pathlib")).Path(sys.argv[2]).write_text(str(drawn))
+    note("child.test")
+    host.flush()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+assert __import__("pathlib").Path(sys.argv[2]).read_text() != str(drawn)
+note("parent.test")
+"""
+    run_script(
+        _SETUP + script.replace("sys.argv[2]", repr(str(tmp_path / "drawn"))),
+        f"sqlite:///{tmp_path / 'host.db'}",
+    )
+    assert host.actions() == {"parent.test": 2, "child.test": 1}
+    host.close()
+
+
+def test_a_log_handler_may_track(make: MakeHost, tmp_path: pathlib.Path) -> None:
+    """A host that records its errors as events is not held up by ours."""
+    host = make({"EVENTTRACK_JOURNAL_DIR": str(tmp_path / "journals")})
+    host.events.define("error.log")
+    tracked: list[object] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            tracked.append(track("error.log", customer="1"))
+
+    handler, logger = Handler(), logging.getLogger("flask_eventtrack")
+    (tmp_path / "journals").write_text("no folder")
+    logger.addHandler(handler)
+    try:
+        visit(host)
+    finally:
+        logger.removeHandler(handler)
+    assert tracked == [None]
+
+
+@pytest.mark.parametrize("url", ["sqlite:///{}/host.db", "sqlite://"])
+def test_a_receiver_of_signals_may_flush(make: MakeHost, tmp_path: pathlib.Path, url: str) -> None:
+    """What it asks for is being done: it does not wait for itself."""
+    host = make(url=url.format(tmp_path))
+    flushed: list[int] = []
+
+    def receive(app: object, count: int) -> None:
+        host.events.flush()
+        flushed.append(count)
+
+    with signals.events_written.connected_to(receive, host.app):
+        visit(host)
+        host.flush()
+        host.clock.advance(hours=1)
+        host.state.pipeline.sweep()
+    assert flushed == [2, 1]
+
+
+def test_long_headers_are_not_remembered(host: Host) -> None:
+    """A client could otherwise fill the memory of every process, a header at a time."""
+
+    def send(number: int) -> None:
+        long = f"{number:05}" + "x" * 60_000
+        headers = {"Cookie": f"a={long}", "Referer": f"http://other.example/{long}"}
+        environ = create_environ("/", query_string=f"q={long}", headers={**NAVIGATION, **headers})
+        run_wsgi_app(host.app, environ, buffered=True)  # its client remembers addresses itself
+        host.flush()
+
+    send(0)
+    tracemalloc.start()
+    try:
+        for number in range(1, 30):
+            send(number)
+        gc.collect()
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 29 * 60_000
+    assert len(host.events_of("page.visit")) == 30
+
+
+def test_a_thread_that_could_not_start_is_tried_again(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the next record, not only when there is a batch of them."""
+    host = make()
+    start, failures = threading.Thread.start, 2
+
+    def fail(thread: threading.Thread) -> None:
+        nonlocal failures
+        if thread.name == "eventtrack-writer" and failures:
+            failures -= 1
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", fail)
+    visit(host, 4)
+    wait_until(lambda: waiting(host) == 0)
+
+
+def test_chores_are_done_under_steady_traffic(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The writer comes to an end of what it began, however many events come meanwhile."""
+    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    host = make({"EVENTTRACK_FLUSH_INTERVAL": 0.01})
+    worker = host.state.pipeline._worker
+    chores: list[bool] = []
+    monkeypatch.setattr(worker, "_do_chores", lambda **_: chores.append(True))
+    write = worker.writer.write
+
+    def write_while_others_come(*args: t.Any, **options: t.Any) -> None:
+        write(*args, **options)
+        host.state.pipeline.put(a_page("/more", uuid=uuidlib.uuid4(), session=None))
+
+    monkeypatch.setattr(worker.writer, "write", write_while_others_come)
+    visit(host)
+    wait_until(lambda: len(chores) > 2)
+    monkeypatch.undo()

@@ -191,9 +191,14 @@ class Journal:
         size = self._claimed_from.acknowledge(claimed, foreign)
         if self._claimed_from is self._chain:
             self._committed += size
+        else:
+            self._others = max(0, self._others - size)
 
     def has_neighbours(self) -> bool:
         return bool(_list_folders(self._home))
+
+    def has_orphans(self) -> bool:
+        return bool(self._orphans)
 
     def adopt(self) -> bool:
         self._skipped.clear()

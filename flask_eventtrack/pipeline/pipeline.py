@@ -41,34 +41,36 @@ class Pipeline:
         self._writer = Writer(database, hooks)
         self._make_queue = make_queue
         self._flush_interval = flush_interval
-        self._workers: dict[str, Worker] = {}
-        #: Appends records, or none of them: False says that there is no room. True says that they
-        #: survive what ``EVENTTRACK_DURABILITY`` promises.
-        self.put: cabc.Callable[..., bool] = self._put_first
+        self._workers: dict[int, Worker] = {}
         _pipelines.add(self)
 
     @property
     def _worker(self) -> Worker:
-        """The process's worker. It is made when it is first used: gevent may patch the locks that
-        it makes after the app was loaded, and after a fork."""
-        worker = self._workers.get("worker")
-        if worker is None:
-            made = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
-            worker = self._workers.setdefault("worker", made)  # another thread may be as far
-            if worker is made:
-                # The thread holds the worker, not the pipeline: a dropped app takes it along.
-                self._finalizer = weakref.finalize(self, worker.stop, 0.0)
-                self._finalizer.atexit = False
-            self.put = worker.put
+        """This process's worker, made when it is first used: gevent may patch the locks that it
+        makes after a fork, and a server may fork behind Python's back, as uWSGI does."""
+        return self._workers.get(os.getpid()) or self._make_worker()
+
+    def _make_worker(self) -> Worker:
+        self.forget_others()
+        made = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
+        worker = self._workers.setdefault(os.getpid(), made)  # another thread may be as far
+        if worker is made:
+            # The thread holds the worker, not the pipeline: a dropped app takes it along.
+            self._finalizer = weakref.finalize(self, worker.stop, 0.0)
+            self._finalizer.atexit = False
         return worker
 
-    def _put_first(self, *records: Record) -> bool:
+    def put(self, *records: Record) -> bool:
+        """Append records, or none of them: False says that there is no room.
+
+        True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
+        """
         return self._worker.put(*records)
 
     @property
     def waiting(self) -> int:
         """How many records of this process have not been written yet."""
-        return len(self._worker)
+        return self._worker.waiting
 
     def start(self) -> None:
         """Start the writer, which first takes over what dead processes have left."""
@@ -101,12 +103,12 @@ class Pipeline:
 
     def hurry(self) -> None:
         """Have the writer write now what waits."""
-        for worker in self._workers.values():
+        if worker := self._workers.get(os.getpid()):
             worker.hurry()
 
     def leave(self, timeout: float) -> None:
         """Give the writer up to ``timeout`` seconds to write what waits; raises nothing."""
-        for worker in self._workers.values():
+        if worker := self._workers.get(os.getpid()):
             worker.leave(timeout)
 
     def close(self) -> None:
@@ -114,14 +116,22 @@ class Pipeline:
         self._worker.stop(_EXIT_TIMEOUT)
         self.database.close()
 
-    def reset_after_fork(self) -> None:
+    def pause(self) -> None:
+        """Before a fork."""
+        if worker := self._workers.get(os.getpid()):
+            worker.pause()
+
+    def go_on(self) -> None:
+        """After a fork, in the parent."""
+        if worker := self._workers.get(os.getpid()):
+            worker.go_on()
+
+    def forget_others(self) -> None:
         """In a fork's child: what waits, the locks and the connection are the parent's."""
-        for worker in self._workers.values():
+        for pid in [pid for pid in self._workers if pid != os.getpid()]:
             self._finalizer.detach()
-            worker.forget()
-        self._workers = {}
-        self.database.forget_connections()
-        self.put = self._put_first
+            self._workers.pop(pid).forget()
+            self.database.forget_connections()
 
 
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
@@ -136,11 +146,23 @@ def _leave_all() -> None:
         pipeline.leave(max(0.0, deadline - time.monotonic()))
 
 
-def _reset_all() -> None:
+def _pause_workers() -> None:
     for pipeline in list(_pipelines):
-        pipeline.reset_after_fork()
+        pipeline.pause()
+
+
+def _go_on() -> None:
+    for pipeline in list(_pipelines):
+        pipeline.go_on()
+
+
+def _forget_parents() -> None:
+    for pipeline in list(_pipelines):
+        pipeline.forget_others()
 
 
 atexit.register(_leave_all)
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_reset_all)
+    os.register_at_fork(
+        before=_pause_workers, after_in_parent=_go_on, after_in_child=_forget_parents
+    )

@@ -43,6 +43,9 @@ class Queue(t.Protocol):
     def has_neighbours(self) -> bool:
         """Whether there may be something to adopt."""
 
+    def has_orphans(self) -> bool:
+        """Whether something that was adopted has not been written yet."""
+
     def adopt(self) -> bool:
         """Take over what dead processes have left; whether there was anything."""
 
@@ -81,6 +84,9 @@ class MemoryQueue:
             self._payloads.popleft()
 
     def has_neighbours(self) -> bool:
+        return False
+
+    def has_orphans(self) -> bool:
         return False
 
     def adopt(self) -> bool:

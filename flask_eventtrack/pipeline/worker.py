@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import logging
 import random
 import threading
@@ -26,6 +27,7 @@ _MAX_BACKOFF = 30.0
 # How long to look for events that a host is about to commit in its own transaction.
 _EXPECTATION = 10.0
 _MAX_OUTCOMES = 1000  # distinct ones that wait to be written
+_MAX_FORK_DELAY = 2.0
 
 
 class Worker:
@@ -40,9 +42,11 @@ class Worker:
         self._interval = interval
         self._in_memory = writer.database.is_in_memory
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a host's log handler may track what we log
         self._changed = threading.Condition(self._lock)
-        self._writing = threading.Lock()
+        self._writing = threading.RLock()
+        self._writing_thread: threading.Thread | None = None
+        self._next_chores = 0.0
         self._thread: threading.Thread | None = None
         self._expecting_until = 0.0
         self._hurry = False
@@ -53,7 +57,8 @@ class Worker:
         self._failures = 0
         self._error: Exception | None = None
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """How many records of this process wait, and how many outcomes."""
         return self._put - self._written
 
@@ -71,7 +76,8 @@ class Worker:
                 return False
             before = self._put - self._written
             self._put += len(payloads)
-            if not before or before < BATCH_SIZE <= self._put - self._written:
+            is_new_batch = not before or before < BATCH_SIZE <= self._put - self._written
+            if is_new_batch or self._thread is None:
                 self._notify()
         return self._queue.sync()
 
@@ -107,6 +113,9 @@ class Worker:
             self._notify()
 
     def flush(self, timeout: float | None) -> None:
+        this = threading.current_thread()
+        if this is self._thread or this is self._writing_thread:  # a receiver of our signals asks
+            return
         if self._in_memory:
             self._write_all()
         else:
@@ -128,7 +137,7 @@ class Worker:
             if self._failures > failures and self._error is not None:
                 raise self._error
         raise FlushTimeout(
-            f"{len(self)} records were not written within {timeout} seconds; they are kept."
+            f"{self.waiting} records were not written within {timeout} seconds; they are kept."
         )
 
     def hurry(self) -> None:
@@ -147,7 +156,7 @@ class Worker:
             thread = self._thread
             if thread is None or not thread.is_alive():
                 return
-            self._changed.wait_for(lambda: not len(self), timeout)
+            self._changed.wait_for(lambda: not self.waiting, timeout)
             self._leaving = True
             self._changed.notify_all()
         thread.join(max(0.0, deadline - time.monotonic()))
@@ -163,24 +172,40 @@ class Worker:
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
 
+    def pause(self) -> None:
+        """Before a fork: have no connection to a SQLite file.
+
+        What a child inherits, locks included, hinders its own connections for ever
+        (https://sqlite.org/howtocorrupt.html, section 2.6).
+        """
+        if self.writer.database.is_file and self._writing.acquire(timeout=_MAX_FORK_DELAY):
+            self.writer.database.close()
+
+    def go_on(self) -> None:
+        """After a fork, in the parent."""
+        with contextlib.suppress(RuntimeError):  # this thread did not pause it
+            self._writing.release()
+
     def forget(self) -> None:
         """In a fork's child: what waits, the locks and the files are the parent's."""
         self._queue.forget()
 
     def _run(self) -> None:
-        next_chores = 0.0
         failed = 0
-        while not (self._closed or self._leaving):
-            if time.monotonic() >= next_chores:
-                self._do_chores(is_first=not next_chores)
-                next_chores = time.monotonic() + CHORES_INTERVAL
-            self._wait(next_chores, failed)
-            failed = 0 if self._attempt() else failed + 1
-        self.writer.database.close()
-        with self._lock:
-            self._leaving = False
-            self._thread = None
-            self._queue.close()
+        try:
+            while not (self._closed or self._leaving):
+                if time.monotonic() >= self._next_chores:
+                    self._do_chores(is_first=not self._next_chores)
+                    self._next_chores = time.monotonic() + CHORES_INTERVAL
+                self._wait(self._next_chores, failed)
+                failed = 0 if self._attempt() else failed + 1
+        finally:
+            self.writer.database.close()
+            with self._lock:
+                self._leaving = False
+                self._thread = None
+                self._next_chores = 0.0
+                self._queue.close()
 
     def _wait(self, next_chores: float, failed: int) -> None:
         """Wait until there is something to do: a batch, an old record, a flush or a chore."""
@@ -192,7 +217,7 @@ class Worker:
             else:
                 self._wait_for(lambda: self._has_work, max(0.0, next_chores - time.monotonic()))
                 if self._has_work:
-                    self._wait_for(lambda: len(self) >= BATCH_SIZE, self._interval)
+                    self._wait_for(lambda: self.waiting >= BATCH_SIZE, self._interval)
             self._hurry = False
 
     def _wait_for(self, condition: t.Callable[[], bool], timeout: float) -> None:
@@ -219,9 +244,29 @@ class Worker:
         return True
 
     def _write_all(self) -> None:
-        with self._writing:
+        """Write what waits now, and full batches; the few that come meanwhile wait for others."""
+        with self._lock:
+            target = self._put
+        with self._write_alone():
             while not self._closed and self._write_next():
-                pass
+                if not self._in_memory and self._may_rest(target):
+                    break
+
+    @contextlib.contextmanager
+    def _write_alone(self) -> t.Iterator[None]:
+        with self._writing:
+            self._writing_thread = threading.current_thread()
+            try:
+                yield
+            finally:
+                self._writing_thread = None
+
+    def _may_rest(self, target: int) -> bool:
+        if time.monotonic() >= self._next_chores:
+            self._hurry = True
+            return True
+        is_little = self.waiting < BATCH_SIZE and not self._queue.has_orphans()
+        return self._written >= target and is_little
 
     @property
     def _is_expecting(self) -> bool:
@@ -229,10 +274,10 @@ class Worker:
 
     @property
     def _has_work(self) -> bool:
-        return len(self) > 0 or self._is_expecting
+        return self.waiting > 0 or self._is_expecting or self._queue.has_orphans()
 
     def _count_uncounted(self) -> None:
-        with self._writing:
+        with self._write_alone():
             while self.writer.count_uncounted():
                 pass
 

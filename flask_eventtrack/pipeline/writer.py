@@ -187,7 +187,11 @@ class Writer:
     def _set_aside(self, record: Record, error: Exception) -> None:
         cause = (error.orig if isinstance(error, exc.DBAPIError) else None) or error
         reason = f"{type(cause).__name__}: {cause}"
-        logger.error("An event was refused by the database and set aside: %s", reason)
+        # Without the database's words, which may quote the row: they are in the table.
+        logger.error(
+            "An event was refused by the database (%s) and set aside in eventtrack_rejected.",
+            type(cause).__name__,
+        )
         now = self._hooks.clock()
         if isinstance(record, PageView):  # whose raw query may hold secrets
             record = self._hooks.expand(record)

@@ -40,6 +40,8 @@ _ATTRIBUTE = "_eventtrack"
 # What the proxy stands for, for a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 USER_AGENT_MAX_LENGTH = 512
+# A longer header is read anew each time: a client could fill the memory with what is remembered.
+_LONG = 4096
 
 
 class Current:
@@ -304,4 +306,4 @@ def cookie_reader(
         cookies = parse_cookie(header)
         return read_identity(tokens, cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE))
 
-    return read
+    return lambda header: (read if len(header) <= _LONG else read.__wrapped__)(header)

@@ -16,6 +16,7 @@ from ..event import PAGE_VISIT, Event, Outcome, PageView, SessionRef, clean_text
 from ..signals import event_accepted
 from ..state import State, send, this_app
 from ..visitor import UrlCleaner, Visitor, campaign_of
+from ..visitor.urls import MAX_LENGTH as URL_MAX_LENGTH
 from ..visitor.visitor import session_id_of
 from .current import Current, get_current, site_of
 
@@ -140,8 +141,8 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         environ["wsgi.url_scheme"],
         request.host,
         environ.get("SCRIPT_NAME", ""),
-        request.path,
-        state.urls.clean_query(query) if query else "",
+        request.path[:URL_MAX_LENGTH],
+        state.urls.clean_query(query)[:URL_MAX_LENGTH] if query else "",
         rule.endpoint if rule else "",
         rule.rule if rule else "",
         state.urls.clean(referrer) if referrer else "",

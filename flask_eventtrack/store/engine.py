@@ -43,7 +43,9 @@ class Database:
         self._options = options
         self._wal = wal
         self._is_durable = is_durable
-        self.is_in_memory = isinstance(host.pool, StaticPool) and host.dialect.name == "sqlite"
+        is_sqlite = host.dialect.name == "sqlite"
+        self.is_in_memory = is_sqlite and isinstance(host.pool, StaticPool)
+        self.is_file = is_sqlite and not self.is_in_memory
 
     @functools.cached_property
     def _engine(self) -> sa.Engine:
@@ -51,7 +53,7 @@ class Database:
         if self.is_in_memory:
             return _borrowing_engine(self._host)
         engine = _own_engine(self._host, self._options)
-        if engine.dialect.name == "sqlite":
+        if self.is_file:
             _prepare_sqlite_engine(engine, wal=self._wal, is_durable=self._is_durable)
         return engine
 

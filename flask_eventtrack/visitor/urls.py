@@ -9,6 +9,7 @@ import urllib.parse
 from ..event import CAMPAIGN, clean_text
 
 MAX_LENGTH = 2000
+_MAX_RAW_LENGTH = 4 * MAX_LENGTH
 _SAFE = "/%:@!$&'()*+,;=~-._"
 
 
@@ -18,12 +19,15 @@ class UrlCleaner:
     def __init__(self, secret_parameters: cabc.Iterable[str]) -> None:
         self._secrets = frozenset(secret_parameters)
         # The same pages come again and again, as addresses and as referrers.
-        self.clean = functools.lru_cache(maxsize=2048)(self._clean)
+        self._clean_known = functools.lru_cache(maxsize=2048)(self._clean)
+
+    def clean(self, url: str) -> str:
+        """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
+        return self._clean_known(url) if len(url) <= MAX_LENGTH else self._clean(url)
 
     def _clean(self, url: str) -> str:
-        """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
         try:
-            parts = urllib.parse.urlsplit(clean_text(url))
+            parts = _split(clean_text(url))
             host, port = parts.hostname or "", parts.port
         except ValueError:
             return ""
@@ -72,7 +76,7 @@ def source_of(url: str, referrer: str) -> str:
 def host_of(url: str) -> str:
     """Return the host name of a URL in lower case, without its port, or ""."""
     try:
-        return (urllib.parse.urlsplit(url).hostname or "")[:255]
+        return (_split(url).hostname or "")[:255]
     except ValueError:
         return ""
 
@@ -80,6 +84,11 @@ def host_of(url: str) -> str:
 def path_of(url: str) -> str:
     """Return the path of a URL, decoded, or ""."""
     try:
-        return clean_text(urllib.parse.unquote(urllib.parse.urlsplit(url).path))[:255]
+        return clean_text(urllib.parse.unquote(_split(url).path))[:255]
     except ValueError:
         return ""
+
+
+def _split(url: str) -> urllib.parse.SplitResult:
+    """Split a URL that is not overlong: urlsplit() remembers what it is given."""
+    return urllib.parse.urlsplit(url[:_MAX_RAW_LENGTH])

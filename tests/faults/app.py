@@ -1,7 +1,8 @@
 """The host app under test: ``tests.faults.app:create_app()``, configured by ``FLASK_*``.
 
 ``FAULTS_FOLDER`` is its folder, ``FAULTS_CLOCK`` a file that says by how many seconds its clock is
-off, ``FAULTS_NOTES`` a file to which programs without clients note what ``track()`` took.
+off, ``FAULTS_NOTES`` a file to which programs without clients note what ``track()`` took, and
+``FAULTS_AT_LOAD`` says that the app itself tracks while it is made.
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ def create_app() -> Flask:
     events.define("job.done")
     events.init_app(app, db)
     _add_pages(app, events)
+    if "FAULTS_AT_LOAD" in os.environ:
+        with app.app_context():
+            work()
     return app
 
 

@@ -222,6 +222,7 @@ SERVERS: dict[str, cabc.Callable[[Server], list[str]]] = {
     "gunicorn-gevent": _gunicorn("gevent"),
     "gunicorn-gevent-preload": _gunicorn("gevent", "--preload"),
     "uwsgi": _uwsgi(),
+    "uwsgi-hooks": _uwsgi("--py-call-uwsgi-fork-hooks"),
     "uwsgi-lazy": _uwsgi("--lazy-apps"),
     "waitress": _waitress,
     "flask-run": _flask(_APP),

@@ -113,6 +113,35 @@ def test_events_in_memory_survive_an_orderly_end(
         trial.settle()
 
 
+@pytest.mark.parametrize(
+    ("server", "database"),
+    [
+        ("gunicorn-gthread-preload", "sqlite"),
+        ("gunicorn-gevent-preload", "sqlite"),
+        ("uwsgi", "postgresql"),
+        ("uwsgi-hooks", "sqlite"),
+        ("uwsgi-lazy", "sqlite"),
+    ],
+)
+def test_an_app_may_track_while_it_is_loaded(
+    server: str, database: str, tmp_path: pathlib.Path
+) -> None:
+    """Its journal and thread are the leader's; the workers have their own, and nothing is lost of
+    either when the server is killed and started again."""
+    with Trial(server, tmp_path, database, FAULTS_AT_LOAD="yes") as trial:
+        trial.server.start()
+        trial.send()
+        trial.settle()
+        trial.send()
+        trial.server.send(KILL, group=True)
+        trial.server.wait()
+        loaded = noted(trial.server)
+        trial.server.start()
+        trial.send()
+        trial.settle()
+        wait_until(lambda: trial.books.ids("job.done") >= loaded, ENDS, "the leader's are stored")
+
+
 @pytest.mark.parametrize("server", _GUNICORN + _UWSGI)
 def test_a_reload_loses_nothing(server: str, tmp_path: pathlib.Path) -> None:
     """SIGHUP replaces the workers; what the old ones took is stored, and the new ones go on."""
