@@ -81,6 +81,8 @@ class _RandomBits:
 
 
 _random_bits = _RandomBits()
+# A UUID refuses to be set.
+_new_uuid, _set, _UNKNOWN = uuidlib.UUID.__new__, object.__setattr__, uuidlib.SafeUUID.unknown
 
 
 def uuid4() -> uuidlib.UUID:
@@ -95,7 +97,15 @@ def uuid7(now_ns: int) -> uuidlib.UUID:
     """
     milliseconds, rest = now_ns // 1_000_000, now_ns % 1_000_000
     high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | rest * 4096 // 1_000_000
-    return uuidlib.UUID(int=high << 64 | 1 << 63 | _random_bits() >> 2)
+    return _make_uuid(high << 64 | 1 << 63 | _random_bits() >> 2)
+
+
+def _make_uuid(number: int) -> uuidlib.UUID:
+    """Return ``UUID(int=number)``, in half the time."""
+    made = _new_uuid(uuidlib.UUID)
+    _set(made, "int", number)
+    _set(made, "is_safe", _UNKNOWN)
+    return made
 
 
 def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:

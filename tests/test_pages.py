@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import gzip
 import typing as t
+from urllib.parse import quote
 
 import pytest
 from flask import (
@@ -240,6 +241,31 @@ def test_source_of_a_session(host: Host, referrer: str, source: str) -> None:
     """Without a campaign a visit comes from another site, or directly."""
     host.client().get("/", headers=NAVIGATION | {"Referer": referrer})
     assert host.rows("session")[0]["source"] == source
+
+
+@pytest.mark.parametrize(
+    ("environ", "url"),
+    [
+        ({"HTTP_HOST": "Shop.example:8000"}, "http://shop.example:8000/größe/products/a"),
+        ({"HTTP_HOST": "shop.example:80"}, "http://shop.example/größe/products/a"),
+        ({"HTTP_HOST": None, "SERVER_NAME": "inside"}, "http://inside/größe/products/a"),
+        ({"HTTP_HOST": "a b"}, "/größe/products/a"),
+    ],
+)
+def test_address_of_a_mounted_app(host: Host, environ: dict[str, str | None], url: str) -> None:
+    """It is the one that the browser shows; only the path where the host is no name."""
+    made = host.client().get(
+        "/products/a",
+        base_url="http://localhost/größe",
+        headers=NAVIGATION,
+        environ_overrides=environ,
+    )
+    assert made.status_code == 200
+    [event] = host.events_of("page.visit")
+    assert (event["params"]["url"], event["params"]["path"]) == (
+        quote(url, ":/"),
+        "/größe/products/a",
+    )
 
 
 def test_duration_is_the_views(make: MakeHost) -> None:

@@ -65,7 +65,8 @@ class Pipeline:
 
         True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
         """
-        return self._worker.put(*records)
+        worker = self._workers.get(os.getpid()) or self._make_worker()
+        return worker.put(records)
 
     @property
     def waiting(self) -> int:

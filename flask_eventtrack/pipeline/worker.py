@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import collections.abc as cabc
 import contextlib
 import logging
 import random
@@ -68,7 +69,7 @@ class Worker:
             with self._lock:
                 self._notify()
 
-    def put(self, *records: Record) -> bool:
+    def put(self, records: cabc.Sequence[Record]) -> bool:
         """Append all records or none: False where there is no room."""
         payloads = list(map(encode_record, records))
         with self._lock:

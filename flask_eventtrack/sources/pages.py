@@ -11,6 +11,7 @@ import uuid as uuidlib
 from flask import Flask, Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_options_header
+from werkzeug.wsgi import get_host
 
 from ..event import PAGE_VISIT, Event, Outcome, PageView, SessionRef, clean_text, from_ns
 from ..signals import event_accepted
@@ -26,7 +27,6 @@ TITLE_MAX_LENGTH = 255
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _HEAD_BYTES = 64 * 1024
 _SHORT_HEAD_BYTES = 2 * 1024
-_FETCH_HEADERS = ("HTTP_HX_REQUEST", "HTTP_TURBO_FRAME", "HTTP_X_REQUESTED_WITH")
 # What may hold a <title> that is not the document's is skipped; the head's end ends the search.
 _OPENING = re.compile(rb"<!--|<(?:script|style|template|svg|title|body)\b|</head\b", re.IGNORECASE)
 _CLOSING = {
@@ -129,7 +129,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         return
     if visitor.started is None or visitor.opened:
         current.open_session(arrival)
-    environ, rule = request.environ, request.url_rule
+    environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
     query, referrer = environ.get("QUERY_STRING"), environ.get("HTTP_REFERER")
     view = PageView(
         current.visit_id,
@@ -139,8 +139,8 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         visitor.number,
         visitor.started or arrival,
         environ["wsgi.url_scheme"],
-        request.host,
-        environ.get("SCRIPT_NAME", ""),
+        environ.get("HTTP_HOST") or _name_server(environ),
+        request.root_path,
         request.path[:URL_MAX_LENGTH],
         state.urls.clean_query(query)[:URL_MAX_LENGTH] if query else "",
         rule.endpoint if rule else "",
@@ -157,6 +157,11 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
             send(state, event_accepted, event=expand(view, state.urls))
     else:
         state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
+
+
+def _name_server(environ: t.Mapping[str, str]) -> str:
+    """Return what stands for the ``Host`` that HTTP/1.0 may leave out."""
+    return f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
 
 
 def expand(view: PageView, urls: UrlCleaner) -> Event:
@@ -211,6 +216,7 @@ def _describe_page(
     url_rule: str,
     referrer: str,
 ) -> _Page:
+    host = get_host({"wsgi.url_scheme": scheme, "HTTP_HOST": host})
     url = urls.compose(scheme, host, path, query)
     params = {
         "url": url,
@@ -245,9 +251,7 @@ def _looks_like_page(current: Current) -> bool:
     environ = request.environ
     if request.method != "GET" or request.url_rule is None or request.routing_exception:
         return False
-    if environ.get("HTTP_SEC_FETCH_DEST", "document") != "document" or any(
-        map(environ.get, _FETCH_HEADERS)
-    ):
+    if environ.get("HTTP_SEC_FETCH_DEST", "document") != "document" or _is_fetch(environ):
         return False
     endpoint = request.url_rule.endpoint
     has_pages = state.has_pages.get(endpoint)
@@ -257,6 +261,15 @@ def _looks_like_page(current: Current) -> bool:
         return False
     admits = state.config.page_visit_filter
     return admits is None or bool(admits())
+
+
+def _is_fetch(environ: t.Mapping[str, str]) -> object:
+    """Whether a script asks for the page, or for a part of it."""
+    return (
+        environ.get("HTTP_HX_REQUEST")
+        or environ.get("HTTP_TURBO_FRAME")
+        or environ.get("HTTP_X_REQUESTED_WITH")
+    )
 
 
 def _has_pages(request: Request, endpoint: str) -> bool:
