@@ -225,9 +225,20 @@ def _url_path(key: str, value: object) -> str:
 
 
 def _cookie_path(key: str, value: object) -> str:
-    if isinstance(value, str) and value.startswith("/"):
+    if isinstance(value, str) and value.startswith("/") and _is_attribute(value):
         return value
-    _refuse(key, value, "a path that starts with '/'")
+    _refuse(key, value, "a path that starts with '/', in ASCII and without ';' or spaces")
+
+
+def _cookie_domain(key: str, value: object) -> str:
+    if isinstance(value, str) and re.fullmatch(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
+        return value
+    _refuse(key, value, "a host name such as 'example.com'")
+
+
+def _is_attribute(text: str) -> bool:
+    """Whether a text ends no attribute of a cookie, and no header."""
+    return text.isascii() and text.isprintable() and not set(text) & set("; ")
 
 
 def _site_patterns(key: str, value: object) -> SitePatterns:
@@ -259,7 +270,7 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "enabled": _boolean,
     "url_prefix": _url_path,
     "bind_key": _optional(_text),
-    "cookie_domain": _optional(_text),
+    "cookie_domain": _optional(_cookie_domain),
     "cookie_path": _cookie_path,
     "cookie_secure": _one_of(True, False, "auto"),
     "session_timeout": _duration,

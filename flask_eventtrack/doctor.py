@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import os
+import stat
 import typing as t
 
 import sqlalchemy as sa
@@ -14,6 +16,7 @@ from .config import Config
 from .pipeline import find_obstacle, list_bad
 from .state import State
 
+_WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _KEY_MIN_LENGTH = 16
 
 
@@ -117,6 +120,14 @@ def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
             f"Records of the journal could not be read; {len(bad)} files hold them.",
             f"Look at the disk, then at {state.journal}/*.bad, and remove them.",
         )
+    for folder in (state.journal.parent, state.journal):
+        if os.name == "posix" and folder.is_dir() and folder.stat().st_mode & _WRITE_OF_OTHERS:
+            yield Finding(
+                "ET014",
+                "warning",
+                f"Other users may write to {folder}: they could remove events that wait.",
+                f"Run: chmod go-w {folder}",
+            )
 
 
 def _check_secrets(app: Flask, state: State) -> cabc.Iterator[Finding]:

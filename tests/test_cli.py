@@ -336,6 +336,24 @@ def test_doctor_et004_refused_events(fine: Host) -> None:
     assert run(fine, "doctor").exit_code == 0
 
 
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+def test_doctor_et014_a_journal_that_others_may_write_to(
+    make: MakeHost, tmp_path: pathlib.Path
+) -> None:
+    """A warning with the command that mends it; some platforms give folders to a group."""
+    folder = tmp_path / "journals"
+    folder.mkdir()
+    folder.chmod(0o770)
+    host = make({**FINE, "EVENTTRACK_JOURNAL_DIR": str(folder)})
+    host.events.define("a.b")
+    assert findings_of(host) == {
+        "ET014": (
+            f"warning: Other users may write to {folder}: they could remove events that wait.",
+            f"Run: chmod go-w {folder}",
+        )
+    }
+
+
 def test_doctor_et005_database_in_memory(make: MakeHost) -> None:
     """A warning: only flush() writes."""
     host = make(FINE, url="sqlite://")

@@ -129,7 +129,8 @@ DURATION = "must be a timedelta or a number of seconds, more than 0, not"
 COUNT = "must be a whole number above 0, not"
 TEXTS = "must be a list of non-empty str, not"
 PREFIX = "must be a path such as '/_et': a leading '/', no trailing '/', not"
-COOKIE_PATH = "must be a path that starts with '/', not"
+COOKIE_PATH = "must be a path that starts with '/', in ASCII and without ';' or spaces, not"
+COOKIE_DOMAIN = "must be a host name such as 'example.com', not"
 ORIGIN = "must be origins such as 'https://shop.example.com', without a path, not"
 
 
@@ -139,8 +140,8 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ("sqlite_wal", BOOLEAN, [1, "on", None]),
     ("url_prefix", PREFIX, ["", "/", "et", "/et/", "//et", "/e t", "/et\n", "/é", "/<x>", None, 7]),
     ("bind_key", TEXT, ["", 7, b"x", True]),
-    ("cookie_domain", TEXT, ["", 7]),
-    ("cookie_path", COOKIE_PATH, ["", "x", None, 7]),
+    ("cookie_path", COOKIE_PATH, ["", "x", None, 7, "/;Domain=x", "/a b", "/\r\n", "/ä"]),
+    ("cookie_domain", COOKIE_DOMAIN, ["", 7, "a;b", "a b", "a..b", "a\n", "http://a"]),
     ("cookie_secure", "must be True or False or 'auto', not", [1, 0, "Auto", "true", None]),
     *[
         (

@@ -549,6 +549,38 @@ def test_a_journal_whose_folder_is_removed_begins_another(
         assert journal.put([b"long enough for a segment" * 3])
 
 
+def test_what_is_put_while_its_file_is_given_up_is_refused(
+    home: pathlib.Path, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The reader may have seen the last of it: only a record that it will see is acknowledged."""
+    journal = begin(home)
+    assert journal.put([b"first"])
+    write = os.write
+
+    def give_up_first(fd: int, data: bytes) -> int:
+        monkeypatch.undo()
+        damage(home, "cut")
+        drain(journal)
+        return write(fd, data)
+
+    monkeypatch.setattr(os, "write", give_up_first)
+    assert not journal.put([b"second"])
+    assert journal.put([b"third"])
+    assert drain(journal).payloads[-1:] == [b"third"]
+
+
+def test_what_is_lost_takes_no_room(home: pathlib.Path, begin: Begin) -> None:
+    """Records of a file that somebody has removed do not fill the journal for good."""
+    journal = begin(home, 1000)
+    for _ in range(3):
+        assert journal.put([b"x" * 1500])
+        assert not journal.put([b"x"])
+        damage(home, "gone")
+        journal.adopt()
+        drain(journal)
+    assert journal.put([b"x"])
+
+
 def test_a_lost_segment_does_not_make_later_ones_old(
     home: pathlib.Path, monkeypatch: pytest.MonkeyPatch, begin: Begin
 ) -> None:

@@ -2,12 +2,11 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import datetime as dt
 import gc
 import logging
 import os
 import pathlib
-import socket
-import socketserver
 import sqlite3
 import subprocess
 import sys
@@ -18,6 +17,7 @@ import typing as t
 import uuid as uuidlib
 import weakref
 
+import msgspec
 import pytest
 import sqlalchemy as sa
 from flask import current_app, has_request_context
@@ -26,8 +26,10 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from flask_eventtrack import EventTrack, signals, track
 from flask_eventtrack.errors import FlushTimeout
+from flask_eventtrack.event import Outcome, Record
 
 from .conftest import MakeHost
+from .faults.proxy import Proxy
 from .hosts import NAVIGATION, SAME_ORIGIN, START, Host, make_host
 from .servers import make_database
 from .test_store import a_page, an_event, quality, recount, totals
@@ -214,63 +216,22 @@ def test_events_wait_for_their_tables(make: MakeHost, database_url: str) -> None
     assert host.rows("rejected") == []
 
 
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
-
-
-@contextlib.contextmanager
-def forwarding(port: int, target: tuple[str, int]) -> cabc.Iterator[None]:
-    """Let connections to ``port`` reach a server that listens elsewhere."""
-
-    class Forward(socketserver.BaseRequestHandler):
-        def handle(self) -> None:
-            with socket.create_connection(target) as server:
-                back = threading.Thread(target=pump, args=(server, self.request))
-                back.start()
-                pump(self.request, server)
-                back.join()
-
-    def pump(source: socket.socket, sink: socket.socket) -> None:
-        with contextlib.suppress(OSError):
-            while data := source.recv(65536):
-                sink.sendall(data)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
-
-    class Server(socketserver.ThreadingTCPServer):
-        allow_reuse_address = daemon_threads = True
-        block_on_close = False  # a test that fails leaves its connections open
-
-    with Server(("127.0.0.1", port), Forward) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        try:
-            yield
-        finally:
-            server.shutdown()
-            thread.join()
-
-
 @pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
 def test_events_wait_for_a_server_that_is_down(
     make: MakeHost, kind: str, tmp_path: pathlib.Path
 ) -> None:
     """Where nothing listens pages answer at once; when the server is up the events arrive."""
     for real in make_database(kind, tmp_path):
-        target, port = sa.make_url(real), free_port()
-        url = target.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
         with sa.create_engine(real, poolclass=sa.NullPool).begin() as connection:
             make(url=real, create=False).db.metadata.create_all(connection)
-        host = make(url=url, create=False)
-        assert visit(host, 10) < NO_WAIT
-        with pytest.raises(exc.OperationalError):
-            host.flush()
-        assert waiting(host) == 10
-        with forwarding(port, (target.host or "127.0.0.1", target.port or 0)):
+        with Proxy(real) as proxy:
+            proxy.down()
+            host = make(url=proxy.url, create=False)
+            assert visit(host, 10) < NO_WAIT
+            with pytest.raises(exc.OperationalError):
+                host.flush()
+            assert waiting(host) == 10
+            proxy.up()
             assert host.actions() == {"page.visit": 10, "session.start": 1}
             host.close()
 
@@ -863,6 +824,37 @@ def test_long_headers_are_not_remembered(host: Host) -> None:
         tracemalloc.stop()
     assert grown < 29 * 60_000
     assert len(host.events_of("page.visit")) == 30
+
+
+def test_an_outage_behind_a_refused_event_counts_nothing_twice(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch that was written in part is written again: no row, counter or dead letter more."""
+    host = make({"EVENTTRACK_FLUSH_INTERVAL": 3600})
+    worker = host.state.pipeline._worker
+    commit, calls = worker.writer._commit, 0
+
+    def fail_once(records: t.Sequence[Record], outcomes: t.Any) -> t.Any:
+        nonlocal calls
+        calls += 1
+        if calls == 6:  # all, a half, the refused one, what goes with it, its neighbour, the rest
+            raise sa.exc.OperationalError("INSERT", {}, Exception("the database is away"))
+        return commit(records, outcomes)
+
+    monkeypatch.setattr(worker.writer, "_commit", fail_once)
+    visits = [a_page(f"/{n}", uuid=uuidlib.uuid4(), session=None) for n in range(4)]
+    broken = msgspec.structs.replace(visits[0], time=dt.datetime(2026, 1, 1))  # noqa: DTZ001
+    host.state.pipeline.count(Outcome("dropped", "page.visit", "no room"))
+    host.state.pipeline.put(broken, *visits[1:])
+    with pytest.raises(sa.exc.OperationalError), host.app.app_context():
+        host.events.flush()
+    assert len(host.rows("rejected")) == 1
+    assert host.actions() == {"page.visit": 3}
+    assert quality(host) == {
+        ("accepted", "page.visit", ""): 3,
+        ("dropped", "page.visit", "no room"): 1,
+    }
+    assert calls > 6
 
 
 def test_a_thread_that_could_not_start_is_tried_again(

@@ -60,7 +60,10 @@ class Journal:
             writer = self._writer
             if writer is None or writer.end > _SEGMENT_BYTES or not writer.is_open:
                 writer = self._begin_segment()
-            self._put += writer.append(payloads)
+            size = writer.append(payloads)
+            if not writer.is_open:  # its reader has given it up meanwhile, and may not see these
+                return False
+            self._put += size
         except OSError as error:
             self._note_failure(error)
             return False
@@ -92,7 +95,7 @@ class Journal:
         if writer is None or not writer.has_file:
             return
         with self._syncing:  # another thread may be bringing it to the disk
-            if self._is_durable and writer.is_open:
+            if self._is_durable and self._broken < self._put:
                 self._sync_writer(writer)
             writer.close()
 
@@ -154,7 +157,7 @@ class Journal:
         return claims[0](limit) or claims[1](limit)
 
     def _claim_own(self, limit: int) -> Claimed | None:
-        chain, writer = self._chain, self._writer
+        put, chain, writer = self._put, self._chain, self._writer
         if chain is None or writer is None:
             return None
         self._claimed_from = chain
@@ -163,7 +166,9 @@ class Journal:
             writer.is_open = False
             tip = Tip(writer.number + 1, 0)
         claimed = chain.claim(limit, tip)
-        if claimed is not None and claimed.damaged and self._writer is writer:
+        if claimed is None:
+            self._committed = max(self._committed, put)  # also what somebody has removed
+        elif claimed.damaged and self._writer is writer:
             # Somebody has written to it: what comes after may not be where it should be.
             writer.is_open = False
         return claimed

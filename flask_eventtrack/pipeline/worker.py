@@ -312,7 +312,11 @@ class Worker:
         lost = len(foreign) + (claimed.damaged if claimed else 0)
         unread = {Outcome("dropped", "", "unreadable"): lost} if lost else {}
         is_replay = claimed is not None and claimed.is_replay
-        self.writer.write(records, outcomes + collections.Counter(unread), is_replay=is_replay)
+        self.writer.write(
+            records,
+            outcomes + collections.Counter(unread),
+            is_replay=is_replay or self._error is not None,
+        )
         if claimed is not None:
             self._queue.acknowledge(claimed, foreign)
         with self._lock:

@@ -24,7 +24,6 @@ from ..event import (
     SessionEnd,
     clean_action,
     from_ns,
-    uuid7,
 )
 from ..store import (
     Batch,
@@ -83,7 +82,8 @@ class Writer:
         """Write records in one transaction, or in smaller ones around those that are refused.
 
         :param outcomes: how many events came to nothing, for the quality counters.
-        :param is_replay: whether a dead process may have written some of the records already.
+        :param is_replay: whether some of the records may have been written already, by a dead
+            process or by an attempt that failed: that is no duplicate.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away, locked or without tables.
         """
@@ -101,13 +101,14 @@ class Writer:
             if not records:
                 logger.error("Counters were refused by the database: %s", error)
                 return
+            # The outcomes last: where one of the parts fails, all of it is written again.
             if len(records) == 1:
                 self._set_aside(records[0], error)
                 self._write((), outcomes)
                 return
             middle = len(records) // 2
-            self._write(records[:middle], outcomes)
-            self._write(records[middle:], {})
+            self._write(records[:middle], {})
+            self._write(records[middle:], outcomes)
         else:
             self._hooks.written(written)
 
@@ -192,7 +193,6 @@ class Writer:
             "An event was refused by the database (%s) and set aside in eventtrack_rejected.",
             type(cause).__name__,
         )
-        now = self._hooks.clock()
         if isinstance(record, PageView):  # whose raw query may hold secrets
             record = self._hooks.expand(record)
         # In ASCII, so that nothing of what was refused can be refused again.
@@ -201,12 +201,23 @@ class Writer:
             add_rejected(
                 connection,
                 self.database.tables,
-                id=uuid7(now),
-                rejected_at=from_ns(now),
+                id=_id_of(record),
+                rejected_at=from_ns(self._hooks.clock()),
                 action=clean_action(getattr(record, "action", "")),
                 reason=reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
                 payload=payload[:_PAYLOAD_MAX_LENGTH],
             )
+
+
+def _id_of(record: Record) -> uuidlib.UUID:
+    """Return an id for what is set aside: the same each time."""
+    match record:
+        case Event() | PageView():
+            return record.id
+        case SessionEnd():
+            return record.session_id
+        case Identified():
+            return record.uuid
 
 
 def _name_fields(value: object) -> object:

@@ -26,7 +26,7 @@ class Batch:
     """Records of one transaction.
 
     :param uncounted: events that are rows already, of a host's own transaction.
-    :param replayed: a dead process may have written some of them: that is no duplicate.
+    :param replayed: some of them may have been written already: that is no duplicate.
     """
 
     events: list[Event] = dataclasses.field(default_factory=list)

@@ -12,10 +12,12 @@ _KEPT = 10_000
 
 
 def add_rejected(connection: sa.Connection, tables: Tables, **row: t.Any) -> None:
-    """Keep a refused event; of more than 10,000 the oldest go."""
+    """Keep a refused event, unless it is kept already; of more than 10,000 the oldest go."""
     table = tables.rejected
+    if connection.scalar(sa.select(table.c.id).where(table.c.id == row["id"])):
+        return
     connection.execute(table.insert().values(row))
-    surplus = sa.select(table.c.id).order_by(table.c.id.desc()).offset(_KEPT).limit(100)
+    surplus = sa.select(table.c.id).order_by(table.c.rejected_at.desc()).offset(_KEPT).limit(100)
     ids = connection.scalars(surplus).all()
     if ids:
         connection.execute(table.delete().where(table.c.id.in_(ids)))

@@ -126,6 +126,7 @@ _rejected = sa.Table(
     sa.Column("action", text(32), nullable=False),
     sa.Column("reason", text(255), nullable=False),
     sa.Column("payload", sa.Text(), nullable=False),
+    sa.Index("ix_eventtrack_rejected_rejected_at", "rejected_at"),
 )
 
 _tombstone = sa.Table(

@@ -19,7 +19,7 @@ from itsdangerous import BadSignature, Signer
 
 MAX_LENGTH = 2048
 CUSTOMER_ID_MAX_LENGTH = 255
-_CACHE_SIZE = 4096
+_CACHE_SIZE = 1024
 
 VouchedBy = t.Literal["", "login", "identify"]
 _VOUCHERS: tuple[VouchedBy, ...] = ("", "login", "identify")
