@@ -65,9 +65,13 @@ class Floor(abc.ABC):
         cursor.execute(f"SELECT count(*) FROM {self._table}")
         return int(cursor.fetchone()[0])
 
+    @abc.abstractmethod
+    def settle(self) -> None:
+        """Have the database do now what it puts off, which would slow down what comes next."""
+
+    @abc.abstractmethod
     def size(self) -> int:
         """Return the bytes that the events take on disk, with their indexes."""
-        raise NotImplementedError
 
     def close(self) -> None:
         self._pooled.close()
@@ -83,14 +87,17 @@ class _Sqlite(Floor):
         self._driver.execute("PRAGMA journal_mode = WAL")
         self._driver.execute("PRAGMA synchronous = NORMAL")
         self._driver.execute("PRAGMA busy_timeout = 10000")
+        self._driver.execute("PRAGMA cache_size = -8000")
 
     def _insert(self, rows: cabc.Sequence[Row]) -> None:
         self._driver.execute("BEGIN IMMEDIATE")
         self._driver.executemany(self._insert_statement(), rows)
         self._driver.execute("COMMIT")
 
-    def size(self) -> int:
+    def settle(self) -> None:
         self._driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+    def size(self) -> int:
         query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
         return int(self._driver.execute(query).fetchone()[0])
 
@@ -112,6 +119,10 @@ class _PostgreSql(Floor):
             for row in rows:
                 copy.write_row(row)
 
+    def settle(self) -> None:
+        self._driver.execute(f"VACUUM ANALYZE {self._table}")
+        self._driver.execute("CHECKPOINT")
+
     def size(self) -> int:
         query = "SELECT pg_total_relation_size(%s)"
         return int(self._driver.execute(query, (self._table,)).fetchone()[0])
@@ -127,6 +138,18 @@ class _MariaDb(Floor):
         cursor = self._driver.cursor()
         cursor.executemany(self._insert_statement(), rows)
         self._driver.commit()
+
+    def settle(self) -> None:
+        self._driver.cursor().execute(f"ANALYZE TABLE {self._table}")
+
+    def size(self) -> int:
+        cursor = self._driver.cursor()
+        query = (
+            "SELECT data_length + index_length FROM information_schema.tables"
+            " WHERE table_schema = DATABASE() AND table_name = %s"
+        )
+        cursor.execute(query, (self._table,))
+        return int(cursor.fetchone()[0])
 
     def read(self, site: str) -> list[Row]:
         self._driver.rollback()  # to see what others have committed since

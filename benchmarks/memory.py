@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 from . import us
-from .report import Table, Unavailable, at_most, rounds
+from .report import Table, at_most, rounds
 from .resident import NOTHING
 
 TITLE = "Memory added to a worker"
@@ -31,11 +31,10 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
         return
     figures: dict[str, list[tuple[int, int]]] = {}
     for _ in rounds(number, "memory"):
-        for kind in (NOTHING, *_kinds()):
+        for kind in (NOTHING, *us.DURABILITIES):
             figures.setdefault(kind, []).append(_measure(kind, waiting))
-    for kind in _kinds():
-        rest, wait = (_added(figures, kind, at) for at in (0, 1))
-        name = f"Flask-EventTrack{f', `{kind}`' if kind else ''}"
+    for name in us.DURABILITIES:
+        rest, wait = (_added(figures, name, at) for at in (0, 1))
         table.add(name, rest, at_most(_TARGETS[0]), wait, at_most(_TARGETS[1]))
     bare = (
         f"{statistics.median(pair[at] for pair in figures[NOTHING]) / _MIB:.0f}" for at in (0, 1)
@@ -43,17 +42,6 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
     table.add("nothing, in all", next(bare), "", next(bare))
     table.notes.append(f"{number} processes of each.")
     yield table
-
-
-def _kinds() -> list[str]:
-    found = []
-    for name in us.DURABILITIES:
-        try:
-            us.durability(name)
-        except Unavailable:
-            continue
-        found.append(name)
-    return found or [""]
 
 
 def _measure(kind: str, waiting: int) -> tuple[int, int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import functools
 import importlib.metadata
 import threading
 import time
@@ -121,66 +120,31 @@ def _join_profilers() -> None:
 
 
 BARE = "nothing"
-OURS = "Flask-EventTrack"
-_Build = cabc.Callable[[Place], Contestant]
-
-
-def _in(durability: str) -> _Build:
-    return lambda place: us.tracked(place, **us.durability(durability))
-
-
 # Each with the distribution that must be there.
-CONTESTANTS: dict[str, tuple[_Build, str]] = {
-    OURS: (us.tracked, "Flask"),
-    **{f"{OURS}, `{name}`": (_in(name), "Flask") for name in us.DURABILITIES},
+_PEERS: dict[str, tuple[cabc.Callable[[Place], Contestant], str]] = {
     "`db.session.add` and commit, SQLite": (inserting, "Flask-SQLAlchemy"),
     "prometheus-flask-exporter": (prometheus, "prometheus-flask-exporter"),
     "posthog-python": (posthog, "posthog"),
     "OpenTelemetry": (opentelemetry, "opentelemetry-instrumentation-flask"),
     "Flask-MonitoringDashboard": (monitoring_dashboard, "Flask-MonitoringDashboard"),
-    BARE: (make_bare, "Flask"),
 }
-
-
-@functools.cache
-def our_names() -> tuple[str, ...]:
-    """Return our contestants: one for each durability, where there is more than one."""
-    found = []
-    for name in us.DURABILITIES:
-        try:
-            us.durability(name)
-        except Unavailable:
-            continue
-        found.append(f"{OURS}, `{name}`")
-    return tuple(found) or (OURS,)
-
-
-def names() -> list[str]:
-    """Return all that are measured against the bare app, in the order of the tables."""
-    others = [name for name in CONTESTANTS if name != BARE and not is_ours(name)]
-    return [*our_names(), *others]
-
-
-def is_ours(name: str) -> bool:
-    return name.startswith(OURS)
-
-
-def is_default(name: str) -> bool:
-    """Whether this is us as installed: the targets are for that."""
-    return name in {OURS, f"{OURS}, `journal`"}
+#: All that are measured against the bare app, in the order of the tables.
+NAMES = (*us.DURABILITIES, *_PEERS)
 
 
 def build(name: str, place: Place) -> Contestant:
     """Return a contestant.
 
-    :raises Unavailable: it is not installed, or does not run with what is.
+    :raises Unavailable: it is a peer that is not installed, or does not run with what is.
     """
-    make, distribution = CONTESTANTS[name]
+    if name == BARE:
+        return make_bare(place)
+    if name in us.DURABILITIES:
+        return us.tracked(place, **us.DURABILITIES[name])
+    make, distribution = _PEERS[name]
     try:
         importlib.metadata.version(distribution)
         return make(place)
-    except Unavailable:
-        raise
     except importlib.metadata.PackageNotFoundError:
         raise Unavailable("skipped: not installed") from None
     except Exception as error:

@@ -11,7 +11,7 @@ import typing as t
 
 from . import peers, turns, us
 from .hosts import LISTED, TAGGED, Place
-from .report import Table, Unavailable, at_most, progress, ratio, rounds, versions, whole
+from .report import Table, at_most, progress, ratio, rounds, versions, whole
 from .sink import sink
 from .turns import Ended, Player, Task, Turn
 
@@ -58,19 +58,17 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
         _HELLO,
         figures,
         excuses,
-        "≤ 1.35, process ≤ 1.6, new ≤ 2.5",
-        at_most(1.25),
+        {us.MEMORY: at_most(1.25), us.JOURNAL: "≤ 1.35, process ≤ 1.6, new ≤ 2.5"},
     )
     yield _tabulate(
         "A page of a template and one query of 20 rows, likewise.",
         _LISTED,
         figures,
         excuses,
-        at_most(1.06),
+        {us.JOURNAL: at_most(1.06)},
     )
     ours = _tabulate_ours(figures)
     ours.notes.append(f"{number} rounds of {size} requests; {versions(*_PEERS)}.")
-    ours.notes.extend(_refused())
     yield ours
 
 
@@ -78,7 +76,7 @@ def _gather(stack: contextlib.ExitStack) -> dict[str, Player]:
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
     url = stack.enter_context(sink())
     players = {}
-    for at, name in enumerate(peers.names()):
+    for at, name in enumerate(peers.NAMES):
         progress(f"starting {name}")
         place = Place(folder / str(at), url)
         place.folder.mkdir()
@@ -95,7 +93,7 @@ def _compete(players: cabc.Mapping[str, Player], size: int, number: int) -> _Fig
             try:
                 turns = {task: player.take(task._replace(requests=size)) for task in _tasks(name)}
             except Ended as error:
-                if peers.is_ours(name):
+                if name in us.DURABILITIES:
                     raise
                 player.excuse = f"skipped: {error}"
                 continue
@@ -106,7 +104,7 @@ def _compete(players: cabc.Mapping[str, Player], size: int, number: int) -> _Fig
 
 def _tasks(name: str) -> list[Task]:
     tasks = [*_HELLO.values(), *_LISTED.values()]
-    extra = _OURS.values() if peers.is_ours(name) else ()
+    extra = _OURS.values() if name in us.DURABILITIES else ()
     return list(dict.fromkeys([*tasks, *extra]))
 
 
@@ -115,18 +113,16 @@ def _tabulate(
     tasks: cabc.Mapping[str, Task],
     figures: _Figures,
     excuses: cabc.Mapping[str, str],
-    target: str,
-    in_memory: str = "",
+    targets: cabc.Mapping[str, str],
 ) -> Table:
     table = Table(explanation, _HEAD)
-    for name in peers.names():
+    for name in peers.NAMES:
         if name in excuses:
             table.add(name, "skipped")
             table.notes.append(f"{name} {excuses[name]}")
             continue
         cells = [cell for task in tasks.values() for cell in _cells(figures[name, task])]
-        in_memory_too = in_memory if name.endswith("`memory`") else ""
-        table.add(name, *cells, target if peers.is_default(name) else in_memory_too)
+        table.add(name, *cells, targets.get(name, ""))
     table.add(peers.BARE, *("1.00", "1.00", "0") * len(tasks))
     return table
 
@@ -140,14 +136,13 @@ def _cells(turns: cabc.Sequence[Turn]) -> tuple[str, str, str]:
 
 
 def _tabulate_ours(figures: _Figures) -> Table:
-    ours = peers.our_names()
     table = Table(
         "What moves our own figure: CPU of the request's thread, as ratios to the same page "
         "without us.",
-        ("requests", *ours),
+        ("requests", *us.DURABILITIES),
     )
     for what, task in _OURS.items():
-        ratios = ([turn.ratio.thread for turn in figures[name, task]] for name in ours)
+        ratios = ([turn.ratio.thread for turn in figures[name, task]] for name in us.DURABILITIES)
         table.add(what, *(f"{ratio(values)} {_spread(values)}" for values in ratios))
     table.notes.append("In brackets, the quartiles of the rounds.")
     return table
@@ -156,11 +151,3 @@ def _tabulate_ours(figures: _Figures) -> Table:
 def _spread(values: t.Sequence[float]) -> str:
     low, _, high = statistics.quantiles(values, n=4, method="inclusive")
     return f"({low:.2f} to {high:.2f})"
-
-
-def _refused() -> cabc.Iterator[str]:
-    for name in us.DURABILITIES:
-        try:
-            us.durability(name)
-        except Unavailable as error:
-            yield f"{peers.OURS}, `{name}` {error}"

@@ -1,7 +1,7 @@
 """A worker that tells how much memory it takes: ``python -m benchmarks.resident <kind> <number>``.
 
 Prints the bytes at rest, after some requests, and after ``number`` more, of which nothing can be
-written. ``kind`` is "nothing", or a durability of ours; "" stands for the default.
+written. ``kind`` is "nothing", or what we are called with a durability.
 """
 
 from __future__ import annotations
@@ -54,13 +54,15 @@ def _locked(path: pathlib.Path) -> cabc.Iterator[None]:
 
 
 def _make(kind: str, place: Place, url: str) -> tuple[Flask, cabc.Callable[[], object]]:
-    binds: dict[str, t.Any] = {"SQLALCHEMY_BINDS": {"events": url}}
+    settings: dict[str, t.Any] = {
+        "SQLALCHEMY_BINDS": {"events": url},
+        "EVENTTRACK_BIND_KEY": "events",
+    }
     if kind == NOTHING:
-        return make_app(place, "host", **binds)[0], lambda: None
+        return make_app(place, "host", **settings)[0], lambda: None
     from . import us  # imports us, which the bare app must not
 
-    settings = us.durability(kind) if kind else {}
-    app, _, events = us.make_tracked(place, EVENTTRACK_BIND_KEY="events", **binds, **settings)
+    app, _, events = us.make_tracked(place, **settings, **us.DURABILITIES[kind])
     return app, lambda: us.flush(app, events)
 
 

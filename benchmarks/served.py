@@ -14,7 +14,7 @@ import threading
 import time
 import typing as t
 
-from . import peers, wsgi
+from . import peers, us, wsgi
 from .client import Client, visit
 from .hosts import HELLO, LISTED, Place
 from .report import Table, Unavailable, at_most, percentile, progress, ratio, rounds, versions
@@ -66,7 +66,7 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
             servers = _start_all(stack, worker, options)
             figures = _compete(servers, worker, size, number)
         table = _tabulate(f"One worker process: {description}.", figures)
-        missing = [name for name in peers.names() if (name, HELLO) not in figures]
+        missing = [name for name in peers.NAMES if (name, HELLO) not in figures]
         table.notes.extend(f"{name}: skipped, it does not start." for name in missing)
         if worker == list(_WORKERS)[-1]:
             table.notes.append(f"{number} rounds of {size} requests; {versions('gunicorn')}.")
@@ -80,7 +80,7 @@ def _start_all(
     folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory()))
     url = stack.enter_context(sink())
     ports = {}
-    for at, name in enumerate([peers.BARE, *peers.names()]):
+    for at, name in enumerate([peers.BARE, *peers.NAMES]):
         progress(f"starting gunicorn -k {worker}: {name}")
         place = Place(folder / str(at), url)
         place.folder.mkdir()
@@ -168,11 +168,11 @@ def _tabulate(explanation: str, figures: _Figures) -> Table:
         "it; returning visitors, ratios to nothing added.",
         ("contestant", *columns, "target"),
     )
-    for name in [*peers.names(), peers.BARE]:
+    for name in [*peers.NAMES, peers.BARE]:
         if (name, HELLO) in figures:
             cells = [cell for path in _PAGES.values() for cell in _cells(figures[name, path])]
             label = "nothing, measured again" if name == peers.BARE else name
-            table.add(label, *cells, at_most(1.6, " CPU") if peers.is_default(name) else "")
+            table.add(label, *cells, at_most(1.6, " CPU") if name == us.JOURNAL else "")
     base = [_base_of(figures[peers.BARE, path]) for path in _PAGES.values()]
     table.add("nothing, in µs", *(cell for cells in base for cell in cells))
     return table

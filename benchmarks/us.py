@@ -9,14 +9,16 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack
-from flask_eventtrack.config import load_config
-from flask_eventtrack.errors import ConfigError
 from flask_eventtrack.sources.current import cookie_reader
 
 from .hosts import Contestant, Place, make_app
-from .report import Unavailable
 
-DURABILITIES = ("memory", "journal", "durable")
+#: What we are called with each durability, and the settings that ask for it.
+DURABILITIES: dict[str, dict[str, t.Any]] = {
+    f"Flask-EventTrack, `{name}`": {"EVENTTRACK_DURABILITY": name}
+    for name in ("memory", "journal", "durable")
+}
+MEMORY, JOURNAL, DURABLE = DURABILITIES
 
 
 def make_tracked(
@@ -42,27 +44,6 @@ def count_events(app: Flask, action: str) -> int:
     with app.app_context(), database.read() as connection:
         query = sa.select(sa.func.count()).where(table.c.action == action)
         return connection.scalar(query) or 0
-
-
-def durability(name: str) -> dict[str, t.Any]:
-    """Return the settings of a durability.
-
-    :raises Unavailable: this version has none of that name.
-    """
-    settings = {"EVENTTRACK_DURABILITY": name}
-    try:
-        load_config(settings)
-    except ConfigError as error:
-        raise Unavailable(f"skipped: {error}") from None
-    return settings
-
-
-def in_memory() -> dict[str, t.Any]:
-    """Return the settings that keep waiting events off the disk, as far as there are any."""
-    try:
-        return durability("memory")
-    except Unavailable:
-        return {}
 
 
 def tracked(place: Place, **config: t.Any) -> Contestant:

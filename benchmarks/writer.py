@@ -58,8 +58,9 @@ def open_ours(url: str) -> cabc.Iterator[Ours]:
         settings: dict[str, t.Any] = {
             "SQLALCHEMY_BINDS": {"events": url},
             "EVENTTRACK_BIND_KEY": "events",
+            **us.DURABILITIES[us.MEMORY],
         }
-        app, db, events = us.make_tracked(place, **settings, **us.in_memory())
+        app, db, events = us.make_tracked(place, **settings)
         ours = Ours(app, events)
         try:
             yield ours
