@@ -218,6 +218,7 @@ def test_params_come_back_as_they_were(db_host: Host) -> None:
         "small": -(2**63),
         "pi": 3.141592653589793,
         "text": "žluťoučký 🐴 \u202e \\ ' \" % :x \u2028",
+        "lines": ["one\ntwo\r\n", "null"],
         "": None,
         "Case": 1,
         "case": 2,
@@ -225,6 +226,35 @@ def test_params_come_back_as_they_were(db_host: Host) -> None:
     write(db_host, an_event(params=params, session=None))
     [row] = db_host.rows("event")
     assert row["params"] == params
+
+
+def test_texts_come_back_as_they_were(db_host: Host) -> None:
+    """Nothing in a text has a meaning to the database, and no text is not an empty one."""
+    texts = [
+        '"',
+        "\\",
+        'a\\"b',
+        r"\N",
+        r"\n",
+        "\n\t\x01\x1f\x7f",
+        "{a,b}",
+        "NULL",
+        "null",
+        "",
+        " ",
+        None,
+    ]
+    events = [an_event(seconds=n, label=text, session=None) for n, text in enumerate(texts)]
+    write(db_host, *events)
+    assert [row["label"] for row in db_host.rows("event", "time")] == texts
+
+
+def test_no_text_is_cut(db_host: Host) -> None:
+    """A text that is too long for its column is refused, where the database knows of lengths."""
+    label = "x" * 256
+    write_records(db_host, an_event(label=label, session=None))
+    stored = [row["label"] for row in db_host.rows("event")]
+    assert stored == ([] if db_host.rows("rejected") else [label])
 
 
 def test_nothing_undefined_is_sql_null(db_host: Host) -> None:
@@ -490,7 +520,7 @@ def test_a_refused_page_is_set_aside_without_its_secrets(
         referrer = {"Referer": "http://other.example/?password=hush"}
         db_host.client().get("/?token=hush&q=1", headers={**NAVIGATION, **referrer})
     [view] = [record for record in records if isinstance(record, PageView)]
-    pipeline.put(msgspec.structs.replace(view, host=f"{SITE}\0"))
+    pipeline.put(msgspec.structs.replace(view, referrer=f"{view.referrer}\0"))
     [rejected] = db_host.rows("rejected")
     assert rejected["action"] == "page.visit"
     assert "hush" not in rejected["payload"] + rejected["reason"]

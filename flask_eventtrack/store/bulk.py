@@ -1,8 +1,8 @@
 """Many rows in one statement, past SQLAlchemy's own handling of each value.
 
 That handling takes longer than SQLite does to store a row. A statement is compiled once; its rows
-go to the driver as the column types of :mod:`.types` would have stored them: to PostgreSQL all in
-one JSON parameter, to the others as tuples.
+go to the driver as the column types of :mod:`.types` would have stored them: to PostgreSQL a
+column in one parameter, as the text of an array, to the others as tuples.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from .types import UTCDateTime
 
 _Rows = cabc.Sequence[Row]
 _Column = cabc.Sequence[t.Any]
+_Converter = cabc.Callable[[_Column], t.Any]
 
 _encoder = msgspec.json.Encoder()
 # A UTC time in JSON, as msgspec writes it unless there are no microseconds.
@@ -84,37 +85,24 @@ def _prepare(
     statement = build(dialect.name, table, names)
     compiled = t.cast("SQLCompiler", statement.compile(dialect=dialect, **options))
     places = tuple(compiled.positiontup or compiled.params)
-    is_named = not compiled.positional
-    if places == (dialects.ROWS,):
-        return _Bulk(str(compiled), _DocumentMaker(table, names, is_named=is_named))
-    return _Bulk(str(compiled), _TupleMaker(table, places, is_named=is_named))
+    as_arrays = dialect.name == "postgresql"
+    make = _ParameterMaker(table, places, is_named=not compiled.positional, as_arrays=as_arrays)
+    return _Bulk(str(compiled), make)
 
 
-class _DocumentMaker:
-    """Makes one JSON array of rows: of the named columns and the id."""
+class _ParameterMaker:
+    """Makes parameters of rows a column at a time: msgspec then does most of it."""
 
-    def __init__(self, table: sa.Table, names: tuple[str, ...], *, is_named: bool) -> None:
-        self._is_named = is_named
-        self._is_whole = len(names) == len(table.columns)
-        self._names = ("id", *names)
-
-    def __call__(self, rows: _Rows) -> t.Any:
-        records = rows if self._is_whole else [self._cut(row) for row in rows]
-        document = _encoder.encode(records).decode()
-        return {dialects.ROWS: document} if self._is_named else (document,)
-
-    def _cut(self, row: Row) -> dict[str, t.Any]:
-        return {name: getattr(row, name) for name in self._names}
-
-
-class _TupleMaker:
-    """Makes tuples of rows a column at a time: msgspec then does most of it."""
-
-    def __init__(self, table: sa.Table, places: tuple[str, ...], *, is_named: bool) -> None:
+    def __init__(
+        self, table: sa.Table, places: tuple[str, ...], *, is_named: bool, as_arrays: bool
+    ) -> None:
         names = ["id" if place == dialects.KEY else place for place in places]
+        find = _find_array_converter if as_arrays else _find_converter
         self._keys = places if is_named else None
-        self._values_of = operator.attrgetter(*names)
-        self._converters = [_find_converter(table.columns[name].type) for name in names]
+        self._as_arrays = as_arrays
+        is_whole = names == table.columns.keys()
+        self._values_of = msgspec.structs.astuple if is_whole else operator.attrgetter(*names)
+        self._converters = [find(table.columns[name].type) for name in names]
 
     def __call__(self, rows: _Rows) -> t.Any:
         columns = zip(*map(self._values_of, rows), strict=True)
@@ -122,15 +110,35 @@ class _TupleMaker:
             convert(column) if convert else column
             for convert, column in zip(self._converters, columns, strict=True)
         ]
-        tuples = list(zip(*stored, strict=True))
+        tuples = [tuple(stored)] if self._as_arrays else list(zip(*stored, strict=True))
         if self._keys is None:
             return tuples
         return [dict(zip(self._keys, values, strict=True)) for values in tuples]
 
 
-def _find_converter(
-    kind: sa.types.TypeEngine[t.Any],
-) -> cabc.Callable[[_Column], _Column] | None:
+def _find_array_converter(kind: sa.types.TypeEngine[t.Any]) -> _Converter | None:
+    return _to_lines if isinstance(kind, sa.JSON) else _to_array
+
+
+def _to_lines(values: _Column) -> str:
+    return _encoder.encode_lines(values).decode().removesuffix("\n")
+
+
+def _to_array(values: _Column) -> str:
+    array = _encoder.encode(values).decode()
+    if "\\" in array:
+        array = f"[{','.join(map(_quote, values))}]"
+    return "{" + array[1:-1] + "}"
+
+
+def _quote(text: str | None) -> str:
+    """Quote a string in an array, where a backslash stands for what follows it, as it is."""
+    if text is None:
+        return "null"
+    return '"' + text.replace("\\", r"\\").replace('"', r"\"") + '"'
+
+
+def _find_converter(kind: sa.types.TypeEngine[t.Any]) -> _Converter | None:
     if isinstance(kind, sa.Uuid):
         return _to_hex
     if isinstance(kind, UTCDateTime):

@@ -12,12 +12,10 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from .types import UTCDateTime
 
-#: Makes a statement about many rows, whose parameters are named for columns, ``KEY`` or ``ROWS``.
+#: Makes a statement about many rows, whose parameters are named for columns or ``KEY``.
 Build = cabc.Callable[[str, sa.Table, tuple[str, ...]], sa.ClauseElement]
 #: The parameter for the id under which a row is stored.
 KEY = "key_id"
-#: The parameter for all the rows as one JSON array.
-ROWS = "all_rows"
 _IDS = "ids"
 _PG_TIME_FORMAT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 
@@ -33,7 +31,7 @@ _MYSQL_CONFLICTS = frozenset({1213, 1020})
 
 def build_insert(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
     if dialect_name == "postgresql":
-        record = _json_rows(table, names)
+        record = _unnested(table, names)
         return table.insert().from_select(names, sa.select(*(record.c[name] for name in names)))
     return table.insert().values(_bind(names))
 
@@ -43,7 +41,7 @@ def build_update(
 ) -> sa.Update | mysql.Insert:
     """Make the update of the named columns by ``id``."""
     if dialect_name == "postgresql":
-        record = _json_rows(table, ("id", *names))
+        record = _unnested(table, ("id", *names))
         changes = {name: record.c[name] for name in names}
         return table.update().where(table.c.id == record.c.id).values(changes)
     if dialect_name in _MYSQL:
@@ -67,7 +65,7 @@ def build_count(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> s
         )
     into: postgresql.Insert | sqlite.Insert
     if dialect_name == "postgresql":
-        record = _json_rows(table, names)
+        record = _unnested(table, names)
         into = postgresql.insert(table)
         into = into.from_select(names, sa.select(*(record.c[name] for name in names)))
     else:
@@ -81,11 +79,22 @@ def _bind(names: cabc.Iterable[str]) -> dict[str, sa.BindParameter[t.Any]]:
     return {name: sa.bindparam(name) for name in names}
 
 
-def _json_rows(table: sa.Table, names: tuple[str, ...]) -> sa.TableValuedAlias:
-    document = sa.cast(sa.bindparam(ROWS, type_=sa.Text()), postgresql.JSON())
-    columns = [sa.column(name, table.columns[name].type) for name in names]
-    rows = sa.func.json_to_recordset(document).table_valued(*columns)
-    return rows.render_derived(name="record", with_types=True)
+def _unnested(table: sa.Table, names: tuple[str, ...]) -> sa.TableValuedAlias:
+    columns = [table.columns[name] for name in names]
+    rows = sa.func.unnest(*map(_array_of, columns)).table_valued(*columns)
+    return rows.render_derived(name="record")
+
+
+def _array_of(column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
+    """Return a parameter of many values, to which the driver gives no type of its own."""
+    values: sa.ColumnElement[t.Any] = sa.bindparam(column.name)
+    kind = column.type
+    if isinstance(kind, sa.JSON):
+        end, null = (sa.literal_column(text, sa.Text()) for text in (r"E'\n'", "'null'"))
+        values = sa.func.string_to_array(values, end, null)
+    elif isinstance(kind, sa.String):
+        kind = sa.Text()  # a cast to a length would cut what is longer
+    return sa.cast(values, postgresql.ARRAY(kind))
 
 
 def is_among(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[bool]:
