@@ -44,12 +44,14 @@ class PageHooks:
 
     def __init__(self, state: State) -> None:
         self._state = state
+        self._is_alone = False  # no other hook sees an answer
 
     def register(self, app: Flask) -> None:
         """Take our places among the app's hooks: before all, in the usual order, and after all.
 
         Hooks that compress a body run after the one that reads its title; the visit is recorded
-        when every other hook has had its say (Flask runs them in reverse).
+        when every other hook has had its say (Flask runs them in reverse). Where there is no other,
+        the last of ours does both.
         """
         app.before_request_funcs.setdefault(None, []).insert(0, self.note_arrival)
         app.after_request(self.read_title)
@@ -65,6 +67,10 @@ class PageHooks:
         app, state = this_app(), self._state
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")
+        hooks = app.after_request_funcs
+        self._is_alone = sum(map(len, hooks.values())) == 2
+        if self._is_alone:
+            hooks[None].remove(self.read_title)
         try:
             _exempt_from_csrf_protect(app)
         except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
@@ -72,21 +78,26 @@ class PageHooks:
         state.pipeline.start()
 
     def read_title(self, response: Response) -> Response:
+        self._look(get_current(self._state), response)
+        return response
+
+    def _look(self, current: Current, response: Response) -> _Headers | None:
+        """Find out whether this is a page, and its title; return what its headers say."""
         try:
-            current = get_current(self._state)
             if is_page_request(current):
                 headers = _read_headers(response)
-                if headers.is_document:
-                    current.title = find_title(response, headers)
+                current.title = find_title(response, headers)
+                return headers
         except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
             self._state.report_failure("reading a title", error)
-        return response
+        return None
 
     def finish(self, response: Response) -> Response:
         try:
             current = get_current(self._state)
+            headers = self._look(current, response) if self._is_alone else None
             if current.is_page and _is_seen(current.request.environ, response.status_code):
-                _record_visit(current, response)
+                _record_visit(current, response, headers or _read_headers(response))
             elif current.recorded:
                 _send_cookies(current, response)
             del current.request  # which holds it: a cycle would wait for the garbage collector
@@ -113,8 +124,7 @@ def _is_seen(environ: t.Mapping[str, str], status: int) -> bool:
     return (200 <= status < 300 or status == 304) and not is_prefetch(environ)
 
 
-def _record_visit(current: Current, response: Response) -> None:
-    headers = _read_headers(response)
+def _record_visit(current: Current, response: Response, headers: _Headers) -> None:
     visitor = current.visitor
     # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
     if headers.is_document and not (headers.is_shared and visitor.is_new):
@@ -338,9 +348,14 @@ def _judge_headers(content_type: str, cache_control: str, encoding: str) -> _Hea
 
 
 def find_title(response: Response, headers: _Headers) -> str:
-    """Return the document's title, or "" where the body is streamed, encoded or has none."""
+    """Return a document's title, or "" where there is none, or the body is streamed or encoded."""
     body = response.response
-    if headers.is_encoded or response.direct_passthrough or not isinstance(body, list | tuple):
+    if (
+        not headers.is_document
+        or headers.is_encoded
+        or response.direct_passthrough
+        or not isinstance(body, list | tuple)
+    ):
         return ""
     is_whole = len(body) == 1 and type(body[0]) is bytes
     return parse_title(body[0] if is_whole else response.get_data(), headers.charset)
