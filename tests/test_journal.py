@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import errno
 import json
+import logging
 import os
 import pathlib
 import shutil
@@ -711,7 +712,7 @@ def test_one_wait_covers_every_segment(
     journal = Journal(tmp_path / "home", 1 << 28, is_durable=True)
     for number in range(9):
         assert journal.put([b"record %d" % number])
-    assert journal.sync()
+    assert journal.sync(journal._put)
     found = {path.read_bytes() for path in segments(tmp_path / "home")}
     assert len(found) > 2
     assert found <= set(syncs.contents)
@@ -731,9 +732,46 @@ def test_a_segment_that_was_given_up_is_on_the_disk_before_an_answer(
     assert claimed is not None
     journal.acknowledge(claimed)
     assert journal.put([b"in another file"])
-    assert journal.sync()
+    assert journal.sync(journal._put)
     assert {path.read_bytes() for path in (first, *segments(home))} <= set(syncs.contents)
     journal.close()
+
+
+def test_a_later_success_says_nothing_of_a_failure_before(
+    tmp_path: pathlib.Path, syncs: Syncs
+) -> None:
+    """Of two that wait, one is told of the failure; the other asks when a third has succeeded."""
+    journal = Journal(tmp_path / "home", 1 << 28, is_durable=True)
+    first, second = journal.put([b"first"]), journal.put([b"second"])
+    syncs.error = OSError(errno.EIO, "Input/output error")
+    assert not journal.sync(second)
+    syncs.error = None
+    assert journal.sync(journal.put([b"third"]))
+    assert not journal.sync(first)
+    journal.close()
+
+
+def test_a_log_handler_may_track_that_the_disk_fails(
+    durable: Host, syncs: Syncs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It asks for a new segment while the failure is being told."""
+    durable.events.define("error.log")
+    tracked: list[object] = []
+
+    class Handler(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            syncs.error = None
+            with durable.app.app_context():
+                tracked.append(track("error.log", customer="1"))
+
+    handler, logger = Handler(), logging.getLogger("flask_eventtrack")
+    syncs.error = OSError(errno.EIO, "Input/output error")
+    logger.addHandler(handler)
+    try:
+        assert post(durable).status_code == 503
+    finally:
+        logger.removeHandler(handler)
+    assert tracked[0] is not None
 
 
 def test_concurrent_posts_share_a_sync(durable: Host, syncs: Syncs) -> None:

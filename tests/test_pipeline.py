@@ -366,6 +366,93 @@ note("parent.test")
     assert host.actions() == {"parent.test": 2, "child.test": 1}
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_in_the_middle_of_a_sweep(tmp_path: pathlib.Path, make: MakeHost) -> None:
+    """The end of a session is a transaction like any other."""
+    host = make({"EVENTTRACK_FLUSH_INTERVAL": 3600})
+    visit(host)
+    host.flush()
+    script = """
+import threading, time
+import sqlalchemy as sa
+begun = threading.Event()
+
+def dawdle(connection):
+    begun.set()
+    time.sleep(0.3)
+
+host.clock.advance(hours=3)
+note("parent.test")
+host.flush()
+sa.event.listen(host.state.pipeline.database._engine, "commit", dawdle)
+sweeper = threading.Thread(target=host.state.pipeline.sweep)
+sweeper.start()
+assert begun.wait(10)
+child = os.fork()
+if child == 0:
+    note("child.test")
+    host.flush()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+sweeper.join()
+"""
+    run_script(_SETUP + script, f"sqlite:///{tmp_path / 'host0.db'}")
+    actions = host.actions()
+    assert (actions["parent.test"], actions["child.test"], actions["session.end"]) == (1, 1, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_receiver_of_signals_may_fork(database_url: str, make: MakeHost) -> None:
+    """In the writer's own thread: the batch is over, and the next one comes."""
+    host = make(url=database_url)
+    script = """
+from flask_eventtrack import signals
+
+def fork(app, count):
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+
+with signals.events_written.connected_to(fork, host.app):
+    for _ in range(3):
+        note("parent.test")
+        host.flush()
+    with host.app.app_context():
+        host.state.pipeline.sweep()
+assert host.state.pipeline._worker._failures == 0
+"""
+    run_script(_SETUP + script, database_url)
+    assert host.actions() == {"parent.test": 3}
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_copies_no_writer_that_is_a_greenlet(database_url: str, make: MakeHost) -> None:
+    """Under gevent the parent's writer is in the child as well: it ends there."""
+    pytest.importorskip("gevent")
+    host = make(url=database_url)
+    script = """
+note("parent.test")
+host.flush()
+note("parent.test")
+child = os.fork()
+if child == 0:
+    gevent.sleep(0.1)
+    note("child.test")
+    host.flush()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+host.flush()
+"""
+    patch = "import gevent.monkey\ngevent.monkey.patch_all()\n"
+    run_script(patch + _SETUP.replace("3600", "0.02") + script, database_url)
+    assert host.actions() == {"parent.test": 2, "child.test": 1}
+    assert quality(host) == {
+        ("accepted", "parent.test", ""): 2,
+        ("accepted", "child.test", ""): 1,
+    }
+
+
 def test_a_script_that_ends_leaves_its_rows(database_url: str, make: MakeHost) -> None:
     """What waits is written on the way out, without a flush."""
     host = make(url=database_url)

@@ -21,6 +21,7 @@ from .segment import SegmentWriter
 logger = logging.getLogger("flask_eventtrack")
 
 _SEGMENT_BYTES = 1024 * 1024
+_MAX_BROKEN = 64  # failures of the disk that requests may still be asking about
 _MAX_ORPHANS = 16  # at a time: each takes open files
 
 
@@ -48,28 +49,28 @@ class Journal:
         self._put = 0
         self._committed = 0
         self._synced = 0
-        # What was put up to here and is not on the disk may never be: a sync has failed.
-        self._broken = 0
+        # Where what was put may never reach the disk: a sync has failed.
+        self._broken: collections.deque[range] = collections.deque(maxlen=_MAX_BROKEN)
         # Bytes of other processes, when we last looked.
         self._others = 0
 
-    def put(self, payloads: cabc.Sequence[bytes]) -> bool:
+    def put(self, payloads: cabc.Sequence[bytes]) -> int:
         if self._put - self._committed + self._others > self._max_bytes:
-            return False
+            return 0
         try:
             writer = self._writer
             if writer is None or writer.end > _SEGMENT_BYTES or not writer.is_open:
                 writer = self._begin_segment()
             size = writer.append(payloads)
             if not writer.is_open:  # its reader has given it up meanwhile, and may not see these
-                return False
+                return 0
             self._put += size
         except OSError as error:
             self._note_failure(error)
-            return False
+            return 0
         if self._failure and not self._is_durable:
             self._note_recovery()
-        return True
+        return self._put
 
     def _begin_segment(self) -> SegmentWriter:
         self._retire_writer()
@@ -95,7 +96,7 @@ class Journal:
         if writer is None or not writer.has_file:
             return
         with self._syncing:  # another thread may be bringing it to the disk
-            if self._is_durable and self._broken < self._put:
+            if self._is_durable and not self._is_broken(self._put):
                 self._sync_writer(writer)
             writer.close()
 
@@ -114,21 +115,26 @@ class Journal:
         self._failure = ""
         logger.warning("The journal can be written again.")
 
-    def sync(self) -> bool:
+    def sync(self, position: int) -> bool:
         """Wait for the disk if that is promised; who waits here together shares one wait."""
         if not self._is_durable:
             return True
-        mine = self._put
+        failure = None
         with self._syncing:
-            if self._synced >= mine:
+            # First, since a later success says nothing of what has failed before it.
+            if self._is_broken(position):
+                return False
+            if self._synced >= position:
                 return True
-            if mine <= self._broken or self._writer is None:
+            if self._writer is None:
                 return False
             try:
                 self._sync_writer(self._writer)
             except OSError as error:
-                self._note_failure(error)
-                return False
+                failure = error
+        if failure is not None:  # told without the lock: a host's log handler may track
+            self._note_failure(failure)
+            return False
         if self._failure:
             self._note_recovery()
         return True
@@ -144,10 +150,13 @@ class Journal:
             if writer.has_file:
                 writer.sync()
         except OSError:
-            self._broken = self._put
+            self._broken.append(range(self._synced + 1, self._put + 1))
             writer.is_open = False
             raise
         self._synced = reached
+
+    def _is_broken(self, position: int) -> bool:
+        return any(position in lost for lost in self._broken)
 
     def claim(self, limit: int) -> Claimed | None:
         """Return what comes next, of ours and of the dead in turn."""

@@ -1,4 +1,9 @@
-"""The road from a source to the database, as the rest of the extension sees it."""
+"""The road from a source to the database, as the rest of the extension sees it.
+
+Each process has a worker of its own. Before a fork the parent's pauses, and goes on afterwards; the
+child forgets it, without touching what is the parent's. Where a server forks without telling
+Python, the child does so when it first asks for a worker.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +61,7 @@ class Pipeline:
         worker = self._workers.setdefault(os.getpid(), made)  # another thread may be as far
         if worker is made:
             # The thread holds the worker, not the pipeline: a dropped app takes it along.
-            self._finalizer = weakref.finalize(self, worker.stop, 0.0)
-            self._finalizer.atexit = False
+            weakref.finalize(self, worker.stop, 0.0).atexit = False
         return worker
 
     def put(self, *records: Record) -> bool:
@@ -97,10 +101,7 @@ class Pipeline:
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End every session that has been silent for long enough; return those ended here."""
-        ended: list[tuple[uuidlib.UUID, EndReason]] = []
-        while batch := self._writer.sweep():
-            ended += batch
-        return ended
+        return self._worker.sweep()
 
     def hurry(self) -> None:
         """Have the writer write now what waits."""
@@ -128,11 +129,11 @@ class Pipeline:
             worker.go_on()
 
     def forget_others(self) -> None:
-        """In a fork's child: what waits, the locks and the connection are the parent's."""
-        for pid in [pid for pid in self._workers if pid != os.getpid()]:
-            self._finalizer.detach()
-            self._workers.pop(pid).forget()
-            self.database.forget_connections()
+        """In a fork's child: forget what is the parent's."""
+        for pid in list(self._workers):  # another thread may be at the same
+            if pid != os.getpid() and (worker := self._workers.pop(pid, None)) is not None:
+                worker.forget()
+                self.database.forget_connections()
 
 
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()

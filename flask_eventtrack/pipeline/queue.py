@@ -28,11 +28,14 @@ class Queue(t.Protocol):
     gives the same ones again. Only one thread does so, while others put.
     """
 
-    def put(self, payloads: cabc.Sequence[bytes]) -> bool:
-        """Append all records, or none: False where there is no room. Never called twice at once."""
+    def put(self, payloads: cabc.Sequence[bytes]) -> int:
+        """Append all records, or none; return where they end, or 0 where there is no room.
 
-    def sync(self) -> bool:
-        """Bring what this thread has put to where it is promised to be; False if that failed."""
+        Never called twice at once.
+        """
+
+    def sync(self, position: int) -> bool:
+        """Bring what ends there to where it is promised to be; False if that failed."""
 
     def claim(self, limit: int) -> Claimed | None:
         """Return the next ``limit`` records, or None."""
@@ -66,13 +69,13 @@ class MemoryQueue:
         self._capacity = capacity
         self._payloads: collections.deque[bytes] = collections.deque()
 
-    def put(self, payloads: cabc.Sequence[bytes]) -> bool:
+    def put(self, payloads: cabc.Sequence[bytes]) -> int:
         if len(self._payloads) + len(payloads) > self._capacity:
-            return False
+            return 0
         self._payloads.extend(payloads)
-        return True
+        return len(self._payloads)
 
-    def sync(self) -> bool:
+    def sync(self, position: int) -> bool:
         return True
 
     def claim(self, limit: int) -> Claimed | None:

@@ -13,6 +13,7 @@ import os
 import pathlib
 import secrets
 import struct
+import sys
 import typing as t
 import zlib
 
@@ -197,12 +198,15 @@ def sync_to_disk(fd: int) -> None:
         pool.apply(sync, (fd,))
 
 
+def is_patched_by_gevent() -> bool:
+    """Whether this process's threads are greenlets."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and monkey.is_module_patched("threading")
+
+
 def _greenlet_pool() -> t.Any:
     """Return gevent's pool of threads where it has patched the process, or None."""
-    import sys
-
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
+    if not is_patched_by_gevent():
         return None
     from gevent import get_hub
 

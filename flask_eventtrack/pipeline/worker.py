@@ -10,13 +10,16 @@ import random
 import threading
 import time
 import typing as t
+import uuid as uuidlib
 
 import msgspec
 
 from ..errors import FlushTimeout
 from ..event import Outcome, Record, decode_record, encode_record
+from .segment import is_patched_by_gevent
 
 if t.TYPE_CHECKING:
+    from ..event import EndReason
     from .queue import Claimed, Queue
     from .writer import Writer
 
@@ -53,6 +56,7 @@ class Worker:
         self._hurry = False
         self._leaving = False
         self._closed = False
+        self._forgotten = False
         self._put = 0
         self._written = 0
         self._failures = 0
@@ -73,17 +77,18 @@ class Worker:
         """Append all records or none: False where there is no room."""
         payloads = list(map(encode_record, records))
         with self._lock:
-            if self._closed or not self._queue.put(payloads):
+            position = 0 if self._closed else self._queue.put(payloads)
+            if not position:
                 return False
             before = self._put - self._written
             self._put += len(payloads)
             is_new_batch = not before or before < BATCH_SIZE <= self._put - self._written
             if is_new_batch or self._thread is None:
                 self._notify()
-        return self._queue.sync()
+        return self._queue.sync(position)
 
     def _notify(self) -> None:
-        """Wake the thread, or start it: a fork leaves it behind, and it may not start at once."""
+        """Wake the thread, or start it: it may not have started at once."""
         self._changed.notify_all()
         if self._in_memory or (self._thread is not None and self._thread.is_alive()):
             return
@@ -141,6 +146,16 @@ class Worker:
             f"{self.waiting} records were not written within {timeout} seconds; they are kept."
         )
 
+    def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
+        """End every session that has been silent for long enough; return those ended here."""
+        ended: list[tuple[uuidlib.UUID, EndReason]] = []
+        batch = None
+        while batch is None or batch:
+            with self._write_alone():
+                batch = self.writer.sweep()
+            ended += batch
+        return ended
+
     def hurry(self) -> None:
         """Have the thread write now what waits."""
         with self._lock:
@@ -164,6 +179,8 @@ class Worker:
 
     def stop(self, timeout: float) -> None:
         """End the thread once it has finished the batch it is at."""
+        if self._forgotten:
+            return
         with self._lock:
             self._closed = True
             self._changed.notify_all()
@@ -174,39 +191,47 @@ class Worker:
             thread.join(timeout)
 
     def pause(self) -> None:
-        """Before a fork: have no connection to a SQLite file.
+        """Before a fork: be at no batch, and have no connection to a SQLite file.
 
-        What a child inherits, locks included, hinders its own connections for ever
-        (https://sqlite.org/howtocorrupt.html, section 2.6).
+        What a child inherits of SQLite's hinders its own connections for ever
+        (https://sqlite.org/howtocorrupt.html, section 2.6). A greenlet would go on in the child
+        with the parent's batch and connection. Other children inherit nothing that they use.
         """
-        if self.writer.database.is_file and self._writing.acquire(timeout=_MAX_FORK_DELAY):
+        is_file = self.writer.database.is_file
+        patience = _MAX_FORK_DELAY if is_file or is_patched_by_gevent() else 0
+        if self._writing.acquire(timeout=patience) and is_file:
             self.writer.database.close()
 
     def go_on(self) -> None:
         """After a fork, in the parent."""
-        with contextlib.suppress(RuntimeError):  # this thread did not pause it
+        with contextlib.suppress(RuntimeError):  # another thread is at a batch, and was all along
             self._writing.release()
 
     def forget(self) -> None:
         """In a fork's child: what waits, the locks and the files are the parent's."""
+        self._forgotten = True
         self._queue.forget()
 
     def _run(self) -> None:
         failed = 0
         try:
-            while not (self._closed or self._leaving):
+            while not (self._closed or self._leaving or self._forgotten):
                 if time.monotonic() >= self._next_chores:
                     self._do_chores(is_first=not self._next_chores)
                     self._next_chores = time.monotonic() + CHORES_INTERVAL
                 self._wait(self._next_chores, failed)
                 failed = 0 if self._attempt() else failed + 1
         finally:
-            self.writer.database.close()
-            with self._lock:
-                self._leaving = False
-                self._thread = None
-                self._next_chores = 0.0
-                self._queue.close()
+            if not self._forgotten:
+                self._end()
+
+    def _end(self) -> None:
+        self.writer.database.close()
+        with self._lock:
+            self._leaving = False
+            self._thread = None
+            self._next_chores = 0.0
+            self._queue.close()
 
     def _wait(self, next_chores: float, failed: int) -> None:
         """Wait until there is something to do: a batch, an old record, a flush or a chore."""
@@ -256,11 +281,11 @@ class Worker:
     @contextlib.contextmanager
     def _write_alone(self) -> t.Iterator[None]:
         with self._writing:
-            self._writing_thread = threading.current_thread()
+            before, self._writing_thread = self._writing_thread, threading.current_thread()
             try:
                 yield
             finally:
-                self._writing_thread = None
+                self._writing_thread = before
 
     def _may_rest(self, target: int) -> bool:
         if time.monotonic() >= self._next_chores:
@@ -332,8 +357,7 @@ class Worker:
                 self.hurry()
             if not is_first:
                 self._count_uncounted()
-                while self.writer.sweep():
-                    pass
+                self.sweep()
         except Exception as error:  # noqa: BLE001 - the next time finds what this one left
             logger.warning("What is done every minute was not done: %s", error)
 

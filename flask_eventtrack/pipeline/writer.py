@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import exc
 
 from ..event import (
+    PAGE_VISIT,
     Clock,
     EndReason,
     Event,
@@ -193,8 +194,6 @@ class Writer:
             "An event was refused by the database (%s) and set aside in eventtrack_rejected.",
             type(cause).__name__,
         )
-        if isinstance(record, PageView):  # whose raw query may hold secrets
-            record = self._hooks.expand(record)
         # In ASCII, so that nothing of what was refused can be refused again.
         payload = json.dumps(msgspec.to_builtins(_name_fields(record), str_keys=True))
         with self.database.begin() as connection:
@@ -203,7 +202,7 @@ class Writer:
                 self.database.tables,
                 id=_id_of(record),
                 rejected_at=from_ns(self._hooks.clock()),
-                action=clean_action(getattr(record, "action", "")),
+                action=clean_action(_action_of(record)),
                 reason=reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
                 payload=payload[:_PAYLOAD_MAX_LENGTH],
             )
@@ -218,6 +217,10 @@ def _id_of(record: Record) -> uuidlib.UUID:
             return record.session_id
         case Identified():
             return record.uuid
+
+
+def _action_of(record: Record) -> str:
+    return PAGE_VISIT if isinstance(record, PageView) else getattr(record, "action", "")
 
 
 def _name_fields(value: object) -> object:

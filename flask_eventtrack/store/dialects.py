@@ -24,8 +24,12 @@ _MYSQL = frozenset({"mysql", "mariadb"})
 # of a JSON column, a string that does not fit its column or character set, JSON that is none.
 _MYSQL_DATA_ERRORS = frozenset({1264, 1366, 1406, 3140, 3819, 4025})
 
-# Serialization failure and deadlock; deadlock, and a record that has changed since it was read.
-_PG_CONFLICTS = frozenset({"40001", "40P01"})
+# Of SQLSTATE: data exceptions and violated constraints, which not every driver tells apart.
+_PG_DATA_CLASSES = frozenset({"22", "23"})
+
+# Serialization failure, deadlock, and a key that another has taken meanwhile; deadlock, and a
+# record that has changed since it was read.
+_PG_CONFLICTS = frozenset({"40001", "40P01", "23505"})
 _MYSQL_CONFLICTS = frozenset({1213, 1020})
 
 
@@ -148,10 +152,12 @@ def _value_as_json(dialect_name: str, column: sa.Column[t.Any]) -> sa.ColumnElem
 def is_data_error(error: Exception) -> bool:
     """Whether an error is the fault of a value, so that the same batch will fail for ever."""
     if isinstance(error, exc.DBAPIError):
-        if isinstance(error, exc.DataError | exc.IntegrityError):
-            return True
-        code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-        return code in _MYSQL_DATA_ERRORS and not _is_sqlite(error)
+        code = _code_of(error)
+        return (
+            isinstance(error, exc.DataError | exc.IntegrityError)
+            or code in _MYSQL_DATA_ERRORS
+            or (isinstance(code, str) and code[:2] in _PG_DATA_CLASSES)
+        )
     # The last two are what encoding says of a number or a nesting without end.
     return isinstance(
         error, exc.StatementError | ValueError | TypeError | OverflowError | RecursionError
@@ -162,13 +168,19 @@ def is_conflict(error: exc.DBAPIError) -> bool:
     """Whether another transaction was in the way, so that the same one may succeed at once."""
     if isinstance(error, exc.IntegrityError):
         return True
-    state = getattr(error.orig, "sqlstate", None)
-    code = error.orig.args[0] if error.orig is not None and error.orig.args else None
-    return state in _PG_CONFLICTS or (code in _MYSQL_CONFLICTS and not _is_sqlite(error))
+    return _code_of(error) in _PG_CONFLICTS | _MYSQL_CONFLICTS
 
 
-def _is_sqlite(error: exc.DBAPIError) -> bool:
-    return type(error.orig).__module__ == "sqlite3"
+def _code_of(error: exc.DBAPIError) -> object:
+    """Return MySQL's error number or PostgreSQL's SQLSTATE, as each driver gives it, or None."""
+    cause = error.orig
+    for name in ("sqlstate", "pgcode", "sqlite_errorcode"):  # psycopg, psycopg2, sqlite3
+        if hasattr(cause, name):
+            return None if name == "sqlite_errorcode" else getattr(cause, name)
+    first = cause.args[0] if cause is not None and cause.args else None
+    if isinstance(first, dict):  # pg8000
+        return first.get("C")
+    return first if isinstance(first, int) else None
 
 
 def isolation_level(dialect_name: str) -> str | None:

@@ -12,7 +12,7 @@ _KEPT = 10_000
 
 
 def add_rejected(connection: sa.Connection, tables: Tables, **row: t.Any) -> None:
-    """Keep a refused event, unless it is kept already; of more than 10,000 the oldest go."""
+    """Keep a refused record, unless one of its id is kept; of more than 10,000 the oldest go."""
     table = tables.rejected
     if connection.scalar(sa.select(table.c.id).where(table.c.id == row["id"])):
         return
