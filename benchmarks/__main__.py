@@ -6,7 +6,7 @@ import argparse
 import types
 import typing as t
 
-from . import collector, growth, memory, outages, report, requests, served, startup, writer
+from . import browser, collector, growth, memory, outages, report, requests, served, startup, writer
 
 SECTIONS: dict[str, types.ModuleType] = {
     "requests": requests,
@@ -17,6 +17,7 @@ SECTIONS: dict[str, types.ModuleType] = {
     "outages": outages,
     "memory": memory,
     "startup": startup,
+    "browser": browser,
 }
 
 

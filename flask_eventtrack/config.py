@@ -18,6 +18,7 @@ PREFIX = "EVENTTRACK_"
 
 Patterns = tuple[str, ...]
 SitePatterns = cabc.Mapping[str, Patterns]
+Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
 
 #: Query parameters that carry secrets or personal data more often than not.
@@ -70,6 +71,14 @@ class Config:
     cookie_secure: bool | t.Literal["auto"] = "auto"
     """The ``Secure`` flag of the cookies; ``"auto"`` sets it whenever the request is HTTPS."""
 
+    default_policy: Policy = "full"
+    """What is recorded of a visitor who has not chosen: ``"full"`` everything; ``"anonymous"``
+    page visits, without a cookie and without saying whose they are; ``"none"`` nothing."""
+
+    gpc: t.Literal["anonymous", "none", "ignore"] = "anonymous"
+    """What is recorded of a visitor who has not chosen, and whose browser sends Global Privacy
+    Control or Do Not Track; ``"ignore"`` is the same as of others."""
+
     session_timeout: dt.timedelta = dt.timedelta(minutes=30)
     """The gap that ends a session: a timedelta, or seconds."""
 
@@ -89,6 +98,13 @@ class Config:
 
     max_age: dt.timedelta = dt.timedelta(days=7)
     """How old an event from a browser or app may be when it arrives: a timedelta, or seconds."""
+
+    spa: bool | t.Literal["hash"] = False
+    """Whether the script counts soft navigations by itself: each new address that the page gives
+    its history; with ``"hash"`` also each new fragment."""
+
+    debug_js: bool = False
+    """Whether the script logs each event and its answer to the browser's console."""
 
     page_visit_filter: PageVisitFilter | None = None
     """Called without arguments inside a request that would be a page visit; False refuses it."""
@@ -273,12 +289,16 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "cookie_domain": _optional(_cookie_domain),
     "cookie_path": _cookie_path,
     "cookie_secure": _one_of(True, False, "auto"),
+    "default_policy": _one_of(*t.get_args(Policy)),
+    "gpc": _one_of("anonymous", "none", "ignore"),
     "session_timeout": _duration,
     "profile_salt": _text,
     "undefined_events": _one_of("reject", "store"),
     "allow": _site_patterns,
     "deny": _site_patterns,
     "max_age": _duration,
+    "spa": _one_of(False, True, "hash"),
+    "debug_js": _boolean,
     "page_visit_filter": _optional(_callable),
     "allowed_origins": _origins,
     "secret_parameters": _lower_texts,

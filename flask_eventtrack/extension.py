@@ -28,7 +28,7 @@ from .sources import pages, views
 from .sources.collector import make_blueprint
 from .sources.current import cookie_reader
 from .sources.login import follow_flask_login
-from .sources.snippet import eventtrack_snippet
+from .sources.snippet import eventtrack_snippet, make_tag
 from .state import EXTENSION, State, get_state
 from .store import Database, Tables
 from .visitor import (
@@ -120,6 +120,7 @@ class EventTrack:
         )
         tokens = TokenCodec(_secret_keys(app))
         journal = _journal_folder(app, database, config)
+        script, more = load_script("et"), load_script("more")
         return State(
             config=config,
             catalogue=self.catalogue,
@@ -127,7 +128,9 @@ class EventTrack:
             tokens=tokens,
             read_cookies=cookie_reader(tokens),
             urls=urls,
-            script=load_script(),
+            script=script,
+            more=more,
+            tag=make_tag(config, script, more),
             journal=journal,
             pipeline=Pipeline(
                 database,

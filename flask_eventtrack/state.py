@@ -16,6 +16,7 @@ from .errors import NotRegistered
 
 if t.TYPE_CHECKING:
     from blinker import NamedSignal
+    from markupsafe import Markup
 
     from .browser import Script
     from .catalogue import Access, Catalogue
@@ -23,7 +24,7 @@ if t.TYPE_CHECKING:
     from .event import Clock
     from .pipeline import Pipeline
     from .visitor import TokenCodec, UrlCleaner
-    from .visitor.tokens import DeviceToken, SessionToken
+    from .visitor.tokens import Cookies
 
 logger = logging.getLogger("flask_eventtrack")
 
@@ -52,18 +53,21 @@ class RecentIds:
 class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
 
-    ``journal`` is the folder of the journals, where events are to be kept in one; ``has_pages``
-    says of each endpoint that was asked for whether its answers may be page visits; ``has_login``
-    whether Flask-Login may have loaded a user.
+    ``tag`` is what the snippet's tags have in common; ``journal`` is the folder of the journals,
+    where events are to be kept in one; ``has_pages`` says of each endpoint that was asked for
+    whether its answers may be page visits; ``has_login`` whether Flask-Login may have loaded a
+    user.
     """
 
     config: Config
     catalogue: Catalogue
     access: Access
     tokens: TokenCodec
-    read_cookies: cabc.Callable[[str], tuple[DeviceToken | None, SessionToken | None]]
+    read_cookies: cabc.Callable[[str], Cookies]
     urls: UrlCleaner
     script: Script
+    more: Script
+    tag: Markup
     journal: pathlib.Path | None
     pipeline: Pipeline
     clock: Clock

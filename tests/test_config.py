@@ -28,6 +28,8 @@ def test_without_settings_all_is_as_documented() -> None:
     assert config.max_age == dt.timedelta(days=7)
     assert (config.cookie_secure, config.cookie_path, config.cookie_domain) == ("auto", "/", None)
     assert (config.undefined_events, config.allow, config.deny) == ("reject", {}, {})
+    assert (config.default_policy, config.gpc) == ("full", "anonymous")
+    assert (config.spa, config.debug_js) == (False, False)
 
 
 def test_settings_are_frozen() -> None:
@@ -95,6 +97,11 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("session_timeout", dt.timedelta(hours=1), dt.timedelta(hours=1)),
         ("profile_salt", "ours", "ours"),
         ("undefined_events", "store", "store"),
+        ("default_policy", "none", "none"),
+        ("gpc", "ignore", "ignore"),
+        ("spa", True, True),
+        ("spa", "hash", "hash"),
+        ("debug_js", True, True),
         ("allow", ["a.*"], {"*": ("a.*",)}),
         ("allow", ("a.*", "b.c"), {"*": ("a.*", "b.c")}),
         ("allow", {"Shop.Example": ["a.*"], "*": []}, {"shop.example": ("a.*",), "*": ()}),
@@ -153,6 +160,10 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ],
     ("profile_salt", TEXT, ["", None, b"x"]),
     ("undefined_events", "must be 'reject' or 'store', not", ["Store", "drop", True, None]),
+    ("default_policy", "must be 'full' or 'anonymous' or 'none', not", ["all", None, False]),
+    ("gpc", "must be 'anonymous' or 'none' or 'ignore', not", ["full", None, False]),
+    ("spa", "must be False or True or 'hash', not", ["path", None, 1]),
+    ("debug_js", BOOLEAN, ["auto", None]),
     ("buffer_size", COUNT, [0, -1, True, 1.0, "9", None]),
     ("allow", LISTS, ["a.*"]),
     ("deny", LISTS, ["a.*"]),

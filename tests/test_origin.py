@@ -561,7 +561,9 @@ def test_the_script_is_served_for_ever(host: Host) -> None:
     response = host.client().get(script_of(host.client()))
     assert (response.status_code, response.mimetype) == (200, "text/javascript")
     assert response.data == host.state.script.source
-    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["Cache-Control"] == (
+        "public, max-age=31536000, immutable, no-transform"
+    )
     assert response.headers["Vary"] == "Accept-Encoding"
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert "Set-Cookie" not in response.headers

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import base64
 import collections.abc as cabc
 import gzip
+import hashlib
+import re
 import typing as t
-from urllib.parse import quote
+from urllib.parse import quote, urljoin
 
 import pytest
 from flask import (
@@ -400,6 +403,92 @@ def test_snippet_takes_a_nonce_and_escapes_it(make: MakeHost) -> None:
     assert 'nonce="a&#34;b"' in tag
     assert tag.startswith('<script async src="/_et/et.')
     assert tag.endswith("></script>")
+
+
+def attributes_of(host: Host) -> dict[str, str]:
+    """Return the attributes of the home page's tag."""
+    tag = host.client().get("/", headers=NAVIGATION).text.partition("<script ")[2].partition(">")[0]
+    return dict(re.findall(r'([\w-]+)(?:="([^"]*)")?', tag))
+
+
+def test_snippet_names_both_scripts_and_the_hash_of_the_first(host: Host) -> None:
+    """The hash is that of what is served (Subresource Integrity); the second is beside it."""
+    attributes = attributes_of(host)
+    assert list(attributes) == [
+        "async",
+        "src",
+        "integrity",
+        "crossorigin",
+        "data-more",
+        "data-visit",
+    ]
+    script = host.client().get(attributes["src"])
+    digest = base64.b64encode(hashlib.sha384(script.data).digest()).decode()
+    assert attributes["integrity"] == f"sha384-{digest}"
+    more = host.client().get(urljoin(attributes["src"], attributes["data-more"]))
+    assert (more.status_code, more.mimetype) == (200, "text/javascript")
+    assert more.headers["Cache-Control"] == script.headers["Cache-Control"]
+    assert host.client().get("/_et/more.0123456789abcdef.js").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"EVENTTRACK_SPA": True}, {"data-spa": "path"}),
+        ({"EVENTTRACK_SPA": "hash"}, {"data-spa": "hash"}),
+        ({"EVENTTRACK_DEBUG_JS": True}, {"data-debug": ""}),
+        ({"EVENTTRACK_GPC": "ignore"}, {"data-gpc": "ignore"}),
+        (
+            {"EVENTTRACK_SPA": True, "EVENTTRACK_DEBUG_JS": True},
+            {"data-spa": "path", "data-debug": ""},
+        ),
+        ({"EVENTTRACK_SPA": False, "EVENTTRACK_DEBUG_JS": False, "DEBUG": True}, {}),
+    ],
+)
+def test_snippet_passes_settings_on(
+    make: MakeHost, settings: dict[str, t.Any], expected: dict[str, str]
+) -> None:
+    """What the script is to do beyond its usual work, and nothing else."""
+    attributes = attributes_of(make(settings))
+    names = ("data-spa", "data-debug", "data-gpc")
+    assert {name: attributes[name] for name in names if name in attributes} == expected
+
+
+def test_scripts_may_be_loaded_by_other_subdomains_and_isolated_pages(host: Host) -> None:
+    """They hold nothing of anybody's; a proxy must not change what is hashed."""
+    attributes = attributes_of(host)
+    for path in (attributes["src"], urljoin(attributes["src"], attributes["data-more"])):
+        headers = host.client().get(path, headers={"Origin": "https://b.example"}).headers
+        assert headers["Access-Control-Allow-Origin"] == "*"
+        assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert headers["Vary"] == "Accept-Encoding"
+        assert "no-transform" in headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("br", "br"),
+        ("*", "br"),
+        ("br;q=0, gzip", "gzip"),
+        ("gzip, deflate", "gzip"),
+        ("", None),
+    ],
+)
+def test_scripts_are_served_as_brotli_where_it_is_accepted(
+    host: Host, accepted: str, encoding: str | None
+) -> None:
+    """They come compressed with the package; each form is smaller than the next."""
+    for script in (host.state.script, host.state.more):
+        if script.brotli is None:
+            pytest.skip("static/ has no .br files: npm run build writes them")
+        path = f"/_et/{script.file_name}"
+        response = host.client().get(path, headers={"Accept-Encoding": accepted})
+        assert response.headers.get("Content-Encoding") == encoding
+        forms = {"br": script.brotli, "gzip": script.gzip, None: script.source}
+        assert response.data == forms[encoding]
+        assert len(script.brotli) < len(script.gzip) < len(script.source)
 
 
 def test_snippet_outside_a_request_is_nothing(host: Host) -> None:

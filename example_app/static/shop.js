@@ -1,45 +1,14 @@
-/* What the shop reports from the browser. All of it is optional: without this script, or without
-   Flask-EventTrack's, every page and form still works. */
+/* What the shop's pages do in the browser. All of it is optional: without this script, or without
+   Flask-EventTrack's, every page and form still works. What is tracked stands in the templates'
+   data-eventtrack attributes; the wish alone is tracked from here, for it wants to know the answer. */
 (() => {
   "use strict";
 
-  const withTracker = (use) => {
+  const track = (action, params, refused) => {
     const queue = (window.eventtrack = window.eventtrack || []);
-    if (typeof queue.push === "function") queue.push(use);
+    if (typeof queue.push !== "function") return;
+    queue.push((et) => et.track(action, params).then(({ status }) => status === "rejected" && refused()));
   };
-
-  const track = (action, params, refused) =>
-    withTracker((et) => et.track(action, params).then(({ status }) => status === "rejected" && refused?.()));
-
-  function watchBanner(banner) {
-    const id = banner.dataset.banner;
-    let since = null;
-    const start = () => {
-      if (since === null) since = performance.now();
-    };
-    const stop = () => {
-      if (since === null) return;
-      const dwell = Math.round(performance.now() - since);
-      since = null;
-      if (dwell >= 1500) track("element.hover", { id: banner.id, dwell_ms: dwell });
-    };
-    banner.addEventListener("pointerenter", start);
-    banner.addEventListener("pointermove", start);
-    banner.addEventListener("pointerleave", stop);
-    window.addEventListener("pagehide", stop);
-    banner.querySelector("a").addEventListener("click", () => {
-      stop();
-      track("banner.click", { id });
-    });
-  }
-
-  function watchForm(form, name) {
-    form.addEventListener("submit", () => {
-      const params = { form: name };
-      for (const field of form.querySelectorAll("[data-eventtrack-field]")) params[field.name] = field.value;
-      track("form.submit", params);
-    });
-  }
 
   function offerWish(button) {
     const answer = document.getElementById("wish-answer");
@@ -55,10 +24,9 @@
     const answer = button.parentElement.querySelector("[role=status]");
     button.parentElement.hidden = false;
     button.addEventListener("click", () => {
-      if (button.getAttribute("aria-pressed") === "true") return;
       button.setAttribute("aria-pressed", "true");
+      button.dataset.eventtrackSkip = ""; // one heart a look
       answer.textContent = "Thank you!";
-      track("lookbook.like", { look: button.dataset.like });
     });
   }
 
@@ -73,7 +41,6 @@
       const page = pages.find((candidate) => candidate.dataset.look === slug) ?? pages[0];
       for (const other of pages) other.hidden = other !== page;
       document.title = page.dataset.title;
-      withTracker((et) => et.page());
       page.querySelector("h1").focus({ preventScroll: true });
     };
 
@@ -97,10 +64,8 @@
   }
 
   const each = (selector, use) => document.querySelectorAll(selector).forEach((element) => use(element));
-  each("[data-banner]", watchBanner);
-  each("#newsletter-form", (form) => watchForm(form, "newsletter"));
   each("#wish-button", offerWish);
-  each("[data-like]", offerLike);
+  each(".heart", offerLike);
   each("#lookbook", runLookbook);
   each("time[data-local]", localise);
 })();

@@ -9,7 +9,11 @@ from .definitions import Catalogue, Definition, describe_fields
 
 @dataclasses.dataclass
 class PageVisit:
-    """A page was shown. ``url`` is the one that Synerise requires."""
+    """A page was shown. ``url`` is the one that Synerise requires.
+
+    What the page says it is about: ``content_type`` to ``section`` as Allegro reads it (its
+    ``context`` is the section), ``opengraph`` as Synerise does, by property.
+    """
 
     url: str
     path: str | None = None
@@ -28,6 +32,15 @@ class PageVisit:
     screen: str | None = None
     language: str | None = None
     timezone_offset: int | None = None
+    canonical: str | None = None
+    content_type: str | None = None
+    content_id: str | None = None
+    object_type: str | None = None
+    object_id: str | None = None
+    publisher: str | None = None
+    author: str | list[str] | None = None
+    section: str | None = None
+    opengraph: dict[str, str | list[str]] | None = None
 
 
 @dataclasses.dataclass
@@ -81,7 +94,10 @@ class ElementHover:
 
 @dataclasses.dataclass
 class PageEngage:
-    """``visible_s``: seconds in view; ``scroll``: the deepest point seen, 0 to 100 percent."""
+    """Totals since the page opened: of several events of one visit, the last one counts.
+
+    ``visible_s``: seconds in view; ``scroll``: the deepest point seen, 0 to 100 percent.
+    """
 
     visible_s: float
     scroll: float | None = None

@@ -81,9 +81,9 @@ class Pipeline:
         """Start the writer, which first takes over what dead processes have left."""
         self._worker.start()
 
-    def count(self, outcome: Outcome) -> None:
-        """Count an event that came to nothing."""
-        self._worker.count(outcome)
+    def count(self, outcome: Outcome, by: int = 1) -> None:
+        """Count events that came to nothing."""
+        self._worker.count(outcome, by)
 
     def expect_uncounted(self) -> None:
         """Have the writer look for events that a host is about to commit in its own transaction."""

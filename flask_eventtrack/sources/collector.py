@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import typing as t
 
 import msgspec
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
+from ..browser import Script
+from ..config import Policy
 from ..state import State, get_state
 from .current import Current, get_current
 from .intake import DEVICE_HEADER, SESSION_HEADER, NoRoom, Post
@@ -18,21 +21,35 @@ from .posted import MAX_BYTES, Envelope, MalformedPost, parse_post
 RETRY_AFTER = 5
 _TYPES = frozenset({"application/json", "text/plain"})
 _CORS_MAX_AGE = 3600
+_SCRIPT_HEADERS = {
+    # A proxy that minifies would break the tag's `integrity`.
+    "Cache-Control": "public, max-age=31536000, immutable, no-transform",
+    "Vary": "Accept-Encoding",
+    "X-Content-Type-Options": "nosniff",
+    # Without secrets: pages of other subdomains, and isolated ones, may load it too.
+    "Access-Control-Allow-Origin": "*",
+    "Cross-Origin-Resource-Policy": "cross-origin",
+}
 
 
 def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
     """Return the collector's blueprint; Flask wants one of its own for each app."""
     blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix)
     for place in _places(app):
-        blueprint.add_url_rule(
-            "/in",
-            "collect",
-            _collect,
-            methods=["POST", "OPTIONS"],
-            provide_automatic_options=False,
-            **place,
-        )
+        for path, endpoint, view in (
+            ("/in", "collect", _collect),
+            ("/consent", "consent", _consent),
+        ):
+            blueprint.add_url_rule(
+                path,
+                endpoint,
+                view,
+                methods=["POST", "OPTIONS"],
+                provide_automatic_options=False,
+                **place,
+            )
         blueprint.add_url_rule("/et.<digest>.js", "script", _script, **place)
+        blueprint.add_url_rule("/more.<digest>.js", "more", _more, **place)
         # A host's own catch-all route must not answer below our prefix.
         blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
         blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
@@ -63,36 +80,54 @@ def problem(status: int, code: str, detail: str, **headers: str) -> Response:
 
 
 def _nothing(path: str = "") -> Response:
-    if path == "in":
-        return problem(405, "method_not_allowed", "Post events here.", Allow="POST, OPTIONS")
+    if path in {"in", "consent"}:
+        return problem(405, "method_not_allowed", "This takes POST.", Allow="POST, OPTIONS")
     return problem(404, "not_found", "There is nothing here.")
 
 
 def _script(digest: str) -> Response:
-    script = get_state().script
+    return _send(get_state().script, digest)
+
+
+def _more(digest: str) -> Response:
+    return _send(get_state().more, digest)
+
+
+def _send(script: Script, digest: str) -> Response:
     if digest != script.digest:
         return problem(404, "not_found", "This is not the current script.")
     response = Response(mimetype="text/javascript")
-    response.headers["Vary"] = "Accept-Encoding"
-    response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
-    response.headers["X-Content-Type-Options"] = "nosniff"
-    if request.accept_encodings.quality("gzip"):
+    response.headers.update(_SCRIPT_HEADERS)
+    accepted = request.accept_encodings
+    if script.brotli and accepted.quality("br"):
+        response.headers["Content-Encoding"] = "br"
+        response.set_data(script.brotli)
+    elif accepted.quality("gzip"):
         response.headers["Content-Encoding"] = "gzip"
-        response.set_data(script.compressed)
+        response.set_data(script.gzip)
     else:
         response.set_data(script.source)
     return response
 
 
 def _collect() -> Response:
+    return _guard(_take, "collecting events")
+
+
+def _consent() -> Response:
+    return _guard(_take_choice, "noting a visitor's choice")
+
+
+def _guard(take: cabc.Callable[[State, Sender], Response], doing: str) -> Response:
+    """Answer a post, or the preflight request before it."""
     state = get_state()
     sender = _judge(state)
     if request.method == "OPTIONS":
         return _answer_preflight(sender)
     try:
-        response = _take(state, sender)
+        response = take(state, sender)
     except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
-        state.report_failure("collecting events", error)
+        state.report_failure(doing, error)
         response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
     if sender is Sender.OTHER_ORIGIN:
         _allow_origin(response)
@@ -148,11 +183,13 @@ def _take(state: State, sender: Sender) -> Response:
     if envelope.token is not None or bearer:
         return problem(401, "token_unsupported", "Customer tokens are not set up on this server.")
     current = get_current(state)
-    if sender is Sender.OWN_PAGE_WITH_TOKEN and not _shows_token(current, envelope):
+    post = Post(state, current, sender, envelope)
+    is_at_stake = post.is_by_cookies and sender is Sender.OWN_PAGE_WITH_TOKEN
+    if is_at_stake and not _shows_token(current, envelope):
         response = problem(403, "csrf", "The token is missing or not this device's: try again.")
         current.send_csrf(response)
         return response
-    return _answer(Post(state, current, sender, envelope))
+    return _answer(post)
 
 
 def _answer(post: Post) -> Response:
@@ -168,6 +205,27 @@ def _answer(post: Post) -> Response:
     )
     response.headers["Cache-Control"] = "no-store"
     post.send_identity(response)
+    return response
+
+
+class _Choice(msgspec.Struct):
+    choice: Policy
+
+
+def _take_choice(state: State, sender: Sender) -> Response:
+    # The origin suffices: who has refused has no cookie to which a token could be bound.
+    if sender in {Sender.STRANGER, Sender.APP}:
+        return problem(403, "foreign_origin", "A visitor chooses on this site's own pages.")
+    body = _read_body()
+    if isinstance(body, Response):
+        return body
+    try:
+        choice = msgspec.json.decode(body, type=_Choice).choice
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return problem(400, "malformed", f"{error}.")
+    response = Response(status=204)
+    response.headers["Cache-Control"] = "no-store"
+    get_current(state).send_choice(response, choice)
     return response
 
 

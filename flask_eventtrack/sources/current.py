@@ -9,7 +9,8 @@ import uuid as uuidlib
 
 from flask import Request, Response, g, request
 from werkzeug.datastructures import Headers
-from werkzeug.http import dump_cookie, parse_cookie
+from werkzeug.http import dump_cookie
+from werkzeug.sansio.http import parse_cookie
 
 from ..errors import InvalidEvent, NotRegistered
 from ..event import (
@@ -25,17 +26,28 @@ from ..event import (
 )
 from ..signals import customer_identified
 from ..state import State, send, this_app
-from ..visitor import check_customer_id, customer_uuid, find_bot, mask_address, resume_visitor
+from ..visitor import (
+    check_customer_id,
+    customer_uuid,
+    find_bot,
+    heed_signal,
+    mask_address,
+    parse_choice,
+    resume_visitor,
+)
 from ..visitor.tokens import MAX_LENGTH, match_session
 
 if t.TYPE_CHECKING:
+    from ..config import Policy
     from ..visitor import TokenCodec, Visitor
-    from ..visitor.tokens import DeviceToken, SessionToken, VouchedBy
+    from ..visitor.tokens import Cookies, DeviceToken, SessionToken, VouchedBy
 
 DEVICE_COOKIE = "eventtrack_device"
 SESSION_COOKIE = "eventtrack_session"
 CSRF_COOKIE = "eventtrack_csrf"
+CONSENT_COOKIE = "eventtrack_consent"
 DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
+CONSENT_MAX_AGE = 365 * 24 * 60 * 60
 _ATTRIBUTE = "_eventtrack"
 # What the proxy stands for, for a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
@@ -51,6 +63,7 @@ class Current:
         "_visit_id",
         "_visitor",
         "arrival",
+        "has_login",
         "is_page",
         "recorded",
         "request",
@@ -65,6 +78,7 @@ class Current:
         self.recorded = False
         self.is_page: bool | None = None
         self.title = ""
+        self.has_login = state.has_login
         self._visit_id: uuidlib.UUID | None = None
         self._visitor: Visitor | None = None
 
@@ -79,16 +93,37 @@ class Current:
     def visitor(self) -> Visitor:
         """The visitor, with the customer that the view has loaded by now."""
         visitor = self._visitor or self._resume_from_cookies()
-        if self.state.has_login:
+        if self.has_login:
             self._heed_loaded_user(visitor)
         return visitor
 
+    @property
+    def policy(self) -> Policy:
+        """What the visitor lets us record."""
+        return (self._visitor or self._resume_from_cookies()).policy
+
     def _resume_from_cookies(self) -> Visitor:
-        state = self.state
-        device, session = state.read_cookies(self.request.environ.get("HTTP_COOKIE", ""))
+        state, environ = self.state, self.request.environ
+        device, session, choice = state.read_cookies(environ.get("HTTP_COOKIE", ""))
+        policy = choice or state.config.default_policy
+        if choice is None and ("HTTP_SEC_GPC" in environ or "HTTP_DNT" in environ):
+            policy = _heed_signal(environ, policy, state.config.gpc)
+        if policy != "full":
+            return self._refuse(policy)
         visitor = resume_visitor(device, session, self.arrival, state.session_timeout_ns)
         self._visitor = visitor
         return visitor
+
+    def _refuse(self, policy: Policy) -> Visitor:
+        """Make the visitor somebody who is not known, and stays so."""
+        visitor = self.forget(uuid4)
+        visitor.policy = policy
+        return visitor
+
+    def forget(self, new_device: cabc.Callable[[], uuidlib.UUID]) -> Visitor:
+        """Make the visitor somebody who is not known, whatever cookies and log-ins say."""
+        self.has_login = False
+        return self.resume(None, None, new_device)
 
     def resume(
         self,
@@ -118,6 +153,11 @@ class Current:
         if not agent and this_app().testing:  # as in app.test_request_context()
             return None
         return find_bot(agent[:USER_AGENT_MAX_LENGTH])
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether nothing that the visitor does is recorded: they refused, or are a bot."""
+        return self.policy != "full" or self.bot is not None
 
     @property
     def site(self) -> str:
@@ -191,7 +231,7 @@ class Current:
         visitor, state = self.visitor, self.state
         if not visitor.owes_cookies(self.arrival):
             return
-        if not isinstance(response.headers, Headers):  # a host may put a plain dict in their place
+        if not _takes_cookies(response):
             return
         if visitor.stale:
             token = state.tokens.write_device(visitor.device_token())
@@ -200,10 +240,27 @@ class Current:
         if session is None:
             if SESSION_COOKIE in self.request.cookies:
                 self._set(response, SESSION_COOKIE, "", 0)
+                self._send_csrf(response)  # whose epoch has changed
             return
         max_age = int(state.config.session_timeout.total_seconds())
         self._set(response, SESSION_COOKIE, state.tokens.write_session(session), max_age)
         self._send_csrf(response)
+
+    def send_choice(self, response: Response, choice: Policy) -> None:
+        """Set what the visitor has chosen; a refusal takes the other cookies away."""
+        self._set(response, CONSENT_COOKIE, choice, CONSENT_MAX_AGE, readable=True)
+        if choice != "full":
+            self._drop_cookies(response)
+
+    def drop_cookies(self, response: Response) -> None:
+        """Take our cookies from a visitor who refuses them and has some."""
+        has_some = DEVICE_COOKIE in self.request.environ.get("HTTP_COOKIE", "")
+        if has_some and _takes_cookies(response):
+            self._drop_cookies(response)
+
+    def _drop_cookies(self, response: Response) -> None:
+        for name in (DEVICE_COOKIE, SESSION_COOKIE, CSRF_COOKIE):
+            self._set(response, name, "", 0)
 
     def send_csrf(self, response: Response) -> None:
         """Set the device and a fresh CSRF token, for a client that may try again."""
@@ -213,7 +270,8 @@ class Current:
 
     def _send_csrf(self, response: Response) -> None:
         expires = (self.arrival + self.state.session_timeout_ns) // 1000
-        csrf = self.state.tokens.write_csrf(self.visitor.device_id, expires)
+        visitor, tokens = self.visitor, self.state.tokens
+        csrf = f"{tokens.epoch_of(visitor.uuid)}.{tokens.write_csrf(visitor.device_id, expires)}"
         max_age = int(self.state.config.session_timeout.total_seconds())
         self._set(response, CSRF_COOKIE, csrf, max_age, readable=True)
 
@@ -233,6 +291,11 @@ class Current:
         response.headers.add("Set-Cookie", f"{name}={value}{attributes}")
 
 
+def _takes_cookies(response: Response) -> bool:
+    """Whether the headers are Werkzeug's: a host may put a plain dict in their place."""
+    return isinstance(response.headers, Headers)
+
+
 @functools.lru_cache(maxsize=64)
 def _cookie_attributes(
     name: str, max_age: int, path: str, domain: str | None, secure: bool, readable: bool
@@ -249,6 +312,14 @@ def _cookie_attributes(
         samesite="Lax",
     )
     return cookie.removeprefix(f"{name}=")
+
+
+def _heed_signal(
+    environ: cabc.Mapping[str, str], policy: Policy, signal: Policy | t.Literal["ignore"]
+) -> Policy:
+    """Return the policy where the browser may send Global Privacy Control or Do Not Track."""
+    is_sent = "1" in {environ.get("HTTP_SEC_GPC"), environ.get("HTTP_DNT")}
+    return heed_signal(policy, signal) if is_sent else policy
 
 
 def id_of_user(user: t.Any) -> str | None:
@@ -295,15 +366,15 @@ def read_identity(
     return ours, match_session(ours, latest)
 
 
-def cookie_reader(
-    tokens: TokenCodec,
-) -> cabc.Callable[[str], tuple[DeviceToken | None, SessionToken | None]]:
+def cookie_reader(tokens: TokenCodec) -> cabc.Callable[[str], Cookies]:
     """Return what reads a ``Cookie`` header: the same one comes back with each of a visitor's
     requests, so the last 1,024 are remembered."""
 
     @functools.lru_cache(maxsize=1024)
-    def read(header: str) -> tuple[DeviceToken | None, SessionToken | None]:
+    def read(header: str) -> Cookies:
         cookies = parse_cookie(header)
-        return read_identity(tokens, cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE))
+        device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
+        choice = parse_choice(cookies.get(CONSENT_COOKIE))
+        return *read_identity(tokens, device, session), choice
 
     return lambda header: (read if len(header) <= _LONG else read.__wrapped__)(header)

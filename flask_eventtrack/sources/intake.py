@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import datetime as dt
+import itertools
 import typing as t
 import uuid as uuidlib
 
@@ -39,6 +40,9 @@ _ID_VERSIONS = (4, 7)
 _SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
 
 
+_Entry = PostedEvent | InvalidEvent
+
+
 class NoRoom(Exception):
     """Too many events wait to be written."""
 
@@ -63,6 +67,8 @@ class Post:
         self._envelope = envelope
         self._is_app = sender is Sender.APP
         self._is_elsewhere = sender in {Sender.APP, Sender.OTHER_ORIGIN}
+        # An app asks its user itself: it has no cookie to say so with.
+        self._is_refused = not self._is_app and current.policy != "full"
         self._site = current.site
         if sender is Sender.OTHER_ORIGIN:
             self._site = host_of(request.headers["Origin"])
@@ -73,12 +79,28 @@ class Post:
     def is_batch(self) -> bool:
         return self._envelope.is_batch
 
+    @property
+    def is_by_cookies(self) -> bool:
+        """Whether the cookies say whose the events are."""
+        return not (self._is_refused or self._envelope.by_visit)
+
     def take(self) -> list[dict[str, t.Any]]:
         """Put the good events on their way, and return a result for each event, in order.
 
-        :raises NoRoom: too many events wait; none was taken.
+        :raises NoRoom: too many events wait; the post as a whole is to come again.
         """
         entries = [_try(parse_event, value) for value in self._envelope.events]
+        if self._envelope.by_visit:
+            runs = [list(run) for _, run in itertools.groupby(entries, _page_of)]
+        else:
+            runs = [entries]
+        results = [result for run in runs for result in self._take_run(run)]
+        if self._envelope.dropped:
+            self._count_dropped(self._envelope.dropped)
+        return results
+
+    def _take_run(self, entries: list[_Entry]) -> list[dict[str, t.Any]]:
+        """Take events that are one visitor's."""
         self._resume_visitor(entries)
         outcomes = [self._check(entry) for entry in entries]
         good = [outcome for outcome in outcomes if isinstance(outcome, _Good)]
@@ -86,26 +108,29 @@ class Post:
             self._put(good)
         return [_result(*pair) for pair in zip(entries, outcomes, strict=True)]
 
-    def _resume_visitor(self, entries: cabc.Sequence[PostedEvent | InvalidEvent]) -> None:
+    def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
         """Read the visitor off cookies, or off our headers where a client cannot send cookies."""
-        if self._current.is_settled:  # a hook of the host's has identified the customer
+        page = next((page for page in map(_page_of, entries) if page is not None), None)
+        tokens = self._state.tokens
+        new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
+        if self._envelope.by_visit:
+            self._current.forget(new_device)
+            return
+        if self._current.is_settled:  # by the cookies, or a hook of the host's that identifies
             return
         cookies, headers = request.cookies, request.headers
         device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
         if self._is_elsewhere and device is None:
             device, session = headers.get(DEVICE_HEADER), headers.get(SESSION_HEADER)
-        pages = (_read_id(e.page) for e in entries if isinstance(e, PostedEvent) and e.page)
-        page = next((page for page in pages if page is not None), None)
-        tokens = self._state.tokens
-        self._current.resume(
-            device, session, uuid4 if page is None else lambda: tokens.device_of_page(page)
-        )
+        self._current.resume(device, session, new_device)
 
-    def _check(self, entry: PostedEvent | InvalidEvent) -> _Good | InvalidEvent | uuidlib.UUID:
+    def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
         """Return the event, why it is rejected, or the id of which it is a duplicate."""
         try:
             if isinstance(entry, InvalidEvent):
                 raise entry
+            if self._is_refused:
+                raise InvalidEvent("opted_out", "The visitor does not want to be recorded.")
             if self._current.bot and not self._is_app:
                 raise InvalidEvent("bot", f"Taken for a bot's: {self._current.bot}.")
             event_id = self._check_id(entry.event_id)
@@ -176,6 +201,9 @@ class Post:
             raise InvalidEvent("too_old", f"Events are taken for {days:g} days after they happen.")
         return settle_time(corrected, self._received_at, params, original=given)
 
+    def _count_dropped(self, count: int) -> None:
+        self._state.pipeline.count(Outcome("dropped", "", "browser"), count)
+
     def _count_duplicate(self, action: str) -> None:
         self._state.pipeline.count(Outcome("duplicate", clean_action(action)))
 
@@ -224,6 +252,11 @@ class Post:
     def send_identity(self, response: Response) -> None:
         """Set the cookies, or the headers that stand for them where cookies cannot travel."""
         current = self._current
+        if self._is_refused:
+            current.drop_cookies(response)
+            return
+        if self._envelope.by_visit:
+            return
         if not self._is_app:
             current.send_cookies(response)
         # Never as headers, which scripts read, what came as a cookie that they cannot.
@@ -235,16 +268,18 @@ class Post:
                 response.headers[SESSION_HEADER] = tokens.write_session(session)
 
 
-def _try(parse: cabc.Callable[[object], PostedEvent], value: object) -> PostedEvent | InvalidEvent:
+def _try(parse: cabc.Callable[[object], PostedEvent], value: object) -> _Entry:
     try:
         return parse(value)
     except InvalidEvent as error:
         return error
 
 
-def _result(
-    entry: PostedEvent | InvalidEvent, outcome: _Good | InvalidEvent | uuidlib.UUID
-) -> dict[str, t.Any]:
+def _page_of(entry: _Entry) -> uuidlib.UUID | None:
+    return _read_id(entry.page) if isinstance(entry, PostedEvent) and entry.page else None
+
+
+def _result(entry: _Entry, outcome: _Good | InvalidEvent | uuidlib.UUID) -> dict[str, t.Any]:
     if isinstance(outcome, InvalidEvent):
         error = {"code": outcome.code, "message": outcome.message, "param": outcome.param}
         event_id = entry.event_id if isinstance(entry, PostedEvent) else None

@@ -8,6 +8,7 @@ import re
 import typing as t
 import uuid as uuidlib
 
+import msgspec
 from flask import Flask, Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_options_header
@@ -75,7 +76,10 @@ class PageHooks:
             _exempt_from_csrf_protect(app)
         except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
             state.report_failure("exempting the collector from CSRFProtect", error)
-        state.pipeline.start()
+        try:
+            state.pipeline.start()
+        except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
+            state.report_failure("starting the writer", error)
 
     def read_title(self, response: Response) -> Response:
         self._look(get_current(self._state), response)
@@ -126,11 +130,24 @@ def _is_seen(environ: t.Mapping[str, str], status: int) -> bool:
 
 def _record_visit(current: Current, response: Response, headers: _Headers) -> None:
     visitor = current.visitor
+    if visitor.policy != "full":
+        _heed_refusal(current, visitor, headers, response)
+        return
     # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
     if headers.is_document and not (headers.is_shared and visitor.is_new):
         _put_visit(current, visitor, response.status_code)
     if current.recorded and not headers.is_shared and visitor.owes_cookies(current.arrival):
         current.send_cookies(response)
+
+
+def _heed_refusal(
+    current: Current, visitor: Visitor, headers: _Headers, response: Response
+) -> None:
+    """Record the visit of nobody, or none; take the cookies of before from who refuses them."""
+    if headers.is_document and visitor.policy == "anonymous":
+        _put_visit(current, visitor, response.status_code)
+    if not headers.is_shared:
+        current.drop_cookies(response)
 
 
 def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
@@ -149,7 +166,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         visitor.number,
         visitor.started or arrival,
         environ["wsgi.url_scheme"],
-        environ.get("HTTP_HOST") or _name_server(environ),
+        environ.get("HTTP_HOST") or request.host,
         request.root_path,
         request.path[:URL_MAX_LENGTH],
         state.urls.clean_query(query)[:URL_MAX_LENGTH] if query else "",
@@ -161,17 +178,14 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
     )
-    if state.pipeline.put(view):
+    record = view if visitor.policy == "full" else _expand_nobodys(view, state.urls)
+    if state.pipeline.put(record):
         current.recorded = True
         if event_accepted.receivers:
-            send(state, event_accepted, event=expand(view, state.urls))
+            event = expand(view, state.urls) if record is view else record
+            send(state, event_accepted, event=event)
     else:
         state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
-
-
-def _name_server(environ: t.Mapping[str, str]) -> str:
-    """Return what stands for the ``Host`` that HTTP/1.0 may leave out."""
-    return f"{environ.get('SERVER_NAME', '')}:{environ.get('SERVER_PORT', '')}"
 
 
 def expand(view: PageView, urls: UrlCleaner) -> Event:
@@ -205,6 +219,12 @@ def expand(view: PageView, urls: UrlCleaner) -> Event:
         client=view.client,
         half="server",
     )
+
+
+def _expand_nobodys(view: PageView, urls: UrlCleaner) -> Event:
+    """Return the event of a visit that is not said to be anybody's: it has no session, and its
+    profile is a random one that nothing else has."""
+    return msgspec.structs.replace(expand(view, urls), session=None, client=None)
 
 
 class _Page(t.NamedTuple):

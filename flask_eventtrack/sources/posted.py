@@ -15,6 +15,7 @@ from .checking import parse_time
 
 MAX_BYTES = 256 * 1024
 MAX_EVENTS = 100
+MAX_DROPPED = 100_000
 
 
 class PostedEvent(msgspec.Struct, kw_only=True):
@@ -30,13 +31,19 @@ class PostedEvent(msgspec.Struct, kw_only=True):
 
 
 class Envelope(msgspec.Struct, kw_only=True):
-    """A post: one event, or several."""
+    """A post: one event, or several.
+
+    ``dropped`` counts the events that the browser had no room for. ``by_visit`` says that the
+    events were kept for somebody who may not be here now: whose they are is by their visit alone.
+    """
 
     events: list[t.Any]
     is_batch: bool
     sent_at: dt.datetime | None = None
     csrf_token: str | None = None
     token: str | None = None
+    dropped: int = 0
+    by_visit: bool = False
 
 
 class MalformedPost(ValueError):
@@ -66,6 +73,8 @@ def parse_post(body: bytes) -> Envelope:
                 "sent_at": None if sent_at is None else parse_time(sent_at),
                 "csrf_token": value.get("csrf_token"),
                 "token": value.get("token"),
+                "dropped": _read_dropped(value.get("dropped")),
+                "by_visit": value.get("by_visit") is True,
             },
             Envelope,
         )
@@ -73,6 +82,11 @@ def parse_post(body: bytes) -> Envelope:
         raise MalformedPost(f'"sent_at": {error}') from None
     except msgspec.ValidationError as error:
         raise MalformedPost(f"{error}.") from None
+
+
+def _read_dropped(value: object) -> int:
+    """Return a count that cannot spoil the sums: what is no whole number up to 100,000 is none."""
+    return value if type(value) is int and 1 <= value <= MAX_DROPPED else 0
 
 
 def _parse_json(body: bytes) -> object:

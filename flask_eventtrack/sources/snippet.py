@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import sys
+import typing as t
 
 from flask import has_request_context, request
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
-from ..state import find_state, this_app
+from ..state import State, find_state, this_app
 from ..visitor.tokens import VisitToken
 from .current import get_current
 from .pages import is_page_request
 
-_TAG = Markup('<script async src="{src}"{attributes}></script>')
+if t.TYPE_CHECKING:
+    from ..browser import Script
+    from ..config import Config
+
+
+def make_tag(config: Config, script: Script, more: Script) -> Markup:
+    """Return what the tags of all pages have in common, from the prefix on."""
+    tag = (
+        f'{config.url_prefix}/{script.file_name}" integrity="{script.integrity}" '
+        f'crossorigin data-more="{more.file_name}"'
+    )
+    if config.spa:
+        tag += f' data-spa="{"path" if config.spa is True else config.spa}"'
+    if config.gpc != "anonymous":
+        tag += f' data-gpc="{config.gpc}"'
+    if config.debug_js:
+        tag += " data-debug"
+    return Markup(tag)  # noqa: S704 - nothing in it needs escaping
 
 
 def eventtrack_snippet(nonce: str | None = None) -> Markup:
@@ -27,21 +45,26 @@ def eventtrack_snippet(nonce: str | None = None) -> Markup:
     state = find_state(this_app())
     if state is None or not state.config.enabled or not has_request_context():
         return Markup("")
-    attributes = Markup("")
+    visit = ""
     try:
-        current = get_current(state)
-        if is_page_request(current) and not _is_error_page():
-            token = VisitToken(current.visit_id, current.visitor.device_id)
-            attributes += Markup(' data-visit="{}"').format(state.tokens.write_visit(token))
-        else:
-            attributes += Markup(' data-page="off"')
+        visit = _describe_visit(state)
     except Exception as error:  # noqa: BLE001 - the edge: the page is rendered whatever we do
         state.report_failure("rendering the snippet", error)
-    if nonce:
-        attributes += Markup(' nonce="{}"').format(nonce)
     # Not by `url_for`: a host's url_defaults or caches must not change an immutable address.
-    src = f"{request.script_root}{state.config.url_prefix}/et.{state.script.digest}.js"
-    return _TAG.format(src=src, attributes=attributes)
+    src = escape(request.script_root)
+    nonce = f' nonce="{escape(nonce)}"' if nonce else ""
+    return Markup(f'<script async src="{src}{state.tag}{visit}{nonce}></script>')  # noqa: S704
+
+
+def _describe_visit(state: State) -> str:
+    current = get_current(state)
+    visitor = current.visitor
+    if visitor.policy != "full":
+        return f' data-policy="{visitor.policy}"'
+    if not is_page_request(current) or _is_error_page():
+        return ' data-page="off"'
+    token = VisitToken(current.visit_id, visitor.device_id)
+    return f' data-visit="{state.tokens.write_visit(token)}"'
 
 
 def _is_error_page() -> bool:

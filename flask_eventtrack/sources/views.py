@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.local import LocalProxy
 
 from ..catalogue import normalise
+from ..config import Policy
 from ..errors import InvalidEvent, NotRegistered
 from ..event import (
     Client,
@@ -77,8 +78,9 @@ def track(
     :param in_transaction: whether the event is a row in the host's own ``db.session``: it is there
         if and only if the host commits. The database is asked at once, and what it raises is
         raised. Where the events live on a bind of their own there is no such transaction.
-    :returns: the event's id; None where nothing is recorded (a bot's request, tracking switched
-        off, and in production an event with an error or a full buffer).
+    :returns: the event's id; None where nothing is recorded (a visitor who refused, unless a
+        customer is named; a bot's request; tracking switched off; and in production an event with
+        an error or a full buffer).
     :raises InvalidEvent: in debug and testing; in production it is logged and counted.
     :raises NotRegistered: outside an app context, or outside a request with nobody named.
     """
@@ -125,11 +127,13 @@ def _track(
     if customer is not None:
         profile = customer_uuid(state.config.profile_salt, check_customer_id(customer))
         return put(state, _make_event(checked, now, moment, profile, site=site))
+    if visitor == "":  # the token of a visitor who refused
+        return None
     if visitor is not None:
         profile, session = _read_visitor(state, visitor, now)
         return put(state, _make_event(checked, now, moment, profile, session=session, site=site))
     current = get_current(state)
-    if current.bot:
+    if current.is_silent:
         return None
     return record(current, checked, now, moment, put)
 
@@ -249,7 +253,8 @@ def identify(
     known as this customer already. Outside a request it notes the customer's traits.
 
     :param traits: what is known of them, such as ``{"plan": "pro"}``; later ones win.
-    :returns: the customer's profile uuid; None where tracking is off or the request is a bot's.
+    :returns: the customer's profile uuid; None where tracking is off, the visitor refused, or the
+        request is a bot's.
     :raises InvalidEvent: the id or the traits cannot be stored. In debug and testing; in
         production it is logged and counted.
     """
@@ -265,7 +270,7 @@ def identify(
     if has_request_context():
         try:
             current = get_current(state)
-            return None if current.bot else log_in(current, customer, "identify", plain)
+            return None if current.is_silent else log_in(current, customer, "identify", plain)
         except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
             state.report_failure("identifying a customer", error)
             return None
@@ -282,7 +287,7 @@ def log_in(
     traits: dict[str, t.Any] | None = None,
 ) -> uuidlib.UUID:
     """Identify the visitor and record ``customer.login`` if that is news."""
-    if current.identify(customer_id, vouched_by, traits):
+    if not current.is_silent and current.identify(customer_id, vouched_by, traits):
         _record_change(current, LOGIN, customer_id)
     return current.visitor.uuid
 
@@ -367,8 +372,18 @@ class CurrentVisitor:
         return self._current.bot is not None
 
     @property
+    def policy(self) -> Policy:
+        """What may be recorded of the visitor: ``"full"``, ``"anonymous"`` or ``"none"``."""
+        return self._current.policy
+
+    @property
     def token(self) -> str:
-        """A signed text for ``track(visitor=…)`` in a job that this request starts."""
+        """A signed text for ``track(visitor=…)`` in a job that this request starts.
+
+        It is empty if the visitor refused; ``track()`` then records nothing.
+        """
+        if self.policy != "full":
+            return ""
         visitor, tokens = self._current.visitor, self._current.state.tokens
         session = visitor.session_token(self._current.arrival)
         device = tokens.write_device(visitor.device_token())

@@ -3,6 +3,7 @@
 from .agent import Agent, find_bot
 from .facts import AgentParser, FactFinder
 from .place import CountryDatabase, mask_address
+from .policy import heed_signal, parse_choice
 from .tokens import DeviceToken, SessionToken, TokenCodec
 from .urls import UrlCleaner, campaign_of
 from .visitor import Visitor, check_customer_id, customer_uuid, resume_visitor
@@ -21,6 +22,8 @@ __all__ = [
     "check_customer_id",
     "customer_uuid",
     "find_bot",
+    "heed_signal",
     "mask_address",
+    "parse_choice",
     "resume_visitor",
 ]

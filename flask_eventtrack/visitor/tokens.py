@@ -17,9 +17,12 @@ import uuid as uuidlib
 
 from itsdangerous import BadSignature, Signer
 
+from ..config import Policy
+
 MAX_LENGTH = 2048
 CUSTOMER_ID_MAX_LENGTH = 255
 _CACHE_SIZE = 1024
+_EPOCH_LENGTH = 8
 
 VouchedBy = t.Literal["", "login", "identify"]
 _VOUCHERS: tuple[VouchedBy, ...] = ("", "login", "identify")
@@ -55,6 +58,10 @@ class SessionToken(t.NamedTuple):
     customer_id: str | None = None
 
 
+#: What our cookies say: device, session and choice; None what is absent, or not ours.
+Cookies = tuple[DeviceToken | None, SessionToken | None, Policy | None]
+
+
 def match_session(device: DeviceToken | None, session: SessionToken | None) -> SessionToken | None:
     """Return a session if it is the latest of this device."""
     if device is None or session is None or session.number != device.sessions:
@@ -80,6 +87,7 @@ class TokenCodec:
         self._session = _signer(keys, "eventtrack.session")
         self._visit = _signer(keys, "eventtrack.visit")
         self._csrf = _signer(keys, "eventtrack.csrf")
+        self._epoch = _signer(keys, "eventtrack.epoch")
         self._page_key = Signer(keys, salt="eventtrack.page", key_derivation="hmac")
         self.read_device = functools.lru_cache(_CACHE_SIZE)(self._read_device)
         self.read_session = functools.lru_cache(_CACHE_SIZE)(self._read_session)
@@ -143,9 +151,17 @@ class TokenCodec:
         return _sign(self._csrf, _CSRF.pack(_VERSION, device_id.bytes, expires))
 
     def is_csrf_of(self, value: str, device_id: uuidlib.UUID, now: int) -> bool:
-        """Whether ``value`` is a token of this device that is good at ``now`` (microseconds)."""
-        fields = _unpack(_CSRF, _unsign(self._csrf, value))
+        """Whether ``value`` is a token of this device that is good at ``now`` (microseconds).
+
+        It may come with the epoch that stands before it in the cookie.
+        """
+        token = value[_EPOCH_LENGTH + 1 :] if value[_EPOCH_LENGTH:][:1] == "." else value
+        fields = _unpack(_CSRF, _unsign(self._csrf, token))
         return fields is not None and fields[1] == device_id.bytes and now < fields[2]
+
+    def epoch_of(self, profile: uuidlib.UUID) -> str:
+        """Return what a script may know of a profile: whether it is the one of before."""
+        return self._epoch.get_signature(profile.bytes)[:_EPOCH_LENGTH].decode()
 
     def device_of_page(self, page: uuidlib.UUID) -> uuidlib.UUID:
         """Return the device of a browser without cookies: one for all posts of a page.

@@ -7,6 +7,7 @@ import functools
 import typing as t
 import uuid as uuidlib
 
+from ..config import Policy
 from ..errors import InvalidEvent
 from ..event import SessionRef, from_ns, shorten, uuid4
 from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
@@ -55,7 +56,8 @@ class Visitor:
 
     ``number`` counts the device's sessions, ``started`` is None until the session has an event.
     ``ended`` says that the last session was ended by a log-out, ``opened`` that the session began
-    with this request, and ``stale`` that the cookies have to be sent.
+    with this request, and ``stale`` that the cookies have to be sent. ``policy`` is what the
+    visitor lets us record.
     """
 
     device_id: uuidlib.UUID
@@ -69,6 +71,7 @@ class Visitor:
     ended: bool = False
     opened: bool = False
     stale: bool = True
+    policy: Policy = "full"
 
     @property
     def session_id(self) -> uuidlib.UUID:

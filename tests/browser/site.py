@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 
 from flask import Flask, Response, make_response, render_template_string, request
+from markupsafe import Markup
 
-from flask_eventtrack import EventTrack
+from flask_eventtrack import EventTrack, identify, logout
+from tests.browser.tagged import add_tagged_pages
 from tests.hosts import add_pages
 
 PAGE = """<!doctype html><html lang="en"><head><title>{{ title }}</title>
@@ -27,6 +29,7 @@ def create_app() -> Flask:
     events.init_app(app, db)
     add_pages(app)
     add_awkward_pages(app)
+    add_tagged_pages(app, events)
     with app.app_context():
         db.create_all()
     return app
@@ -80,6 +83,47 @@ def add_awkward_pages(app: Flask) -> None:  # noqa: C901 - a list of views
         return render_template_string(
             PAGE.replace("{{ more }}", "{{ eventtrack_snippet() }}"), title="Twice"
         )
+
+    @app.get("/enter")
+    def enter() -> str:
+        identify("42")
+        return show("Entered")
+
+    @app.get("/leave")
+    def leave() -> str:
+        logout()
+        return show("Left")
+
+    @app.get("/framed")
+    def framed() -> str:
+        return '<!doctype html><title>Framed</title><iframe sandbox="allow-scripts" src="/bare">'
+
+    @app.get("/bare")
+    def bare() -> str:
+        return show("Bare")
+
+    @app.get("/app")
+    @app.get("/app/<path:path>")
+    def single_page(path: str = "") -> str:
+        spa = "hash" if path == "hash" else "path"
+        return show("App").replace("<script", f'<script data-spa="{spa}" data-debug', 1)
+
+    @app.get("/hostile")
+    def hostile() -> str:
+        return show("Hostile", HOSTILE)
+
+
+#: A script that breaks what a page can break, once ours is there.
+HOSTILE = Markup("""<script>addEventListener("eventtrack:ready", () => {
+    const refuse = () => { throw Error("hostile") };
+    for (const name of ["fetch", "setTimeout", "clearTimeout", "Promise", "CustomEvent"])
+        window[name] = refuse;
+    for (const name of ["localStorage", "crypto", "requestIdleCallback", "AbortSignal"])
+        Object.defineProperty(window, name, { get: refuse });
+    JSON.stringify = JSON.parse = Date.now = Math.random = refuse;
+    navigator.sendBeacon = refuse;
+    eventtrack.track("note.add");
+})</script>""")
 
 
 if __name__ == "__main__":

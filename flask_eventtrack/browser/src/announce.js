@@ -5,6 +5,12 @@ import { CustomEvent } from "./natives.js";
  * @param {"ready" | "error"} name
  * @param {unknown} detail
  */
-export function announce(name, detail) {
+export const announce = (name, detail) =>
   document.dispatchEvent(new CustomEvent(`eventtrack:${name}`, { bubbles: true, detail }));
-}
+
+/**
+ * @param {string} code
+ * @param {unknown} reason
+ * @returns {import("./record.js").Problem}
+ */
+export const problem = (code, reason) => ({ code, message: `${reason}`, param: null });

@@ -1,51 +1,98 @@
-import { announce } from "./announce.js";
-import { clearTimeout, Promise, random, setTimeout, stringify } from "./natives.js";
-import { byteLength, post } from "./post.js";
+import { announce, problem } from "./announce.js";
+import { hooks } from "./core.js";
+import { clearTimeout, now, Promise, random, setTimeout } from "./natives.js";
+import { join, post } from "./post.js";
+import { keep } from "./store.js";
+import { isRefused, readEpoch } from "./visitor.js";
 
 /**
- * @typedef {import("./record.js").Problem} Problem
- * @typedef {import("./record.js").Status} Status
- * @typedef {{ event: object, settle: (status: Status, error?: Problem | null) => void }} Item
+ * @typedef {import("./record.js").Answer} Answer
+ * @typedef {object} Item
+ * @property {string} id
+ * @property {string} epoch whose it is
+ * @property {string} text the encoded event
+ * @property {(answer: Answer) => void} settle
+ * @property {boolean} [isSent] whether a post with it is under way
  */
 
 const MAX_WAITING = 1000; // events
+const MAX_WAITING_SIZE = 512000; // characters
 const MAX_POST = 50; // events
-const MAX_POST_BYTES = 60000;
+const MAX_POST_SIZE = 20000; // characters: a page that is left may have 64 KiB under way
 const MANY = 20; // events that wait no longer
-const SOON = 1000; // ms
-const LONGEST_BACKOFF = 60; // s
-const LONGEST_WAIT = 300; // s that the collector may ask for
+const SOON = 2000; // ms
+const HOLD = 1000; // ms
+const LONGEST_PAUSE = 300; // s
 
 /** @type {Item[]} */
-const waiting = []; // oldest first
+export let waiting = []; // for an answer, oldest first
+/** @type {((isOver?: boolean) => void) | undefined} */
+let held; // puts the open page's visit on its way
 /** @type {Promise<unknown>} */
 let sending; // over when no post is under way
 let posts = 0; // under way
 let failures = 0; // in a row
+let quiet = 0; // the time until which the collector wants no posts
 let pace = 0; // ms: the first event goes at once
 let timer = 0; // 0: nothing is scheduled
 let leaving = false;
 
-/** @param {Item} item */
-export function deliver(item) {
-  waiting.push(item);
-  dropSurplus();
-  if (leaving) leave();
-  else if (!failures) plan(pace);
-}
+/**
+ * @param {string} id
+ * @param {() => string} encode
+ * @param {Item["settle"]} settle
+ * @param {boolean} [isHeld] goes a little later or when released, encoded again
+ */
+export const deliver = (id, encode, settle, isHeld) => {
+  const item = { id, epoch: readEpoch(), text: "", settle };
+  const fix = () => keep(id, `${item.epoch}|${(item.text = encode())}`);
+  const enqueue = (isOver = false) => {
+    if (!isOver) fix();
+    waiting.push(item);
+    while (waiting.length > MAX_WAITING || join(waiting).length > MAX_WAITING_SIZE) {
+      hooks.dropped++;
+      answer(waiting[0], { status: "dropped" });
+    }
+    if (leaving) leave();
+    else plan(pace);
+  };
+  if (isHeld) {
+    fix();
+    held = enqueue;
+    setTimeout(() => held === enqueue && release(), HOLD);
+  } else enqueue();
+};
 
-function dropSurplus() {
-  for (const { settle } of waiting.splice(0, waiting.length - MAX_WAITING)) settle("dropped");
-}
+/**
+ * Lets go what is held back.
+ * @param {boolean} [isOver] whether the page says nothing about it any more
+ */
+export const release = (isOver) => {
+  const enqueue = held;
+  held = undefined;
+  if (enqueue) enqueue(isOver);
+};
+
+/**
+ * @param {Item} item
+ * @param {Answer} result
+ */
+const answer = (item, result) => {
+  waiting = waiting.filter((other) => other !== item);
+  keep(item.id);
+  item.settle(result);
+  if (hooks.answer) hooks.answer(item.text, result);
+};
 
 /** @param {number} delay ms */
-function plan(delay) {
+const plan = (delay) => {
+  if (failures) return; // another attempt is scheduled
   if (waiting.length >= MANY) schedule(0);
   else if (waiting.length && !timer) schedule(delay);
-}
+};
 
 /** @param {number} delay ms */
-function schedule(delay) {
+const schedule = (delay) => {
   clearTimeout(timer);
   timer = setTimeout(() => {
     timer = 0;
@@ -53,60 +100,60 @@ function schedule(delay) {
     if (posts) schedule(SOON);
     else send();
   }, delay);
-}
+};
 
-function send() {
+const send = () => {
   sending = Promise.all([sending, sendSome()]);
-}
+};
+
+const isUnsent = (/** @type {Item} */ item) => !item.isSent;
 
 /** Sends one post's worth of events. */
-async function sendSome() {
-  const texts = [];
-  let bytes = 0;
-  for (const { event } of waiting) {
-    const text = stringify(event);
-    bytes += byteLength(text) + 1;
-    if (texts.length && (texts.length === MAX_POST || bytes > MAX_POST_BYTES)) break;
-    texts.push(text);
+const sendSome = async () => {
+  if (isRefused()) return waiting.forEach((item) => answer(item, { status: "dropped" }));
+  /** @type {Item[]} */
+  const items = [];
+  let size = 0;
+  for (const item of waiting.filter(isUnsent)) {
+    size += item.text.length;
+    const isFull = items.length === MAX_POST || size > MAX_POST_SIZE;
+    if (items[0] && (isFull || item.epoch !== items[0].epoch)) break;
+    item.isSent = true;
+    items.push(item);
   }
-  if (!texts.length) return;
-  const items = waiting.splice(0, texts.length);
+  if (!items[0]) return;
   pace = SOON;
   posts++;
   try {
-    const results = await post(texts, leaving);
-    items.forEach(({ settle }, i) => settle(results[i].status, results[i].error));
+    const results = await post(items, leaving);
+    items.forEach((item, i) => answer(item, results[i]));
     failures = 0;
     plan(0); // what was too much for one post
-  } catch (/** @type {any} */ { message, problem, wait = 0 }) {
-    // A page that is left sees its posts fail although they arrive; it does not see another task.
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    announce("error", { error: problem || { code: "no_answer", message, param: null } });
-    waiting.unshift(...items);
-    dropSurplus();
-    const backoff = Math.min(2 ** failures++ * (1 + random()), LONGEST_BACKOFF);
-    schedule(Math.max(backoff, Math.min(wait, LONGEST_WAIT)) * 1000);
+  } catch (/** @type {any} */ failure) {
+    for (const item of items) item.isSent = false;
+    announce("error", { error: failure.error || problem("no_answer", failure) });
+    const pause = Math.min(failure.wait || 2 ** failures, LONGEST_PAUSE) * 1000;
+    if (failure.wait) quiet = now() + pause;
+    failures++;
+    schedule(pause * (1 + random()));
   }
   posts--;
-}
+};
 
 /** Sends everything at once: there may be no later. */
-export function leave() {
+export const leave = () => {
   leaving = true;
-  while (waiting.length) send();
+  release();
+  while (now() >= quiet && waiting.some(isUnsent)) send();
   // The page's own listeners may still track something; a page that lives on gets back here.
-  setTimeout(() => (leaving = false), 0);
-}
-
-/** Sends at once what waits for another attempt. */
-export function retry() {
-  schedule(0);
-}
+  setTimeout(() => (leaving = false));
+};
 
 /** Sends what waits, and resolves when nothing waits any more or an attempt has failed. */
-export async function flush() {
+export const flush = async () => {
+  release();
   do {
     if (!posts) send();
     await sending;
   } while (waiting.length && !failures);
-}
+};

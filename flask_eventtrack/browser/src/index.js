@@ -1,11 +1,13 @@
-import { announce } from "./announce.js";
-import { flush, leave, retry } from "./delivery.js";
+import { announce, problem } from "./announce.js";
+import { hooks } from "./core.js";
+import { flush, leave, release, waiting } from "./delivery.js";
 import { setTimeout } from "./natives.js";
-import { openPage, page, reopenPage, showPage, track } from "./page.js";
-import { collector } from "./tag.js";
+import { currentPage, open, page, showPage, track } from "./page.js";
+import { beside, collector, settings, src } from "./tag.js";
+import { isRefused } from "./visitor.js";
 
-/** Runs functions that want `eventtrack`. @param {...((eventtrack: object) => void)} callbacks */
-function push(...callbacks) {
+/** Runs functions that want `eventtrack`. @param {...EventTrack.Callback} callbacks */
+const push = (...callbacks) => {
   for (const callback of callbacks) {
     try {
       if (typeof callback === "function") callback(api);
@@ -13,38 +15,98 @@ function push(...callbacks) {
       // The page's own mistake: its error log should see it, the other functions should not.
       setTimeout(() => {
         throw error;
-      }, 0);
+      });
     }
   }
-}
+};
 
-const api = { track, page, flush, push };
+/** @type {Promise<void>} */
+let loading;
 
-function start() {
-  const host = /** @type {{ eventtrack?: any }} */ (window);
-  const queue = host.eventtrack;
+/** Loads the second file, if that has not been done. */
+const load = () =>
+  (loading =
+    loading ||
+    import(beside(settings.more))
+      .then((more) => more.start(core))
+      .catch(() => {})
+      .then(release));
+
+/**
+ * Leaves a call to the second file.
+ * @param {"identify" | "logout" | "optIn" | "optOut"} name
+ * @returns {(value?: any) => Promise<EventTrack.Answer>}
+ */
+const later = (name) => (value) =>
+  load()
+    .then(() => /** @type {any} */ (hooks[name])(value))
+    .catch((error) => ({ error: problem("not_loaded", error) }));
+
+/** Loads the second file when the page has nothing else to do. */
+const loadWhenIdle = () => {
+  const idle = window.requestIdleCallback || setTimeout;
+  const plan = () => idle(() => isRefused() || load(), /** @type {any} */ ({ timeout: 1000 }));
+  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", plan);
+  else plan();
+};
+
+/** @type {EventTrack.Api} */
+const api = {
+  track,
+  page,
+  flush,
+  push,
+  identify: later("identify"),
+  logout: later("logout"),
+  optIn: later("optIn"),
+  optOut() {
+    hooks.choice = "none";
+    flush();
+    return later("optOut")();
+  },
+};
+
+/** @type {import("./core.js").Core} */
+const core = {
+  api,
+  collector,
+  settings,
+  page: currentPage,
+  show: showPage,
+  release,
+  waiting: () => waiting,
+  hooks,
+};
+
+const start = () => {
+  const queue = /** @type {any} */ (window.eventtrack);
   if (queue && queue.track) return; // a second tag
-  host.eventtrack = api;
+  window.eventtrack = api;
 
-  openPage();
+  open({ visit: settings.visit, url: location.href, referrer: document.referrer });
   showPage();
-  addEventListener("pageshow", ({ persisted }) => persisted && reopenPage());
+  addEventListener("pageshow", ({ persisted }) => {
+    if (!persisted) return;
+    // It has come back out of the back/forward cache: another visit of the same page.
+    open(currentPage());
+    showPage();
+  });
   addEventListener("pagehide", leave);
-  addEventListener("online", retry);
   document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "hidden") leave();
+    if (document.hidden) leave();
     else showPage();
   });
+  loadWhenIdle();
 
   if (Array.isArray(queue)) {
     queue.push = /** @type {any} */ (push); // somebody may have kept the array
     push(...queue);
   }
   announce("ready", api);
-}
+};
 
 // A page that is prerendered and never shown has had no visitor: until then nothing happened.
-if (collector) {
+if (src) {
   if (/** @type {any} */ (document).prerendering) {
     document.addEventListener("prerenderingchange", start, { once: true });
   } else start();

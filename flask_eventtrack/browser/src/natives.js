@@ -1,5 +1,5 @@
 // A page may replace these later, well or badly: the ones that were there at load are used throughout.
-export const { AbortController, CustomEvent, Promise, TextEncoder } = window;
+export const { AbortSignal, CustomEvent, Promise } = window;
 export const { clearTimeout, crypto, fetch, setTimeout } = window;
 export const { parse, stringify } = JSON;
 export const { now } = Date;

@@ -1,69 +1,67 @@
-import { AbortController, fetch, now, Promise } from "./natives.js";
-import { setTimeout, stringify, TextEncoder } from "./natives.js";
+import { problem } from "./announce.js";
+import { hooks } from "./core.js";
+import { AbortSignal, fetch, now, Promise, setTimeout, stringify } from "./natives.js";
 import { collector } from "./tag.js";
+import { csrfToken, readEpoch } from "./visitor.js";
 
-/**
- * @typedef {import("./record.js").Problem} Problem
- * @typedef {import("./record.js").Status} Status
- */
+/** @typedef {import("./core.js").Kept} Kept */
 
 const TIMEOUT = 30000; // ms
-const KEEPALIVE_MAX = 61440; // bytes: a page's requests share 64 KiB, and browsers refuse what is over
+const KEEPALIVE_MAX = 21000; // characters: of three bytes at most, and browsers refuse 64 KiB
 const canKeepAlive = "keepalive" in Request.prototype;
 
-/** @param {string} text */
-export const byteLength = (text) => new TextEncoder().encode(text).length;
-
-function csrfToken() {
-  try {
-    return (/(?:^|; )eventtrack_csrf=([^;]*)/.exec(document.cookie) || [])[1];
-  } catch (_) {
-    // a sandboxed frame has no cookies
-  }
-}
+/** The encoded events as the inside of a list. @param {Kept[]} events */
+export const join = (events) => `${events.map(({ text }) => text)}`;
 
 /**
- * @param {string[]} events
+ * @param {Kept[]} events of one epoch
  * @param {boolean} leaving
- * @param {AbortSignal} signal
  * @returns {Promise<Response>}
  */
-async function request(events, leaving, signal) {
-  const rest = stringify({ sent_at: now(), csrf_token: csrfToken() });
-  const body = `{"events":[${events}],${rest.slice(1)}`;
-  if (leaving && !canKeepAlive && navigator.sendBeacon && navigator.sendBeacon(collector, body)) {
-    // A beacon has no answer. If the page lives on, the timeout has the events sent again.
-    return new Promise((_, reject) => signal.addEventListener("abort", reject));
+const request = async (events, leaving) => {
+  // By now the cookies may be somebody else's: the server then goes by the visits.
+  const { epoch } = events[0];
+  const by_visit = !!epoch && epoch !== readEpoch();
+  const rest = stringify({
+    sent_at: now(),
+    dropped: hooks.dropped,
+    csrf_token: csrfToken(),
+    by_visit,
+  });
+  const body = `{"events":[${join(events)}],${rest.slice(1)}`;
+  if (leaving && !canKeepAlive && navigator.sendBeacon(collector, body)) {
+    // A beacon has no answer. If the page lives on, the events are sent again.
+    return new Promise((_, reject) => setTimeout(reject, TIMEOUT));
   }
+  // As text/plain, which needs no preflight.
   return fetch(collector, {
     method: "POST",
-    headers: { "Content-Type": "application/json" },
-    credentials: "same-origin",
-    keepalive: byteLength(body) < KEEPALIVE_MAX,
+    credentials: by_visit ? "omit" : undefined,
+    keepalive: body.length < KEEPALIVE_MAX,
     body,
-    signal,
+    signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT),
   });
-}
+};
 
 /**
  * Posts encoded events. Throws when they should be sent again.
- * @param {string[]} events
+ * @param {Kept[]} events
  * @param {boolean} leaving the page may be gone before the answer comes
- * @returns {Promise<{ status: Status, error?: Problem | null }[]>}
+ * @returns {Promise<import("./record.js").Answer[]>}
  */
-export async function post(events, leaving) {
-  const controller = new AbortController();
-  setTimeout(() => controller.abort(), TIMEOUT);
-  let response = await request(events, leaving, controller.signal);
+export const post = async (events, leaving) => {
+  let response = await request(events, leaving);
   // The refusal has set a fresh cookie.
-  if (response.status === 403) response = await request(events, leaving, controller.signal);
+  if (response.status === 403) response = await request(events, leaving);
   const { status } = response;
-  const answer = (await response.json().catch(() => 0)) || {};
-  if (answer.results) return answer.results;
-  const code = answer.code || `http_${status}`;
-  const wait = Number(response.headers.get("Retry-After")) || 0; // s
-  const error = { code, message: answer.detail || answer.title || code, param: null };
+  const { results, code = `http_${status}`, detail = code } =
+    (await response.json().catch(() => 0)) || {};
+  // What has no result for the last event came from somebody else, such as a hotel's log-in page.
+  if (results && (results[events.length - 1] || 0).status) {
+    hooks.dropped = 0;
+    return results;
+  }
+  const error = problem(code, detail);
   if (/^4(?!08|29)/.test(`${status}`)) return events.map(() => ({ status: "rejected", error }));
-  // A 200 without results came from somebody else, such as a hotel's log-in page.
-  throw { problem: error, wait };
-}
+  throw { error, wait: Number(response.headers.get("Retry-After")) };
+};

@@ -1,55 +1,56 @@
-import { announce } from "./announce.js";
+import { announce, problem } from "./announce.js";
 import { deliver } from "./delivery.js";
 import { uuid7 } from "./ids.js";
 import { now, parse, Promise, setTimeout, stringify } from "./natives.js";
+import { isRefused } from "./visitor.js";
 
 /**
  * @typedef {{ [name: string]: unknown }} Params
  * @typedef {{ code: string, message: string, param: string | null }} Problem
  * @typedef {"accepted" | "duplicate" | "rejected" | "queued" | "dropped"} Status
- * @typedef {{ event_id: string, status: Status, error?: Problem }} Result
+ * @typedef {{ status: Status, error?: Problem | null }} Answer
+ * @typedef {Answer & { event_id: string }} Result
  */
 
 const PATIENCE = 5000; // ms
 
 /**
- * Checks an event and hands it to the delivery. The promise always resolves: a rejection that
+ * Encodes an event and hands it to the delivery. The promise always resolves: a rejection that
  * nobody handles would litter the page's error log.
- * @param {{ id: string, visit?: string }} page where it happened
+ * @param {import("./core.js").Page} page where it happened
  * @param {string} action
- * @param {Params | undefined} params
+ * @param {Params} params
  * @param {string | undefined} label
- * @param {(params: Params) => object} complete adds the defaults
- * @param {string} [event_id]
+ * @param {() => object} facts what is added to the params
+ * @param {boolean} [isHeld] whether the facts may still change: they are read again later
  * @returns {Promise<Result>}
  */
-export function record(page, action, params = {}, label, complete, event_id = uuid7()) {
-  return new Promise((resolve) => {
-    /** @type {(status: Status, error?: Problem | null) => void} */
-    const settle = (status, error) => {
-      const result = { event_id, status, error: error || undefined };
-      if (error || status === "dropped") announce("error", result);
+export const record = (page, action, params = {}, label, facts, isHeld) =>
+  new Promise((resolve) => {
+    const event_id = isHeld ? page.id : uuid7();
+    const time = now();
+    const settle = (/** @type {Answer} */ answer) => {
+      const result = { ...answer, event_id };
+      if (answer.error) announce("error", result);
       resolve(result);
     };
-    let code = "invalid_action";
+    if (isRefused()) return settle({ status: "dropped" });
     try {
-      if (typeof action !== "string") throw "action must be a string";
-      code = "invalid_params";
-      if ({}.toString.call(params) !== "[object Object]") throw "params must be a plain object";
-      const event = {
-        event_id,
-        action,
-        // A copy: what the page changes in them later did not happen.
-        params: complete(parse(stringify(params))),
-        label: label == null ? undefined : `${label}`,
-        time: now(),
-        visit: page.visit,
-        page: page.id,
-      };
-      deliver({ event, settle });
-      setTimeout(() => settle("queued"), navigator.onLine ? PATIENCE : 0);
+      const text = stringify(params);
+      if (text[0] !== "{") throw "params must be an object";
+      const encode = () =>
+        stringify({
+          event_id,
+          action,
+          params: { ...facts(), ...parse(text) },
+          label,
+          time,
+          visit: page.visit,
+          page: page.id,
+        });
+      deliver(event_id, encode, settle, isHeld);
+      setTimeout(resolve, navigator.onLine ? PATIENCE : 0, { event_id, status: "queued" });
     } catch (error) {
-      settle("rejected", { code, message: String(error), param: null });
+      settle({ status: "rejected", error: problem("invalid_params", error) });
     }
   });
-}

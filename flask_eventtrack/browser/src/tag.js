@@ -1,7 +1,13 @@
-const { src, dataset } = /** @type {Partial<HTMLScriptElement>} */ (document.currentScript || {});
+/** Where this script is; empty when no script tag with a `src` runs it. */
+export const { src = "", dataset } = /** @type {Partial<HTMLScriptElement>} */ (
+  document.currentScript || {}
+);
 
-/** Where events are posted; empty when no script tag with a `src` runs this. */
-export const collector = src ? src.replace(/[^/]*$/, "in") : "";
-
-/** The tag's `data-*` attributes: `visit`, the server's half of this page's visit, and `page`. */
+/** The tag's `data-*` attributes. */
 export const settings = /** @type {DOMStringMap} */ (dataset);
+
+/** The URL of a name beside the script. @param {string | undefined} name */
+export const beside = (name) => src.replace(/[^/]*$/, `${name}`);
+
+/** Where events are posted. */
+export const collector = beside("in");

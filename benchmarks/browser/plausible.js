@@ -1,0 +1,3 @@
+import { init } from "@plausible-analytics/tracker";
+
+init({ domain: "localhost", endpoint: "/plausible", captureOnLocalhost: true });

@@ -1,0 +1,37 @@
+/**
+ * The page that is open. `id` is the event id of its visit, `visit` the server's token for it.
+ * @typedef {{ id: string, visit?: string, url: string, referrer: string }} Page
+ * @typedef {import("./record.js").Result} Result
+ * @typedef {{ id: string, epoch: string, text: string }} Kept an encoded event, and whose it is
+ */
+
+/**
+ * What the second file sets.
+ * @typedef {object} Hooks
+ * @property {(page: Page) => object} [visit] adds to a visit's params, when it is encoded
+ * @property {(page: Page) => object} [event] adds to every other event's params
+ * @property {() => void} [page] is told that another page is about to open
+ * @property {(text: string, result: { status: string }) => void} [answer] sees each event's answer
+ * @property {string} [choice] the visitor's, made on this page: "full", "anonymous" or "none"
+ * @property {number} dropped events lost for want of room, which no post has reported yet
+ * @property {EventTrack.Api["identify"]} [identify]
+ * @property {EventTrack.Api["logout"]} [logout]
+ * @property {EventTrack.Api["optIn"]} [optIn]
+ * @property {EventTrack.Api["optOut"]} [optOut]
+ */
+
+/**
+ * What the second file is given.
+ * @typedef {object} Core
+ * @property {EventTrack.Api} api `window.eventtrack`
+ * @property {string} collector the URL of `POST /in`
+ * @property {DOMStringMap} settings the tag's `data-*`
+ * @property {() => Page} page the page that is open now
+ * @property {() => void} show counts the page's visit, if that has not been done and may be
+ * @property {() => void} release the visit of the open page is final: it need not wait
+ * @property {() => import("./delivery.js").Item[]} waiting what has no answer; events of earlier pages may be added
+ * @property {Hooks} hooks
+ */
+
+/** @type {Hooks} */
+export const hooks = { dropped: 0 };

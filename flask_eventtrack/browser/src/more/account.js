@@ -1,0 +1,34 @@
+import { fetch, stringify } from "../natives.js";
+
+/**
+ * Posts to a URL beside the collector's.
+ * @param {import("./index.js").Core} core
+ * @param {string} name
+ * @param {object} [content]
+ * @returns {Promise<{ error?: import("../record.js").Problem }>}
+ */
+export async function post({ collector }, name, content) {
+  let code = "no_answer";
+  try {
+    const [, csrf_token] = /eventtrack_csrf=([^;]*)/.exec(document.cookie) || [];
+    const body = stringify({ ...content, csrf_token });
+    const response = await fetch(collector.replace(/in$/, name), { method: "POST", body });
+    if (response.status === 204) return {};
+    code = `http_${response.status}`;
+    const answer = await response.json();
+    if (response.ok) return answer;
+    return { error: { code: answer.code || code, message: answer.detail, param: null } };
+  } catch (error) {
+    return { error: { code, message: `${error}`, param: null } };
+  }
+}
+
+/**
+ * Tells the server who is here. What happened before goes out first: it may be somebody else's.
+ * @param {import("./index.js").Core} core
+ */
+export function account(core) {
+  const { api, hooks } = core;
+  hooks.identify = (token) => api.flush().then(() => post(core, "identify", { token }));
+  hooks.logout = () => api.flush().then(() => post(core, "logout"));
+}

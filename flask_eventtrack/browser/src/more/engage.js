@@ -1,0 +1,54 @@
+import { listen } from "./elements.js";
+
+const LOOK = 5000; // ms between two looks at the clock
+const SLEEP = 10000; // ms: more than that between two looks, a laptop was asleep
+
+/**
+ * How long the page has been visible and how far down it was seen: totals since it opened.
+ * @param {import("../core.js").Core} core
+ */
+export function engage({ api, page }) {
+  let visible = 0; // ms
+  let reported = 0;
+  let depth = 0; // px, of a page that is `height` high
+  let reportedDepth = 0;
+  let height = NaN;
+  let looked = 0; // when, in ms; 0 while the page is hidden
+
+  function look() {
+    const now = performance.now();
+    if (looked) visible += Math.min(now - looked, SLEEP);
+    looked = document.hidden ? 0 : now;
+  }
+
+  function measure() {
+    height = document.documentElement.scrollHeight;
+    depth = Math.max(depth, scrollY + innerHeight);
+  }
+
+  function open() {
+    visible = reported = 0;
+    depth = reportedDepth = innerHeight;
+  }
+
+  open();
+  look();
+  setInterval(look, LOOK);
+  new ResizeObserver(measure).observe(document.documentElement);
+  listen("scroll", measure);
+
+  return (/** @type {boolean} */ isOther) => {
+    look();
+    if (visible >= reported + 1000 || depth > reportedDepth) {
+      reported = visible;
+      reportedDepth = depth;
+      api.track("page.engage", {
+        url: page().url,
+        title: null, // the document's may be another page's by now
+        visible_s: Math.round(visible / 100) / 10,
+        scroll: Math.min(Math.round((depth / height) * 100), 100),
+      });
+    }
+    if (isOther) open();
+  };
+}

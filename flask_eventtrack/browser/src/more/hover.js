@@ -1,0 +1,31 @@
+import { idOf, listen, onPath, send, setting } from "./elements.js";
+
+/**
+ * A pointer that rests on what is tagged with `data-eventtrack-hover`.
+ * @param {import("../core.js").Core} core
+ */
+export function hover(core) {
+  /** @type {Map<Element, number>} when the pointer came, in ms */
+  const since = new Map();
+
+  /** @param {Element[]} under elements that the pointer is over */
+  function settle(under) {
+    const now = performance.now();
+    for (const element of under) since.set(element, since.get(element) ?? now);
+    for (const [element, start] of since) {
+      const dwell_ms = Math.round(now - start);
+      if (under.includes(element)) continue;
+      since.delete(element);
+      if (dwell_ms >= setting(element, "-dwell", 1000)) {
+        send(core, element, "-hover", "element.hover", { id: idOf(element) }, { dwell_ms });
+      }
+    }
+  }
+
+  listen("pointerover", (event) => {
+    if (event.pointerType !== "touch") settle(onPath(event, "[data-eventtrack-hover]"));
+  });
+  listen("pointerout", (event) => event.relatedTarget || settle([]));
+  listen("click", () => settle([])); // what a slow link makes people wait is no rest
+  return () => settle([]);
+}

@@ -1,0 +1,76 @@
+import { guard, idOf, send, setting } from "./elements.js";
+
+const TAGGED = "[data-eventtrack-view]";
+
+/**
+ * Whether enough of an element is in view: of the element, or of the window if that is smaller.
+ * @param {IntersectionObserverEntry} entry
+ */
+function isSeen({ target, isIntersecting, boundingClientRect: whole, intersectionRect: part }) {
+  if (!isIntersecting) return false;
+  const most = Math.min(whole.width, innerWidth) * Math.min(whole.height, innerHeight);
+  const share = (part.width * part.height) / most + 0.005; // layout rounds
+  return share >= setting(target, "-view-threshold", 0.5);
+}
+
+/**
+ * What is tagged with `data-eventtrack-view`, once it has been in view for long enough.
+ * @param {import("../core.js").Core} core
+ */
+export function view(core) {
+  /** @type {Map<Element, number>} elements in view, and their timers */
+  const timers = new Map();
+  /** @type {WeakSet<Element>} */
+  let counted = new WeakSet();
+
+  const observer = new IntersectionObserver(
+    guard((entries) => {
+      for (const entry of entries) {
+        const { target } = entry;
+        const timer = timers.get(target);
+        if (!isSeen(entry)) {
+          clearTimeout(timer);
+          timers.delete(target);
+        } else if (!timer) {
+          timers.set(target, setTimeout(guard(count), setting(target, "-view-time", 1000), target));
+        }
+      }
+    }),
+    { threshold: [...Array(101).keys()].map((percent) => percent / 100) },
+  );
+
+  /** @param {Element} element */
+  function count(element) {
+    observer.unobserve(element);
+    timers.delete(element);
+    counted.add(element);
+    send(core, element, "-view", "element.view", { id: idOf(element) });
+  }
+
+  /** @param {any} root */
+  function observe(root) {
+    const elements = [...root.querySelectorAll(TAGGED)];
+    const go = () => {
+      for (const element of elements.splice(0, 500)) {
+        if (!counted.has(element)) observer.observe(element);
+      }
+      if (elements[0]) setTimeout(go, 0); // ten thousand take a few milliseconds
+    };
+    go();
+  }
+
+  /** @param {boolean} [isOther] whether another page has opened */
+  function turn(isOther) {
+    if (isOther) counted = new WeakSet();
+    timers.forEach(clearTimeout);
+    timers.clear();
+    observer.disconnect();
+    if (!document.hidden) observe(document);
+  }
+
+  const heed = (/** @type {MutationRecord[]} */ records) =>
+    new Set(records.map(({ target }) => target)).forEach(guard(observe));
+  new MutationObserver(heed).observe(document, { childList: true, subtree: true });
+  turn();
+  return turn;
+}
