@@ -107,8 +107,12 @@ def test_retry_after_is_honoured(site: Site, page: Page) -> None:
     posts: list[Request] = []
     page.on("request", lambda request: keep_posts(posts, request))
     page.goto(f"{site.url}/other")
+    page.evaluate(
+        "() => { window.failure = new Promise((resolve) => document.addEventListener("
+        "'eventtrack:error', () => resolve(), { once: true })); }"
+    )
     page.evaluate(TRACK_MANY, 1)
-    page.wait_for_event("requestfinished", lambda request: request.method == "POST")
+    page.evaluate("window.failure")
     page.evaluate("dispatchEvent(new Event('pagehide'))")
     await_nothing_kept(page)
     # Playwright's `timing` has no start for a routed request: the bodies have the page's clock.
