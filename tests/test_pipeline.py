@@ -278,6 +278,16 @@ def run_script(script: str, *arguments: str) -> str:
     return done.stdout
 
 
+# A transaction that is still open when `begun` is set.
+_DAWDLE = """
+import threading, time
+import sqlalchemy as sa
+begun = threading.Event()
+
+def dawdle(connection):
+    begun.set()
+    time.sleep(0.3)
+"""
 _SETUP = """
 import os, sys
 from flask_eventtrack import track
@@ -340,15 +350,9 @@ assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
 def test_a_fork_in_the_middle_of_a_batch(database_url: str, make: MakeHost) -> None:
     """SQLite's locks are the process's: a child that inherited one could never write."""
     host = make(url=database_url)
-    script = """
-import threading, time
-import sqlalchemy as sa
-begun = threading.Event()
-
-def dawdle(connection):
-    begun.set()
-    time.sleep(0.3)
-
+    script = (
+        _DAWDLE
+        + """
 sa.event.listen(host.state.pipeline.database._engine, "commit", dawdle)
 note("parent.test")
 host.state.pipeline.hurry()
@@ -362,6 +366,7 @@ assert os.waitpid(child, 0)[1] == 0
 host.flush()
 note("parent.test")
 """
+    )
     run_script(_SETUP + script, database_url)
     assert host.actions() == {"parent.test": 2, "child.test": 1}
 
@@ -372,15 +377,9 @@ def test_a_fork_in_the_middle_of_a_sweep(tmp_path: pathlib.Path, make: MakeHost)
     host = make({"EVENTTRACK_FLUSH_INTERVAL": 3600})
     visit(host)
     host.flush()
-    script = """
-import threading, time
-import sqlalchemy as sa
-begun = threading.Event()
-
-def dawdle(connection):
-    begun.set()
-    time.sleep(0.3)
-
+    script = (
+        _DAWDLE
+        + """
 host.clock.advance(hours=3)
 note("parent.test")
 host.flush()
@@ -396,6 +395,7 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 sweeper.join()
 """
+    )
     run_script(_SETUP + script, f"sqlite:///{tmp_path / 'host0.db'}")
     actions = host.actions()
     assert (actions["parent.test"], actions["child.test"], actions["session.end"]) == (1, 1, 1)
