@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pathlib
+
 from flask import Flask, render_template_string
 from markupsafe import Markup
 
 from flask_eventtrack import EventTrack
 
+HOWTO = pathlib.Path(__file__).parents[2] / "docs" / "howto"
 PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{{ name }}</title>
 <link rel="icon" href="data:,">{{ eventtrack_snippet() }}{{ head }}</head>
 <body{{ attributes }}>{{ body }}</body></html>"""
@@ -157,6 +160,7 @@ BODIES = {
 <aside id="skipped" data-eventtrack-hover data-eventtrack-dwell="0" data-eventtrack-skip>No</aside>
 <p id="away">Away</p>""",
     ),
+    "patient": ("", '<p id="patient" data-eventtrack-view data-eventtrack-view-time="4000">x</p>'),
     "long": ("", '<p id="top">Top</p><div style="height: 2844px"></div><p>Bottom</p>'),
     "many": ("", '<i data-eventtrack="note.add" data-eventtrack-view>x</i>' * 10_000),
     "empty": ("", ""),
@@ -164,7 +168,8 @@ BODIES = {
 
 
 def add_tagged_pages(app: Flask, events: EventTrack) -> None:
-    """Add ``/about/<name>`` for the heads and ``/tagged/<name>`` for the bodies."""
+    """Add ``/about/<name>`` for the heads, ``/tagged/<name>`` for the bodies, and ``/howto/<name>``
+    for the first example of a how-to guide."""
     events.define("banner.hover", anonymous=True)
 
     @app.get("/about/<name>")
@@ -175,3 +180,9 @@ def add_tagged_pages(app: Flask, events: EventTrack) -> None:
     def tagged(name: str) -> str:
         attributes, body = (Markup(part) for part in BODIES[name])
         return render_template_string(PAGE, name=name, attributes=attributes, body=body)
+
+    @app.get("/howto/<name>")
+    def example(name: str) -> str:
+        text = (HOWTO / f"{name}.md").read_text()
+        block = text.partition("```html\n")[2].partition("```")[0]
+        return render_template_string(PAGE, name=name, body=Markup(block))

@@ -279,13 +279,13 @@ def test_view_needs_its_share_of_element_or_window(site: Site, page: Page) -> No
 
 def test_view_needs_a_page_in_view(site: Site, page: Page) -> None:
     """A hidden page's elements are not seen; the time starts again when it is shown."""
-    open_page(site, page, "views")
+    open_page(site, page, "patient")
     page.evaluate(HIDE, True)
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(4500)
     assert tracked(site, page) == []
     page.evaluate(HIDE, False)
-    page.wait_for_timeout(1500)
-    tracked(site, page, note_add=1, element_view=1)
+    tracked_id = await_count(site, "element.view", 1)[0]["id"]
+    assert tracked_id == "patient"
 
 
 def test_view_finds_elements_that_come_later(site: Site, page: Page) -> None:

@@ -153,7 +153,7 @@ export const leave = () => {
 export const flush = async () => {
   release();
   do {
-    if (!posts) send();
+    if (!posts && now() >= quiet) send();
     await sending;
   } while (waiting.length && !failures);
 };
