@@ -12,7 +12,7 @@ from netaddr import IPSet  # type: ignore[import-untyped]
 
 from flask_eventtrack import track
 from flask_eventtrack.event import clip_label
-from flask_eventtrack.sources.pages import parse_title
+from flask_eventtrack.sources.title import parse_title
 from flask_eventtrack.visitor import AgentParser, UrlCleaner, campaign_of, find_bot, mask_address
 from flask_eventtrack.visitor.urls import source_of
 

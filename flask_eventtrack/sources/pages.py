@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import html
-import re
 import typing as t
 import uuid as uuidlib
 
@@ -21,22 +19,11 @@ from ..visitor import UrlCleaner, Visitor, campaign_of
 from ..visitor.urls import MAX_LENGTH as URL_MAX_LENGTH
 from ..visitor.visitor import session_id_of
 from .current import Current, get_current, site_of
+from .title import parse_title
 
 EXEMPT = "eventtrack_exempt"
 BLUEPRINT = "eventtrack"
-TITLE_MAX_LENGTH = 255
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-_HEAD_BYTES = 64 * 1024
-_SHORT_HEAD_BYTES = 2 * 1024
-# What may hold a <title> that is not the document's is skipped; the head's end ends the search.
-_OPENING = re.compile(rb"<!--|<(?:script|style|template|svg|title|body)\b|</head\b", re.IGNORECASE)
-_CLOSING = {
-    b"<!--": re.compile(rb"-->"),
-    **{
-        b"<" + name: re.compile(rb"</" + name, re.IGNORECASE)
-        for name in (b"script", b"style", b"template", b"svg", b"title")
-    },
-}
 
 
 class PageHooks:
@@ -379,42 +366,3 @@ def find_title(response: Response, headers: _Headers) -> str:
         return ""
     is_whole = len(body) == 1 and type(body[0]) is bytes
     return parse_title(body[0] if is_whole else response.get_data(), headers.charset)
-
-
-def parse_title(document: bytes, charset: str = "utf-8") -> str:
-    """Return the text of the first ``<title>`` in a document's head, cut to 255 characters.
-
-    The time it takes grows with the document's length and no faster, whatever is in it.
-    """
-    end = document.find(b"</title", 0, _SHORT_HEAD_BYTES)
-    title = "" if end < 0 else _parse_short_head(document[: end + 8], charset)
-    return title or _parse_head(document, charset)
-
-
-def _parse_head(document: bytes, charset: str) -> str:
-    position = 0
-    while found := _OPENING.search(document, position, _HEAD_BYTES):
-        tag = found[0].lower()
-        closing = _CLOSING.get(tag)
-        start = found.end() if tag == b"<!--" else document.find(b">", found.end()) + 1
-        end = closing.search(document, start, _HEAD_BYTES) if closing and start else None
-        if end is None:
-            return ""
-        if tag == b"<title":
-            return _read_text(document[start : end.start()], charset)
-        position = end.start()
-    return ""
-
-
-# A page's head is the same again and again, up to its title.
-_parse_short_head = functools.lru_cache(maxsize=512)(_parse_head)
-
-
-def _read_text(text: bytes, charset: str) -> str:
-    try:
-        decoded = text.decode(charset, "replace")
-    except LookupError:
-        decoded = text.decode("utf-8", "replace")
-    if "&" in decoded:
-        decoded = html.unescape(decoded)
-    return " ".join(decoded.split())[:TITLE_MAX_LENGTH]
