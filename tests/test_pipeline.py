@@ -288,6 +288,14 @@ def dawdle(connection):
     begun.set()
     time.sleep(0.3)
 """
+_CHILD = """
+child = os.fork()
+if child == 0:
+    note("child.test")
+    host.flush()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+"""
 _SETUP = """
 import os, sys
 from flask_eventtrack import track
@@ -357,12 +365,9 @@ sa.event.listen(host.state.pipeline.database._engine, "commit", dawdle)
 note("parent.test")
 host.state.pipeline.hurry()
 assert begun.wait(10)
-child = os.fork()
-if child == 0:
-    note("child.test")
-    host.flush()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
+"""
+        + _CHILD
+        + """
 host.flush()
 note("parent.test")
 """
@@ -387,14 +392,9 @@ sa.event.listen(host.state.pipeline.database._engine, "commit", dawdle)
 sweeper = threading.Thread(target=host.state.pipeline.sweep)
 sweeper.start()
 assert begun.wait(10)
-child = os.fork()
-if child == 0:
-    note("child.test")
-    host.flush()
-    os._exit(0)
-assert os.waitpid(child, 0)[1] == 0
-sweeper.join()
 """
+        + _CHILD
+        + "sweeper.join()"
     )
     run_script(_SETUP + script, f"sqlite:///{tmp_path / 'host0.db'}")
     actions = host.actions()
