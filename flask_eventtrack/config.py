@@ -8,6 +8,7 @@ import dataclasses
 import datetime as dt
 import difflib
 import os
+import pathlib
 import re
 import typing as t
 import urllib.parse
@@ -46,6 +47,17 @@ SECRET_PARAMETERS = (
     "state",
     "token",
 )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class KeySource:
+    """One of ``EVENTTRACK_JWT_KEYS``: a secret or PEM text, or the path of a JWKS file."""
+
+    kid: str | None
+    value: bytes | pathlib.Path = dataclasses.field(repr=False)
+
+
+KeySources = tuple[KeySource, ...]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,6 +123,20 @@ class Config:
 
     allowed_origins: tuple[str, ...] = ()
     """Other origins whose pages may post to the collector: ``"https://shop.example.com"``."""
+
+    jwt_keys: KeySources = ()
+    """The keys of customers' tokens: a secret of 32 bytes or more (HS256), the PEM text of an RSA
+    (RS256) or EC P-256 key (ES256), the path of a JWKS file, a dict of ``kid`` to secrets and PEM
+    texts, or a list of these."""
+
+    jwt_audience: str | None = None
+    """What the ``aud`` of a token must be or contain; None takes only tokens without ``aud``."""
+
+    jwt_issuer: str | None = None
+    """What the ``iss`` of a token must be; None takes any."""
+
+    jwt_type: str | None = None
+    """What the header ``typ`` of a token must be, such as ``"at+jwt"``; None takes any."""
 
     secret_parameters: tuple[str, ...] = SECRET_PARAMETERS
     """Query parameters that are cut out of recorded URLs and referrers, whatever their case."""
@@ -257,6 +283,40 @@ def _is_attribute(text: str) -> bool:
     return text.isascii() and text.isprintable() and not set(text) & set("; ")
 
 
+def _jwt_keys(key: str, value: object) -> KeySources:
+    """Read the shape of ``EVENTTRACK_JWT_KEYS``; what is wrong is told without a key's text."""
+    if value is None:
+        return ()
+    items = value if isinstance(value, list | tuple) else [value]
+    return tuple(source for item in items for source in _iter_key_sources(key, item))
+
+
+def _iter_key_sources(key: str, item: object) -> cabc.Iterator[KeySource]:
+    if not isinstance(item, cabc.Mapping):
+        yield KeySource(None, _key_text(key, item))
+        return
+    for kid, values in item.items():
+        for value in values if isinstance(values, list | tuple) else [values]:
+            text = _key_text(key, value)
+            if isinstance(text, pathlib.Path):
+                raise ConfigError(
+                    f"{key}: a JWKS file gives its keys their own kid: put {str(text)!r} in a list."
+                )
+            yield KeySource(_text(key, kid), text)
+
+
+def _key_text(key: str, value: object) -> bytes | pathlib.Path:
+    if isinstance(value, os.PathLike) or (isinstance(value, str) and value.endswith(".json")):
+        return pathlib.Path(value)
+    if isinstance(value, str | bytes) and value:
+        return value.encode() if isinstance(value, str) else value
+    came = "empty" if isinstance(value, str | bytes) else type(value).__name__
+    raise ConfigError(
+        f"{key} must be a secret, a PEM text, the path of a JWKS file, a dict of kid to these, or "
+        f"a list of these, not {came}."
+    )
+
+
 def _site_patterns(key: str, value: object) -> SitePatterns:
     if isinstance(value, cabc.Mapping):
         return {_text(key, site).lower(): _texts(key, items) for site, items in value.items()}
@@ -301,6 +361,10 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "debug_js": _boolean,
     "page_visit_filter": _optional(_callable),
     "allowed_origins": _origins,
+    "jwt_keys": _jwt_keys,
+    "jwt_audience": _optional(_text),
+    "jwt_issuer": _optional(_text),
+    "jwt_type": _optional(_text),
     "secret_parameters": _lower_texts,
     "agent_parser": _one_of("builtin", "ua-parser"),
     "country_header": _optional(_text),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import os
+import pathlib
 import stat
 import typing as t
 
@@ -13,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Config
+from .errors import ConfigError
 from .pipeline import find_obstacle, list_bad
 from .state import State
 
@@ -121,13 +123,62 @@ def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
             f"Look at the disk, then at {state.journal}/*.bad, and remove them.",
         )
     for folder in (state.journal.parent, state.journal):
-        if os.name == "posix" and folder.is_dir() and folder.stat().st_mode & _WRITE_OF_OTHERS:
+        if folder.is_dir() and _mode_of(folder) & _WRITE_OF_OTHERS:
             yield Finding(
                 "ET014",
                 "warning",
                 f"Other users may write to {folder}: they could remove events that wait.",
                 f"Run: chmod go-w {folder}",
             )
+
+
+def _mode_of(path: pathlib.Path) -> int:
+    """Return who may do what with a file or folder, as far as POSIX's modes tell."""
+    return path.stat().st_mode if os.name == "posix" and path.exists() else 0
+
+
+def _check_key_files(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    for source in state.config.jwt_keys:
+        if isinstance(source.value, pathlib.Path):
+            yield from _examine_key_file(source.value)
+
+
+def _examine_key_file(path: pathlib.Path) -> cabc.Iterator[Finding]:
+    from .visitor.keys import read_key_file  # PyJWT is imported by those who use it
+
+    try:
+        file = read_key_file(path)
+    except ConfigError as error:
+        yield Finding(
+            "ET015",
+            "error",
+            f"{error}",
+            "Write it anew. Running processes keep the keys that they read before.",
+        )
+        return
+    if file.faults or not file.keys:
+        yield Finding(
+            "ET016",
+            "warning",
+            f"Keys of {path} cannot be used: {'; '.join(file.faults) or 'it has none for us'}.",
+            "Tokens are signed with HS256 (32 bytes or more), RS256 (2048 bits or more) or ES256.",
+        )
+    for place in (path, path.parent):
+        mode = _mode_of(place)
+        if mode & _WRITE_OF_OTHERS and not mode & stat.S_ISVTX:
+            yield Finding(
+                "ET017",
+                "warning",
+                f"Other users may write to {place}: with a key of their own they are any customer.",
+                f"Run: chmod go-w {place}",
+            )
+    if file.is_secret and _mode_of(path) & stat.S_IROTH:
+        yield Finding(
+            "ET018",
+            "warning",
+            f"{path} holds secret or private keys, and any user may read it.",
+            f"Run: chmod o-r {path}, or leave only public keys in it.",
+        )
 
 
 def _check_secrets(app: Flask, state: State) -> cabc.Iterator[Finding]:
@@ -197,6 +248,7 @@ _CHECKS: tuple[cabc.Callable[[Flask, State], cabc.Iterator[Finding]], ...] = (
     _check_database,
     _check_journal_mode,
     _check_queue,
+    _check_key_files,
     _check_secrets,
     _check_proxy,
     _check_definitions,

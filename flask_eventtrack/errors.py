@@ -8,6 +8,7 @@
     ├── InvalidEvent (ValueError)     the event itself: action, parameters, label, time
     │   ├── UndefinedEvent (LookupError)
     │   └── ReservedEvent
+    ├── InvalidToken (ValueError)     a customer's token: signature, claims, time
     ├── InvalidDefinition (TypeError) what was given to ``define``
     └── FlushTimeout (TimeoutError)
 """
@@ -52,6 +53,19 @@ class UndefinedEvent(InvalidEvent, LookupError):
 
 class ReservedEvent(InvalidEvent):
     """The action is one that a caller may not send by this road."""
+
+
+class InvalidToken(EventTrackError, ValueError):
+    """A customer's token is refused.
+
+    :param code: a stable word for programs, such as ``"token_expired"``.
+    :param message: a sentence for people, without anything of the token.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 class FlushTimeout(EventTrackError, TimeoutError):

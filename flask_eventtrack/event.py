@@ -180,12 +180,15 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     ``cookieless``: the browser sent no device cookie, so the event takes the visit's identity if
     the visit is this page's. ``foreign``: the visit is another device's, as on a page that the host
-    keeps in a cache; it is never joined.
+    keeps in a cache; it is never joined. ``kept``: the event was kept for somebody who may not be
+    here any more, by the device that the page was for. Such a page visit joins a customer's too;
+    any other event names by ``visit_id`` the browser's half of the visit, an id that is the proof.
     """
 
     visit_id: uuidlib.UUID
     cookieless: bool = False
     foreign: bool = False
+    kept: bool = False
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="event"):

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from . import reports
-from .browser import load_script
+from .browser import load_scripts
 from .catalogue import Access
 from .catalogue.builtin import builtin_catalogue
 from .cli import eventtrack_cli
@@ -105,7 +105,7 @@ class EventTrack:
             follow_flask_login(app)
 
     def _make_state(self, app: Flask, config: Config, database: Database) -> State:
-        urls = UrlCleaner(config.secret_parameters)
+        urls = UrlCleaner(config.secret_parameters, keeps_routes=config.spa == "hash")
         access = Access(config.allow, config.deny)
         countries = CountryDatabase(config.country_database) if config.country_database else None
         reference = weakref.ref(app)  # the writer must not keep an app alive
@@ -120,7 +120,7 @@ class EventTrack:
         )
         tokens = TokenCodec(_secret_keys(app))
         journal = _journal_folder(app, database, config)
-        script, more = load_script("et"), load_script("more")
+        scripts = load_scripts()
         return State(
             config=config,
             catalogue=self.catalogue,
@@ -128,9 +128,8 @@ class EventTrack:
             tokens=tokens,
             read_cookies=cookie_reader(tokens),
             urls=urls,
-            script=script,
-            more=more,
-            tag=make_tag(config, script, more),
+            scripts=scripts,
+            tag=make_tag(config, scripts),
             journal=journal,
             pipeline=Pipeline(
                 database,

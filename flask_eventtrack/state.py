@@ -18,7 +18,7 @@ if t.TYPE_CHECKING:
     from blinker import NamedSignal
     from markupsafe import Markup
 
-    from .browser import Script
+    from .browser import Scripts
     from .catalogue import Access, Catalogue
     from .config import Config
     from .event import Clock
@@ -65,8 +65,7 @@ class State:
     tokens: TokenCodec
     read_cookies: cabc.Callable[[str], Cookies]
     urls: UrlCleaner
-    script: Script
-    more: Script
+    scripts: Scripts
     tag: Markup
     journal: pathlib.Path | None
     pipeline: Pipeline

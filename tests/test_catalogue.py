@@ -343,6 +343,97 @@ def test_wrong_parameter_is_named_with_what_was_expected_and_what_came(
     caught.match(message)
 
 
+PLAIN: list[tuple[t.Any, t.Any, t.Any]] = [
+    (str, 10432, "10432"),
+    (str, 0.5, "0.5"),
+    (str, 3.0, "3.0"),
+    (str, -1, "-1"),
+    (str | None, 5, "5"),
+    (t.Annotated[str, Meta(max_length=3)], 123, "123"),
+    (list[str], [1, "a", 2.5], ["1", "a", "2.5"]),
+    (dict[str, str | list[str]], {"a": 1, "b": [2]}, {"a": "1", "b": ["2"]}),
+    (t.Literal["38", "40"], 38, "38"),
+    (Size, "s", "s"),
+    (int, "007", 7),
+    (int, "-12", -12),
+    (float, "1.10", 1.1),
+    (float | None, "2", 2.0),
+    (t.Annotated[int, Meta(ge=1)], "3", 3),
+    (list[int], ["1", 2], [1, 2]),
+    (bool, "true", True),
+    (bool, "False", False),
+    (bool, 1, True),
+    (Line, {"sku": 5, "count": "2"}, {"sku": "5", "count": 2}),
+    (list[Line], [{"sku": 5}], [{"sku": "5", "count": 1}]),
+    # What a type takes is left as it is.
+    (int | str, 5, 5),
+    (int | str, "5", "5"),
+    (list[int | str], [5, "5"], [5, "5"]),
+    (str | bool, True, True),
+    (t.Literal["38", 40], 40, 40),
+    (str, "007", "007"),
+    (t.Any, 5, 5),
+]
+
+
+def post_typed(host: Host, kind: t.Any, value: t.Any) -> dict[str, t.Any]:
+    """Post ``value`` for a parameter of a type, beside one to be read; return the result."""
+    made = dataclasses.make_dataclass("Made", [("x", kind), ("other", int)])
+    host.events.define("a.b", anonymous=True)(made)
+    event = {"action": "a.b", "params": {"x": value, "other": "1"}}
+    answer = host.client().post("/_et/in", json={"events": [event]}, headers=SAME_ORIGIN)
+    result: dict[str, t.Any] = answer.get_json()["results"][0]
+    return result
+
+
+@pytest.mark.parametrize(("kind", "sent", "stored"), PLAIN)
+def test_posted_parameter_is_read_as_its_type(
+    host: Host, kind: t.Any, sent: t.Any, stored: t.Any
+) -> None:
+    """An attribute is typed by its looks: only the definition knows whether 10432 is a number."""
+    assert post_typed(host, kind, sent)["status"] == "accepted"
+    [row] = host.events_of("a.b")
+    assert row["params"] == {"x": stored, "other": 1}
+    assert type(row["params"]["x"]) is type(stored)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "message"),
+    [
+        (str, True, "expected `str`, got `bool`: True came"),
+        (str, [1], "expected `str`, got `array`: [1] came"),
+        (t.Annotated[str, Meta(max_length=3)], 1234, "expected `str` of length <= 3: 1234 came"),
+        (t.Annotated[int, Meta(ge=1)], "0", "expected `int` >= 1: '0' came"),
+        (int, "seven", "expected `int`, got `str`: 'seven' came"),
+        (int, "", "expected `int`, got `str`: '' came"),
+        (int, "1_0", "expected `int`, got `str`: '1_0' came"),
+        (int, "9" * 19, f"expected `int`, got `str`: '{'9' * 19}' came"),
+        (int, True, "expected `int`, got `bool`: True came"),
+        (float, "nan", "expected `float`, got `str`: 'nan' came"),
+        (float, "1e999", "expected `float`, got `str`: '1e999' came"),
+        (bool, "yes", "expected `bool`, got `str`: 'yes' came"),
+        (bool, 2, "expected `bool`, got `int`: 2 came"),
+        (dt.datetime, 5, "expected `datetime`, got `int`: 5 came"),
+        (t.Literal["38", "40"], 39, "expected `str`, got `int`: 39 came"),
+        (list[str], 5, "expected `array`, got `int`: 5 came"),
+    ],
+)
+def test_posted_parameter_that_cannot_be_read_is_named(
+    host: Host, kind: t.Any, sent: t.Any, message: str
+) -> None:
+    """With the value as it came."""
+    error = post_typed(host, kind, sent)["error"]
+    assert error["message"] == f"'a.b', parameter 'x': {message}."
+    assert host.rows("event") == []
+
+
+@pytest.mark.parametrize(("sku", "price"), [(5, 1.5), ("A1", "1.5")])
+def test_server_code_says_what_it_means(shop: Host, sku: t.Any, price: t.Any) -> None:
+    """``track()`` reads strictly: a mistake in code should be found."""
+    with pytest.raises(InvalidEvent, match=r"parameter '(sku|price)': expected `(str|float)"):
+        send(shop, "product.view", {"sku": sku, "name": "Mug", "price": price})
+
+
 def test_message_shortens_what_came(shop: Host) -> None:
     """A page of text is not repeated."""
     with pytest.raises(InvalidEvent, match=r"'x{58}… came") as caught:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import os
@@ -25,6 +26,12 @@ from .conftest import MakeHost
 from .hosts import NAVIGATION, START, Host
 
 FINE = {"SECRET_KEY": "0123456789abcdef0123456789abcdef", "EVENTTRACK_PROFILE_SALT": "our own"}
+
+# The base point of P-256 (FIPS 186-5): a public key that anybody has.
+P256_BASE = (
+    "6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296",
+    "4fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce33576b315ececbb6406837bf51f5",
+)
 
 
 def run(host: Host, *arguments: str) -> Result:
@@ -352,6 +359,89 @@ def test_doctor_et014_a_journal_that_others_may_write_to(
             f"Run: chmod go-w {folder}",
         )
     }
+
+
+@pytest.fixture
+def keyed(make: MakeHost, tmp_path: pathlib.Path) -> tuple[Host, pathlib.Path]:
+    """A host with a JWKS file to complain of, and that file."""
+    path = tmp_path / "own" / "keys.json"
+    path.parent.mkdir(mode=0o700)
+    write_keys(path, "01" * 16)
+    host = make({**FINE, "EVENTTRACK_JWT_KEYS": path})
+    host.events.define("a.b")
+    return host, path
+
+
+def write_keys(path: pathlib.Path, *secrets: str) -> None:
+    encoded = [base64.urlsafe_b64encode(secret.encode()).decode() for secret in secrets]
+    path.write_text(json.dumps({"keys": [{"kty": "oct", "k": secret} for secret in encoded]}))
+    path.chmod(0o600)
+
+
+def test_doctor_et015_key_file_that_broke(keyed: tuple[Host, pathlib.Path]) -> None:
+    """An error: the next start of the app fails."""
+    host, path = keyed
+    assert findings_of(host) == {}
+    path.write_text("[]")
+    sentence, hint = findings_of(host)["ET015"]
+    assert sentence.startswith(f"error: EVENTTRACK_JWT_KEYS: '{path}' is no JWK set: JSON such as")
+    assert hint == "Write it anew. Running processes keep the keys that they read before."
+    path.unlink()
+    assert "cannot be read: No such file or directory." in findings_of(host)["ET015"][0]
+    assert run(host, "doctor").exit_code == 1
+
+
+def test_doctor_et016_keys_that_are_too_short(keyed: tuple[Host, pathlib.Path]) -> None:
+    """A warning that says which, and why."""
+    host, path = keyed
+    write_keys(path, "01" * 16, "short")
+    sentence, hint = findings_of(host)["ET016"]
+    assert sentence.startswith(
+        f"warning: Keys of {path} cannot be used: key 2 is a secret of 5 bytes, and HS256 needs 32;"
+    )
+    assert (
+        hint
+        == "Tokens are signed with HS256 (32 bytes or more), RS256 (2048 bits or more) or ES256."
+    )
+    write_keys(path)
+    assert findings_of(host)["ET016"][0].endswith("cannot be used: it has none for us.")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+def test_doctor_et017_key_file_that_others_may_write_to(keyed: tuple[Host, pathlib.Path]) -> None:
+    """A warning with the command that mends it; the folder counts, unless it is like /tmp."""
+    host, path = keyed
+    path.chmod(0o620)
+    assert findings_of(host) == {
+        "ET017": (
+            f"warning: Other users may write to {path}: with a key of their own they are any "
+            "customer.",
+            f"Run: chmod go-w {path}",
+        )
+    }
+    path.chmod(0o600)
+    path.parent.chmod(0o777)
+    assert findings_of(host)["ET017"][1] == f"Run: chmod go-w {path.parent}"
+    path.parent.chmod(0o1777)
+    assert findings_of(host) == {}
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+def test_doctor_et018_secret_keys_that_any_user_may_read(keyed: tuple[Host, pathlib.Path]) -> None:
+    """A warning; a group may be there to read, and public keys are for everybody."""
+    host, path = keyed
+    path.chmod(0o640)
+    assert findings_of(host) == {}
+    path.chmod(0o644)
+    assert findings_of(host) == {
+        "ET018": (
+            f"warning: {path} holds secret or private keys, and any user may read it.",
+            f"Run: chmod o-r {path}, or leave only public keys in it.",
+        )
+    }
+    x, y = (base64.urlsafe_b64encode(bytes.fromhex(n)).rstrip(b"=").decode() for n in P256_BASE)
+    path.write_text(json.dumps({"keys": [{"kty": "EC", "crv": "P-256", "x": x, "y": y}]}))
+    assert findings_of(host) == {}
 
 
 def test_doctor_et005_database_in_memory(make: MakeHost) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import pathlib
+import re
 import typing as t
 
 import pytest
 
-from flask_eventtrack.config import SECRET_PARAMETERS, Config, load_config
+from flask_eventtrack.config import SECRET_PARAMETERS, Config, KeySource, load_config
 from flask_eventtrack.errors import ConfigError, EventTrackError
 
 from .conftest import MakeHost
@@ -112,6 +113,18 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("page_visit_filter", None, None),
         ("allowed_origins", ["https://shop.example"], ("https://shop.example",)),
         ("allowed_origins", ["http://localhost:3000"], ("http://localhost:3000",)),
+        ("jwt_keys", None, ()),
+        ("jwt_keys", [], ()),
+        ("jwt_keys", "é", (KeySource(None, "é".encode()),)),
+        ("jwt_keys", [b"x", "y"], (KeySource(None, b"x"), KeySource(None, b"y"))),
+        ("jwt_keys", "/keys.json", (KeySource(None, pathlib.Path("/keys.json")),)),
+        ("jwt_keys", (pathlib.Path("keys"),), (KeySource(None, pathlib.Path("keys")),)),
+        ("jwt_keys", {"a": "x", "b": ["y"]}, (KeySource("a", b"x"), KeySource("b", b"y"))),
+        ("jwt_keys", [{"a": b"x"}, "y"], (KeySource("a", b"x"), KeySource(None, b"y"))),
+        ("jwt_audience", "shop", "shop"),
+        ("jwt_audience", None, None),
+        ("jwt_issuer", "https://login.example/", "https://login.example/"),
+        ("jwt_type", "at+jwt", "at+jwt"),
         ("secret_parameters", {"Ticket"}, ("ticket",)),
         ("secret_parameters", (*SECRET_PARAMETERS, "x"), (*SECRET_PARAMETERS, "x")),
         ("agent_parser", "ua-parser", "ua-parser"),
@@ -139,6 +152,10 @@ PREFIX = "must be a path such as '/_et': a leading '/', no trailing '/', not"
 COOKIE_PATH = "must be a path that starts with '/', in ASCII and without ';' or spaces, not"
 COOKIE_DOMAIN = "must be a host name such as 'example.com', not"
 ORIGIN = "must be origins such as 'https://shop.example.com', without a path, not"
+KEYS = (
+    "must be a secret, a PEM text, the path of a JWKS file, a dict of kid to these, or a list of "
+    "these, not"
+)
 
 
 LISTS = "must be a list of action patterns, or a dict of site to such a list"
@@ -187,6 +204,9 @@ WRONG: list[tuple[str, str, list[object]]] = [
         ],
     ),
     ("allowed_origins", TEXTS, ["https://shop.example", [""], None]),
+    ("jwt_keys", KEYS, ["", b"", 7, True, [""], [None], [["x"]], {"a": None}, {"a": {"b": "x"}}]),
+    ("jwt_keys", TEXT, [{"": "x"}, {7: "x"}, {None: "x"}]),
+    *[(name, TEXT, ["", 7, ["x"]]) for name in ("jwt_audience", "jwt_issuer", "jwt_type")],
     ("secret_parameters", TEXTS, ["token", [7], None]),
     ("agent_parser", "must be 'builtin' or 'ua-parser', not", ["ua_parser", None, True]),
     ("country_header", TEXT, ["", 7]),
@@ -208,6 +228,22 @@ def test_wrong_value_is_refused_with_what_is_taken(name: str, given: object, exp
     with pytest.raises(ConfigError) as caught:
         load(**{name: given})
     assert str(caught.value).startswith(f"EVENTTRACK_{name.upper()} {expected}")
+
+
+def test_jwks_file_under_a_kid_is_refused() -> None:
+    """Its keys have their own."""
+    with pytest.raises(
+        ConfigError, match=r"a JWKS file gives its keys their own kid: put '/k.json"
+    ):
+        load(jwt_keys={"a": "/k.json"})
+
+
+def test_what_is_said_of_a_key_is_not_the_key() -> None:
+    """Neither in an error nor where the settings are printed."""
+    with pytest.raises(ConfigError) as caught:
+        load(jwt_keys={"a": ["a secret of ours", {"b": "a secret of ours"}]})
+    assert "of ours" not in str(caught.value)
+    assert "of ours" not in repr(load(jwt_keys="a secret of ours"))
 
 
 def test_wrong_value_stops_the_app_at_registration(make: MakeHost) -> None:
@@ -275,6 +311,6 @@ def test_bind_holds_the_tables(make: MakeHost, tmp_path: pathlib.Path) -> None:
 def test_url_prefix_moves_collector_and_script(make: MakeHost) -> None:
     """And nothing is left at the default."""
     client = make({"EVENTTRACK_URL_PREFIX": "/a/b"}).client()
-    assert '<script async src="/a/b/et.' in client.get("/").text
+    assert re.search('<script async src="/a/b/[0-9a-f]{16}/et.js"', client.get("/").text)
     assert client.post("/a/b/in").status_code != 404
     assert client.post("/_et/in").status_code == 404

@@ -73,12 +73,12 @@ def problem_of(response: TestResponse) -> tuple[int, str]:
 
 @pytest.mark.parametrize("choice", ["full", "anonymous", "none"])
 def test_choice_is_a_cookie_that_scripts_can_read(host: Host, choice: str) -> None:
-    """It lasts a year, and is on the same terms as the others."""
+    """It lasts 400 days, and is on the same terms as the others."""
     response = choose(host.client(), choice)
     assert (response.status_code, response.data) == (204, b"")
     assert response.headers["Cache-Control"] == "no-store"
     cookie = cookies_of(response)[CONSENT]
-    assert (cookie.value, cookie["max-age"], cookie["path"]) == (choice, "31536000", "/")
+    assert (cookie.value, cookie["max-age"], cookie["path"]) == (choice, "34560000", "/")
     assert (cookie["samesite"], cookie["httponly"], cookie["secure"]) == ("Lax", "", "")
 
 

@@ -401,8 +401,11 @@ def test_snippet_takes_a_nonce_and_escapes_it(make: MakeHost) -> None:
     )
     tag = host.client().get("/x").text
     assert 'nonce="a&#34;b"' in tag
-    assert tag.startswith('<script async src="/_et/et.')
+    assert re.match('<script async src="/_et/[0-9a-f]{16}/et.js" ', tag)
     assert tag.endswith("></script>")
+
+
+SCRIPTS = ("et.js", "more.js", "tagged.js")
 
 
 def attributes_of(host: Host) -> dict[str, str]:
@@ -411,24 +414,25 @@ def attributes_of(host: Host) -> dict[str, str]:
     return dict(re.findall(r'([\w-]+)(?:="([^"]*)")?', tag))
 
 
-def test_snippet_names_both_scripts_and_the_hash_of_the_first(host: Host) -> None:
-    """The hash is that of what is served (Subresource Integrity); the second is beside it."""
+def test_snippet_names_the_first_script_and_its_hash(host: Host) -> None:
+    """The hash is that of what is served (Subresource Integrity); the others are beside it."""
     attributes = attributes_of(host)
     assert list(attributes) == [
         "async",
         "src",
         "integrity",
         "crossorigin",
-        "data-more",
         "data-visit",
     ]
     script = host.client().get(attributes["src"])
     digest = base64.b64encode(hashlib.sha384(script.data).digest()).decode()
     assert attributes["integrity"] == f"sha384-{digest}"
-    more = host.client().get(urljoin(attributes["src"], attributes["data-more"]))
-    assert (more.status_code, more.mimetype) == (200, "text/javascript")
-    assert more.headers["Cache-Control"] == script.headers["Cache-Control"]
-    assert host.client().get("/_et/more.0123456789abcdef.js").status_code == 404
+    for name in ("more.js", "tagged.js"):
+        other = host.client().get(urljoin(attributes["src"], name))
+        assert (other.status_code, other.mimetype) == (200, "text/javascript")
+        assert other.headers["Cache-Control"] == script.headers["Cache-Control"]
+    for name in ("less.js", "et", "et.js.br", "../browser/src/index.js"):
+        assert host.client().get(urljoin(attributes["src"], name)).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -457,7 +461,8 @@ def test_snippet_passes_settings_on(
 def test_scripts_may_be_loaded_by_other_subdomains_and_isolated_pages(host: Host) -> None:
     """They hold nothing of anybody's; a proxy must not change what is hashed."""
     attributes = attributes_of(host)
-    for path in (attributes["src"], urljoin(attributes["src"], attributes["data-more"])):
+    for name in SCRIPTS:
+        path = urljoin(attributes["src"], name)
         headers = host.client().get(path, headers={"Origin": "https://b.example"}).headers
         assert headers["Access-Control-Allow-Origin"] == "*"
         assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
@@ -480,10 +485,11 @@ def test_scripts_are_served_as_brotli_where_it_is_accepted(
     host: Host, accepted: str, encoding: str | None
 ) -> None:
     """They come compressed with the package; each form is smaller than the next."""
-    for script in (host.state.script, host.state.more):
-        if script.brotli is None:
-            pytest.skip("static/ has no .br files: npm run build writes them")
-        path = f"/_et/{script.file_name}"
+    scripts = host.state.scripts
+    assert sorted(scripts) == sorted(SCRIPTS)
+    for name, script in scripts.items():
+        assert script.brotli is not None
+        path = f"/_et{scripts.path(name)}"
         response = host.client().get(path, headers={"Accept-Encoding": accepted})
         assert response.headers.get("Content-Encoding") == encoding
         forms = {"br": script.brotli, "gzip": script.gzip, None: script.source}
@@ -500,7 +506,7 @@ def test_snippet_outside_a_request_is_nothing(host: Host) -> None:
 def test_snippet_address_is_below_the_mount_point(host: Host) -> None:
     """An app that is mounted below a path finds its script there."""
     page = host.client().get("/", environ_overrides={"SCRIPT_NAME": "/shop"}).text
-    assert 'src="/shop/_et/et.' in page
+    assert re.search('src="/shop/_et/[0-9a-f]{16}/et.js"', page)
     assert host.events_of("page.visit")[0]["params"]["path"] == "/shop/"
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import datetime as dt
 import html
 import itertools
 import multiprocessing
@@ -15,11 +16,12 @@ from flask import Flask, Response, make_response, render_template_string, reques
 from flask.testing import FlaskClient
 from hypothesis import strategies as st
 
+from flask_eventtrack import identify, logout
 from flask_eventtrack.event import Claim, Event, uuid7
 from flask_eventtrack.store import Batch, write_batch
 
 from .conftest import MakeHost
-from .hosts import NAVIGATION, SAME_ORIGIN, FakeClock, Host, make_host
+from .hosts import CHROME, NAVIGATION, SAME_ORIGIN, FakeClock, Host, make_host
 from .test_store import (
     DEVICE,
     a_page,
@@ -36,6 +38,7 @@ from .test_store import (
 )
 
 STRANGER = uuidlib.UUID("22222222-2222-4222-8222-222222222222")
+CUSTOMER = uuidlib.uuid5(DEVICE, "42")
 
 
 # Through HTTP: the page's tag, and what a browser makes of it
@@ -49,6 +52,13 @@ def add_cached_pages(app: Flask) -> None:
         response = make_response(render_template_string(page))
         response.set_etag("v1")
         return t.cast("Response", response.make_conditional(request))
+
+    app.get("/login", endpoint="login")(lambda: f"{identify('42')}")
+
+    @app.get("/logout")
+    def leave() -> str:
+        logout()
+        return "bye"
 
     @app.get("/public")
     def public() -> Response:
@@ -359,6 +369,158 @@ def test_a_tag_of_another_app_is_not_joined(make: MakeHost) -> None:
     assert claims(host) == [("/", None)]
 
 
+# What was kept for somebody who may not be here any more
+
+
+def csrf_of(client: FlaskClient) -> str:
+    cookie = client.get_cookie("eventtrack_csrf")
+    return cookie.value if cookie else ""
+
+
+def post_kept(host: Host, *events: dict[str, t.Any], csrf: str) -> list[str]:
+    """Post as the snippet does what was kept for another profile than the present one."""
+    body = {"events": events, "by_visit": True, "csrf_token": csrf}
+    browser = host.app.test_client(use_cookies=False)
+    answer = browser.post("/_et/in", json=body, headers={"User-Agent": CHROME, **SAME_ORIGIN})
+    return [result["status"] for result in answer.get_json()["results"]]
+
+
+def owners(host: Host, action: str) -> dict[str, tuple[uuidlib.UUID, uuidlib.UUID | None]]:
+    """Return profile and session of the events of an action, by their ids."""
+    return {str(row["id"]): (row["uuid"], row["session_id"]) for row in host.events_of(action)}
+
+
+def a_click(page: dict[str, t.Any] | str, visit: str | None = None) -> dict[str, t.Any]:
+    page = page if isinstance(page, str) else page["page"]
+    click = {"action": "button.click", "event_id": str(uuidlib.uuid4()), "page": page}
+    return click | ({"visit": visit} if visit else {})
+
+
+@pytest.mark.parametrize("server_first", [True, False])
+def test_a_customer_s_kept_visit_joins_after_the_log_out(
+    pair: tuple[Host, Host], *, server_first: bool
+) -> None:
+    """It is one visit, the customer's, in their session, whoever writes first; so is its click."""
+    first, second = pair
+    client = first.client()
+    client.get("/login", headers=NAVIGATION)
+    first.clock.advance(seconds=5)
+    tag = load(client)
+    half = a_half(second, tag)
+    first.clock.advance(seconds=5)
+    client.get("/logout", headers=NAVIGATION)
+    click = a_click(half, tag)
+    for host in (second, first):  # and again, to a process that does not know
+        assert post_kept(host, click, half, csrf=csrf_of(client)) == ["accepted"] * 2
+    for host in (first, second) if server_first else (second, first):
+        host.flush()
+    assert claims(first) == [("/login", None), ("/", half["event_id"]), ("/logout", None)]
+    rows = first.events_of("page.visit")
+    assert rows[1]["uuid"].version == 5
+    assert owners(first, "button.click")[click["event_id"]] == (
+        rows[1]["uuid"],
+        rows[1]["session_id"],
+    )
+    sessions = {row["id"]: (row["pages"], row["events"]) for row in first.rows("session")}
+    assert sessions == {rows[0]["session_id"]: (2, 5), rows[2]["session_id"]: (1, 1)}
+
+
+@pytest.mark.parametrize("shown", ["no token", "another device's token", "nonsense"])
+def test_a_customer_s_visit_is_joined_by_its_own_device_only(site: Host, shown: str) -> None:
+    """Who has got hold of a customer's tag adds nothing to the customer's history by it."""
+    client, thief = site.client(), site.client()
+    client.get("/login", headers=NAVIGATION)
+    tag = load(client)
+    load(thief, "/public")
+    half = show(thief, site, None, "/public")
+    tokens = {"no token": "", "another device's token": csrf_of(thief), "nonsense": "x.y"}
+    half = a_half(site, tag)
+    site.flush()
+    assert post_kept(site, half, a_click(half, tag), csrf=tokens[shown]) == ["accepted"] * 2
+    [customers] = [row for row in visits(site) if row["params"].get("endpoint") == "home"]
+    assert (customers["uuid"].version, customers["claimed_by"]) == (5, None)
+    [clicker] = owners(site, "button.click").values()
+    assert clicker == owners(site, "page.visit")[half["event_id"]]
+    assert clicker[0].version == 4
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_kept_events_of_a_soft_page_are_its_visitor_s(
+    pair: tuple[Host, Host], *, together: bool
+) -> None:
+    """A page that the browser alone has seen has no tag: its own id says whose it was."""
+    first, second = pair
+    client = first.client()
+    client.get("/login", headers=NAVIGATION)
+    show(client, first, load(client))
+    first.clock.advance(seconds=5)
+    soft = a_half(first, None, "/products/mug")
+    assert post(client, soft) == ["accepted"]
+    if not together:
+        first.flush()
+    client.get("/logout", headers=NAVIGATION)
+    known, lost = a_click(soft), a_click(str(uuid7(second.clock())))
+    host = first if together else second
+    assert post_kept(host, known, lost, csrf=csrf_of(client)) == ["accepted"] * 2
+    host.flush()
+    profile, session_id = owners(first, "page.visit")[soft["event_id"]]
+    clickers = owners(first, "button.click")
+    assert profile.version == 5
+    assert clickers[known["event_id"]] == (profile, session_id)
+    assert clickers[lost["event_id"]][0] not in {row["uuid"] for row in visits(first)}
+    sessions = {row["id"]: (row["pages"], row["events"]) for row in first.rows("session")}
+    assert sessions[session_id] == (3, 6)
+
+
+@pytest.mark.parametrize("claimed", [True, False])
+def test_a_visit_s_own_id_is_no_key_to_it(site: Host, *, claimed: bool) -> None:
+    """It can be read in the page's tag; the key is the id that the browser has made."""
+    client = site.client()
+    tag = load(client)
+    if claimed:
+        show(client, site, tag)
+    [row] = visits(site)
+    click = a_click(str(row["id"]))
+    post_kept(site, click, csrf="")
+    assert owners(site, "button.click")[click["event_id"]][0] != row["uuid"]
+
+
+def test_a_kept_event_of_an_old_page_moves_no_session(site: Host) -> None:
+    """The soft visit came late itself, and lies before its session."""
+    client = site.client()
+    load(client)
+    early = (site.clock.moment - dt.timedelta(hours=1)).isoformat()
+    soft = a_half(site, None, "/products/mug", time=early)
+    assert post(client, soft) == ["accepted"]
+    site.flush()
+    click = a_click(soft) | {"time": early}
+    assert post_kept(site, click, csrf=csrf_of(client)) == ["accepted"]
+    assert (
+        owners(site, "button.click")[click["event_id"]]
+        == (owners(site, "page.visit")[soft["event_id"]])
+    )
+    session = the_session(site)
+    assert (session["started_at"], session["last_seen_at"], session["events"]) == (at(0), at(0), 3)
+
+
+@pytest.mark.parametrize("server_first", [True, False])
+def test_a_visit_keeps_the_route_that_only_the_browser_knows(
+    make: MakeHost, database_url: str, *, server_first: bool
+) -> None:
+    """No browser sends a fragment with its request; the rest of the URL is the server's."""
+    config = {"EVENTTRACK_SPA": "hash"}
+    first = make(config, url=database_url)
+    second = make(config, url=database_url, create=False)
+    client = first.client()
+    tag = load(client, "/?q=1")
+    half = a_half(second, tag, params={"url": "http://localhost/?q=2#/inbox?token=x"})
+    assert post(with_cookies_of(second, client), half) == ["accepted"]
+    for host in (first, second) if server_first else (second, first):
+        host.flush()
+    [row] = visits(first)
+    assert (row["params"]["url"], row["params"]["path"]) == ("http://localhost/?q=1#/inbox", "/")
+
+
 # In the store: the halves as the writer meets them
 
 
@@ -387,6 +549,15 @@ def cookieless(event: Event, claim: Event, device: uuidlib.UUID = STRANGER) -> E
     fields = {name: getattr(event, name) for name in event.__struct_fields__}
     fields |= {"uuid": device, "session": session_of(device, start=1)}
     return Event(**fields | {"claim": Claim(claim.id, cookieless=True)})
+
+
+def kept(event: Event, claim: Event | None = None) -> Event:
+    """Return an event as the collector makes it where another profile's page has kept it."""
+    fields = {name: getattr(event, name) for name in event.__struct_fields__}
+    fields |= {"uuid": STRANGER, "session": session_of(STRANGER, start=1)}
+    named = claim.id if claim else event.page
+    assert named is not None
+    return Event(**fields | {"claim": Claim(named, cookieless=True, kept=True)})
 
 
 def clear(host: Host) -> None:
@@ -453,6 +624,35 @@ def test_refused_cookies_in_every_order_are_one_session(host: Host, *, split: bo
         if in_batches(host, *batches) != expected:
             wrong.append([event.action + event.half for event in order])
     assert wrong == []
+
+
+@pytest.mark.parametrize("split", [False, True])
+def test_a_customer_s_kept_events_in_every_order_are_one_session(
+    db_host: Host, *, split: bool
+) -> None:
+    """Sent without cookies, halves and clicks end in the customer's session all the same."""
+    server = server_half(uuid=CUSTOMER)
+    events = [server, kept(BROWSER, server), kept(CLICK)]
+    expected = in_batches(db_host, events)
+    assert [(row["uuid"], row["device_id"]) for row in expected["session"]] == [(CUSTOMER, DEVICE)]
+    assert {row["uuid"] for row in expected["event"]} == {CUSTOMER}
+    wrong = []
+    for order in itertools.permutations(events):
+        batches = [[event] for event in order] if split else [list(order)]
+        if in_batches(db_host, *batches, *batches) != expected:
+            wrong.append([event.action + event.half for event in order])
+    assert wrong == []
+
+
+def test_a_customer_s_page_out_of_a_cache_is_a_visit_of_its_own(db_host: Host) -> None:
+    """A browser that has no cookies shows it: logging in would have taken some."""
+    server = server_half(uuid=CUSTOMER)
+    in_batches(db_host, [server, cookieless(BROWSER, server), cookieless(CLICK, server)])
+    assert [(row["uuid"], row["claimed_by"]) for row in db_host.events_of("page.visit")] == [
+        (CUSTOMER, None),
+        (STRANGER, BROWSER.id),
+    ]
+    assert [row["uuid"] for row in db_host.events_of("button.click")] == [STRANGER]
 
 
 def test_a_moved_visit_takes_its_session_along(db_host: Host) -> None:

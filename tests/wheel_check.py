@@ -25,10 +25,10 @@ client = app.test_client()
 client.environ_base["HTTP_USER_AGENT"] = "Mozilla/5.0 Firefox/150.0"
 tag = client.get("/").text
 path = tag.partition('src="')[2].partition('"')[0]
-more = f"{path.rpartition('/')[0]}/{tag.partition('data-more=')[2].split(chr(34))[1]}"
+paths = [f"{path.rpartition('/')[0]}/{name}.js" for name in ("et", "more", "tagged")]
 for encoding in ("", "gzip", "br"):
-    for name in (path, more):
-        script = client.get(name, headers={"Accept-Encoding": encoding})
+    for path in paths:
+        script = client.get(path, headers={"Accept-Encoding": encoding})
         assert script.status_code == 200, script.status
         assert script.headers.get("Content-Encoding", "") == encoding, script.headers
         assert len(script.data) > 1000, len(script.data)

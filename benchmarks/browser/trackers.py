@@ -120,7 +120,7 @@ def ensure_packages() -> None:
 
 def read_ours() -> dict[str, bytes]:
     """Return the files of ours by name, the first one first."""
-    return {name: (_OURS / name).read_bytes() for name in ("et.js", "more.js")}
+    return {name: (_OURS / name).read_bytes() for name in ("et.js", "more.js", "tagged.js")}
 
 
 def compressed(script: bytes) -> int:

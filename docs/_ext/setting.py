@@ -47,6 +47,7 @@ def read_settings() -> dict[str, Setting]:
 
 
 _TYPES = {
+    "KeySources": "str, bytes or path, dict of str to these, or list of these",
     "PageVisitFilter": "a callable without arguments that returns bool",
     "SitePatterns": "list of str, or dict of str to list of str",
     "dt.timedelta": "timedelta, or a number of seconds",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import difflib
+import functools
 import re
 import string
 import typing as t
 
 import msgspec
+from msgspec import inspect
 
 from ..errors import InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
 from ..event import check_action, clean_text, clip_label, shorten
@@ -31,6 +33,15 @@ CONTEXT_PARAMETERS = frozenset(
 )
 _T = t.TypeVar("_T", bound=type)
 _FORMATTER = string.Formatter()
+_LEADING_ZEROS = re.compile(r"^(-?)0+(?=\d)")
+_read_json_number = msgspec.json.Decoder(
+    t.Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float
+).decode
+_BOOLEANS = {"true": True, "1": True, 1: True, "false": False, "0": False, 0: False}
+_NUMBERS = frozenset({inspect.IntType, inspect.FloatType})
+_TAKE_NUMBERS = _NUMBERS | {inspect.AnyType, inspect.DecimalType}
+_ANY = inspect.AnyType()
+_TAKE_TEXT = frozenset({inspect.AnyType, inspect.StrType})
 _REASONS = {
     "session.start": "it is recorded with the first event of a session",
     "session.end": "it is recorded when a session is over",
@@ -56,26 +67,38 @@ class Definition:
     builtin: bool = False
     types: cabc.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
-    def check(self, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], tuple[str, ...]]:
+    def check(
+        self, params: dict[str, t.Any], *, lenient: bool = False
+    ) -> tuple[dict[str, t.Any], tuple[str, ...]]:
         """Return normalised ``params`` as the schema reads them, and the names it does not know.
 
         A parameter that is None is not stored.
 
+        :param lenient: whether text may stand for a number or a boolean, and a number for text.
         :raises InvalidEvent: naming the parameter, what was expected and what came.
         """
         given = {name: value for name, value in params.items() if value is not None}
         if self.schema is None:
             known: dict[str, t.Any] = {}
         else:
-            try:
-                typed: t.Any = msgspec.convert(params, self.schema, str_keys=True)
-            except msgspec.ValidationError as error:
-                raise self._explain(error, params) from None
+            typed = self._convert(params, lenient=lenient)
             known = {k: v for k, v in normalise(_read_fields(typed)).items() if v is not None}
         undefined = tuple(
             name for name in given if name not in self.types and name not in CONTEXT_PARAMETERS
         )
         return {**known, **{k: v for k, v in given.items() if k not in self.types}}, undefined
+
+    def _convert(self, params: dict[str, t.Any], *, lenient: bool) -> t.Any:
+        try:
+            return msgspec.convert(params, self.schema, str_keys=True)
+        except msgspec.ValidationError as error:
+            if not lenient:
+                raise self._explain(error, params) from None
+        try:
+            fitting = _fit(params, _kind_of(self.schema))
+            return msgspec.convert(fitting, self.schema, str_keys=True)
+        except msgspec.ValidationError as error:
+            raise self._explain(error, params) from None
 
     def format_label(self, params: cabc.Mapping[str, t.Any]) -> str | None:
         """Return the label for ``params``, or None where there is no template for them."""
@@ -269,3 +292,58 @@ def _read_fields(value: t.Any) -> t.Any:
     if isinstance(value, dict):
         return {name: _read_fields(item) for name, item in value.items()}
     return value
+
+
+_kind_of = functools.lru_cache(maxsize=512)(inspect.type_info)
+
+
+def _fit(value: t.Any, kind: inspect.Type) -> t.Any:
+    """Return a JSON value whose text is a number or a boolean where its type takes no text, and
+    whose numbers are text, or booleans, where it takes no number."""
+    kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
+    if isinstance(value, str):
+        return _fit_text(value, kinds)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return _fit_number(value, kinds)
+    for kind in kinds:
+        match value, kind:
+            case list(), inspect.ListType() | inspect.SetType() | inspect.VarTupleType():
+                return [_fit(item, kind.item_type) for item in value]
+            case dict(), inspect.DictType():
+                return {name: _fit(item, kind.value_type) for name, item in value.items()}
+            case dict(), inspect.DataclassType() | inspect.StructType() | inspect.TypedDictType():
+                types = {field.encode_name: field.type for field in kind.fields}
+                return {name: _fit(item, types.get(name, _ANY)) for name, item in value.items()}
+    return value
+
+
+def _fit_text(text: str, kinds: cabc.Iterable[inspect.Type]) -> t.Any:
+    types = set(map(type, kinds))
+    if types & _TAKE_TEXT:
+        return text
+    if types & _NUMBERS:
+        try:
+            return _read_json_number(_LEADING_ZEROS.sub(r"\1", text))
+        except msgspec.DecodeError:
+            return text
+    return _BOOLEANS.get(text.lower(), text) if inspect.BoolType in types else text
+
+
+def _fit_number(number: float, kinds: cabc.Iterable[inspect.Type]) -> t.Any:
+    types = set(map(type, kinds))
+    if types & _TAKE_NUMBERS:
+        return number
+    text = msgspec.json.encode(number).decode()
+    choices = [choice for kind in kinds for choice in _choices_of(kind)]
+    if inspect.StrType in types or (text in choices and number not in choices):
+        return text
+    return _BOOLEANS.get(number, number) if inspect.BoolType in types else number
+
+
+def _choices_of(kind: inspect.Type) -> cabc.Iterable[t.Any]:
+    match kind:
+        case inspect.LiteralType():
+            return kind.values
+        case inspect.EnumType():
+            return [member.value for member in kind.cls]
+    return ()

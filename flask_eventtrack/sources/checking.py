@@ -58,15 +58,20 @@ def find_definition(state: State, action: object, site: str) -> Definition:
 
 
 def check_content(
-    definition: Definition, params: t.Mapping[str, t.Any], label: object = None
+    definition: Definition,
+    params: t.Mapping[str, t.Any],
+    label: object = None,
+    *,
+    lenient: bool = False,
 ) -> Checked:
     """Check parameters and label against a definition.
 
+    :param lenient: whether text may stand for a number or a boolean, and a number for text.
     :raises InvalidEvent: naming the parameter, what was expected and what came.
     """
     if label is not None and not isinstance(label, str):
         raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
-    checked, undefined = definition.check(normalise(params))
+    checked, undefined = definition.check(normalise(params), lenient=lenient)
     return Checked(
         definition.action,
         checked,

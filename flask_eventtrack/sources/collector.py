@@ -9,7 +9,6 @@ import msgspec
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from ..browser import Script
 from ..config import Policy
 from ..state import State, get_state
 from .current import Current, get_current
@@ -48,8 +47,7 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
                 provide_automatic_options=False,
                 **place,
             )
-        blueprint.add_url_rule("/et.<digest>.js", "script", _script, **place)
-        blueprint.add_url_rule("/more.<digest>.js", "more", _more, **place)
+        blueprint.add_url_rule("/<digest>/<name>.js", "script", _script, **place)
         # A host's own catch-all route must not answer below our prefix.
         blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
         blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
@@ -85,17 +83,11 @@ def _nothing(path: str = "") -> Response:
     return problem(404, "not_found", "There is nothing here.")
 
 
-def _script(digest: str) -> Response:
-    return _send(get_state().script, digest)
-
-
-def _more(digest: str) -> Response:
-    return _send(get_state().more, digest)
-
-
-def _send(script: Script, digest: str) -> Response:
-    if digest != script.digest:
-        return problem(404, "not_found", "This is not the current script.")
+def _script(digest: str, name: str) -> Response:
+    scripts = get_state().scripts
+    script = scripts.get(f"{name}.js")
+    if script is None or digest != scripts.digest:
+        return problem(404, "not_found", "This is no current script.")
     response = Response(mimetype="text/javascript")
     response.headers.update(_SCRIPT_HEADERS)
     accepted = request.accept_encodings

@@ -47,7 +47,7 @@ SESSION_COOKIE = "eventtrack_session"
 CSRF_COOKIE = "eventtrack_csrf"
 CONSENT_COOKIE = "eventtrack_consent"
 DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
-CONSENT_MAX_AGE = 365 * 24 * 60 * 60
+CONSENT_MAX_AGE = 400 * 24 * 60 * 60
 _ATTRIBUTE = "_eventtrack"
 # What the proxy stands for, for a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]

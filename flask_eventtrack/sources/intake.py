@@ -36,6 +36,8 @@ from .posted import Envelope, PostedEvent, parse_event
 DEVICE_HEADER = "X-EventTrack-Device"
 SESSION_HEADER = "X-EventTrack-Session"
 _ID_VERSIONS = (4, 7)
+# The script gives a post up after as long: what lies within it may be the way, and no wrong clock.
+_MAX_TRANSIT = dt.timedelta(seconds=30)
 # A browser cannot say what only the server knows of a page visit.
 _SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
 
@@ -73,6 +75,7 @@ class Post:
         if sender is Sender.OTHER_ORIGIN:
             self._site = host_of(request.headers["Origin"])
         self._received_at = from_ns(current.arrival)
+        self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
         self._seen: set[uuidlib.UUID] = set()
 
     @property
@@ -159,7 +162,7 @@ class Post:
         if not definition.anonymous and self._current.visitor.customer_id is None:
             raise InvalidEvent("customer_required", f"{entry.action!r} needs a customer.")
         params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
-        checked = check_content(definition, params, entry.label)
+        checked = check_content(definition, params, entry.label, lenient=True)
         page = _read_id(entry.page) if entry.page else None
         if page is not None and entry.action != PAGE_VISIT:
             checked.params["visit"] = str(page)
@@ -169,8 +172,11 @@ class Post:
     def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
         clean = self._state.urls.clean
         for name in ("url", "referrer"):
-            if isinstance(params.get(name), str):
-                params[name] = clean(params[name]) or None
+            value = params.get(name)
+            if isinstance(value, str):
+                params[name] = clean(value) or None
+            elif value is not None and action == PAGE_VISIT:  # a number is no address
+                params[name] = None
         if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
             params["href"] = clean(params["href"]) or params["href"]
         if action != PAGE_VISIT:
@@ -190,12 +196,10 @@ class Post:
         if entry.time is None:
             return self._received_at
         given = parse_time(entry.time)
-        corrected = given
-        if self._envelope.sent_at is not None:
-            try:
-                corrected = self._received_at - (self._envelope.sent_at - given)
-            except OverflowError:
-                raise InvalidEvent("invalid_time", f"{entry.time!r} is no time.") from None
+        try:
+            corrected = given - self._clock_error
+        except OverflowError:
+            raise InvalidEvent("invalid_time", f"{entry.time!r} is no time.") from None
         if self._received_at - corrected > self._state.config.max_age:
             days = self._state.config.max_age.total_seconds() / 86400
             raise InvalidEvent("too_old", f"Events are taken for {days:g} days after they happen.")
@@ -237,17 +241,26 @@ class Post:
             client=client,
             half="browser" if is_half else "",
             page=good.page,
-            claim=self._read_claim(good.visit),
+            claim=self._read_claim(good, is_half=is_half),
         )
 
-    def _read_claim(self, visit: str | None) -> Claim | None:
-        """Return the server visit that the tag names, and whether it is another device's."""
-        token = self._state.tokens.read_visit(visit) if visit else None
+    def _read_claim(self, good: _Good, *, is_half: bool) -> Claim | None:
+        """Return whose page it was: by its id if the event was kept, and else by its tag, which may
+        be another device's."""
+        if self._envelope.by_visit and not is_half and good.page is not None:
+            return Claim(good.page, cookieless=True, kept=True)
+        token = self._state.tokens.read_visit(good.visit) if good.visit else None
         visitor = self._current.visitor
         if token is None:
             return None
         is_foreign = not visitor.is_new and token.device_id != visitor.device_id
-        return Claim(token.visit_id, visitor.is_new, is_foreign)
+        is_kept = self._envelope.by_visit and self._shows_device(token.device_id)
+        return Claim(token.visit_id, visitor.is_new, is_foreign, is_kept)
+
+    def _shows_device(self, device_id: uuidlib.UUID) -> bool:
+        """Whether a post without cookies is a device's own: scripts can read the CSRF token."""
+        token, now = self._envelope.csrf_token, self._current.arrival // 1000
+        return token is not None and self._state.tokens.is_csrf_of(token, device_id, now)
 
     def send_identity(self, response: Response) -> None:
         """Set the cookies, or the headers that stand for them where cookies cannot travel."""
@@ -266,6 +279,12 @@ class Post:
             session = visitor.session_token(current.arrival)
             if session is not None:
                 response.headers[SESSION_HEADER] = tokens.write_session(session)
+
+
+def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:
+    """Return how far a sender's clock is ahead of ours, or behind where that is negative."""
+    error = sent_at - received_at if sent_at else dt.timedelta()
+    return dt.timedelta() if -_MAX_TRANSIT <= error <= dt.timedelta() else error
 
 
 def _try(parse: cabc.Callable[[object], PostedEvent], value: object) -> _Entry:

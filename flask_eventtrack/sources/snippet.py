@@ -9,22 +9,21 @@ from flask import has_request_context, request
 from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
+from ..browser import CORE
 from ..state import State, find_state, this_app
 from ..visitor.tokens import VisitToken
 from .current import get_current
 from .pages import is_page_request
 
 if t.TYPE_CHECKING:
-    from ..browser import Script
+    from ..browser import Scripts
     from ..config import Config
 
 
-def make_tag(config: Config, script: Script, more: Script) -> Markup:
+def make_tag(config: Config, scripts: Scripts) -> Markup:
     """Return what the tags of all pages have in common, from the prefix on."""
-    tag = (
-        f'{config.url_prefix}/{script.file_name}" integrity="{script.integrity}" '
-        f'crossorigin data-more="{more.file_name}"'
-    )
+    integrity = scripts[CORE].integrity
+    tag = f'{config.url_prefix}{scripts.path(CORE)}" integrity="{integrity}" crossorigin'
     if config.spa:
         tag += f' data-spa="{"path" if config.spa is True else config.spa}"'
     if config.gpc != "anonymous":

@@ -150,12 +150,21 @@ class _BatchWriter:
             self._note_duplicate(event)
             return
         self._known.add(number)
-        if event.claim and event.claim.cookieless:
-            visit = self._visits.find(event.claim.visit_id)
-            if visit is not None and visit.row.claimed_by == event.page:
-                event = self._adopt(event, visit)
+        visit = self._find_page_visit(event)
+        if visit is not None:
+            event = self._adopt(event, visit)
         self._rows.append(row_of(event, self._now))
         self._note_new(event)
+
+    def _find_page_visit(self, event: Event) -> Visit | None:
+        """Return the visit whose visitor an event without cookies is, if its page had one."""
+        claim = event.claim
+        if claim is None or not claim.cookieless:
+            return None
+        if claim.kept:
+            return self._visits.find_of_page(claim.visit_id)
+        visit = self._visits.find(claim.visit_id)
+        return visit if visit is not None and visit.row.claimed_by == event.page else None
 
     def _add_server_half(self, event: Event) -> None:
         visit = self._visits.find(event.id)
@@ -233,8 +242,10 @@ class _BatchWriter:
         if event.claim.foreign:
             is_taken = visit is not None and visit.row.claimed_by is not None
             return (self._visits.find_open(event) if is_taken else None), event.id
-        # Logging in takes cookies: a browser without them shows a customer's page out of a cache.
-        if visit is not None and event.claim.cookieless and visit.is_customers:
+        # Logging in takes cookies: a browser without them shows a customer's page out of a cache,
+        # but for the customer's own that has left them out.
+        is_cached = event.claim.cookieless and not event.claim.kept
+        if visit is not None and is_cached and visit.is_customers:
             return None, event.id
         if visit is None:
             is_free = event.claim.visit_id.int not in self._known
@@ -276,4 +287,4 @@ def _session_of(visit: Visit) -> SessionRef | None:
     row = visit.row
     if visit.session is not None or row.session_id is None:
         return visit.session
-    return SessionRef(row.session_id, row.uuid, row.time)
+    return SessionRef(row.session_id, row.uuid, row.received_at)

@@ -96,6 +96,9 @@ class Visit(msgspec.Struct, gc=False):
 
     def _join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
         owned = {name: server[name] for name in _SERVER_OWNED & server.keys()}
+        route = browser["url"].partition("#")[2]  # which no browser sends to its server
+        if route and "url" in owned:
+            owned["url"] += f"#{route}"
         self.row.params = {**server, **browser, **owned}
         self.row.label = page_label(self.row.params)
 
@@ -127,6 +130,8 @@ class VisitBook:
                 ids.add(event.id.int)
             if event.half == "browser":
                 pages.add(event.id.int)
+            elif event.claim and event.claim.kept:
+                pages.add(event.claim.visit_id.int)
             if event.claim and (event.half or event.claim.cookieless):
                 ids.add(event.claim.visit_id.int)
             if event.session and _may_repeat(event):
@@ -161,6 +166,12 @@ class VisitBook:
 
     def find_claimed_by(self, page: uuidlib.UUID) -> Visit | None:
         return self._by_page.get(page.int)
+
+    def find_of_page(self, page: uuidlib.UUID) -> Visit | None:
+        """Return the visit that the browser knows by this id: its own, or one that it claimed."""
+        own = self.find(page)
+        is_own = own is not None and own.row.source == "browser" and own.row.claimed_by is None
+        return own if is_own else self.find_claimed_by(page)
 
     def add(self, row: EventRow, session: SessionRef | None) -> None:
         self._register(Visit(row, None, session))

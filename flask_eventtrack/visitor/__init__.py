@@ -1,6 +1,7 @@
 """Who did it: cookies, sessions, customers, browsers and bots. Values in, values out."""
 
 from .agent import Agent, find_bot
+from .customers import CustomerTokens, VerifiedCustomer
 from .facts import AgentParser, FactFinder
 from .place import CountryDatabase, mask_address
 from .policy import heed_signal, parse_choice
@@ -12,11 +13,13 @@ __all__ = [
     "Agent",
     "AgentParser",
     "CountryDatabase",
+    "CustomerTokens",
     "DeviceToken",
     "FactFinder",
     "SessionToken",
     "TokenCodec",
     "UrlCleaner",
+    "VerifiedCustomer",
     "Visitor",
     "campaign_of",
     "check_customer_id",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import functools
+import re
 import urllib.parse
 
 from ..event import CAMPAIGN, clean_text
@@ -14,10 +15,16 @@ _SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 class UrlCleaner:
-    """Cuts user names, fragments and secret query parameters out of URLs."""
+    """Cuts user names, fragments and secret query parameters out of URLs.
 
-    def __init__(self, secret_parameters: cabc.Iterable[str]) -> None:
+    :param keeps_routes: whether a fragment that is a route (``#/path?query``, ``#!path``) stays.
+    """
+
+    def __init__(
+        self, secret_parameters: cabc.Iterable[str], *, keeps_routes: bool = False
+    ) -> None:
         self._secrets = frozenset(secret_parameters)
+        self._keeps_routes = keeps_routes
         # The same pages come again and again, as addresses and as referrers.
         self._clean_known = functools.lru_cache(maxsize=2048)(self._clean)
 
@@ -36,7 +43,21 @@ class UrlCleaner:
         netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
         path = urllib.parse.quote(parts.path, safe=_SAFE)
         query = self.clean_query(parts.query)
-        return f"{parts.scheme}://{netloc}{path}{'?' + query if query else ''}"[:MAX_LENGTH]
+        route = self._clean_route(parts.fragment)
+        return (
+            f"{parts.scheme}://{netloc}{path}{'?' + query if query else ''}"
+            f"{'#' + route if route else ''}"
+        )[:MAX_LENGTH]
+
+    def _clean_route(self, fragment: str) -> str:
+        if not (self._keeps_routes and fragment.startswith(("/", "!"))):
+            return ""
+        path, _, query = fragment.partition("#")[0].partition("?")
+        # What a log-in page leaves for a script (RFC 6749, 4.2.2) is no route.
+        if any(map(self._is_secret, re.split("[!/&;]", path))):
+            return ""
+        query = self.clean_query(query)
+        return f"{urllib.parse.quote(path, safe=_SAFE)}{'?' + query if query else ''}"
 
     def compose(self, scheme: str, host: str, path: str, query: str) -> str:
         """Return the URL of a request as it may be stored: its path, where the host is no name."""

@@ -9,10 +9,10 @@ from .conftest import TIMEOUT, Site
 
 Params = dict[str, t.Any]
 FLUSH = "() => new Promise(done => eventtrack.push(et => et.flush().then(done)))"
-# The second file has started once an import that came after the core's is done.
-IMPORT = """() => {
-    const { src, dataset } = document.querySelector("script[data-more]");
-    return import(new URL(dataset.more, src)).then(() => {});
+# A file has started once an import that came after the core's is done.
+IMPORT = """name => {
+    const { src } = document.querySelector("script[integrity]");
+    return import(new URL(name, src)).then(() => {});
 }"""
 HIDE = """hidden => {
     Object.defineProperty(document, "hidden", { value: hidden, configurable: true });
@@ -24,9 +24,10 @@ HIDE = """hidden => {
 
 def open_page(site: Site, page: Page, name: str) -> None:
     """Open one of the tagged pages, and wait until the second file watches it."""
-    with page.expect_response("**/more.*.js"):
+    with page.expect_response("**/more.js"):
         page.goto(f"{site.url}/tagged/{name}")
-    page.evaluate(IMPORT)
+    page.evaluate(IMPORT, "./more.js")
+    page.evaluate(IMPORT, "./tagged.js")
 
 
 def tracked(site: Site, page: Page, **expected: int) -> list[tuple[str, Params]]:

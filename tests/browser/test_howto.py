@@ -14,9 +14,10 @@ Params = dict[str, t.Any]
 
 
 def open_example(site: Site, page: Page, name: str) -> None:
-    with page.expect_response("**/more.*.js"):
+    with page.expect_response("**/more.js"):
         page.goto(f"{site.url}/howto/{name}")
-    page.evaluate(IMPORT)
+    page.evaluate(IMPORT, "./more.js")
+    page.evaluate(IMPORT, "./tagged.js")
 
 
 def the_only(site: Site, action: str) -> Params:

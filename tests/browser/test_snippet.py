@@ -86,7 +86,7 @@ def test_public_page_counts_each_visitor(site: Site, chromium: Browser) -> None:
     """A page without cookies is reported by the browser; what follows is the same device's."""
     for _ in range(2):
         context = chromium.new_context()
-        context.route("**/_et/more.*", lambda route: route.abort())  # no page.engage
+        context.route("**/more.js", lambda route: route.abort())  # no page.engage
         page = context.new_page()
         page.goto(f"{site.url}/public")
         assert page.evaluate(TRACK, ["note.add"])["status"] == "accepted"

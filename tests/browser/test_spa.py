@@ -15,7 +15,7 @@ READY = "() => new Promise(done => eventtrack.push(et => et.flush().then(done)))
 
 def start(site: Site, page: Page, path: str) -> None:
     """Open a page, and wait until the second file has started."""
-    with page.expect_response("**/_et/more.*"):
+    with page.expect_response("**/more.js"):
         page.goto(site.url + path)
     site.await_claims(1)
 

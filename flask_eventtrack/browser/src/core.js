@@ -13,6 +13,8 @@
  * @property {() => void} [page] is told that another page is about to open
  * @property {(text: string, result: { status: string }) => void} [answer] sees each event's answer
  * @property {string} [choice] the visitor's, made on this page: "full", "anonymous" or "none"
+ * @property {(body: string) => Promise<Response> | false} [beacon] posts while the page is left
+ * @property {boolean} [leaving] whether the page may be gone before an answer comes
  * @property {number} dropped events lost for want of room, which no post has reported yet
  * @property {EventTrack.Api["identify"]} [identify]
  * @property {EventTrack.Api["logout"]} [logout]
@@ -24,6 +26,7 @@
  * What the second file is given.
  * @typedef {object} Core
  * @property {EventTrack.Api} api `window.eventtrack`
+ * @property {[Event, EventTarget[]][]} early clicks and submits so far, and what they went through
  * @property {string} collector the URL of `POST /in`
  * @property {DOMStringMap} settings the tag's `data-*`
  * @property {() => Page} page the page that is open now

@@ -13,6 +13,7 @@ import { isRefused, readEpoch } from "./visitor.js";
  * @property {string} text the encoded event
  * @property {(answer: Answer) => void} settle
  * @property {boolean} [isSent] whether a post with it is under way
+ * @property {boolean} [isKept] whether localStorage has it
  */
 
 const MAX_WAITING = 1000; // events
@@ -22,12 +23,13 @@ const MAX_POST_SIZE = 20000; // characters: a page that is left may have 64 KiB 
 const MANY = 20; // events that wait no longer
 const SOON = 2000; // ms
 const HOLD = 1000; // ms
+const KEEP = 500; // ms: what is answered by then never meets localStorage, whose first use is slow
 const LONGEST_PAUSE = 300; // s
 
 /** @type {Item[]} */
 export let waiting = []; // for an answer, oldest first
-/** @type {((isOver?: boolean) => void) | undefined} */
-let held; // puts the open page's visit on its way
+/** @type {((isOver?: any) => void) | undefined} */
+let held; // puts the open page's visit on its way, and with it what was tracked meanwhile
 /** @type {Promise<unknown>} */
 let sending; // over when no post is under way
 let posts = 0; // under way
@@ -35,29 +37,27 @@ let failures = 0; // in a row
 let quiet = 0; // the time until which the collector wants no posts
 let pace = 0; // ms: the first event goes at once
 let timer = 0; // 0: nothing is scheduled
-let leaving = false;
 
 /**
  * @param {string} id
- * @param {() => string} encode
+ * @param {(isOver: boolean) => string} encode
  * @param {Item["settle"]} settle
- * @param {boolean} [isHeld] goes a little later or when released, encoded again
+ * @param {boolean} [isHeld] goes a little later or when released, and is encoded then
  */
 export const deliver = (id, encode, settle, isHeld) => {
-  const item = { id, epoch: readEpoch(), text: "", settle };
-  const fix = () => keep(id, `${item.epoch}|${(item.text = encode())}`);
-  const enqueue = (isOver = false) => {
-    if (!isOver) fix();
-    waiting.push(item);
+  const epoch = readEpoch();
+  /** @param {any} [isOver] */
+  const enqueue = (isOver) => {
+    waiting.push({ id, epoch, text: encode(isOver), settle });
+    setTimeout(keepWaiting, KEEP);
     while (waiting.length > MAX_WAITING || join(waiting).length > MAX_WAITING_SIZE) {
       hooks.dropped++;
       answer(waiting[0], { status: "dropped" });
     }
-    if (leaving) leave();
+    if (hooks.leaving) leave();
     else plan(pace);
   };
   if (isHeld) {
-    fix();
     held = enqueue;
     setTimeout(() => held === enqueue && release(), HOLD);
   } else enqueue();
@@ -65,12 +65,19 @@ export const deliver = (id, encode, settle, isHeld) => {
 
 /**
  * Lets go what is held back.
- * @param {boolean} [isOver] whether the page says nothing about it any more
+ * @param {any} [isOver] whether the page says nothing about it any more
  */
 export const release = (isOver) => {
   const enqueue = held;
   held = undefined;
   if (enqueue) enqueue(isOver);
+};
+
+const keepWaiting = () => {
+  for (const item of waiting) {
+    if (!item.isKept) keep(item.id, `${item.epoch}|${item.text}`);
+    item.isKept = true;
+  }
 };
 
 /**
@@ -79,14 +86,14 @@ export const release = (isOver) => {
  */
 const answer = (item, result) => {
   waiting = waiting.filter((other) => other !== item);
-  keep(item.id);
+  if (item.isKept) keep(item.id);
   item.settle(result);
   if (hooks.answer) hooks.answer(item.text, result);
 };
 
 /** @param {number} delay ms */
 const plan = (delay) => {
-  if (failures) return; // another attempt is scheduled
+  if (failures || held) return; // another attempt is scheduled, or the visit is about to go
   if (waiting.length >= MANY) schedule(0);
   else if (waiting.length && !timer) schedule(delay);
 };
@@ -97,8 +104,7 @@ const schedule = (delay) => {
   timer = setTimeout(() => {
     timer = 0;
     // One post at a time: a collector that hangs must not take the connections that the page needs.
-    if (posts) schedule(SOON);
-    else send();
+    if (!posts) send();
   }, delay);
 };
 
@@ -125,7 +131,7 @@ const sendSome = async () => {
   pace = SOON;
   posts++;
   try {
-    const results = await post(items, leaving);
+    const results = await post(items);
     items.forEach((item, i) => answer(item, results[i]));
     failures = 0;
     plan(0); // what was too much for one post
@@ -142,11 +148,12 @@ const sendSome = async () => {
 
 /** Sends everything at once: there may be no later. */
 export const leave = () => {
-  leaving = true;
+  hooks.leaving = true;
   release();
+  keepWaiting();
   while (now() >= quiet && waiting.some(isUnsent)) send();
   // The page's own listeners may still track something; a page that lives on gets back here.
-  setTimeout(() => (leaving = false));
+  setTimeout(() => (hooks.leaving = false));
 };
 
 /** Sends what waits, and resolves when nothing waits any more or an attempt has failed. */

@@ -1,16 +1,16 @@
 import { announce, problem } from "./announce.js";
 import { hooks } from "./core.js";
 import { flush, leave, release, waiting } from "./delivery.js";
-import { setTimeout } from "./natives.js";
-import { currentPage, open, page, showPage, track } from "./page.js";
-import { beside, collector, settings, src } from "./tag.js";
+import { composedPath, setTimeout } from "./natives.js";
+import { current, open, page, showPage, track } from "./page.js";
+import { collector, settings, src } from "./tag.js";
 import { isRefused } from "./visitor.js";
 
 /** Runs functions that want `eventtrack`. @param {...EventTrack.Callback} callbacks */
 const push = (...callbacks) => {
   for (const callback of callbacks) {
     try {
-      if (typeof callback === "function") callback(api);
+      callback(api);
     } catch (error) {
       // The page's own mistake: its error log should see it, the other functions should not.
       setTimeout(() => {
@@ -27,7 +27,7 @@ let loading;
 const load = () =>
   (loading =
     loading ||
-    import(beside(settings.more))
+    import(/** @type {string} */ ("./more.js"))
       .then((more) => more.start(core))
       .catch(() => {})
       .then(release));
@@ -66,12 +66,16 @@ const api = {
   },
 };
 
+/** @type {import("./core.js").Core["early"]} */
+const early = [];
+
 /** @type {import("./core.js").Core} */
 const core = {
   api,
+  early,
   collector,
   settings,
-  page: currentPage,
+  page: () => current,
   show: showPage,
   release,
   waiting: () => waiting,
@@ -80,7 +84,7 @@ const core = {
 
 const start = () => {
   const queue = /** @type {any} */ (window.eventtrack);
-  if (queue && queue.track) return; // a second tag
+  if ((queue || 0).track) return; // a second tag
   window.eventtrack = api;
 
   open({ visit: settings.visit, url: location.href, referrer: document.referrer });
@@ -88,10 +92,13 @@ const start = () => {
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;
     // It has come back out of the back/forward cache: another visit of the same page.
-    open(currentPage());
+    open(current);
     showPage();
   });
   addEventListener("pagehide", leave);
+  for (const kind of ["click", "auxclick", "submit"]) {
+    addEventListener(kind, (event) => early[9] || early.push([event, composedPath.call(event)]), true);
+  }
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) leave();
     else showPage();
@@ -107,7 +114,6 @@ const start = () => {
 
 // A page that is prerendered and never shown has had no visitor: until then nothing happened.
 if (src) {
-  if (/** @type {any} */ (document).prerendering) {
-    document.addEventListener("prerenderingchange", start, { once: true });
-  } else start();
+  document.addEventListener("prerenderingchange", start);
+  if (!(/** @type {any} */ (document).prerendering)) start();
 }

@@ -4,3 +4,4 @@ export const { clearTimeout, crypto, fetch, setTimeout } = window;
 export const { parse, stringify } = JSON;
 export const { now } = Date;
 export const { random } = Math;
+export const { composedPath } = Event.prototype;

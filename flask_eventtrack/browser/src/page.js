@@ -11,11 +11,9 @@ import { isRefused } from "./visitor.js";
  */
 
 /** @type {Page} */
-let current;
+export let current;
 /** @type {Page} the last one whose visit was recorded */
 let visited;
-
-export const currentPage = () => current;
 
 // A form or an image named "title" hides document.title: hence the template.
 const readTitle = () => `${document.title}` || undefined;
@@ -23,15 +21,10 @@ const readTitle = () => `${document.title}` || undefined;
 /** @param {Params} [params] */
 const visit = (params) => {
   const page = (visited = current);
-  const facts = () => ({
-    url: page.url,
-    referrer: page.referrer,
-    title: readTitle(),
-    viewport: `${innerWidth}x${innerHeight}`,
-    screen: `${screen.width}x${screen.height}`,
-    language: navigator.language,
-    timezone_offset: new Date().getTimezoneOffset(), // Intl would name the zone, but take 30 ms
-    ...(hooks.visit && hooks.visit(page)),
+  const start = { url: page.url, referrer: page.referrer, title: readTitle() };
+  const facts = (/** @type {boolean} */ isOver) => ({
+    ...start,
+    ...(hooks.visit && !isOver && hooks.visit(page)),
   });
   return record(page, "page.visit", params, undefined, facts, true);
 };
@@ -43,10 +36,8 @@ export const open = (page) => {
   current = { ...page, id: uuid7() };
 };
 
-const isErrorPage = () => {
-  const [navigation = 0] = /** @type {any[]} */ (performance.getEntriesByType("navigation"));
-  return navigation.responseStatus > 399;
-};
+const isErrorPage = () =>
+  /** @type {any} */ (performance.getEntriesByType("navigation")[0] || 0).responseStatus > 399;
 
 /** Records the visit of a page that can be seen: a tab opened in the background may never be. */
 export const showPage = () => {

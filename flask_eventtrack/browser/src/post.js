@@ -1,6 +1,6 @@
 import { problem } from "./announce.js";
 import { hooks } from "./core.js";
-import { AbortSignal, fetch, now, Promise, setTimeout, stringify } from "./natives.js";
+import { AbortSignal, fetch, now, stringify } from "./natives.js";
 import { collector } from "./tag.js";
 import { csrfToken, readEpoch } from "./visitor.js";
 
@@ -8,17 +8,15 @@ import { csrfToken, readEpoch } from "./visitor.js";
 
 const TIMEOUT = 30000; // ms
 const KEEPALIVE_MAX = 21000; // characters: of three bytes at most, and browsers refuse 64 KiB
-const canKeepAlive = "keepalive" in Request.prototype;
 
 /** The encoded events as the inside of a list. @param {Kept[]} events */
 export const join = (events) => `${events.map(({ text }) => text)}`;
 
 /**
  * @param {Kept[]} events of one epoch
- * @param {boolean} leaving
  * @returns {Promise<Response>}
  */
-const request = async (events, leaving) => {
+const request = async (events) => {
   // By now the cookies may be somebody else's: the server then goes by the visits.
   const { epoch } = events[0];
   const by_visit = !!epoch && epoch !== readEpoch();
@@ -29,30 +27,28 @@ const request = async (events, leaving) => {
     by_visit,
   });
   const body = `{"events":[${join(events)}],${rest.slice(1)}`;
-  if (leaving && !canKeepAlive && navigator.sendBeacon(collector, body)) {
-    // A beacon has no answer. If the page lives on, the events are sent again.
-    return new Promise((_, reject) => setTimeout(reject, TIMEOUT));
-  }
   // As text/plain, which needs no preflight.
-  return fetch(collector, {
-    method: "POST",
-    credentials: by_visit ? "omit" : undefined,
-    keepalive: body.length < KEEPALIVE_MAX,
-    body,
-    signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT),
-  });
+  return (
+    (hooks.beacon && hooks.beacon(body)) ||
+    fetch(collector, {
+      method: "POST",
+      credentials: by_visit ? "omit" : "include",
+      keepalive: body.length < KEEPALIVE_MAX,
+      body,
+      signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT),
+    })
+  );
 };
 
 /**
  * Posts encoded events. Throws when they should be sent again.
  * @param {Kept[]} events
- * @param {boolean} leaving the page may be gone before the answer comes
  * @returns {Promise<import("./record.js").Answer[]>}
  */
-export const post = async (events, leaving) => {
-  let response = await request(events, leaving);
+export const post = async (events) => {
+  let response = await request(events);
   // The refusal has set a fresh cookie.
-  if (response.status === 403) response = await request(events, leaving);
+  if (response.status === 403) response = await request(events);
   const { status } = response;
   const { results, code = `http_${status}`, detail = code } =
     (await response.json().catch(() => 0)) || {};
@@ -63,5 +59,5 @@ export const post = async (events, leaving) => {
   }
   const error = problem(code, detail);
   if (/^4(?!08|29)/.test(`${status}`)) return events.map(() => ({ status: "rejected", error }));
-  throw { error, wait: Number(response.headers.get("Retry-After")) };
+  throw { error, wait: +(response.headers.get("Retry-After") || 0) };
 };

@@ -21,8 +21,8 @@ const PATIENCE = 5000; // ms
  * @param {string} action
  * @param {Params} params
  * @param {string | undefined} label
- * @param {() => object} facts what is added to the params
- * @param {boolean} [isHeld] whether the facts may still change: they are read again later
+ * @param {(isOver: boolean) => object} facts what is added to the params
+ * @param {boolean} [isHeld] whether the facts may still change: they are read later
  * @returns {Promise<Result>}
  */
 export const record = (page, action, params = {}, label, facts, isHeld) =>
@@ -38,11 +38,11 @@ export const record = (page, action, params = {}, label, facts, isHeld) =>
     try {
       const text = stringify(params);
       if (text[0] !== "{") throw "params must be an object";
-      const encode = () =>
+      const encode = (/** @type {boolean} */ isOver) =>
         stringify({
           event_id,
           action,
-          params: { ...facts(), ...parse(text) },
+          params: { ...facts(isOver), ...parse(text) },
           label,
           time,
           visit: page.visit,

@@ -1,4 +1,4 @@
-import { listen } from "./elements.js";
+import { listen } from "../quiet.js";
 
 const LOOK = 5000; // ms between two looks at the clock
 const SLEEP = 10000; // ms: more than that between two looks, a laptop was asleep

@@ -1,4 +1,5 @@
 import { account } from "./account.js";
+import { beacon } from "./beacon.js";
 import { consent } from "./consent.js";
 import { debug } from "./debug.js";
 import { watchPage } from "./page.js";
@@ -15,6 +16,7 @@ export function start(core) {
   debug(core);
   account(core);
   consent(core);
+  beacon(core);
   watchPage(core);
   spa(core);
   replay(core);

@@ -1,4 +1,4 @@
-import { attribute, guard } from "./elements.js";
+import { attribute, guard } from "../quiet.js";
 
 const { parse } = JSON;
 // What a page mentions beside its subject.
@@ -66,6 +66,11 @@ export function metadata({ hooks }) {
     /** @type {{ [name: string]: any }} */
     const page = {
       ...content,
+      title: `${document.title}` || undefined, // it has settled by now
+      viewport: `${innerWidth}x${innerHeight}`,
+      screen: `${screen.width}x${screen.height}`,
+      language: navigator.language,
+      timezone_offset: new Date().getTimezoneOffset(), // Intl would name the zone, but take 30 ms
       canonical: text(canonical?.href),
       author: texts(subject.author ?? meta.author),
       section: text(subject.articleSection ?? meta["article:section"] ?? meta.section),

@@ -35,7 +35,7 @@ function hand({ waiting }) {
       return;
     }
     // Whoever had no epoch is not who is here now.
-    return new Promise((settle) => waiting().unshift({ id, epoch: epoch || "-", text, settle }));
+    return new Promise((settle) => waiting().unshift({ id, epoch: epoch || "-", text, settle, isKept: true }));
   });
   return Promise.race([Promise.all(answers), new Promise((done) => setTimeout(done, PATIENCE))]);
 }

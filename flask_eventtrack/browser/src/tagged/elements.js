@@ -1,48 +1,25 @@
+import { attribute } from "../quiet.js";
+
 /**
- * Elements that say in attributes what is to be tracked. A form's fields may be named like any of
- * its properties: elements are asked by the prototype's functions alone.
+ * @typedef {import("../core.js").Core} Core
+ * @typedef {EventTarget[]} Path what an event went through, shadow roots or not, innermost first
+ * @typedef {void | ((isOther: boolean) => void)} Turn what is to happen when the page is shown,
+ *   hidden or left, and with `true` when another page opens
  */
 
-const { closest, getAttribute, getAttributeNames, matches } = Element.prototype;
-const { parse } = JSON;
+const { closest, getAttributeNames, matches } = Element.prototype;
 const TAG = "data-eventtrack";
 const PARAM = /^data-eventtrack-(?!(?:label|skip|field|outbound|downloads|view|hover|dwell)\b)(.+)/;
-const TYPED = /^(-?(0|[1-9]\d{0,14})(\.\d+)?|true|false)$/;
+const NUMBER = /^-?\d{1,15}(\.\d+)?$/;
 
 /**
- * @template {any[]} A, R
- * @param {(...given: A) => R} use
- * @returns {(...given: A) => R | undefined} the same for the page to call, which sees no error
- */
-export const guard =
-  (use) =>
-  (...given) => {
-    try {
-      return use(...given);
-    } catch (_) {
-      // not the page's own
-    }
-  };
-
-/**
- * Listens before the page does.
- * @param {string} kind
- * @param {(event: any) => void} heed
- */
-export const listen = (kind, heed) =>
-  addEventListener(kind, guard(heed), { capture: true, passive: true });
-
-/**
- * Finds the elements that an event went through, shadow roots or not, innermost first.
- * @param {Event} event
+ * Finds elements of an event's path.
+ * @param {Path} path
  * @param {string} selector
  * @returns {any[]}
  */
-export const onPath = (event, selector) =>
-  event.composedPath().filter((node) => node instanceof Element && matches.call(node, selector));
-
-/** @param {Element} element @param {string} name */
-export const attribute = (element, name) => getAttribute.call(element, name);
+export const onPath = (path, selector) =>
+  path.filter((node) => node instanceof Element && matches.call(node, selector));
 
 /** @param {Element} element @param {string} name after `data-eventtrack` */
 export const tag = (element, name) => attribute(element, TAG + name);
@@ -50,15 +27,18 @@ export const tag = (element, name) => attribute(element, TAG + name);
 /** @param {Element} element @param {string} name @param {number} otherwise */
 export const setting = (element, name, otherwise) => Number(tag(element, name) ?? otherwise);
 
-/** "12" becomes a number; "007" and what a number cannot hold do not. @param {string} value */
-export const typed = (value) => (TYPED.test(value) ? parse(value) : value);
+/** "12" becomes a number; what would not read the same again, as "007", does not. @param {string} value */
+export function typed(value) {
+  if (/^(true|false)$/.test(value)) return value === "true";
+  return NUMBER.test(value) && `${+value}` === value ? +value : value;
+}
 
 /** @param {Element} element */
 export const idOf = (element) => attribute(element, "id") ?? attribute(element, "name");
 
 /**
  * Tracks what an element's attributes say.
- * @param {import("../core.js").Core} core
+ * @param {Core} core
  * @param {Element} element
  * @param {string} kind the attribute that has the action, after `data-eventtrack`
  * @param {string} builtIn the action when the attribute has none

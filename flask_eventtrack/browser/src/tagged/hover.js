@@ -1,8 +1,10 @@
-import { idOf, listen, onPath, send, setting } from "./elements.js";
+import { listen } from "../quiet.js";
+import { idOf, onPath, send, setting } from "./elements.js";
 
 /**
  * A pointer that rests on what is tagged with `data-eventtrack-hover`.
- * @param {import("../core.js").Core} core
+ * @param {import("./elements.js").Core} core
+ * @returns {import("./elements.js").Turn}
  */
 export function hover(core) {
   /** @type {Map<Element, number>} when the pointer came, in ms */
@@ -23,7 +25,7 @@ export function hover(core) {
   }
 
   listen("pointerover", (event) => {
-    if (event.pointerType !== "touch") settle(onPath(event, "[data-eventtrack-hover]"));
+    if (event.pointerType !== "touch") settle(onPath(event.composedPath(), "[data-eventtrack-hover]"));
   });
   listen("pointerout", (event) => event.relatedTarget || settle([]));
   listen("click", () => settle([])); // what a slow link makes people wait is no rest

@@ -1,4 +1,5 @@
-import { guard, idOf, send, setting } from "./elements.js";
+import { guard } from "../quiet.js";
+import { idOf, send, setting } from "./elements.js";
 
 const TAGGED = "[data-eventtrack-view]";
 
@@ -15,7 +16,8 @@ function isSeen({ target, isIntersecting, boundingClientRect: whole, intersectio
 
 /**
  * What is tagged with `data-eventtrack-view`, once it has been in view for long enough.
- * @param {import("../core.js").Core} core
+ * @param {import("./elements.js").Core} core
+ * @returns {import("./elements.js").Turn}
  */
 export function view(core) {
   /** @type {Map<Element, number>} elements in view, and their timers */

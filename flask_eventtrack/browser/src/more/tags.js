@@ -1,0 +1,48 @@
+const NAMES = ["", "-view", "-hover", "-outbound", "-downloads"].map(
+  (name) => `data-eventtrack${name}`,
+);
+const TAGGED = `[${NAMES.join("],[")}]`;
+const PAUSE = 100; // ms: a page that builds itself is looked at ten times a second
+
+const { matches } = Element.prototype;
+
+/** @param {EventTarget} node */
+const isTagged = (node) => node instanceof Element && matches.call(node, TAGGED);
+
+/**
+ * Loads the third file once an element of the page says by its attributes what is to be tracked:
+ * one that is there, or that is clicked in a shadow root.
+ * @param {import("../core.js").Core} core
+ * @param {(void | ((isOther: boolean) => void))[]} turns
+ */
+export function watchTagged(core, turns) {
+  const { early } = core;
+  /** @type {import("../core.js").Core["early"]} */
+  const clicks = [];
+  /** @type {Promise<void>} */
+  let loading;
+  let timer = 0;
+
+  const load = () => {
+    observer.disconnect();
+    loading ??= import(/** @type {string} */ ("./tagged.js"))
+      .then(({ start }) => void turns.push(...start(core, clicks)))
+      .catch(() => {});
+  };
+  const look = () => {
+    timer = 0;
+    if (document.querySelector(TAGGED)) load();
+  };
+  const observer = new MutationObserver(() => {
+    timer = timer || setTimeout(look, PAUSE);
+  });
+  observer.observe(document, { childList: true, subtree: true, attributeFilter: NAMES });
+  look();
+
+  early.push = (...added) => {
+    const heard = added.filter(([, path]) => path.some(isTagged));
+    if (heard[0]) load();
+    return clicks.push(...heard);
+  };
+  early.push(...early.splice(0));
+}

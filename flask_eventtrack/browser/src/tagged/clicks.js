@@ -1,0 +1,43 @@
+import { attribute } from "../quiet.js";
+import { idOf, onPath, send } from "./elements.js";
+
+const FILE = /\.(pdf|docx?|xlsx?|pptx?|csv|txt|zip|7z|rar|gz|dmg|exe|msi|apk|mp[34])$/i;
+
+/** @param {Element} element */
+const textOf = (element) =>
+  `${attribute(element, "aria-label") || element.textContent || attribute(element, "value")}`
+    .trim()
+    .replace(/\s+/g, " ")
+    .slice(0, 80);
+
+/**
+ * A click: on what is tagged with `data-eventtrack`, on a link that leaves, or on a download.
+ * @param {import("./elements.js").Core} core
+ * @param {MouseEvent} event
+ * @param {import("./elements.js").Path} path
+ */
+export function click(core, { button }, path) {
+  const find = (/** @type {string} */ selector) => onPath(path, selector)[0];
+  const link = find("a[href], area[href]");
+  // A right click opens a menu, and a middle click does nothing but on a link.
+  if (button > 1 || (button && !link)) return;
+  const url = link && new URL(`${attribute(link, "href")}`, link.baseURI);
+
+  /** @param {Element} element */
+  const count = (element) => {
+    const text = textOf(element);
+    if (link?.contains(element)) send(core, element, "", "link.click", { href: url.href, text });
+    else send(core, element, "", "button.click", { id: idOf(element), text });
+  };
+
+  const tagged = find("[data-eventtrack]:not(form)");
+  // The browser goes on to click a label's field, which the tagged element hears as well.
+  const field = find("label")?.control;
+  if (tagged && !(tagged.contains(field) && !path.includes(field))) count(tagged);
+
+  if (!link || link.contains(tagged)) return;
+  const leaves = url?.host !== location.host && /^http/.test(`${url}`);
+  const isFile = FILE.test(`${url?.pathname}`) || attribute(link, "download") !== null;
+  if (leaves && find("[data-eventtrack-outbound]")) count(link);
+  else if (isFile && find("[data-eventtrack-downloads]")) count(link);
+}
