@@ -312,12 +312,51 @@ def test_bounds(site: Site, page: Page) -> None:
                 .then(result => dropped += result.status === "dropped");
             return new Promise(done => setTimeout(() => done(dropped), 0)); }"""
     )
+    page.wait_for_function(f"({KEPT})().length > 10")
     kept = page.evaluate(f"({KEPT})().map(key => localStorage[key])")
     assert 450_000 < sum(map(len, kept)) < 520_000
     page.unroute(COLLECTOR)
     with page.expect_request(COLLECTOR) as posted:
         settle(page)
     assert (posted.value.post_data_json or {})["dropped"] == settled + 1 > 1  # the visit
+
+
+def test_what_is_answered_at_once_is_never_kept(site: Site, page: Page) -> None:
+    """Storage is touched for what waits alone: its first use takes a page's time."""
+    page.clock.install()
+    page.add_init_script("""{
+        window.writes = 0;
+        const proxy = new Proxy(localStorage, {
+            set: (storage, key, value) => (writes++, (storage[key] = value), true),
+            deleteProperty: (storage, key) => (writes++, delete storage[key]),
+        });
+        Object.defineProperty(window, "localStorage", { get: () => proxy });
+    }""")
+    page.goto(f"{site.url}/other")
+    assert page.evaluate(TRACK, ["note.add"])["status"] == "accepted"
+    settle(page)
+    page.clock.fast_forward(700)
+    assert page.evaluate("writes") == 0
+    page.route(COLLECTOR, lambda route: route.abort())
+    page.evaluate(TRACK, ["note.add"])
+    page.wait_for_function("writes === 1")
+
+
+def test_page_makes_three_posts(site: Site, page: Page) -> None:
+    """A visit, five events half a second apart, and leaving."""
+    posts: list[Request] = []
+    page.on("request", lambda request: keep_posts(posts, request))
+    page.goto(f"{site.url}/other")
+    page.evaluate("""async () => {
+        window.eventtrack = window.eventtrack || [];
+        for (let n = 0; n < 5; n++) {
+            eventtrack.push(et => et.track("note.add", {n}));
+            await new Promise(done => setTimeout(done, 500));
+        }
+    }""")
+    page.evaluate("dispatchEvent(new Event('pagehide'))")
+    site.await_actions(page_visit=1, note_add=5, session_start=1)
+    assert len(posts) <= 3
 
 
 def test_page_left_at_once(site: Site, page: Page) -> None:

@@ -134,7 +134,7 @@ const sendSome = async () => {
     const results = await post(items);
     items.forEach((item, i) => answer(item, results[i]));
     failures = 0;
-    plan(0); // what was too much for one post
+    plan(pace); // what was too much for one post, or came meanwhile
   } catch (/** @type {any} */ failure) {
     for (const item of items) item.isSent = false;
     announce("error", { error: failure.error || problem("no_answer", failure) });

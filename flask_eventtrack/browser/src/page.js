@@ -21,9 +21,11 @@ const readTitle = () => `${document.title}` || undefined;
 /** @param {Params} [params] */
 const visit = (params) => {
   const page = (visited = current);
-  const start = { url: page.url, referrer: page.referrer, title: readTitle() };
+  const title = readTitle();
   const facts = (/** @type {boolean} */ isOver) => ({
-    ...start,
+    url: page.url,
+    referrer: page.referrer,
+    title: isOver ? title : readTitle(),
     ...(hooks.visit && !isOver && hooks.visit(page)),
   });
   return record(page, "page.visit", params, undefined, facts, true);

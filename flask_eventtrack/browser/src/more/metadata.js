@@ -66,7 +66,6 @@ export function metadata({ hooks }) {
     /** @type {{ [name: string]: any }} */
     const page = {
       ...content,
-      title: `${document.title}` || undefined, // it has settled by now
       viewport: `${innerWidth}x${innerHeight}`,
       screen: `${screen.width}x${screen.height}`,
       language: navigator.language,
