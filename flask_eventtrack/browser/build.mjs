@@ -10,7 +10,7 @@ const SCRIPTS = {
   "tagged.js": { source: "tagged/index.js", isModule: true, year: 2020 },
 };
 // Properties that nobody else sees get short names, the same in all files.
-const OWN = /^(beacon|choice|collector|early|epoch|hooks|isKept|isSent|leaving|release|settings|settle|show|wait|waiting)$/;
+const OWN = /^(beacon|choice|collector|early|epoch|hooks|isKept|isSent|leave|leaving|release|settings|settle|show|wait|waiting)$/;
 const nameCache = {};
 
 for (const [name, { source, isModule, year }] of Object.entries(SCRIPTS)) {

@@ -32,6 +32,7 @@
  * @property {() => Page} page the page that is open now
  * @property {() => void} show counts the page's visit, if that has not been done and may be
  * @property {() => void} release the visit of the open page is final: it need not wait
+ * @property {() => void} leave sends everything at once
  * @property {() => import("./delivery.js").Item[]} waiting what has no answer; events of earlier pages may be added
  * @property {Hooks} hooks
  */

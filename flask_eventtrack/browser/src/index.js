@@ -78,6 +78,7 @@ const core = {
   page: () => current,
   show: showPage,
   release,
+  leave,
   waiting: () => waiting,
   hooks,
 };
@@ -95,7 +96,6 @@ const start = () => {
     open(current);
     showPage();
   });
-  addEventListener("pagehide", leave);
   for (const kind of ["click", "auxclick", "submit"]) {
     addEventListener(kind, (event) => early[9] || early.push([event, composedPath.call(event)]), true);
   }

@@ -16,8 +16,10 @@ export function watchPage(core) {
   const turn = (/** @type {unknown} */ isOther) =>
     turns.forEach(guard((one) => one && one(isOther === true)));
   core.hooks.page = () => turn(true);
-  // Ahead of the core's listeners, for one post.
+  // Ahead of the core's sending, for one post. A window hears its own events, capturing or not, in
+  // the order of its listeners.
   listen("visibilitychange", turn);
   listen("pagehide", turn);
+  listen("pagehide", core.leave);
   guard(watchTagged)(core, turns);
 }

@@ -2,7 +2,7 @@ import { now, parse, Promise, setTimeout } from "../natives.js";
 
 const UNDER_WAY = 10000; // ms: younger events may be, from a page that has just been left
 const PATIENCE = 5000; // ms: how long another tab is kept from doing the same
-const LATEST = 20000; // ms: when nothing else was sent that they could have gone with
+const LATER = 10000; // ms
 
 /** The ids of all kept events, oldest first. */
 export function keptIds() {
@@ -18,10 +18,12 @@ export function keptIds() {
 const isOld = (id) => parseInt(id.replace("-", ""), 16) < now() - UNDER_WAY;
 
 /**
- * Hands what earlier pages have kept to the core.
+ * Hands what earlier pages have kept to the core, which sends it after so many ms, if not before
+ * with something else.
  * @param {import("./index.js").Core} core
+ * @param {number} delay
  */
-function hand({ waiting }) {
+function hand({ api, waiting }, delay) {
   const own = new Set(waiting().map(({ id }) => id));
   const answers = keptIds().map((id) => {
     if (own.has(id) || !isOld(id)) return;
@@ -34,9 +36,12 @@ function hand({ waiting }) {
       delete localStorage[key]; // not ours
       return;
     }
-    // Whoever had no epoch is not who is here now.
-    return new Promise((settle) => waiting().unshift({ id, epoch: epoch || "-", text, settle, isKept: true }));
+    return new Promise((settle) =>
+      // Whoever had no epoch is not who is here now.
+      waiting().unshift({ id, epoch: epoch || "-", text, settle, isKept: true }),
+    );
   });
+  if (answers.some(Boolean)) setTimeout(api.flush, delay);
   return Promise.race([Promise.all(answers), new Promise((done) => setTimeout(done, PATIENCE))]);
 }
 
@@ -46,19 +51,16 @@ function hand({ waiting }) {
  * @param {import("./index.js").Core} core
  */
 export function replay(core) {
-  const { flush } = core.api;
-  const look = () => {
+  const look = (/** @type {number} */ delay) => {
     const { locks } = navigator; // not on plain HTTP
-    if (!locks) return hand(core);
-    const take = (/** @type {unknown} */ lock) => lock && hand(core);
+    if (!locks) return hand(core, delay);
+    const take = (/** @type {unknown} */ lock) => lock && hand(core, delay);
     locks.request("eventtrack", { ifAvailable: true }, take).catch(() => {});
   };
-  look();
-  setTimeout(flush, 0);
-  setTimeout(look, UNDER_WAY);
-  setTimeout(flush, LATEST);
+  look(0);
+  setTimeout(look, UNDER_WAY, LATER);
   addEventListener("online", () => {
-    look();
-    setTimeout(flush, 0);
+    look(0);
+    setTimeout(core.api.flush, 0);
   });
 }
