@@ -26,6 +26,8 @@ def make_tracked(
 ) -> tuple[Flask, SQLAlchemy, EventTrack]:
     """Return the same app with us on it; options are ``make_app``'s."""
     app, db = make_app(place, name, tag=True, **options)
+    app.config.setdefault("EVENTTRACK_ADDRESS_LIMIT", None)  # all come from one address
+    app.config.setdefault("EVENTTRACK_DEVICE_LIMIT", None)
     events = EventTrack(app, db)
     with app.app_context():
         db.create_all()

@@ -24,6 +24,8 @@ nitpick_ignore = [
     ("py:class", "Flask"),
     ("py:class", "SQLAlchemy"),
     ("py:class", "flask_eventtrack.extension._F"),
+    ("py:class", "flask_eventtrack.extension._L"),
+    ("py:class", "flask_eventtrack.store.erasure.Erased"),
     ("py:class", "flask_eventtrack.store.tables.Tables"),
 ]
 nitpick_ignore_regex = [(r"py:.*", r"(collections\.abc|datetime|markupsafe|sqlalchemy|uuid)\..+")]

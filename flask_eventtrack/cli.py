@@ -8,12 +8,16 @@ import time
 import typing as t
 
 import click
+import msgspec
 from flask.cli import AppGroup
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from . import subjects
 from .doctor import examine
+from .errors import InvalidEvent
 from .reports import FeedEvent, iter_new, read_latest
-from .state import get_state, this_app
+from .state import State, get_state, this_app
+from .store import Pruned
 
 _FOLLOW_INTERVAL = 1.0
 
@@ -73,6 +77,87 @@ def sweep() -> None:
     """End the sessions that have been silent for the timeout and five minutes."""
     ended = get_state().pipeline.sweep()
     click.echo(f"{len(ended)} sessions ended.")
+
+
+@eventtrack_cli.command()
+@click.argument("who", metavar="WHO")
+@click.option("--dry-run", is_flag=True, help="Only say how much there is.")
+@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+def forget(*, who: str, dry_run: bool, yes: bool) -> None:
+    """Erase all that is stored of a person, for good.
+
+    WHO is a customer's id, or a profile's uuid.
+    """
+    state = get_state()
+    person = _parse_person(state, who)
+    found = subjects.count_person(state, person)
+    click.echo(
+        f"There are {found.events} events, {found.sessions} sessions and {found.aliases} aliases."
+    )
+    if dry_run:
+        return
+    if not yes:
+        click.confirm("Erase them for good?", abort=True)
+    erased = found
+    with click.progressbar(length=found.events, label="Erasing", file=sys.stderr) as bar:
+        for erased in subjects.iter_forget(state, person):
+            bar.update(erased.events - bar.pos)
+    click.echo(
+        f"{erased.events} events, {erased.sessions} sessions, {erased.aliases} aliases and "
+        f"{erased.rejected} rejected records are erased."
+    )
+
+
+@eventtrack_cli.command()
+@click.argument("who", metavar="WHO")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="A file."
+)
+def export(*, who: str, output: str) -> None:
+    """Print all that is stored of a person, as JSON Lines.
+
+    WHO is a customer's id, or a profile's uuid.
+    """
+    state = get_state()
+    person = _parse_person(state, who)
+    count = 0
+    with click.open_file(output, "wb") as file:
+        for count, item in enumerate(subjects.iter_export(state, person), 1):  # noqa: B007
+            file.write(msgspec.json.encode(item) + b"\n")
+    click.echo(f"{count} lines.", err=True)
+
+
+@eventtrack_cli.command()
+@click.option("--dry-run", is_flag=True, help="Only say how much there is.")
+def prune(*, dry_run: bool) -> None:
+    """Remove what is older than it is kept."""
+    state = get_state()
+    if not (state.config.retention or state.catalogue.keeps()):
+        click.echo("Everything is kept for ever: EVENTTRACK_RETENTION says otherwise.")
+        return
+    found = state.pipeline.count_old()
+    if dry_run:
+        click.echo(f"{_describe(found)} are older than they are kept.")
+        return
+    removed = Pruned()
+    with click.progressbar(length=found.events, label="Pruning", file=sys.stderr) as bar:
+        for more in state.pipeline.prune():
+            removed += more
+            bar.update(more.events)
+    click.echo(f"{_describe(removed)} were removed.")
+
+
+def _describe(pruned: Pruned) -> str:
+    return (
+        f"{pruned.events} events, {pruned.sessions} sessions and {pruned.rejected} rejected records"
+    )
+
+
+def _parse_person(state: State, who: str) -> subjects.Person:
+    try:
+        return subjects.parse_person(state, who)
+    except InvalidEvent as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @eventtrack_cli.command()

@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import difflib
+import math
 import os
 import pathlib
 import re
@@ -19,6 +20,10 @@ PREFIX = "EVENTTRACK_"
 
 Patterns = tuple[str, ...]
 SitePatterns = cabc.Mapping[str, Patterns]
+Keeps = cabc.Mapping[str, dt.timedelta]
+MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
+#: So many a second, and so many at once.
+RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
 
@@ -138,8 +143,36 @@ class Config:
     jwt_type: str | None = None
     """What the header ``typ`` of a token must be, such as ``"at+jwt"``; None takes any."""
 
+    retention: Keeps = dataclasses.field(default_factory=dict)
+    """How long events are kept: a timedelta or seconds; or a dict of action patterns
+    (``"page.*"``) to these, of which the first that fits counts. A definition's own ``keep`` comes
+    before it. What nothing is said of is kept for ever, and totals always are."""
+
+    prune: bool = False
+    """Whether what is older than it is kept is removed once a day, by the writer of one process.
+    Without it, ``flask eventtrack prune`` does so."""
+
     secret_parameters: tuple[str, ...] = SECRET_PARAMETERS
     """Query parameters that are cut out of recorded URLs and referrers, whatever their case."""
+
+    mask: bool | MaskRules = True
+    """Whether e-mail addresses, payment card numbers and tokens are masked in what browsers and
+    apps send. A list does so too, and adds patterns of your own, and functions of a text."""
+
+    device_limit: RateLimit | None = (20, 200)
+    """How many posts the collector takes of a device: so many a second, and so many at once; None
+    takes any number."""
+
+    address_limit: RateLimit | None = (200, 2000)
+    """The same of a network: the first 24 bits of an address, of IPv6 64."""
+
+    limits_url: str | None = None
+    """Where all processes share these limits: ``"redis://…"`` (``[redis]`` extra); None is each
+    process by itself."""
+
+    undefined_limit: int = 1000
+    """How many names of undefined actions and parameters a process takes from browsers and apps in
+    an hour."""
 
     agent_parser: t.Literal["builtin", "ua-parser"] = "builtin"
     """What names browsers and systems: a small rule set, or ua-parser (``[agents]`` extra)."""
@@ -238,10 +271,43 @@ def _duration(key: str, value: object) -> dt.timedelta:
     _refuse(key, value, "a timedelta or a number of seconds, more than 0")
 
 
+def _keeps(key: str, value: object) -> Keeps:
+    if isinstance(value, cabc.Mapping):
+        return {_text(key, pattern): _duration(key, keep) for pattern, keep in value.items()}
+    return {} if value is None else {"*": _duration(key, value)}
+
+
 def _count(key: str, value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value > 0:
         return value
     _refuse(key, value, "a whole number above 0")
+
+
+def _rate_limit(key: str, value: object) -> RateLimit:
+    if isinstance(value, list | tuple) and len(value) == 2:
+        rate, burst = value
+        if _is_positive(rate) and _is_positive(burst) and isinstance(burst, int):
+            return rate, burst
+    _refuse(key, value, "two numbers above 0, so many a second and so many at once, or None")
+
+
+def _is_positive(value: object) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 < t.cast("float", value) < math.inf
+
+
+def _mask(key: str, value: object) -> bool | MaskRules:
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, list | tuple) and all(_is_mask_rule(rule) for rule in value):
+        return tuple(value)
+    _refuse(key, value, "True, False, or a list of compiled str patterns and callables")
+
+
+def _is_mask_rule(rule: object) -> bool:
+    if isinstance(rule, re.Pattern):
+        return isinstance(rule.pattern, str)
+    return callable(rule)
 
 
 def _callable(key: str, value: object) -> cabc.Callable[..., t.Any]:
@@ -357,6 +423,8 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "allow": _site_patterns,
     "deny": _site_patterns,
     "max_age": _duration,
+    "retention": _keeps,
+    "prune": _boolean,
     "spa": _one_of(False, True, "hash"),
     "debug_js": _boolean,
     "page_visit_filter": _optional(_callable),
@@ -366,6 +434,11 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "jwt_issuer": _optional(_text),
     "jwt_type": _optional(_text),
     "secret_parameters": _lower_texts,
+    "mask": _mask,
+    "device_limit": _optional(_rate_limit),
+    "address_limit": _optional(_rate_limit),
+    "limits_url": _optional(_text),
+    "undefined_limit": _count,
     "agent_parser": _one_of("builtin", "ua-parser"),
     "country_header": _optional(_text),
     "country_database": _optional(_path),

@@ -15,7 +15,7 @@ import weakref
 import sqlalchemy as sa
 from flask import Flask
 
-from . import reports
+from . import reports, subjects
 from .browser import load_scripts
 from .catalogue import Access
 from .catalogue.builtin import builtin_catalogue
@@ -29,12 +29,16 @@ from .sources.collector import make_blueprint
 from .sources.current import cookie_reader
 from .sources.login import follow_flask_login
 from .sources.snippet import eventtrack_snippet, make_tag
-from .state import EXTENSION, State, get_state
-from .store import Database, Tables
+from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state
+from .store import Database, Retention, Tables, Tombstones
 from .visitor import (
     AgentParser,
     CountryDatabase,
+    CustomerTokens,
     FactFinder,
+    Limiter,
+    Masker,
+    Novelty,
     TokenCodec,
     UrlCleaner,
     check_customer_id,
@@ -52,6 +56,7 @@ if t.TYPE_CHECKING:
 logger = logging.getLogger("flask_eventtrack")
 
 _F = t.TypeVar("_F")
+_L = t.TypeVar("_L", bound=CustomerLoader)
 # What our own engine decides for itself.
 _OWN_OPTIONS = frozenset(
     {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
@@ -82,6 +87,7 @@ class EventTrack:
         clock: Clock = time.time_ns,
     ) -> None:
         self.catalogue = builtin_catalogue()
+        self._callbacks = Callbacks()
         self._clock = clock
         if app is not None:
             self.init_app(app, db)
@@ -105,7 +111,12 @@ class EventTrack:
             follow_flask_login(app)
 
     def _make_state(self, app: Flask, config: Config, database: Database) -> State:
-        urls = UrlCleaner(config.secret_parameters, keeps_routes=config.spa == "hash")
+        masker = _make_masker(config)
+        urls = UrlCleaner(
+            config.secret_parameters,
+            keeps_routes=config.spa == "hash",
+            mask=masker.mask_text if masker else str,
+        )
         access = Access(config.allow, config.deny)
         countries = CountryDatabase(config.country_database) if config.country_database else None
         reference = weakref.ref(app)  # the writer must not keep an app alive
@@ -117,8 +128,18 @@ class EventTrack:
             written=_announcer(reference),
             clock=self._clock,
             session_timeout=config.session_timeout,
+            tombstones=Tombstones(config.profile_salt),
+            max_age=config.max_age,
+            retention=lambda: Retention(self.catalogue.keeps(), config.retention),
+            prunes=config.prune,
         )
         tokens = TokenCodec(_secret_keys(app))
+        customer_tokens = CustomerTokens(
+            config.jwt_keys,
+            audience=config.jwt_audience,
+            issuer=config.jwt_issuer,
+            token_type=config.jwt_type,
+        )
         journal = _journal_folder(app, database, config)
         scripts = load_scripts()
         return State(
@@ -126,8 +147,13 @@ class EventTrack:
             catalogue=self.catalogue,
             access=access,
             tokens=tokens,
+            customer_tokens=customer_tokens,
+            callbacks=self._callbacks,
             read_cookies=cookie_reader(tokens),
             urls=urls,
+            masker=masker,
+            limiter=Limiter(config, self._clock),
+            novelty=Novelty(config.undefined_limit, self._clock),
             scripts=scripts,
             tag=make_tag(config, scripts),
             journal=journal,
@@ -148,6 +174,7 @@ class EventTrack:
         label: str | None = None,
         anonymous: bool = False,
         server_only: bool = False,
+        keep: dt.timedelta | float | None = None,
     ) -> cabc.Callable[[type[_F]], type[_F]]:
         """Define an event: a call defines it without parameters, a decorated class gives them.
 
@@ -164,11 +191,13 @@ class EventTrack:
         :param label: a format string over the parameters, for activity feeds.
         :param anonymous: whether a visitor who is no customer may send it from a browser.
         :param server_only: whether it is refused over HTTP.
+        :param keep: how long its events are kept, a timedelta or seconds; by default for as long as
+            ``EVENTTRACK_RETENTION`` says. ``timedelta.max`` is for ever.
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the definition contradicts another, or cannot be used.
         """
         return self.catalogue.define(
-            action, label=label, anonymous=anonymous, server_only=server_only
+            action, label=label, anonymous=anonymous, server_only=server_only, keep=keep
         )
 
     def exempt(self, view: _F) -> _F:
@@ -176,6 +205,42 @@ class EventTrack:
         setattr(view, pages.EXEMPT, True)
         return view
 
+    def customer_loader(self, load: _L) -> _L:
+        """Decorate what tells the id of the customer who is logged in, or None.
+
+        ::
+
+            @events.customer_loader
+            def load_customer():
+                return session.get("user_id")
+
+        It is called without arguments inside a request, at most once, when an event or
+        ``current_visitor`` needs to know and neither a token nor Flask-Login's loaded user nor an
+        ``identify()`` in this session says so. Its word holds for the request. What it raises is
+        logged, and nobody is vouched for then.
+        """
+        self._callbacks.customer_loader = load
+        return load
+
+    def issue_token(
+        self,
+        customer_id: str | int,
+        expires_in: dt.timedelta | float = dt.timedelta(hours=1),
+    ) -> str:
+        """Return a token (JWT) by which the current app's collector knows a customer.
+
+        It is signed with the first of ``EVENTTRACK_JWT_KEYS`` that can sign.
+
+        :param expires_in: a timedelta, or seconds.
+        :raises ConfigError: no key can sign.
+        :raises InvalidEvent: the customer's id is none.
+        :raises InvalidToken: ``expires_in`` is not above 0, or ends after the year 9999.
+        """
+        state = get_state()
+        return state.customer_tokens.issue(customer_id, state.clock(), expires_in)
+
+    forget = staticmethod(subjects.forget)
+    export = staticmethod(subjects.export)
     track = staticmethod(views.track)
     identify = staticmethod(views.identify)
     logout = staticmethod(views.logout)
@@ -220,6 +285,11 @@ def _refuse_second(app: Flask) -> None:
             f"EventTrack is already registered on {app.name!r}. Call init_app once for each app, "
             "and import the EventTrack object where you need it."
         )
+
+
+def _make_masker(config: Config) -> Masker | None:
+    rules = config.mask
+    return None if rules is False else Masker(() if rules is True else rules)
 
 
 def _secret_keys(app: Flask) -> list[bytes]:

@@ -25,5 +25,8 @@ session_started = _signals.signal("eventtrack-session-started")
 #: ``session_id`` and ``reason`` (``"timeout"`` or ``"logout"``): a ``session.end`` was written.
 session_ended = _signals.signal("eventtrack-session-ended")
 
+#: ``customer_id`` (None if unknown), ``uuid`` and ``erased``: a person's data was erased.
+profile_erased = _signals.signal("eventtrack-profile-erased")
+
 #: ``customer_id`` and ``uuid``: the visitor of this request became known as a customer.
 customer_identified = _signals.signal("eventtrack-customer-identified")

@@ -23,13 +23,15 @@ if t.TYPE_CHECKING:
     from .config import Config
     from .event import Clock
     from .pipeline import Pipeline
-    from .visitor import TokenCodec, UrlCleaner
+    from .visitor import CustomerTokens, Limiter, Masker, Novelty, TokenCodec, UrlCleaner
     from .visitor.tokens import Cookies
 
 logger = logging.getLogger("flask_eventtrack")
 
 EXTENSION = "eventtrack"
 _RECENT_IDS = 10_000
+
+CustomerLoader = cabc.Callable[[], str | int | None]
 
 
 class RecentIds:
@@ -49,6 +51,13 @@ class RecentIds:
                 self._ids.pop(next(iter(self._ids)), None)
 
 
+@dataclasses.dataclass(slots=True)
+class Callbacks:
+    """What a host gives to its ``EventTrack`` object, before ``init_app`` or after."""
+
+    customer_loader: CustomerLoader | None = None
+
+
 @dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True)
 class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
@@ -63,8 +72,13 @@ class State:
     catalogue: Catalogue
     access: Access
     tokens: TokenCodec
+    customer_tokens: CustomerTokens
+    callbacks: Callbacks
     read_cookies: cabc.Callable[[str], Cookies]
     urls: UrlCleaner
+    masker: Masker | None
+    limiter: Limiter
+    novelty: Novelty
     scripts: Scripts
     tag: Markup
     journal: pathlib.Path | None

@@ -109,6 +109,9 @@ def make_host(
         SQLALCHEMY_DATABASE_URI=url,
         TESTING=True,
         EVENTTRACK_JOURNAL_DIR=JOURNALS,
+        # The clock stands still.
+        EVENTTRACK_DEVICE_LIMIT=None,
+        EVENTTRACK_ADDRESS_LIMIT=None,
     )
     app.config.update(config or {})
     db = SQLAlchemy(app)

@@ -31,6 +31,7 @@ _HINTS = {
     "postgresql": "start PostgreSQL, or point EVENTTRACK_TEST_POSTGRESQL at one",
     "mariadb": "start MariaDB, or point EVENTTRACK_TEST_MARIADB at one",
     "chromium": "install Chromium, or point EVENTTRACK_TEST_CHROMIUM at one",
+    "node_modules": "run npm ci",
     "redis": "start Redis, or point EVENTTRACK_TEST_REDIS at one",
     "rabbitmq": "start RabbitMQ, or point EVENTTRACK_TEST_RABBITMQ at one",
 }

@@ -1,4 +1,4 @@
-"""`flask eventtrack …`: init-db, tail, sweep, definitions, doctor."""
+"""`flask eventtrack …`: init-db, tail, sweep, forget, export, prune, definitions, doctor."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from msgspec import Meta
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_eventtrack import track
+from flask_eventtrack.visitor import customer_uuid
 
 from .conftest import MakeHost
 from .hosts import NAVIGATION, START, Host
@@ -40,7 +41,11 @@ def run(host: Host, *arguments: str) -> Result:
 
 @pytest.fixture
 def busy(host: Host) -> Host:
-    """A host with three events of a customer's and a visitor's page."""
+    return make_busy(host)
+
+
+def make_busy(host: Host) -> Host:
+    """Have a host record three events of a customer's."""
     host.events.define("a.b", label="Did {what}")
     with host.app.app_context():
         for what in ("one", "two", "three"):
@@ -64,7 +69,7 @@ def test_commands_are_listed(host: Host) -> None:
     """With a sentence each."""
     answer = run(host, "--help")
     assert answer.exit_code == 0
-    for name in ("init-db", "tail", "sweep", "definitions", "doctor"):
+    for name in ("init-db", "tail", "sweep", "forget", "export", "prune", "definitions", "doctor"):
         assert f"  {name} " in answer.output
 
 
@@ -233,6 +238,122 @@ def test_sweep_goes_on_beyond_a_batch(host: Host) -> None:
     host.flush()
     host.clock.advance(hours=1)
     assert run(host, "sweep").output == "201 sessions ended.\n"
+
+
+# forget, export
+
+
+@pytest.mark.parametrize("who", ["7", str(customer_uuid("flask-eventtrack", "7"))])
+def test_forget_erases_a_person(db_host: Host, who: str) -> None:
+    """By the customer's id or the profile's uuid; it says how much that was, and of whom not."""
+    busy = make_busy(db_host)
+    answer = run(busy, "forget", who, "--yes")
+    assert answer.exit_code == 0
+    assert answer.stdout.splitlines() == [
+        "There are 3 events, 0 sessions and 0 aliases.",
+        "3 events, 0 sessions, 0 aliases and 0 rejected records are erased.",
+    ]
+    assert busy.rows("event") == []
+    assert "0 events" in run(busy, "forget", who, "--yes").stdout
+
+
+@pytest.mark.parametrize(
+    ("options", "typed", "status", "left"),
+    [
+        ((), "y\n", 0, 0),
+        ((), "n\n", 1, 3),
+        ((), "", 1, 3),
+        (("--yes",), "", 0, 0),
+        (("--dry-run",), "", 0, 3),
+        (("--dry-run", "--yes"), "", 0, 3),
+    ],
+)
+def test_forget_asks_before_it_erases(
+    busy: Host, options: tuple[str, ...], typed: str, status: int, left: int
+) -> None:
+    """Nothing is erased by mistake."""
+    arguments = ["eventtrack", "forget", "7", *options]
+    answer = busy.app.test_cli_runner().invoke(args=arguments, input=typed)
+    assert answer.exit_code == status
+    assert "There are 3 events" in answer.output
+    assert len(busy.rows("event")) == left
+
+
+def test_forget_takes_an_id_that_reads_as_a_uuid(host: Host) -> None:
+    """A customer may have one: the person is meant either way."""
+    host.events.define("a.b")
+    theirs = str(uuid.uuid4())
+    with host.app.app_context():
+        track("a.b", customer=theirs)
+    host.clock.advance(seconds=1)
+    host.flush()
+    assert "1 events" in run(host, "forget", theirs, "--yes").output
+    assert host.rows("event") == []
+
+
+@pytest.mark.parametrize("command", ["forget", "export"])
+def test_a_word_for_nobody_is_nobody(busy: Host, command: str) -> None:
+    """It is a mistake, and no person."""
+    answer = run(busy, command, "null")
+    assert answer.exit_code == 2
+    assert "word for nobody" in answer.output
+    assert len(busy.rows("event")) == 3
+
+
+def test_export_prints_json_lines(db_host: Host) -> None:
+    """An object a line, and nothing else where a program reads."""
+    answer = run(make_busy(db_host), "export", "7")
+    assert answer.exit_code == 0
+    lines = [json.loads(line) for line in answer.stdout.splitlines()]
+    assert [line["params"]["what"] for line in lines] == ["one", "two", "three"]
+    assert {line["type"] for line in lines} == {"event"}
+    assert answer.stderr == "3 lines.\n"
+
+
+def test_export_writes_a_file(busy: Host, tmp_path: pathlib.Path) -> None:
+    """That --output names, in UTF-8."""
+    with busy.app.app_context():
+        track("a.b", {"what": "žluťoučký\u2028"}, customer="7")
+    path = tmp_path / "data.jsonl"
+    answer = run(busy, "export", "7", "--output", str(path))
+    assert (answer.exit_code, answer.stdout) == (0, "")
+    lines = path.read_bytes().splitlines()
+    assert [json.loads(line)["params"]["what"] for line in lines][-1] == "žluťoučký\u2028"
+
+
+def test_export_of_nobody_is_empty(host: Host) -> None:
+    """And no failure."""
+    answer = run(host, "export", "nobody-knows")
+    assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "0 lines.\n")
+
+
+# prune
+
+
+@pytest.mark.parametrize(
+    ("options", "printed", "left"),
+    [
+        (("--dry-run",), "3 events, 0 sessions and 0 rejected records are older than", 3),
+        ((), "3 events, 0 sessions and 0 rejected records were removed.", 0),
+    ],
+)
+def test_prune_removes_what_is_older_than_it_is_kept(
+    make: MakeHost, database_url: str, options: tuple[str, ...], printed: str, left: int
+) -> None:
+    """And says how much that was, or would be."""
+    busy = make_busy(make({"EVENTTRACK_RETENTION": dt.timedelta(days=30)}, url=database_url))
+    busy.clock.advance(days=31)
+    answer = run(busy, "prune", *options)
+    assert answer.exit_code == 0
+    assert printed in answer.output
+    assert len(busy.rows("event")) == left
+
+
+def test_prune_without_a_retention_says_so(busy: Host) -> None:
+    """It removes nothing, and names the setting."""
+    answer = run(busy, "prune")
+    assert (answer.exit_code, len(busy.rows("event"))) == (0, 3)
+    assert "EVENTTRACK_RETENTION" in answer.output
 
 
 # definitions
@@ -537,10 +658,10 @@ def test_doctor_examines_each_database(db_host: Host) -> None:
     assert list(findings_of(db_host))[:1] == ["ET003"]
 
 
-@pytest.mark.parametrize("command", ["tail", "sweep"])
+@pytest.mark.parametrize("command", ["tail", "sweep", "forget 7 --yes", "export 7"])
 def test_command_without_tables_says_what_to_do(make: MakeHost, command: str) -> None:
     """One line that names init-db, and no traceback."""
-    answer = run(make(create=False), command)
+    answer = run(make(create=False), *command.split())
     assert answer.exit_code == 1
     assert isinstance(answer.exception, SystemExit)
     assert "flask eventtrack init-db" in answer.output

@@ -15,6 +15,8 @@ from flask_eventtrack.errors import ConfigError, EventTrackError
 
 from .conftest import MakeHost
 
+PATTERN = re.compile("x")
+
 
 def load(**settings: t.Any) -> Config:
     return load_config({f"EVENTTRACK_{name.upper()}": value for name, value in settings.items()})
@@ -127,6 +129,14 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("jwt_type", "at+jwt", "at+jwt"),
         ("secret_parameters", {"Ticket"}, ("ticket",)),
         ("secret_parameters", (*SECRET_PARAMETERS, "x"), (*SECRET_PARAMETERS, "x")),
+        ("mask", False, False),
+        ("mask", [], ()),
+        ("mask", [PATTERN, str.lower], (PATTERN, str.lower)),
+        ("device_limit", [5, 50], (5, 50)),
+        ("address_limit", (0.5, 1), (0.5, 1)),
+        ("address_limit", None, None),
+        ("limits_url", "redis://127.0.0.1/1", "redis://127.0.0.1/1"),
+        ("undefined_limit", 10, 10),
         ("agent_parser", "ua-parser", "ua-parser"),
         ("country_header", "CF-IPCountry", "CF-IPCountry"),
         ("country_database", "/geo.mmdb", "/geo.mmdb"),
@@ -158,6 +168,8 @@ KEYS = (
 )
 
 
+LIMIT = "must be two numbers above 0, so many a second and so many at once, or None, not"
+MASK = "must be True, False, or a list of compiled str patterns and callables, not"
 LISTS = "must be a list of action patterns, or a dict of site to such a list"
 WRONG: list[tuple[str, str, list[object]]] = [
     ("enabled", BOOLEAN, [1, 0, "true", "", None, []]),
@@ -208,6 +220,17 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ("jwt_keys", TEXT, [{"": "x"}, {7: "x"}, {None: "x"}]),
     *[(name, TEXT, ["", 7, ["x"]]) for name in ("jwt_audience", "jwt_issuer", "jwt_type")],
     ("secret_parameters", TEXTS, ["token", [7], None]),
+    ("mask", MASK, [1, "x", None, ["x"], [re.compile(b"x")], PATTERN, {}]),
+    *[
+        (
+            name,
+            LIMIT,
+            [5, "5", [], [5], [5, 0], [0, 5], [5, 1.5], [True, 1], [NAN, 1], [INFINITY, 1]],
+        )
+        for name in ("device_limit", "address_limit")
+    ],
+    ("limits_url", TEXT, ["", 7]),
+    ("undefined_limit", COUNT, [0, -1, True, None]),
     ("agent_parser", "must be 'builtin' or 'ua-parser', not", ["ua_parser", None, True]),
     ("country_header", TEXT, ["", 7]),
     ("country_database", TEXT, ["", 7, b"/geo.mmdb"]),

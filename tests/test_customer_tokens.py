@@ -160,11 +160,16 @@ def test_issued_token_lives_an_hour_and_says_no_more_than_needed() -> None:
 def test_every_customer_id_comes_back(customer: str | int, seconds: int) -> None:
     """As text, and for as long as was asked for."""
     codec = tokens()
-    named = codec.verify(codec.issue(customer, NOW * NS, seconds), NOW * NS)
+    try:
+        token = codec.issue(customer, NOW * NS, seconds)
+    except InvalidEvent as error:
+        hypothesis.assume("a word for nobody" not in str(error))
+        raise
+    named = codec.verify(token, NOW * NS)
     assert named == (str(customer), (NOW + seconds) * NS, NOW * NS)
 
 
-@pytest.mark.parametrize("customer", ["", "x" * 256, "a\x00b", True, None])
+@pytest.mark.parametrize("customer", ["", "x" * 256, "a\x00b", True, None, 0, "Guest", "null"])
 def test_token_for_no_customer_is_not_issued(customer: t.Any) -> None:
     """The rule of every customer's id."""
     with pytest.raises(InvalidEvent, match="is not a customer's id"):
@@ -230,7 +235,7 @@ NO_KIDS = [
     "x" * 5000,
 ]
 NO_SUBS: list[t.Any] = [7, 7.5, True, None, "", [], {}, ..., ["7"]]
-NO_SUBS += ["x" * 256, "a\x00", "a\nb", "\ud800", "\x7f"]
+NO_SUBS += ["x" * 256, "a\x00", "a\nb", "\ud800", "\x7f", "0", " ", "Guest", "undefined"]
 NO_DATES: list[t.Any] = [None, "9999999999", True, [NOW], {}, -1, 10**12, 1e300, 10**400]
 
 
@@ -445,7 +450,7 @@ def test_whatever_comes_is_refused_or_names_a_customer(token: str) -> None:
     ("claims", "code"),
     [
         *[({"sub": sub}, "token_claims") for sub in NO_SUBS],
-        *[({"sub": sub}, "") for sub in ("7", "x" * 255, "ada@example.com", "été", "0", " ")],
+        *[({"sub": sub}, "") for sub in ("7", "x" * 255, "ada@example.com", "été", "00")],
         *[({"exp": exp}, "token_claims") for exp in [..., *NO_DATES]],
         ({"exp": NOW * 1000}, "token_claims"),  # milliseconds
         ({"exp": 253_402_300_799}, ""),

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import ast
 import collections.abc as cabc
+import contextlib
 import dataclasses
 import importlib
 import inspect
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
+import threading
 import typing as t
 
 import pytest
 from blinker import NamedSignal
+from flask import Flask
+from werkzeug.serving import make_server
 
 import flask_eventtrack
 from flask_eventtrack import cli, config, doctor, errors, event, signals
@@ -394,12 +399,15 @@ def test_the_queries_of_the_guide_answer(host: Host) -> None:
 @pytest.mark.parametrize(
     "name",
     [
+        "abuse-limits",
         "allow-and-deny",
         "apps-and-back-ends",
         "behind-a-proxy",
+        "customer-tokens",
         "databases-and-migrations",
         "filter-visits",
         "identify-customers",
+        "mask-personal-data",
         "rotate-the-secret-key",
     ],
 )
@@ -407,3 +415,91 @@ def test_the_settings_of_a_guide_are_accepted(name: str) -> None:
     """A guide's blocks run, and the settings that they make are possible ones."""
     names = run_blocks(f"docs/howto/{name}.md", {})
     config.load_config(names["app"].config)
+
+
+@contextlib.contextmanager
+def serve(app: Flask) -> cabc.Iterator[str]:
+    """Serve an app on a free port, and give the collector's URL."""
+    server = make_server("127.0.0.1", 0, app)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/_et"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+@pytest.fixture
+def api(make: MakeHost) -> Host:
+    """A host that takes customers' tokens, where a request takes a second."""
+    host = make({"EVENTTRACK_JWT_KEYS": "for development only, 32 bytes or more"})
+    host.app.teardown_request(lambda _: host.clock.advance(seconds=1))
+    return host
+
+
+def token_of(host: Host, customer_id: str) -> str:
+    with host.app.app_context():
+        return host.events.issue_token(customer_id)
+
+
+def journey_of(host: Host) -> list[tuple[str, str | None]]:
+    """Return what an app did, in order, and as which customer."""
+    customers = {row["uuid"]: row["customer_id"] for row in host.rows("profile")}
+    [anonymous] = {row["anonymous_uuid"] for row in host.rows("alias")}
+    rows = host.rows("event", "time", "action")
+    assert {row["source"] for row in rows if row["action"] == "screen.view"} == {"app"}
+    return [
+        (row["params"].get("name") or row["action"], customers.get(row["uuid"]))
+        for row in rows
+        if not row["action"].startswith("session.")
+        and (row["uuid"] in customers or row["uuid"] == anonymous)
+    ]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is absent")
+def test_the_walk_through_with_curl_works(api: Host, tmp_path: pathlib.Path) -> None:
+    """Each command of the guide, one after the other: a device, its customer, their log-out."""
+    blocks = iter_blocks(read("docs/howto/apps-and-back-ends.md"))
+    commands = [block.text for block in blocks if block.language == "shell"]
+    with serve(api.app) as url:
+        script = "\necho\n".join(commands).replace("http://127.0.0.1:5000/_et", url)
+        done = subprocess.run(
+            ["bash", "-ec", script],
+            cwd=tmp_path,
+            env={**os.environ, "TOKEN": token_of(api, "7")},
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.count('"status":"accepted"') == len(commands) - 1 == 3
+    assert journey_of(api) == [
+        ("Settings", None),
+        ("Profile", None),
+        ("customer.login", "7"),
+        ("Orders", "7"),
+        ("customer.logout", "7"),
+    ]
+
+
+def test_the_walk_through_in_python_works(api: Host) -> None:
+    """The guide's class, against a server."""
+    names = run_blocks("docs/howto/apps-and-back-ends.md", {}, slice(1))
+    with serve(api.app) as url:
+        app = names["Tracker"](url)
+        assert app.track("screen.view", name="Settings")["status"] == "accepted"
+        app.log_in(token_of(api, "7"))
+        app.track("screen.view", name="Orders")
+        app.log_out()
+        app.track("screen.view", name="Start")
+    assert len({row["device_id"] for row in api.rows("session")}) == 1
+    assert journey_of(api) == [
+        ("Settings", None),
+        ("customer.login", "7"),
+        ("Orders", "7"),
+        ("customer.logout", "7"),
+    ]
+    [last] = [row for row in api.events_of("screen.view") if row["params"]["name"] == "Start"]
+    assert last["uuid"] not in {row["uuid"] for row in api.rows("profile")}

@@ -294,7 +294,9 @@ def test_a_preflight_admits_an_allowed_origin(make: MakeHost) -> None:
         "Access-Control-Allow-Origin": SHOP,
         "Access-Control-Allow-Credentials": "true",
         "Access-Control-Allow-Methods": "POST",
-        "Access-Control-Allow-Headers": "Content-Type, X-EventTrack-Device, X-EventTrack-Session",
+        "Access-Control-Allow-Headers": (
+            "Authorization, Content-Type, X-EventTrack-Device, X-EventTrack-Session"
+        ),
         "Access-Control-Expose-Headers": "X-EventTrack-Device, X-EventTrack-Session",
         "Access-Control-Max-Age": "3600",
     }

@@ -604,7 +604,7 @@ def test_the_host_s_transaction_is_not_ours(db_host: Host) -> None:
         db_host.flush()
         session.rollback()
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
-    assert db_host.rows("tombstone") == []
+    assert "x" not in {row["uuid_hash"] for row in db_host.rows("tombstone")}
 
 
 PRAGMAS = ("synchronous", "busy_timeout", "foreign_keys", "locking_mode", "cache_size")

@@ -48,7 +48,9 @@ def read_settings() -> dict[str, Setting]:
 
 _TYPES = {
     "KeySources": "str, bytes or path, dict of str to these, or list of these",
+    "MaskRules": "list of compiled patterns and callables",
     "PageVisitFilter": "a callable without arguments that returns bool",
+    "RateLimit": "two numbers",
     "SitePatterns": "list of str, or dict of str to list of str",
     "dt.timedelta": "timedelta, or a number of seconds",
     "tuple[str, ...]": "list of str",

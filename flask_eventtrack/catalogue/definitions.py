@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import dataclasses
+import datetime as dt
 import difflib
 import functools
 import re
@@ -57,6 +59,7 @@ class Definition:
     :param label: a format string over the parameters.
     :param anonymous: whether a visitor who is no customer may send it from a browser or app.
     :param server_only: whether it is never accepted over HTTP.
+    :param keep: how long its events are kept; None for as long as ``EVENTTRACK_RETENTION`` says.
     """
 
     action: str
@@ -64,6 +67,7 @@ class Definition:
     label: str | None = None
     anonymous: bool = False
     server_only: bool = False
+    keep: dt.timedelta | None = None
     builtin: bool = False
     types: cabc.Mapping[str, str] = dataclasses.field(default_factory=dict)
 
@@ -152,14 +156,20 @@ class Catalogue:
         label: str | None = None,
         anonymous: bool = False,
         server_only: bool = False,
+        keep: dt.timedelta | float | None = None,
     ) -> cabc.Callable[[_T], _T]:
         """Define an action without parameters; the returned decorator adds a class of them.
 
         :raises InvalidEvent: the action is malformed.
-        :raises InvalidDefinition: it is defined already, or the label template is refused.
+        :raises InvalidDefinition: it is defined already, or the label template or ``keep`` is
+            refused.
         """
         definition = Definition(
-            action=check_action(action), label=label, anonymous=anonymous, server_only=server_only
+            action=check_action(action),
+            label=label,
+            anonymous=anonymous,
+            server_only=server_only,
+            keep=_read_keep(action, keep),
         )
         old = self._by_action.get(action)
         self._refuse_conflict(old, definition)
@@ -172,6 +182,10 @@ class Catalogue:
             return schema
 
         return decorate
+
+    def keeps(self) -> dict[str, dt.timedelta]:
+        """Return how long events are kept, of the actions whose definitions say it."""
+        return {d.action: d.keep for d in self._by_action.values() if d.keep is not None}
 
     def find(self, action: str) -> Definition | None:
         """Return the definition of ``action``, or None."""
@@ -199,11 +213,7 @@ class Catalogue:
         if new.action in _REASONS or new.action == "page.visit":
             raise InvalidDefinition(f"{new.action!r} is built in and cannot be defined anew.")
         # A factory that runs once an app defines the same events on a shared object each time.
-        if not old.builtin and (old.label, old.anonymous, old.server_only) != (
-            new.label,
-            new.anonymous,
-            new.server_only,
-        ):
+        if not old.builtin and _options_of(old) != _options_of(new):
             raise InvalidDefinition(f"{new.action!r} is defined already, with other options.")
 
     def _add_schema(self, definition: Definition, schema: type, old: Definition | None) -> None:
@@ -255,6 +265,21 @@ def refuse_reserved(action: str) -> None:
         raise ReservedEvent("reserved_event", f"{action!r} cannot be sent: {_REASONS[action]}.")
 
 
+def _options_of(definition: Definition) -> tuple[object, ...]:
+    return definition.label, definition.anonymous, definition.server_only, definition.keep
+
+
+def _read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | None:
+    if isinstance(keep, int | float) and not isinstance(keep, bool):
+        with contextlib.suppress(ValueError, OverflowError):
+            keep = dt.timedelta(seconds=keep)
+    if keep is None or (isinstance(keep, dt.timedelta) and keep > dt.timedelta(0)):
+        return keep
+    raise InvalidDefinition(
+        f"{action!r}: keep is a timedelta or a number of seconds, more than 0, not {keep!r}."
+    )
+
+
 def _check_label(definition: Definition) -> None:
     if definition.label is None:
         return
@@ -303,7 +328,7 @@ def _fit(value: t.Any, kind: inspect.Type) -> t.Any:
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     if isinstance(value, str):
         return _fit_text(value, kinds)
-    if isinstance(value, int | float) and not isinstance(value, bool):
+    if isinstance(value, int | float):
         return _fit_number(value, kinds)
     for kind in kinds:
         match value, kind:

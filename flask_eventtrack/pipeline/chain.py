@@ -262,6 +262,15 @@ def list_bad(home: pathlib.Path) -> list[pathlib.Path]:
     return sorted(home.glob(f"*{_BAD_SUFFIX}"))
 
 
+def remove_bad(home: pathlib.Path, needles: t.Collection[bytes]) -> None:
+    """Remove the files that contain one of these, among what could not be read."""
+    for path in list_bad(home):
+        with contextlib.suppress(FileNotFoundError):
+            data = path.read_bytes()
+            if any(needle in data for needle in needles):
+                path.unlink()
+
+
 def _make_private(home: pathlib.Path) -> None:
     home.parent.parent.mkdir(parents=True, exist_ok=True)
     for folder in (home.parent, home):

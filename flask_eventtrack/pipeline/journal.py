@@ -14,7 +14,7 @@ import os
 import pathlib
 import threading
 
-from .chain import Chain, Tip
+from .chain import Chain, Tip, remove_bad
 from .queue import Claimed
 from .segment import SegmentWriter
 
@@ -240,6 +240,22 @@ class Journal:
                 self._orphans.append(orphan)
         self._others = others
         return bool(self._orphans)
+
+    def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
+        chain, writer = self._chain, self._writer
+        if (
+            chain is not None
+            and writer is not None
+            and chain.is_read(Tip(writer.number, writer.end))
+        ):
+            try:
+                self._retire_writer()
+            except OSError as error:
+                self._note_failure(error)
+            self._writer = None  # the next record begins another segment
+            chain.claim(1, Tip(writer.number + 1, 0))
+        if needles:
+            remove_bad(self._home, needles)
 
     def close(self) -> None:
         try:

@@ -14,6 +14,8 @@ import typing as t
 import uuid as uuidlib
 import weakref
 
+import msgspec
+
 from .worker import Worker
 from .writer import Hooks, Writer
 
@@ -21,7 +23,7 @@ if t.TYPE_CHECKING:
     import collections.abc as cabc
 
     from ..event import EndReason, Outcome, Record
-    from ..store import Database
+    from ..store import Database, Erased, Pruned
     from .queue import Queue
 
 _EXIT_TIMEOUT = 3.0
@@ -103,6 +105,28 @@ class Pipeline:
         """End every session that has been silent for long enough; return those ended here."""
         return self._worker.sweep()
 
+    def forget(
+        self, profiles: cabc.Collection[uuidlib.UUID], customer_id: str | None = None
+    ) -> cabc.Iterator[Erased]:
+        """Erase the person who has these profiles; yield now and then how much is removed so far.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused, perhaps half-way; try again.
+        """
+        self._worker.settle()
+        erasure = self._writer.erase(profiles)
+        yield from erasure.run()
+        known = {customer_id} if customer_id else set()
+        self._worker.discard(_needles_of(erasure.profiles, known.union(erasure.customer_ids)))
+
+    def prune(self) -> cabc.Iterator[Pruned]:
+        """Remove what is older than it is kept; yield what each batch has removed."""
+        self._worker.sweep()
+        return self._writer.prune()
+
+    def count_old(self) -> Pruned:
+        """Return how much :meth:`prune` would remove."""
+        return self._writer.count_old()
+
     def hurry(self) -> None:
         """Have the writer write now what waits."""
         if worker := self._workers.get(os.getpid()):
@@ -134,6 +158,14 @@ class Pipeline:
             if pid != os.getpid() and (worker := self._workers.pop(pid, None)) is not None:
                 worker.forget()
                 self.database.forget_connections()
+
+
+def _needles_of(profiles: set[uuidlib.UUID], customer_ids: set[str]) -> set[bytes]:
+    """Return what records of a person contain, also where they cannot be read any more."""
+    needles = set(map(msgspec.msgpack.encode, customer_ids))
+    for uuid in profiles:
+        needles |= {uuid.bytes, uuid.hex.encode(), str(uuid).encode()}
+    return needles
 
 
 _pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()

@@ -52,6 +52,13 @@ class Queue(t.Protocol):
     def adopt(self) -> bool:
         """Take over what dead processes have left; whether there was anything."""
 
+    def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
+        """Let nothing stay on the disk that is committed, nor what was set aside and contains one
+        of the needles.
+
+        Never called while another thread puts.
+        """
+
     def close(self) -> None:
         """Let go of files and locks; what waits goes on waiting there."""
 
@@ -94,6 +101,9 @@ class MemoryQueue:
 
     def adopt(self) -> bool:
         return False
+
+    def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
+        pass
 
     def close(self) -> None:
         pass

@@ -20,6 +20,7 @@ from .segment import is_patched_by_gevent
 
 if t.TYPE_CHECKING:
     from ..event import EndReason
+    from ..store import Pruned
     from .queue import Claimed, Queue
     from .writer import Writer
 
@@ -53,6 +54,7 @@ class Worker:
         self._next_chores = 0.0
         self._thread: threading.Thread | None = None
         self._expecting_until = 0.0
+        self._pruning: cabc.Iterator[Pruned] | None = None
         self._hurry = False
         self._leaving = False
         self._closed = False
@@ -156,6 +158,23 @@ class Worker:
             ended += batch
         return ended
 
+    def settle(self) -> None:
+        """Write what waits, here and in what the dead have left, and keep none of it on the disk.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused; the records are kept.
+        """
+        self.flush(None)
+        with self._write_alone():
+            self._queue.adopt()
+            while self._queue.has_orphans() and not self._closed:
+                self._write_all()
+        self.discard()
+
+    def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
+        """Remove from the disk what is written, and what was set aside with one of the needles."""
+        with self._write_alone(), self._lock:
+            self._queue.discard(needles)
+
     def hurry(self) -> None:
         """Have the thread write now what waits."""
         with self._lock:
@@ -221,6 +240,7 @@ class Worker:
                     self._next_chores = time.monotonic() + CHORES_INTERVAL
                 self._wait(self._next_chores, failed)
                 failed = 0 if self._attempt() else failed + 1
+                self._prune_some()
         finally:
             if not self._forgotten:
                 self._end()
@@ -294,13 +314,28 @@ class Worker:
         is_little = self.waiting < BATCH_SIZE and not self._queue.has_orphans()
         return self._written >= target and is_little
 
+    def _prune_some(self) -> None:
+        """Go on with the daily pruning for a moment; events come first."""
+        until = time.monotonic() + self._interval
+        try:
+            while (
+                self._pruning and time.monotonic() < until and not (self._closed or self._leaving)
+            ):
+                with self._write_alone():
+                    if not self.writer.go_on_pruning(self._pruning):
+                        self._pruning = None
+        except Exception as error:  # noqa: BLE001 - tomorrow's run finds what this one left
+            self._pruning = None
+            logger.warning("What is older than it is kept was not all removed: %s", error)
+
     @property
     def _is_expecting(self) -> bool:
         return time.monotonic() < self._expecting_until
 
     @property
     def _has_work(self) -> bool:
-        return self.waiting > 0 or self._is_expecting or self._queue.has_orphans()
+        is_waiting = self.waiting > 0 or self._queue.has_orphans()
+        return is_waiting or self._is_expecting or self._pruning is not None
 
     def _count_uncounted(self) -> None:
         with self._write_alone():
@@ -351,13 +386,17 @@ class Worker:
             self._changed.notify_all()
 
     def _do_chores(self, *, is_first: bool) -> None:
-        """Take over from the dead, count what hosts have committed, and end silent sessions."""
+        """Take over from the dead, count what hosts have committed, end silent sessions, prune."""
         try:
-            if self._queue.adopt():
+            with self._write_alone():
+                has_orphans = self._queue.adopt()
+            if has_orphans:
                 self.hurry()
             if not is_first:
+                self.discard()
                 self._count_uncounted()
                 self.sweep()
+                self._pruning = self._pruning or self.writer.prune_daily()
         except Exception as error:  # noqa: BLE001 - the next time finds what this one left
             logger.warning("What is done every minute was not done: %s", error)
 

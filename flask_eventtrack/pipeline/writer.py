@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import contextlib
 import dataclasses
@@ -11,6 +12,7 @@ import logging
 import uuid as uuidlib
 
 import msgspec
+import sqlalchemy as sa
 from sqlalchemy import exc
 
 from ..event import (
@@ -29,18 +31,25 @@ from ..event import (
 from ..store import (
     Batch,
     Database,
+    Erasure,
+    Pruned,
+    Retention,
+    Sifted,
+    Tombstones,
     Written,
     add_rejected,
+    claim_day,
+    count_old,
     end_silent_sessions,
+    prune,
+    remove_rows,
     take_uncounted,
     write_batch,
 )
-from ..store.dialects import is_conflict, is_data_error
+from ..store.dialects import is_data_error
 
 logger = logging.getLogger("flask_eventtrack")
 
-# Another process may write the same event between our look-up and our insert, or deadlock with us:
-# the next try finds it done.
 _TRIES = 5
 _SWEEP_GRACE = dt.timedelta(minutes=5)
 _PAYLOAD_MAX_LENGTH = 32 * 1024
@@ -52,7 +61,9 @@ class Hooks:
 
     ``context`` is what the host's own listeners may ask for: its app context. ``expand`` reads a
     page view's raw values, ``describe`` the session columns that an event tells, ``admits`` whether
-    an action is recorded on a site; ``written`` is told of each commit.
+    an action is recorded on a site; ``written`` is told of each commit. ``max_age`` is how old what
+    a browser has kept may be; ``retention`` says how long events are kept, and ``prunes`` that what
+    is older is removed daily.
     """
 
     context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
@@ -62,6 +73,10 @@ class Hooks:
     written: cabc.Callable[[Written], None]
     clock: Clock
     session_timeout: dt.timedelta
+    tombstones: Tombstones
+    max_age: dt.timedelta
+    retention: cabc.Callable[[], Retention]
+    prunes: bool
 
 
 class Writer:
@@ -137,40 +152,77 @@ class Writer:
     def count_uncounted(self) -> int:
         """Count up to 200 events that hosts have committed in their own transactions."""
         with self._hooks.context():
-            now = from_ns(self._hooks.clock())
-            with self.database.begin() as connection:
-                events = take_uncounted(connection, self.database.tables, now)
-                if not events:
-                    return 0
-                written = write_batch(
-                    connection,
-                    self.database.tables,
-                    Batch(uncounted=events),
-                    now,
-                    self._hooks.describe,
-                    self._hooks.admits,
-                )
-            self._hooks.written(written)
-        return len(events)
+            count, written = self.database.retry(self._count_some)
+            if written is not None:
+                self._hooks.written(written)
+        return count
+
+    def _count_some(self, connection: sa.Connection) -> tuple[int, Written | None]:
+        tables = self.database.tables
+        events = take_uncounted(connection, tables, self._now)
+        if not events:
+            return 0, None
+        sifted = self._sift(connection, events)
+        erased = [record for record in sifted.dropped if isinstance(record, Event)]
+        remove_rows(connection, tables, [event.id for event in erased])
+        kept = [record for record in sifted.records if isinstance(record, Event)]
+        batch = Batch(uncounted=kept, outcomes=_count_erased(erased))
+        return len(events), self._write_batch(connection, batch)
+
+    def erase(
+        self, profiles: cabc.Iterable[uuidlib.UUID], at: dt.datetime | None = None
+    ) -> Erasure:
+        """Return the erasure, still to be run, of what a person did until a moment: now."""
+        hooks = self._hooks
+        return Erasure(self.database, hooks.tombstones, profiles, at or self._now, hooks.max_age)
+
+    def prune(self) -> cabc.Iterator[Pruned]:
+        """Remove what is older than it is kept, a batch each time that it is asked."""
+        return prune(self.database, self._hooks.retention(), self._now)
+
+    def count_old(self) -> Pruned:
+        """Return how much :meth:`prune` would remove."""
+        return count_old(self.database, self._hooks.retention(), self._now)
+
+    def prune_daily(self) -> cabc.Iterator[Pruned] | None:
+        """Return today's run of :meth:`prune` if it is to be, and nobody else has begun it."""
+        if not (self._hooks.prunes and self._hooks.retention()):
+            return None
+        with self._hooks.context():
+            return self.prune() if claim_day(self.database, self._now) else None
+
+    def go_on_pruning(self, batches: cabc.Iterator[Pruned]) -> bool:
+        """Remove another batch; False if there was none."""
+        with self._hooks.context():
+            return next(batches, None) is not None
+
+    @property
+    def _now(self) -> dt.datetime:
+        return from_ns(self._hooks.clock())
 
     def _commit(
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
     ) -> Written:
-        for attempt in range(1, _TRIES + 1):
-            try:
-                with self.database.begin() as connection:
-                    return write_batch(
-                        connection,
-                        self.database.tables,
-                        self._sort(records, outcomes),
-                        from_ns(self._hooks.clock()),
-                        self._hooks.describe,
-                        self._hooks.admits,
-                    )
-            except exc.DBAPIError as error:
-                if attempt == _TRIES or not is_conflict(error):
-                    raise
-        raise AssertionError("unreachable")
+        def write(connection: sa.Connection) -> tuple[Written, Sifted]:
+            sifted = self._sift(connection, records)
+            dropped = _count_erased(sifted.dropped)
+            batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
+            return self._write_batch(connection, batch), sifted
+
+        written, sifted = self.database.retry(write)
+        for profile, at in sifted.kin.items():
+            collections.deque(self.erase([profile], at).run(), maxlen=0)
+        return written
+
+    def _sift(self, connection: sa.Connection, records: cabc.Sequence[Record]) -> Sifted:
+        if not records:
+            return Sifted(records)
+        return self._hooks.tombstones.sift(connection, self.database.tables, records)
+
+    def _write_batch(self, connection: sa.Connection, batch: Batch) -> Written:
+        hooks = self._hooks
+        tables = self.database.tables
+        return write_batch(connection, tables, batch, self._now, hooks.describe, hooks.admits)
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)
@@ -197,6 +249,8 @@ class Writer:
         # In ASCII, so that nothing of what was refused can be refused again.
         payload = json.dumps(msgspec.to_builtins(_name_fields(record), str_keys=True))
         with self.database.begin() as connection:
+            if self._sift(connection, [record]).dropped:
+                return
             add_rejected(
                 connection,
                 self.database.tables,
@@ -206,6 +260,14 @@ class Writer:
                 reason=reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
                 payload=payload[:_PAYLOAD_MAX_LENGTH],
             )
+
+
+def _count_erased(dropped: cabc.Iterable[Record]) -> collections.Counter[Outcome]:
+    return collections.Counter(
+        Outcome("dropped", clean_action(_action_of(record)), "erased")
+        for record in dropped
+        if isinstance(record, Event | PageView)
+    )
 
 
 def _id_of(record: Record) -> uuidlib.UUID:

@@ -49,6 +49,10 @@ def find_definition(state: State, action: object, site: str) -> Definition:
     except UndefinedEvent:
         if state.config.undefined_events != "store":
             raise
+        if not state.novelty.admits(action):
+            raise InvalidEvent(
+                "too_many_undefined", f"{action!r} is one undefined action too many in this hour."
+            ) from None
         definition = Definition(action=action, anonymous=True)
     if not state.access.admits(action, site):
         raise InvalidEvent(
@@ -129,6 +133,13 @@ def settle_time(
 
 def refuse(state: State, action: object, error: InvalidEvent) -> None:
     """Count a refused event and tell the receivers of ``event_rejected``."""
-    name = clean_action(action)
+    name = countable_action(state, action)
     state.pipeline.count(Outcome("rejected", name, error.code))
     send(state, event_rejected, error=error, action=name)
+
+
+def countable_action(state: State, action: object) -> str:
+    """Return an action as it is counted: "" for one of too many that nothing defines."""
+    name = clean_action(action)
+    is_known = not name or state.catalogue.find(name) is not None or state.novelty.admits(name)
+    return name if is_known else ""

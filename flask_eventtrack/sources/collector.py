@@ -3,22 +3,40 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import math
 import typing as t
 
 import msgspec
 from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
-from ..config import Policy
+from ..errors import InvalidToken
+from ..event import Outcome
 from ..state import State, get_state
-from .current import Current, get_current
-from .intake import DEVICE_HEADER, SESSION_HEADER, NoRoom, Post
+from .current import get_current, read_identity
+from .customers import read_bearer
+from .intake import Post
 from .origin import Sender, SenderHeaders, judge_sender
 from .pages import BLUEPRINT
-from .posted import MAX_BYTES, Envelope, MalformedPost, parse_post
+from .posted import (
+    MAX_BYTES,
+    Account,
+    Choice,
+    Envelope,
+    MalformedPost,
+    Problem,
+    Results,
+    parse_account,
+    parse_post,
+)
+from .poster import DEVICE_HEADER, SESSION_HEADER, NoRoom, Poster
+
+if t.TYPE_CHECKING:
+    from ..visitor import VerifiedCustomer
 
 RETRY_AFTER = 5
 _TYPES = frozenset({"application/json", "text/plain"})
+_PATHS = ("in", "identify", "logout", "consent")
 _CORS_MAX_AGE = 3600
 _SCRIPT_HEADERS = {
     # A proxy that minifies would break the tag's `integrity`.
@@ -29,25 +47,28 @@ _SCRIPT_HEADERS = {
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
+_DOCUMENT_HEADERS = {
+    "Cache-Control": "public, max-age=300",
+    "X-Content-Type-Options": "nosniff",
+    "Access-Control-Allow-Origin": "*",
+}
 
 
 def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
     """Return the collector's blueprint; Flask wants one of its own for each app."""
     blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix)
     for place in _places(app):
-        for path, endpoint, view in (
-            ("/in", "collect", _collect),
-            ("/consent", "consent", _consent),
-        ):
+        for name, view in zip(_PATHS, (_collect, _identify, _log_out, _consent), strict=True):
             blueprint.add_url_rule(
-                path,
-                endpoint,
+                f"/{name}",
+                name,
                 view,
                 methods=["POST", "OPTIONS"],
                 provide_automatic_options=False,
                 **place,
             )
         blueprint.add_url_rule("/<digest>/<name>.js", "script", _script, **place)
+        blueprint.add_url_rule("/openapi.json", "openapi", _describe, **place)
         # A host's own catch-all route must not answer below our prefix.
         blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
         blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
@@ -67,10 +88,10 @@ _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def problem(status: int, code: str, detail: str, **headers: str) -> Response:
-    """Return a problem document (RFC 9457). It is returned and never raised: the host's error
-    handlers are for its own errors."""
-    body = {"type": "about:blank", "status": status, "code": code, "detail": detail}
-    response = Response(msgspec.json.encode(body), status, mimetype="application/problem+json")
+    """Return a problem document (RFC 9457). Flask never sees it raised: the host's error handlers
+    are for its own errors."""
+    body = msgspec.json.encode(Problem(status=status, code=code, detail=detail))
+    response = Response(body, status, mimetype="application/problem+json")
     for name, value in headers.items():
         response.headers[name.replace("_", "-")] = value
     response.headers["Cache-Control"] = "no-store"
@@ -78,7 +99,7 @@ def problem(status: int, code: str, detail: str, **headers: str) -> Response:
 
 
 def _nothing(path: str = "") -> Response:
-    if path in {"in", "consent"}:
+    if path in _PATHS:
         return problem(405, "method_not_allowed", "This takes POST.", Allow="POST, OPTIONS")
     return problem(404, "not_found", "There is nothing here.")
 
@@ -102,8 +123,27 @@ def _script(digest: str, name: str) -> Response:
     return response
 
 
+def _describe() -> Response:
+    from .openapi import describe
+
+    state, scripts = get_state(), get_state().scripts
+    server = request.script_root + state.config.url_prefix
+    document = describe(server, scripts.digest, tuple(sorted(scripts)))
+    response = Response(document, mimetype="application/json")
+    response.headers.update(_DOCUMENT_HEADERS)
+    return response
+
+
 def _collect() -> Response:
     return _guard(_take, "collecting events")
+
+
+def _identify() -> Response:
+    return _guard(_take_login, "identifying a customer")
+
+
+def _log_out() -> Response:
+    return _guard(_take_logout, "logging a customer out")
 
 
 def _consent() -> Response:
@@ -118,6 +158,10 @@ def _guard(take: cabc.Callable[[State, Sender], Response], doing: str) -> Respon
         return _answer_preflight(sender)
     try:
         response = take(state, sender)
+    except _Refused as refusal:
+        response = refusal.response
+    except NoRoom:
+        response = problem(503, "no_room", "Too many events wait.", Retry_After=str(RETRY_AFTER))
     except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
         state.report_failure(doing, error)
         response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
@@ -148,50 +192,106 @@ def _answer_preflight(sender: Sender) -> Response:
     _allow_origin(response)
     response.headers["Access-Control-Allow-Methods"] = "POST"
     response.headers["Access-Control-Allow-Headers"] = (
-        f"Content-Type, {DEVICE_HEADER}, {SESSION_HEADER}"
+        f"Authorization, Content-Type{_list_identity()}"
     )
     response.headers["Access-Control-Max-Age"] = str(_CORS_MAX_AGE)
     return response
 
 
 def _allow_origin(response: Response) -> None:
+    """Let a page of another origin read an answer. On our own site cookies alone say who it is, on
+    another our headers alone: there a form's answer could replace the visitor's cookies."""
     response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
     response.headers["Access-Control-Allow-Credentials"] = "true"
-    response.headers["Access-Control-Expose-Headers"] = f"{DEVICE_HEADER}, {SESSION_HEADER}"
+    response.headers["Access-Control-Expose-Headers"] = f"Retry-After{_list_identity()}"
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        response.headers.remove("Set-Cookie")
     response.vary.add("Origin")
 
 
-def _take(state: State, sender: Sender) -> Response:
+def _list_identity() -> str:
+    """Return the headers of an identity; none where the page is, as browsers say, of our site."""
+    is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
+    return "" if is_same_site else f", {DEVICE_HEADER}, {SESSION_HEADER}"
+
+
+class _Refused(Exception):
+    """A whole post is refused, with this answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
+_Posted = t.TypeVar("_Posted", bound=Account)
+
+
+def _admit(
+    state: State,
+    sender: Sender,
+    parse: cabc.Callable[[bytes], _Posted],
+    types: cabc.Set[str] = _TYPES,
+) -> tuple[Poster, _Posted, VerifiedCustomer | None]:
+    """Return who posts what, and the customer of their token, if they show one.
+
+    :raises _Refused: by their origin, body, CSRF token or customer's token.
+    """
     if sender is Sender.STRANGER:
-        return problem(403, "foreign_origin", "Events are taken from this site's own pages.")
-    body = _read_body()
-    if isinstance(body, Response):
-        return body
+        raise _Refused(
+            problem(403, "foreign_origin", "Events are taken from this site's own pages.")
+        )
+    _check_limits(state, sender)
     try:
-        envelope = parse_post(body)
+        posted = parse(_read_body(types))
     except MalformedPost as error:
-        return problem(400, "malformed", str(error))
-    bearer = request.headers.get("Authorization", "").lower().startswith("bearer ")
-    if envelope.token is not None or bearer:
-        return problem(401, "token_unsupported", "Customer tokens are not set up on this server.")
-    current = get_current(state)
-    post = Post(state, current, sender, envelope)
-    is_at_stake = post.is_by_cookies and sender is Sender.OWN_PAGE_WITH_TOKEN
-    if is_at_stake and not _shows_token(current, envelope):
+        raise _Refused(problem(400, "malformed", str(error))) from None
+    poster = Poster(get_current(state), sender)
+    is_by_visit = isinstance(posted, Envelope) and posted.by_visit
+    is_by_cookies = not (poster.is_refused or is_by_visit)
+    if is_by_cookies and sender is Sender.OWN_PAGE_WITH_TOKEN:
+        _check_csrf(poster, posted.csrf_token)
+    token = read_bearer(request.environ) if posted.token is None else posted.token
+    return poster, posted, None if token is None else _verify(state, token)
+
+
+def _check_limits(state: State, sender: Sender) -> None:
+    device = state.read_cookies(request.environ.get("HTTP_COOKIE", ""))[0]
+    if device is None and sender in {Sender.APP, Sender.OTHER_ORIGIN}:
+        device = read_identity(state.tokens, request.headers.get(DEVICE_HEADER), None)[0]
+    address = request.environ.get("REMOTE_ADDR", "")
+    wait = state.limiter.check(device and device.device_id, address)
+    if wait is not None:
+        seconds = str(math.ceil(wait))
+        detail = f"Too many posts: wait for {seconds} seconds."
+        raise _Refused(problem(429, "too_many_posts", detail, Retry_After=seconds))
+
+
+def _check_csrf(poster: Poster, token: str | None) -> None:
+    if token is None or not poster.current.is_own_csrf(token):
         response = problem(403, "csrf", "The token is missing or not this device's: try again.")
-        current.send_csrf(response)
-        return response
-    return _answer(post)
+        poster.current.send_csrf(response)
+        raise _Refused(response)
 
 
-def _answer(post: Post) -> Response:
+def _verify(state: State, token: str) -> VerifiedCustomer:
     try:
-        results = post.take()
-    except NoRoom:
-        return problem(503, "no_room", "Too many events wait.", Retry_After=str(RETRY_AFTER))
-    is_refused = not post.is_batch and results[0]["status"] == "rejected"
+        return state.customer_tokens.verify(token, state.clock())
+    except InvalidToken as error:
+        state.pipeline.count(Outcome("rejected", "", error.code))
+        # RFC 6750, section 3.1: whatever is wrong with a token is one error.
+        challenge = 'Bearer error="invalid_token"'
+        raise _Refused(
+            problem(401, error.code, error.message, WWW_Authenticate=challenge)
+        ) from None
+
+
+def _take(state: State, sender: Sender) -> Response:
+    poster, envelope, customer = _admit(state, sender, parse_post)
+    post = Post(poster, sender, envelope, customer)
+    results = post.take()
+    is_refused = not post.is_batch and results[0].status == "rejected"
     response = Response(
-        msgspec.json.encode({"results": results}),
+        msgspec.json.encode(Results(results)),
         422 if is_refused else 202,
         mimetype="application/json",
     )
@@ -200,19 +300,39 @@ def _answer(post: Post) -> Response:
     return response
 
 
-class _Choice(msgspec.Struct):
-    choice: Policy
+def _take_login(state: State, sender: Sender) -> Response:
+    poster, _, customer = _admit(state, sender, parse_account, _TYPES | {""})
+    if customer is None:
+        return problem(
+            401, "token_missing", "A customer's token says who it is.", WWW_Authenticate="Bearer"
+        )
+    poster.resume()
+    poster.log_in(customer)
+    return _answer_done(poster)
+
+
+def _take_logout(state: State, sender: Sender) -> Response:
+    poster, _, customer = _admit(state, sender, parse_account, _TYPES | {""})
+    poster.resume()
+    poster.log_out(customer)
+    return _answer_done(poster)
+
+
+def _answer_done(poster: Poster) -> Response:
+    response = Response(status=204)
+    response.headers["Cache-Control"] = "no-store"
+    poster.send_identity(response)
+    return response
 
 
 def _take_choice(state: State, sender: Sender) -> Response:
     # The origin suffices: who has refused has no cookie to which a token could be bound.
     if sender in {Sender.STRANGER, Sender.APP}:
         return problem(403, "foreign_origin", "A visitor chooses on this site's own pages.")
+    _check_limits(state, sender)
     body = _read_body()
-    if isinstance(body, Response):
-        return body
     try:
-        choice = msgspec.json.decode(body, type=_Choice).choice
+        choice = msgspec.json.decode(body, type=Choice).choice
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return problem(400, "malformed", f"{error}.")
     response = Response(status=204)
@@ -221,11 +341,13 @@ def _take_choice(state: State, sender: Sender) -> Response:
     return response
 
 
-def _read_body() -> bytes | Response:
+def _read_body(types: cabc.Set[str] = _TYPES) -> bytes:
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        return problem(415, "encoded", "The body must not be compressed.")
-    if request.mimetype not in _TYPES:
-        return problem(415, "unsupported_type", "Send application/json, or the same as text/plain.")
+        raise _Refused(problem(415, "encoded", "The body must not be compressed."))
+    if request.mimetype not in types:
+        raise _Refused(
+            problem(415, "unsupported_type", "Send application/json, or the same as text/plain.")
+        )
     # One more than allowed: a body without a length is cut there and would pass for a short one.
     request.max_content_length = MAX_BYTES + 1
     try:
@@ -233,12 +355,7 @@ def _read_body() -> bytes | Response:
     except RequestEntityTooLarge:
         body = None
     except (HTTPException, OSError):
-        return problem(400, "malformed", "The body did not arrive whole.")
+        raise _Refused(problem(400, "malformed", "The body did not arrive whole.")) from None
     if body is None or len(body) > MAX_BYTES:
-        return problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes.")
+        raise _Refused(problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes."))
     return body
-
-
-def _shows_token(current: Current, envelope: Envelope) -> bool:
-    token = envelope.csrf_token
-    return token is not None and current.is_own_csrf(token)

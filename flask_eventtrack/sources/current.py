@@ -7,14 +7,15 @@ import functools
 import typing as t
 import uuid as uuidlib
 
-from flask import Request, Response, g, request
+from flask import Request, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie
 
-from ..errors import InvalidEvent, NotRegistered
+from ..errors import NotRegistered
 from ..event import (
     Client,
+    EndReason,
     Event,
     Identified,
     PageView,
@@ -27,7 +28,6 @@ from ..event import (
 from ..signals import customer_identified
 from ..state import State, send, this_app
 from ..visitor import (
-    check_customer_id,
     customer_uuid,
     find_bot,
     heed_signal,
@@ -36,6 +36,7 @@ from ..visitor import (
     resume_visitor,
 )
 from ..visitor.tokens import MAX_LENGTH, match_session
+from .customers import heed_host
 
 if t.TYPE_CHECKING:
     from ..config import Policy
@@ -57,13 +58,23 @@ _LONG = 4096
 
 
 class Current:
-    """What EventTrack knows of one request. Times are nanoseconds since the epoch."""
+    """What EventTrack knows of one request. Times are nanoseconds since the epoch.
+
+    ``hears_host`` says that the host may know a customer whom the cookies do not, ``hears_bearer``
+    that an ``Authorization`` header may, and ``has_asked`` that the ``customer_loader`` was asked.
+    ``is_app`` tells an app's post, whose user agent does not matter; ``has_lost`` that there was no
+    room for what became known of a customer.
+    """
 
     __slots__ = (
         "_visit_id",
         "_visitor",
         "arrival",
-        "has_login",
+        "has_asked",
+        "has_lost",
+        "hears_bearer",
+        "hears_host",
+        "is_app",
         "is_page",
         "recorded",
         "request",
@@ -78,7 +89,11 @@ class Current:
         self.recorded = False
         self.is_page: bool | None = None
         self.title = ""
-        self.has_login = state.has_login
+        self.is_app = self.has_asked = self.has_lost = False
+        self.hears_bearer = "HTTP_AUTHORIZATION" in request.environ and bool(state.config.jwt_keys)
+        self.hears_host = (
+            state.has_login or self.hears_bearer or state.callbacks.customer_loader is not None
+        )
         self._visit_id: uuidlib.UUID | None = None
         self._visitor: Visitor | None = None
 
@@ -91,10 +106,10 @@ class Current:
 
     @property
     def visitor(self) -> Visitor:
-        """The visitor, with the customer that the view has loaded by now."""
+        """The visitor, with the customer whom the host knows by now."""
         visitor = self._visitor or self._resume_from_cookies()
-        if self.has_login:
-            self._heed_loaded_user(visitor)
+        if self.hears_host:
+            heed_host(self, visitor)
         return visitor
 
     @property
@@ -122,7 +137,7 @@ class Current:
 
     def forget(self, new_device: cabc.Callable[[], uuidlib.UUID]) -> Visitor:
         """Make the visitor somebody who is not known, whatever cookies and log-ins say."""
-        self.has_login = False
+        self.hears_host = False
         return self.resume(None, None, new_device)
 
     def resume(
@@ -149,6 +164,8 @@ class Current:
     @property
     def bot(self) -> str | None:
         """Why the request is taken for a bot's, or None."""
+        if self.is_app:
+            return None
         agent = self.request.environ.get("HTTP_USER_AGENT", "")
         if not agent and this_app().testing:  # as in app.test_request_context()
             return None
@@ -177,10 +194,13 @@ class Current:
     def open_session(self, at: int) -> Visitor:
         """Make sure that the visitor's session is open from ``at``; end the one before."""
         visitor = self.visitor
-        over = visitor.open_session(at)
-        if over is not None:
-            self.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
+        self.end_session(visitor.open_session(at), "timeout")
         return visitor
+
+    def end_session(self, over: uuidlib.UUID | None, reason: EndReason) -> None:
+        """Note that a session is over, if one is."""
+        if over is not None:
+            self.state.pipeline.put(SessionEnd(session_id=over, reason=reason))
 
     def put(self, *records: Event | PageView) -> bool:
         """Put events on their way; False where there is no room."""
@@ -189,42 +209,54 @@ class Current:
         self.recorded = True
         return True
 
-    def identify(
-        self, customer_id: str, vouched_by: VouchedBy, traits: dict[str, t.Any] | None = None
-    ) -> bool:
-        """Make the visitor a customer. False if the visitor was vouched for as them before."""
-        # Without heeding the loaded user: a log-in's signal comes when it is loaded already.
-        visitor = self._visitor or self._resume_from_cookies()
-        is_change = visitor.customer_id != customer_id
-        if not is_change and not traits:
-            return False
-        anonymous = None if visitor.is_known else visitor.uuid
-        profile = customer_uuid(self.state.config.profile_salt, customer_id)
-        if is_change:
-            visitor.attribute_to(customer_id, profile, vouched_by)
-        self.state.pipeline.put(
-            Identified(
-                uuid=profile,
-                customer_id=customer_id,
-                time=from_ns(self.arrival),
-                anonymous=anonymous,
-                traits=traits or {},
-            )
-        )
-        send(self.state, customer_identified, customer_id=customer_id, uuid=profile)
-        return is_change
+    def profile_of(self, customer_id: str) -> uuidlib.UUID:
+        return customer_uuid(self.state.config.profile_salt, customer_id)
 
-    def _heed_loaded_user(self, visitor: Visitor) -> None:
-        """Follow Flask-Login's user where something has loaded it; it is never loaded by us."""
-        user = g.get("_login_user")
-        if user is None or self.bot:
-            return
-        if user.is_authenticated:
-            customer_id = id_of_user(user)
-            if customer_id is not None and visitor.customer_id != customer_id:
-                self.identify(customer_id, "login")
-        elif visitor.vouched_by == "login":
-            visitor.stop_vouching()
+    def identify(
+        self,
+        customer_id: str,
+        vouched_by: VouchedBy,
+        traits: dict[str, t.Any] | None = None,
+        until: int = 0,
+    ) -> bool:
+        """Make the visitor a customer; another customer's session is over with that.
+
+        :param until: when a token's word ends; 0 is with the session.
+        :returns: whether it is a log-in: they were not vouched for as this customer before. As a
+            token is shown again and again, one logs in only whose device was not theirs.
+        """
+        # Without heeding the host: a log-in's signal comes when its user is loaded already.
+        visitor = self._visitor or self._resume_from_cookies()
+        profile = self.profile_of(customer_id)
+        anonymous = None if visitor.is_known else visitor.uuid
+        is_change, is_move = visitor.customer_id != customer_id, visitor.uuid != profile
+        if is_change:
+            if is_move and visitor.is_known:
+                self.end_session(visitor.leave(), "logout")
+            visitor.attribute_to(customer_id, profile, vouched_by, until)
+        else:
+            visitor.vouch_again(vouched_by, until)
+        if is_change or traits:
+            self._put_customer(customer_id, profile, anonymous, traits or {})
+        return is_move if vouched_by == "token" else is_change
+
+    def _put_customer(
+        self,
+        customer_id: str,
+        profile: uuidlib.UUID,
+        anonymous: uuidlib.UUID | None,
+        traits: dict[str, t.Any],
+    ) -> None:
+        record = Identified(
+            uuid=profile,
+            customer_id=customer_id,
+            time=from_ns(self.arrival),
+            anonymous=anonymous,
+            traits=traits,
+        )
+        if not self.state.pipeline.put(record):
+            self.has_lost = True
+        send(self.state, customer_identified, customer_id=customer_id, uuid=profile)
 
     def send_cookies(self, response: Response) -> None:
         """Set the cookies that have changed or gone stale."""
@@ -320,15 +352,6 @@ def _heed_signal(
     """Return the policy where the browser may send Global Privacy Control or Do Not Track."""
     is_sent = "1" in {environ.get("HTTP_SEC_GPC"), environ.get("HTTP_DNT")}
     return heed_signal(policy, signal) if is_sent else policy
-
-
-def id_of_user(user: t.Any) -> str | None:
-    """Return the id of Flask-Login's user as a customer's, or None where it cannot be one."""
-    customer_id = user.get_id()
-    try:
-        return None if customer_id is None else check_customer_id(customer_id)
-    except InvalidEvent:
-        return None
 
 
 def site_of(host: str) -> str:

@@ -17,24 +17,33 @@ from ..event import (
     Client,
     Event,
     Outcome,
-    clean_action,
+    clip_label,
     from_ns,
     to_ns,
     uuid4,
     uuid7,
 )
 from ..signals import event_accepted
-from ..state import State, send, this_app
+from ..state import send, this_app
 from ..visitor import campaign_of
 from ..visitor.urls import host_of, path_of
-from .checking import Checked, check_content, find_definition, parse_time, refuse, settle_time
-from .current import DEVICE_COOKIE, SESSION_COOKIE, Current
+from .checking import (
+    Checked,
+    check_content,
+    countable_action,
+    find_definition,
+    parse_time,
+    refuse,
+    settle_time,
+)
 from .origin import Sender
 from .pages import BLUEPRINT
-from .posted import Envelope, PostedEvent, parse_event
+from .posted import Envelope, PostedEvent, Rejection, Result, parse_event
+from .poster import NoRoom, Poster
 
-DEVICE_HEADER = "X-EventTrack-Device"
-SESSION_HEADER = "X-EventTrack-Session"
+if t.TYPE_CHECKING:
+    from ..visitor import VerifiedCustomer
+
 _ID_VERSIONS = (4, 7)
 # The script gives a post up after as long: what lies within it may be the way, and no wrong clock.
 _MAX_TRANSIT = dt.timedelta(seconds=30)
@@ -43,10 +52,6 @@ _SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path
 
 
 _Entry = PostedEvent | InvalidEvent
-
-
-class NoRoom(Exception):
-    """Too many events wait to be written."""
 
 
 class _Good(t.NamedTuple):
@@ -63,14 +68,20 @@ class _Good(t.NamedTuple):
 class Post:
     """One post: its sender, its clock, and a result for each of its events."""
 
-    def __init__(self, state: State, current: Current, sender: Sender, envelope: Envelope) -> None:
-        self._state = state
+    def __init__(
+        self,
+        poster: Poster,
+        sender: Sender,
+        envelope: Envelope,
+        customer: VerifiedCustomer | None,
+    ) -> None:
+        current = poster.current
+        self._state = current.state
+        self._poster = poster
         self._current = current
         self._envelope = envelope
-        self._is_app = sender is Sender.APP
-        self._is_elsewhere = sender in {Sender.APP, Sender.OTHER_ORIGIN}
-        # An app asks its user itself: it has no cookie to say so with.
-        self._is_refused = not self._is_app and current.policy != "full"
+        self._customer = customer
+        self._is_app = poster.is_app
         self._site = current.site
         if sender is Sender.OTHER_ORIGIN:
             self._site = host_of(request.headers["Origin"])
@@ -82,12 +93,7 @@ class Post:
     def is_batch(self) -> bool:
         return self._envelope.is_batch
 
-    @property
-    def is_by_cookies(self) -> bool:
-        """Whether the cookies say whose the events are."""
-        return not (self._is_refused or self._envelope.by_visit)
-
-    def take(self) -> list[dict[str, t.Any]]:
+    def take(self) -> list[Result]:
         """Put the good events on their way, and return a result for each event, in order.
 
         :raises NoRoom: too many events wait; the post as a whole is to come again.
@@ -102,7 +108,7 @@ class Post:
             self._count_dropped(self._envelope.dropped)
         return results
 
-    def _take_run(self, entries: list[_Entry]) -> list[dict[str, t.Any]]:
+    def _take_run(self, entries: list[_Entry]) -> list[Result]:
         """Take events that are one visitor's."""
         self._resume_visitor(entries)
         outcomes = [self._check(entry) for entry in entries]
@@ -112,29 +118,25 @@ class Post:
         return [_result(*pair) for pair in zip(entries, outcomes, strict=True)]
 
     def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
-        """Read the visitor off cookies, or off our headers where a client cannot send cookies."""
+        """Find out whose the events are: by their visit alone, or by who posts and the token."""
         page = next((page for page in map(_page_of, entries) if page is not None), None)
         tokens = self._state.tokens
         new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
         if self._envelope.by_visit:
             self._current.forget(new_device)
             return
-        if self._current.is_settled:  # by the cookies, or a hook of the host's that identifies
-            return
-        cookies, headers = request.cookies, request.headers
-        device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
-        if self._is_elsewhere and device is None:
-            device, session = headers.get(DEVICE_HEADER), headers.get(SESSION_HEADER)
-        self._current.resume(device, session, new_device)
+        self._poster.resume(new_device)
+        if self._customer is not None:
+            self._poster.log_in(self._customer)
 
     def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
         """Return the event, why it is rejected, or the id of which it is a duplicate."""
         try:
             if isinstance(entry, InvalidEvent):
                 raise entry
-            if self._is_refused:
+            if self._poster.is_refused:
                 raise InvalidEvent("opted_out", "The visitor does not want to be recorded.")
-            if self._current.bot and not self._is_app:
+            if self._current.bot:
                 raise InvalidEvent("bot", f"Taken for a bot's: {self._current.bot}.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
@@ -162,12 +164,29 @@ class Post:
         if not definition.anonymous and self._current.visitor.customer_id is None:
             raise InvalidEvent("customer_required", f"{entry.action!r} needs a customer.")
         params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
-        checked = check_content(definition, params, entry.label, lenient=True)
+        checked = self._mask(check_content(definition, params, entry.label, lenient=True))
         page = _read_id(entry.page) if entry.page else None
         if page is not None and entry.action != PAGE_VISIT:
             checked.params["visit"] = str(page)
         time = self._check_time(entry, checked.params)
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
+
+    def _mask(self, checked: Checked) -> Checked:
+        """Return an event's content without personal data, and without names beyond the limit."""
+        masker, admits = self._state.masker, self._state.novelty.admits
+        if masker is not None:
+            checked = checked._replace(
+                params=masker.mask_params(checked.params),
+                undefined=tuple(map(masker.mask_text, checked.undefined)),
+                label=checked.label and clip_label(masker.mask_text(checked.label)),
+            )
+        new = [name for name in checked.undefined if not admits(f"{checked.action} {name}")]
+        if new:
+            checked = checked._replace(
+                params={name: value for name, value in checked.params.items() if name not in new},
+                undefined=tuple(name for name in checked.undefined if name not in new),
+            )
+        return checked
 
     def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
         clean = self._state.urls.clean
@@ -209,7 +228,7 @@ class Post:
         self._state.pipeline.count(Outcome("dropped", "", "browser"), count)
 
     def _count_duplicate(self, action: str) -> None:
-        self._state.pipeline.count(Outcome("duplicate", clean_action(action)))
+        self._state.pipeline.count(Outcome("duplicate", countable_action(self._state, action)))
 
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout
@@ -263,22 +282,9 @@ class Post:
         return token is not None and self._state.tokens.is_csrf_of(token, device_id, now)
 
     def send_identity(self, response: Response) -> None:
-        """Set the cookies, or the headers that stand for them where cookies cannot travel."""
-        current = self._current
-        if self._is_refused:
-            current.drop_cookies(response)
-            return
-        if self._envelope.by_visit:
-            return
-        if not self._is_app:
-            current.send_cookies(response)
-        # Never as headers, which scripts read, what came as a cookie that they cannot.
-        if self._is_elsewhere and DEVICE_COOKIE not in request.cookies:
-            tokens, visitor = self._state.tokens, current.visitor
-            response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())
-            session = visitor.session_token(current.arrival)
-            if session is not None:
-                response.headers[SESSION_HEADER] = tokens.write_session(session)
+        """Tell the poster who they are, unless that has no part in this."""
+        if self._poster.is_refused or not self._envelope.by_visit:
+            self._poster.send_identity(response)
 
 
 def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:
@@ -298,14 +304,14 @@ def _page_of(entry: _Entry) -> uuidlib.UUID | None:
     return _read_id(entry.page) if isinstance(entry, PostedEvent) and entry.page else None
 
 
-def _result(entry: _Entry, outcome: _Good | InvalidEvent | uuidlib.UUID) -> dict[str, t.Any]:
+def _result(entry: _Entry, outcome: _Good | InvalidEvent | uuidlib.UUID) -> Result:
     if isinstance(outcome, InvalidEvent):
-        error = {"code": outcome.code, "message": outcome.message, "param": outcome.param}
         event_id = entry.event_id if isinstance(entry, PostedEvent) else None
-        return {"event_id": event_id, "status": "rejected", "error": error}
+        error = Rejection(outcome.code, outcome.message, outcome.param)
+        return Result(event_id, "rejected", error)
     if isinstance(outcome, _Good):
-        return {"event_id": outcome.id, "status": "accepted", "error": None}
-    return {"event_id": outcome, "status": "duplicate", "error": None}
+        return Result(str(outcome.id), "accepted", None)
+    return Result(str(outcome), "duplicate", None)
 
 
 def _read_id(text: str) -> uuidlib.UUID | None:

@@ -7,7 +7,8 @@ import typing as t
 from flask import Flask, has_request_context
 
 from ..state import find_state
-from .current import get_current, id_of_user
+from .current import get_current
+from .customers import id_of_user
 from .views import log_in, log_out
 
 

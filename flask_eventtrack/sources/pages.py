@@ -116,6 +116,8 @@ def _is_seen(environ: t.Mapping[str, str], status: int) -> bool:
 
 
 def _record_visit(current: Current, response: Response, headers: _Headers) -> None:
+    if not headers.is_document and not current.recorded and current.policy == "full":
+        return  # without asking the host who it is
     visitor = current.visitor
     if visitor.policy != "full":
         _heed_refusal(current, visitor, headers, response)
@@ -237,7 +239,7 @@ def _describe_page(
     url = urls.compose(scheme, host, path, query)
     params = {
         "url": url,
-        "path": clean_text(path),
+        "path": urls.mask(clean_text(path)),
         "endpoint": clean_text(endpoint),
         "url_rule": clean_text(url_rule),
         "referrer": referrer,
@@ -285,6 +287,7 @@ def _is_fetch(environ: t.Mapping[str, str]) -> object:
     return (
         environ.get("HTTP_HX_REQUEST")
         or environ.get("HTTP_TURBO_FRAME")
+        or environ.get("HTTP_X_TURBO_REQUEST_ID")
         or environ.get("HTTP_X_REQUESTED_WITH")
     )
 

@@ -1,4 +1,4 @@
-"""What the collector is sent, from bytes to typed values."""
+"""What the collector is sent, from bytes to typed values, and what it answers."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import typing as t
 
 import msgspec
 
+from ..config import Policy
 from ..errors import InvalidEvent
-from ..event import clean_text
+from ..event import ACTION_MAX_LENGTH, clean_text
 from .checking import parse_time
 
 MAX_BYTES = 256 * 1024
@@ -18,32 +19,106 @@ MAX_EVENTS = 100
 MAX_DROPPED = 100_000
 
 
+_Action = t.Annotated[
+    str,
+    msgspec.Meta(
+        examples=["product.view"],
+        extra_json_schema={
+            "pattern": r"^[a-zA-Z0-9._-]+\.[a-zA-Z0-9._-]+$",
+            "maxLength": ACTION_MAX_LENGTH,
+        },
+    ),
+]
+_Id = t.Annotated[
+    str,
+    msgspec.Meta(description="A UUID of version 4 or 7.", extra_json_schema={"format": "uuid"}),
+]
+_Time = t.Annotated[
+    int | float | t.Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})],
+    msgspec.Meta(description="Milliseconds since the epoch, or ISO 8601 with a zone."),
+]
+
+
 class PostedEvent(msgspec.Struct, kw_only=True):
     """One event as clients send it; what is absent is None."""
 
-    action: str
-    event_id: str | None = None
+    action: _Action
+    event_id: _Id | None = None
     params: dict[str, t.Any] | None = None
     label: str | None = None
-    time: int | float | str | None = None
+    time: _Time | None = None
     visit: str | None = None
-    page: str | None = None
+    page: _Id | None = None
 
 
-class Envelope(msgspec.Struct, kw_only=True):
-    """A post: one event, or several.
+class Account(msgspec.Struct, kw_only=True):
+    """Who posts: what every post may say of it."""
 
-    ``dropped`` counts the events that the browser had no room for. ``by_visit`` says that the
-    events were kept for somebody who may not be here now: whose they are is by their visit alone.
-    """
+    csrf_token: str | None = None
+    token: str | None = None
+
+
+class PostFields(Account, kw_only=True):
+    """What a post may say besides its events."""
+
+    sent_at: dt.datetime | None = None
+    dropped: t.Annotated[
+        int,
+        msgspec.Meta(
+            ge=0, le=MAX_DROPPED, description="How many events the sender had no room for."
+        ),
+    ] = 0
+    by_visit: t.Annotated[
+        bool,
+        msgspec.Meta(
+            description="The events were kept for somebody who may not be here now: whose they are "
+            "is by their visit alone."
+        ),
+    ] = False
+
+
+class Envelope(PostFields, kw_only=True):
+    """A post: one event, or several."""
 
     events: list[t.Any]
     is_batch: bool
-    sent_at: dt.datetime | None = None
-    csrf_token: str | None = None
-    token: str | None = None
-    dropped: int = 0
-    by_visit: bool = False
+
+
+class Choice(msgspec.Struct):
+    """What a visitor wants to be recorded."""
+
+    choice: Policy
+
+
+class Rejection(msgspec.Struct):
+    """Why an event is rejected: a word for programs, a sentence, the parameter if it is one's."""
+
+    code: str
+    message: str
+    param: str | None
+
+
+class Result(msgspec.Struct):
+    """What became of one event; a rejected one's id is the sender's."""
+
+    event_id: str | None
+    status: t.Literal["accepted", "duplicate", "rejected"]
+    error: Rejection | None
+
+
+class Results(msgspec.Struct):
+    """A result for each event of a post, in order."""
+
+    results: list[Result]
+
+
+class Problem(msgspec.Struct, kw_only=True):
+    """Why a whole request fails (RFC 9457)."""
+
+    type: t.Literal["about:blank"] = "about:blank"
+    status: int
+    code: str
+    detail: str
 
 
 class MalformedPost(ValueError):
@@ -80,6 +155,21 @@ def parse_post(body: bytes) -> Envelope:
         )
     except InvalidEvent as error:
         raise MalformedPost(f'"sent_at": {error}') from None
+    except msgspec.ValidationError as error:
+        raise MalformedPost(f"{error}.") from None
+
+
+def parse_account(body: bytes) -> Account:
+    """Read a post that has no events; an empty one says nothing.
+
+    :raises MalformedPost: it is not JSON in UTF-8, or no object.
+    """
+    value = _parse_json(body) if body else {}
+    if not isinstance(value, dict):
+        raise MalformedPost('The body must be a JSON object: {"token": "..."}.')
+    fields = {name: value.get(name) for name in ("csrf_token", "token")}
+    try:
+        return msgspec.convert(fields, Account)
     except msgspec.ValidationError as error:
         raise MalformedPost(f"{error}.") from None
 

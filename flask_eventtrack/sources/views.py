@@ -21,7 +21,6 @@ from ..event import (
     Event,
     Identified,
     Outcome,
-    SessionEnd,
     SessionRef,
     from_ns,
     uuid7,
@@ -41,6 +40,9 @@ from .checking import (
     settle_time,
 )
 from .current import Current, get_current
+
+if t.TYPE_CHECKING:
+    from ..visitor.tokens import VouchedBy
 
 logger = logging.getLogger("flask_eventtrack")
 
@@ -283,11 +285,12 @@ def identify(
 def log_in(
     current: Current,
     customer_id: str,
-    vouched_by: t.Literal["login", "identify"],
+    vouched_by: VouchedBy,
     traits: dict[str, t.Any] | None = None,
+    until: int = 0,
 ) -> uuidlib.UUID:
     """Identify the visitor and record ``customer.login`` if that is news."""
-    if not current.is_silent and current.identify(customer_id, vouched_by, traits):
+    if not current.is_silent and current.identify(customer_id, vouched_by, traits, until):
         _record_change(current, LOGIN, customer_id)
     return current.visitor.uuid
 
@@ -315,9 +318,8 @@ def log_out(current: Current, customer_id: str | None = None) -> None:
         return
     customer_id = customer_id or visitor.customer_id
     _record_change(current, LOGOUT, customer_id)
-    over = visitor.leave()
-    if over is not None:
-        current.state.pipeline.put(SessionEnd(session_id=over, reason="logout"))
+    current.end_session(visitor.leave(), "logout")
+    current.hears_host = False
 
 
 def _record_change(current: Current, action: str, customer_id: str | None) -> None:
@@ -358,7 +360,8 @@ class CurrentVisitor:
 
     @property
     def customer_id(self) -> str | None:
-        """The customer, if vouched for: logged in now, or identified in this session."""
+        """The customer, if vouched for: logged in now, by a token that is valid, or identified in
+        this session."""
         return self._current.visitor.customer_id
 
     @property

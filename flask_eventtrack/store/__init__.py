@@ -2,19 +2,34 @@
 
 from .batch import Batch, Written, write_batch
 from .engine import Database
+from .erasure import Erased, Erasure, count_rows, find_profiles
 from .rejected import add_rejected
+from .retention import Pruned, Retention, claim_day, count_old, prune
 from .sessions import end_silent_sessions
 from .tables import Tables
-from .uncounted import insert_uncounted, take_uncounted
+from .tombstones import Sifted, Tombstones
+from .uncounted import insert_uncounted, remove_rows, take_uncounted
 
 __all__ = [
     "Batch",
     "Database",
+    "Erased",
+    "Erasure",
+    "Pruned",
+    "Retention",
+    "Sifted",
     "Tables",
+    "Tombstones",
     "Written",
     "add_rejected",
+    "claim_day",
+    "count_old",
+    "count_rows",
     "end_silent_sessions",
+    "find_profiles",
     "insert_uncounted",
+    "prune",
+    "remove_rows",
     "take_uncounted",
     "write_batch",
 ]

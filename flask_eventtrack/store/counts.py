@@ -5,6 +5,8 @@ from __future__ import annotations
 import collections
 import collections.abc as cabc
 import datetime as dt
+import functools
+import typing as t
 
 import sqlalchemy as sa
 
@@ -55,6 +57,37 @@ class Counts:
         quality = [QualityRow(*values) for values in _list(self._quality)]
         add_counts(connection, tables.hourly, hourly)
         add_counts(connection, tables.quality, quality)
+
+
+def hourly_columns(event: sa.Table) -> list[sa.Column[t.Any]]:
+    """Return the columns of an event by which totals are kept."""
+    return [event.c.time, event.c.site, event.c.action, event.c.url_rule]
+
+
+def subtract(connection: sa.Connection, tables: Tables, rows: cabc.Iterable[sa.Row[t.Any]]) -> None:
+    """Take erased events, which have the :func:`hourly_columns`, out of the totals."""
+    keys = [(_hour_of(row.time), row.site, row.action, row.url_rule) for row in rows]
+    counted = _list(collections.Counter(keys))
+    if counted:
+        names = ("at_hour", "of_site", "of_action", "of_rule", "less")
+        parameters = [dict(zip(names, values, strict=True)) for values in counted]
+        connection.execute(_subtraction(tables.hourly), parameters)
+
+
+@functools.lru_cache(maxsize=64)
+def _subtraction(table: sa.Table) -> sa.Update:
+    less = sa.bindparam("less", type_=sa.BigInteger())
+    rest = sa.case((table.c.count > less, table.c.count - less), else_=0)
+    return (
+        table.update()
+        .where(
+            table.c.hour == sa.bindparam("at_hour"),
+            table.c.site == sa.bindparam("of_site"),
+            table.c.action == sa.bindparam("of_action"),
+            table.c.url_rule == sa.bindparam("of_rule"),
+        )
+        .values(count=rest)
+    )
 
 
 def _hour_of(moment: dt.datetime) -> int:

@@ -10,11 +10,17 @@ import sqlite3
 import typing as t
 
 import sqlalchemy as sa
+from sqlalchemy import exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from . import dialects
 from .tables import Tables
 
+_R = t.TypeVar("_R")
+
+# Another process may write the same event between our look-up and our insert, or deadlock with us:
+# the next try finds it done.
+_TRIES = 5
 _BUSY_TIMEOUT_MS = 10_000
 # Of SQLite's pages, in KiB: new rows go to random places in the indexes of many visitors.
 _CACHE_KIB = 8000
@@ -71,11 +77,28 @@ class Database:
         with self._engine.begin() as connection:
             yield connection
 
+    def retry(self, work: cabc.Callable[[sa.Connection], _R]) -> _R:
+        """Return what ``work`` returns, run in a transaction: in another, if one was in the way."""
+        for attempt in range(1, _TRIES + 1):
+            try:
+                with self.begin() as connection:
+                    return work(connection)
+            except exc.DBAPIError as error:
+                if attempt == _TRIES or not dialects.is_conflict(error):
+                    raise
+        raise AssertionError("unreachable")
+
     @contextlib.contextmanager
     def read(self) -> cabc.Iterator[sa.Connection]:
         """Open a connection for questions: one of the host's pool, so that writing goes on."""
         with (self._engine if self.is_in_memory else self._host).connect() as connection:
             yield connection
+
+    def shrink_log(self) -> None:
+        """Empty the write-ahead log of a SQLite file, which keeps pages as they were."""
+        if self.is_file:
+            with contextlib.closing(self._engine.raw_connection()) as connection:
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     def forget_connections(self) -> None:
         """Drop connections that a fork has shared with its parent, without closing them."""
@@ -109,6 +132,7 @@ def _prepare_sqlite_engine(engine: sa.Engine, *, wal: bool, is_durable: bool) ->
         # at once when another process writes: BEGIN IMMEDIATE waits its turn instead.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+        connection.execute("PRAGMA secure_delete = ON")  # who is erased leaves no free pages
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if wal:
             # Another connection may hold the file: a later connection of ours switches it then.

@@ -36,6 +36,7 @@ _event = sa.Table(
         sqlite_where=sa.text("claimed_by IS NOT NULL"),
     ),
     sa.Index("ix_eventtrack_event_stored_at", "stored_at"),
+    sa.Index("ix_eventtrack_event_time_action", "time", "action"),
 )
 
 _session = sa.Table(

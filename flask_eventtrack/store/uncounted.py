@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import datetime as dt
 import logging
+import uuid as uuidlib
 
 import msgspec
 import sqlalchemy as sa
@@ -36,6 +38,14 @@ def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) 
     # They are new to whoever follows the table from now on.
     connection.execute(events.update().where(events.c.id.in_(ids)).values(stored_at=now))
     return [event for note in found if (event := _read(note.record)) is not None]
+
+
+def remove_rows(
+    connection: sa.Connection, tables: Tables, ids: cabc.Collection[uuidlib.UUID]
+) -> None:
+    """Remove events that were not counted, and are not to be."""
+    if ids:
+        connection.execute(tables.event.delete().where(tables.event.c.id.in_(ids)))
 
 
 def _read(record: bytes) -> Event | None:

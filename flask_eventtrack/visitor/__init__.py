@@ -3,6 +3,8 @@
 from .agent import Agent, find_bot
 from .customers import CustomerTokens, VerifiedCustomer
 from .facts import AgentParser, FactFinder
+from .limits import Limiter, Novelty
+from .masking import Masker
 from .place import CountryDatabase, mask_address
 from .policy import heed_signal, parse_choice
 from .tokens import DeviceToken, SessionToken, TokenCodec
@@ -16,6 +18,9 @@ __all__ = [
     "CustomerTokens",
     "DeviceToken",
     "FactFinder",
+    "Limiter",
+    "Masker",
+    "Novelty",
     "SessionToken",
     "TokenCodec",
     "UrlCleaner",

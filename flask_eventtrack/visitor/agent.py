@@ -4,19 +4,38 @@ from __future__ import annotations
 
 import functools
 import re
+import string
 import typing as t
 
 DeviceType = t.Literal["desktop", "mobile", "tablet", "tv", ""]
 _MAX_LENGTH = 512
+_MAX_NAME_LENGTH = 48
+_NAME = string.ascii_lowercase + string.digits + "-._"
 
 # Programs that name themselves. HeadlessChrome is no bot: it runs its owners' browser tests.
 _BOT = re.compile(
-    r"(?<!cu)bot\b|(?<!cu)bot[/;) _-]|crawl|spider|scrapy|slurp|scrape|archiver"
-    r"|facebookexternalhit|embedly|preview"
-    r"|monitor|uptime|pingdom|lighthouse|pagespeed|feed(?:fetcher|burner|ly|parser)|validator"
-    r"|healthcheck|kube-probe|googlehc|googleother|mediapartners|google-inspectiontool|apis-google|bingpreview|whatsapp/|skypeuri|vkshare"
-    r"|^(?:curl|wget|python|go-http|java|libwww|okhttp|axios|node|ruby|php|perl|httpie|postman|apache-http|guzzle)",
-    re.IGNORECASE,
+    "|".join(
+        (
+            # In general. Cubot makes phones; an address after a plus is where to complain.
+            r"(?<!cu)bot(?:\b|[/;) _-])|crawl|spider|slurp|scrap[ey]|archiver|fetcher|\+https?:",
+            r"preview|externalhit|externalagent|embedly|iframely|cardyb|vkshare|skypeuri|whatsapp/",
+            r"monitor|uptime|pingdom|pinger|statuscake|site24x7|synthetics|hetrixtools|checkly",
+            r"healthcheck|kube-probe|googlehc|lighthouse|pagespeed|gtmetrix|ptst/|validator",
+            r"feed(?:burner|ly|parser)|-rss-|mediapartners|apis-google|google(?:other|-[a-z])",
+            r"\(compatible; yandex|\byeti/|qwantify|heritrix|nutch|httrack",
+            # Those that read for language models, and for their users.
+            r"(?:chatgpt|claude|perplexity|mistralai)-|anthropic|cohere-|gemini-deep|omgili",
+            # Browsers without a screen, and what looks for weak spots.
+            r"phantomjs|slimerjs|jsdom|htmlunit|nmap|nikto|sqlmap|masscan|zgrab|nuclei|wpscan",
+            r"gobuster|censys|paloalto|netcraft|expanse,|internetmeasurement|fuzz faster",
+            # Libraries and commands. Some name themselves after others.
+            r"cfnetwork/|okhttp|httpclient|winhttp|powershell/|microsoft office|cryptoapi|aiohttp",
+            r"^(?:curl|wget|python|go-http|java|libwww|lwp|axios|node|undici|got |deno/|bun/|ruby"
+            r"|faraday|rest-client|http\.rb|typhoeus|php|guzzle|wordpress|perl|httpie|postman"
+            r"|insomnia|apache-http|ahc/|jetty|dart/|reqwest|hyper/|ureq|colly|fasthttp|hackney"
+            r"|mastodon|zend_|http_request|w3c_|lua-|pycurl|libcurl|mozilla/[45]\.0$)",
+        )
+    )
 )
 
 
@@ -33,8 +52,13 @@ def find_bot(user_agent: str) -> str | None:
     """Return why ``user_agent`` is taken for a bot, or None for a person."""
     if not user_agent.strip():
         return "no user agent"
-    match = _BOT.search(user_agent[:_MAX_LENGTH])
-    return f"names {match[0].strip().lower()!r}" if match else None
+    text = user_agent[:_MAX_LENGTH].lower()
+    match = _BOT.search(text)
+    if match is None:
+        return None
+    before, after = text[: match.start()], text[match.end() :]
+    start, rest = len(before.rstrip(_NAME)), len(after.lstrip(_NAME))
+    return f"names {text[start : len(text) - rest].strip(' /;:()')[:_MAX_NAME_LENGTH]!r}"
 
 
 # The order matters: most browsers also name those that they descend from.

@@ -24,13 +24,15 @@ CUSTOMER_ID_MAX_LENGTH = 255
 _CACHE_SIZE = 1024
 _EPOCH_LENGTH = 8
 
-VouchedBy = t.Literal["", "login", "identify"]
-_VOUCHERS: tuple[VouchedBy, ...] = ("", "login", "identify")
+VouchedBy = t.Literal["", "login", "identify", "token", "loader"]
+_VOUCHERS: tuple[VouchedBy, ...] = t.get_args(VouchedBy)
 
 # version; device; profile; sessions so far; whether the last of them was ended
 _DEVICE = struct.Struct(">B16s16sI?")
 # version; device; number of the session; start and last activity in µs; index in _VOUCHERS
 _SESSION = struct.Struct(">B16sIQQB")
+# behind it, where a token vouches: until when in µs; then, in any case, the customer's id
+_UNTIL = struct.Struct(">Q")
 # version; visit; device
 _VISIT = struct.Struct(">B16s16s")
 # version; device; when it expires in µs
@@ -48,7 +50,10 @@ class DeviceToken(t.NamedTuple):
 
 
 class SessionToken(t.NamedTuple):
-    """What the session cookie holds. Times are microseconds since the epoch."""
+    """What the session cookie holds. Times are microseconds since the epoch.
+
+    ``vouched_until`` is when a token's word ends; the others' ends with the session.
+    """
 
     device_id: uuidlib.UUID
     number: int
@@ -56,6 +61,7 @@ class SessionToken(t.NamedTuple):
     last: int
     vouched_by: VouchedBy = ""
     customer_id: str | None = None
+    vouched_until: int = 0
 
 
 #: What our cookies say: device, session and choice; None what is absent, or not ours.
@@ -116,21 +122,27 @@ class TokenCodec:
             token.last,
             _VOUCHERS.index(token.vouched_by),
         )
+        if token.vouched_by == "token":
+            packed += _UNTIL.pack(token.vouched_until)
         return _sign(self._session, packed + (token.customer_id or "").encode())
 
     def _read_session(self, value: str) -> SessionToken | None:
         packed = _unsign(self._session, value)
         fields = _unpack(_SESSION, packed[: _SESSION.size] if packed else None)
-        if packed is None or fields is None:
+        if packed is None or fields is None or fields[-1] >= len(_VOUCHERS):
             return None
         _, device, number, started, last, voucher = fields
+        vouched_by, rest, until = _VOUCHERS[voucher], packed[_SESSION.size :], 0
+        if vouched_by == "token":
+            (until,), rest = _UNTIL.unpack(rest[: _UNTIL.size]), rest[_UNTIL.size :]
         return SessionToken(
             uuidlib.UUID(bytes=device),
             number,
             started,
             last,
-            _VOUCHERS[voucher],
-            packed[_SESSION.size :].decode() or None,
+            vouched_by,
+            rest.decode() or None,
+            until,
         )
 
     def write_visit(self, token: VisitToken) -> str:

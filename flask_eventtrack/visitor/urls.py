@@ -18,13 +18,19 @@ class UrlCleaner:
     """Cuts user names, fragments and secret query parameters out of URLs.
 
     :param keeps_routes: whether a fragment that is a route (``#/path?query``, ``#!path``) stays.
+    :param mask: replaces what in the rest of a text is personal.
     """
 
     def __init__(
-        self, secret_parameters: cabc.Iterable[str], *, keeps_routes: bool = False
+        self,
+        secret_parameters: cabc.Iterable[str],
+        *,
+        keeps_routes: bool = False,
+        mask: cabc.Callable[[str], str] = str,
     ) -> None:
         self._secrets = frozenset(secret_parameters)
         self._keeps_routes = keeps_routes
+        self.mask = mask
         # The same pages come again and again, as addresses and as referrers.
         self._clean_known = functools.lru_cache(maxsize=2048)(self._clean)
 
@@ -44,10 +50,8 @@ class UrlCleaner:
         path = urllib.parse.quote(parts.path, safe=_SAFE)
         query = self.clean_query(parts.query)
         route = self._clean_route(parts.fragment)
-        return (
-            f"{parts.scheme}://{netloc}{path}{'?' + query if query else ''}"
-            f"{'#' + route if route else ''}"
-        )[:MAX_LENGTH]
+        rest = f"{path}{'?' + query if query else ''}{'#' + route if route else ''}"
+        return f"{parts.scheme}://{netloc}{self.mask(rest)}"[:MAX_LENGTH]
 
     def _clean_route(self, fragment: str) -> str:
         if not (self._keeps_routes and fragment.startswith(("/", "!"))):

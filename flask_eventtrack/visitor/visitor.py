@@ -16,6 +16,28 @@ from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
 _RENEW_AFTER = 60 * 1_000_000_000
 # A profile's namespace hangs on one fixed point, so that every process derives the same.
 _ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
+# What programs write where they know nobody: as ids, they would make one person of many.
+_NOBODY = frozenset(
+    (
+        "",
+        "-1",
+        "0",
+        "00000000-0000-0000-0000-000000000000",
+        "[object object]",
+        "anonymous",
+        "anonymoususer",
+        "false",
+        "guest",
+        "n/a",
+        "nan",
+        "nil",
+        "none",
+        "null",
+        "true",
+        "undefined",
+        "unknown",
+    )
+)
 
 
 def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
@@ -26,7 +48,8 @@ def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
 def check_customer_id(customer: object) -> str:
     """Return a customer's id as text.
 
-    :raises InvalidEvent: it is no str or int, is empty, or has more than 255 characters.
+    :raises InvalidEvent: it is no str or int, is empty, has more than 255 characters, or is a word
+        for nobody, such as "null", "guest" or 0.
     """
     if isinstance(customer, int) and not isinstance(customer, bool):
         is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
@@ -36,6 +59,12 @@ def check_customer_id(customer: object) -> str:
         and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
         and customer.isprintable()
     ):
+        if customer.strip(" \"'").lower() in _NOBODY:
+            raise InvalidEvent(
+                "invalid_customer",
+                f"{shorten(customer, 40)} is not a customer's id, but a word for nobody: give the "
+                "id of one customer, or identify none.",
+            )
         return customer
     raise InvalidEvent(
         "invalid_customer",
@@ -57,7 +86,8 @@ class Visitor:
     ``number`` counts the device's sessions, ``started`` is None until the session has an event.
     ``ended`` says that the last session was ended by a log-out, ``opened`` that the session began
     with this request, and ``stale`` that the cookies have to be sent. ``policy`` is what the
-    visitor lets us record.
+    visitor lets us record. ``vouched_until`` is when a token's word for the customer ends; the
+    others' ends with the session.
     """
 
     device_id: uuidlib.UUID
@@ -72,6 +102,7 @@ class Visitor:
     opened: bool = False
     stale: bool = True
     policy: Policy = "full"
+    vouched_until: int = 0
 
     @property
     def session_id(self) -> uuidlib.UUID:
@@ -109,12 +140,23 @@ class Visitor:
         self.ended = False
         return over
 
-    def attribute_to(self, customer_id: str, profile: uuidlib.UUID, vouched_by: VouchedBy) -> None:
+    def attribute_to(
+        self, customer_id: str, profile: uuidlib.UUID, vouched_by: VouchedBy, until: int = 0
+    ) -> None:
         """Make the visitor a customer who is vouched for."""
         self.uuid = profile
         self.customer_id = customer_id
         self.vouched_by = vouched_by
+        self.vouched_until = until
         self.stale = True
+
+    def vouch_again(self, vouched_by: VouchedBy, until: int) -> None:
+        """Take another word for the same customer, if it holds longer than the one before."""
+        is_longer = until == 0 or until > self.vouched_until
+        if (self.vouched_by == "token" and is_longer) or self.vouched_by == "loader":
+            self.vouched_by = vouched_by
+            self.vouched_until = until
+            self.stale = True
 
     def stop_vouching(self) -> None:
         """Keep attributing to the customer, without vouching any more."""
@@ -153,6 +195,7 @@ class Visitor:
             now // 1000,
             self.vouched_by,
             self.customer_id,
+            self.vouched_until // 1000,
         )
 
 
@@ -167,14 +210,14 @@ def resume_visitor(
 
     The session, which is this device's (:func:`.tokens.match_session`), goes on if it was last
     active less than ``timeout`` nanoseconds ago; a last activity in the future (a clock stepped
-    back) counts as now.
+    back) counts as now. A token that has expired vouches no more.
     """
     if device is None:
         device_id = new_device()
         return Visitor(device_id, device_id, is_new=True)
     if session is None or device.ended or now - session.last * 1000 >= timeout:
         return Visitor(device.device_id, device.uuid, device.sessions, ended=device.ended)
-    return Visitor(
+    visitor = Visitor(
         device.device_id,
         device.uuid,
         device.sessions,
@@ -183,4 +226,8 @@ def resume_visitor(
         session.vouched_by,
         session.customer_id,
         stale=False,
+        vouched_until=session.vouched_until * 1000,
     )
+    if visitor.vouched_by == "token" and now >= visitor.vouched_until:
+        visitor.stop_vouching()
+    return visitor

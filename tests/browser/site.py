@@ -8,6 +8,7 @@ from flask import Flask, Response, make_response, render_template_string, reques
 from markupsafe import Markup
 
 from flask_eventtrack import EventTrack, identify, logout
+from tests.browser.libraries import add_library_pages
 from tests.browser.tagged import add_tagged_pages
 from tests.hosts import add_pages
 
@@ -30,6 +31,7 @@ def create_app() -> Flask:
     add_pages(app)
     add_awkward_pages(app)
     add_tagged_pages(app, events)
+    add_library_pages(app)
     with app.app_context():
         db.create_all()
     return app
@@ -69,14 +71,19 @@ def add_awkward_pages(app: Flask) -> None:  # noqa: C901 - a list of views
     def gone() -> tuple[str, int]:
         return show("Gone"), 410
 
-    @app.get("/strict")
-    def strict() -> Response:
-        response = make_response(show("Strict"))
-        response.headers["Content-Security-Policy"] = (
-            "default-src 'none'; script-src 'self'; connect-src 'self'; "
-            "require-trusted-types-for 'script'"
-        )
+    reports: list[object] = []
+
+    @app.get("/policy/<name>")
+    def policy(name: str) -> Response:
+        response = make_response(render_template_string(GUARDED, nonce=NONCES[name]))
+        response.headers["Content-Security-Policy"] = POLICIES[name]
         return response
+
+    @app.route("/reports", methods=["GET", "POST"])
+    def report() -> list[object]:
+        if request.method == "POST":
+            reports.append(request.get_json(force=True)["csp-report"]["effective-directive"])
+        return reports
 
     @app.get("/twice")
     def twice() -> str:
@@ -113,6 +120,18 @@ def add_awkward_pages(app: Flask) -> None:  # noqa: C901 - a list of views
         return show("Hostile", HOSTILE)
 
 
+GUARDED = """<!doctype html><html lang="en"><head><title>Guarded</title>
+{{ eventtrack_snippet(nonce=nonce) }}</head><body>
+<button id="add" data-eventtrack="note.add" data-eventtrack-view data-eventtrack-hover
+data-eventtrack-dwell="0">Add</button>
+<form data-eventtrack action="/other"><input id="go" type="submit"></form></body></html>"""
+#: name → the nonce of the tag, and the policy
+NONCES = {"self": None, "nonce": "r4nd0m"}
+POLICIES = {
+    name: f"default-src 'none'; script-src {source}; connect-src 'self'; form-action 'self'; "
+    "base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'; report-uri /reports"
+    for name, source in {"self": "'self'", "nonce": "'nonce-r4nd0m'"}.items()
+}
 #: A script that breaks what a page can break, once ours is there.
 HOSTILE = Markup("""<script>addEventListener("eventtrack:ready", () => {
     const refuse = () => { throw Error("hostile") };

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import pathlib
 
 from flask import Flask, render_template_string
@@ -160,17 +161,64 @@ BODIES = {
 <aside id="skipped" data-eventtrack-hover data-eventtrack-dwell="0" data-eventtrack-skip>No</aside>
 <p id="away">Away</p>""",
     ),
+    "shadow": (
+        "",
+        """
+<div id="host"></div>
+<script>
+  addEventListener("submit", (event) => event.preventDefault());
+  const root = document.getElementById("host").attachShadow({ mode: "open" });
+  root.addEventListener("submit", (event) => event.preventDefault());
+  root.innerHTML = `<span id="inner"></span>
+    <button id="add" data-eventtrack="note.add"><b>Add <i id="deep">it</i></b></button>
+    <form id="order" data-eventtrack="form.submit">
+      <input id="topic" name="topic" value="tea" data-eventtrack-field>
+      <button id="go"><b>Go</b></button></form>`;
+  root.getElementById("inner").attachShadow({ mode: "open" }).innerHTML =
+    '<button id="nested" data-eventtrack="note.add" data-eventtrack-from="nested">Nested</button>';
+</script>""",
+    ),
+    "values": (
+        "",
+        """
+<button data-eventtrack="stock.count" data-eventtrack-sku="10432" data-eventtrack-name="true"
+  data-eventtrack-size="1.10" data-eventtrack-code="007" data-eventtrack-amount="007"
+  data-eventtrack-price="1.10" data-eventtrack-sold="true" data-eventtrack-left="12">
+  Count</button>""",
+    ),
     "patient": ("", '<p id="patient" data-eventtrack-view data-eventtrack-view-time="4000">x</p>'),
     "long": ("", '<p id="top">Top</p><div style="height: 2844px"></div><p>Bottom</p>'),
-    "many": ("", '<i data-eventtrack="note.add" data-eventtrack-view>x</i>' * 10_000),
+    "many": (
+        "<style>p { height: 20px }</style>",
+        "".join(
+            f'<p id="click{n}" data-eventtrack="note.add" data-eventtrack-n="{n}">x</p>'
+            f'<p id="view{n}" data-eventtrack-view>x</p>'
+            for n in range(5000)
+        ),
+    ),
     "empty": ("", ""),
 }
+
+
+@dataclasses.dataclass
+class StockCount:
+    """Parameters of each type that an attribute may have to become."""
+
+    sku: str
+    name: str
+    size: str
+    code: str
+    amount: int
+    price: float
+    sold: bool
+    left: int
 
 
 def add_tagged_pages(app: Flask, events: EventTrack) -> None:
     """Add ``/about/<name>`` for the heads, ``/tagged/<name>`` for the bodies, and ``/howto/<name>``
     for the first example of a how-to guide."""
     events.define("banner.hover", anonymous=True)
+    events.define("stock.count", anonymous=True)(StockCount)
 
     @app.get("/about/<name>")
     def about(name: str) -> str:

@@ -82,6 +82,26 @@ def test_page_out_of_the_back_forward_cache_is_a_visit(site: Site, page: Page) -
     ]
 
 
+@pytest.mark.parametrize("milliseconds", [0, 50])
+@pytest.mark.parametrize("since", ["eventtrack:ready", "the navigation"])
+def test_page_left_at_once_is_one_visit(
+    site: Site, page: Page, since: str, milliseconds: int
+) -> None:
+    """Told by both witnesses if the script has started, else by the server."""
+    leave = f"setTimeout(() => {{ location.href = '/conditional' }}, {milliseconds})"
+    if since == "eventtrack:ready":
+        leave = f"addEventListener('{since}', () => {leave})"
+    page.add_init_script(f"if (location.pathname === '/other') {leave}")
+    page.goto(f"{site.url}/other", wait_until="commit")
+    page.wait_for_url("**/conditional")
+    settle(page)
+    rows = site.await_actions(page_visit=2, session_start=1)
+    if since == "eventtrack:ready":
+        rows = site.await_claims(2)
+    visited = [row["params"]["path"] for row in rows if row["action"] == "page.visit"]
+    assert visited == ["/other", "/conditional"]
+
+
 def test_public_page_counts_each_visitor(site: Site, chromium: Browser) -> None:
     """A page without cookies is reported by the browser; what follows is the same device's."""
     for _ in range(2):
@@ -145,14 +165,30 @@ def test_error_page_is_no_visit_and_still_tracks(site: Site, page: Page) -> None
     site.await_actions(note_add=1, session_start=1)
 
 
-def test_strict_policy_is_kept(site: Site, page: Page) -> None:
-    """Nothing inline, no eval, no sink: a strict policy with Trusted Types has no complaint."""
-    complaints: list[str] = []
-    page.on("console", lambda message: complaints.append(message.text))
-    page.goto(f"{site.url}/strict")
+@pytest.mark.parametrize("policy", ["self", "nonce"])
+def test_strict_policy_is_kept(site: Site, page: Page, policy: str) -> None:
+    """Nothing inline, no eval, no sink, no Trusted Types policy of its own, in any of the files:
+    the browser reports nothing but what the test does."""
+    reports = "() => fetch('/reports').then((answer) => answer.json())"
+    seen: list[str] = []
+    page.expose_function("report", lambda directive: seen.append(directive))
+    page.add_init_script(
+        "addEventListener('securitypolicyviolation', (event) => report(event.effectiveDirective))"
+    )
+    with page.expect_response("**/tagged.js"):
+        page.goto(f"{site.url}/policy/{policy}")
+    page.wait_for_timeout(1500)  # it is in view for a second
+    page.click("button")
     settle(page)
-    site.await_claims(1)
-    assert complaints == []
+    page.evaluate("() => { fetch('http://elsewhere.test/').catch(() => {}) }")
+    page.wait_for_function(f"() => ({reports})().then((found) => found.length > 0)")
+    with page.expect_navigation():
+        page.click("#go")
+    site.await_actions(
+        page_visit=2, session_start=1, note_add=1, element_view=1, element_hover=1, form_submit=1
+    )
+    site.await_claims(2)
+    assert (seen, page.evaluate(reports)) == (["connect-src"], ["connect-src"])
 
 
 def test_functions_wait_for_the_script(site: Site, page: Page) -> None:

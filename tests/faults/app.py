@@ -26,6 +26,8 @@ def create_app() -> Flask:
     """Make the app; its tables are there already."""
     app = Flask("faults", instance_path=str(pathlib.Path(os.environ["FAULTS_FOLDER"], "instance")))
     app.config.from_prefixed_env()
+    # All clients are one address.
+    app.config.update(EVENTTRACK_DEVICE_LIMIT=None, EVENTTRACK_ADDRESS_LIMIT=None)
     db = SQLAlchemy(app)
     clock = os.environ.get("FAULTS_CLOCK")
     events = EventTrack(clock=SteppedClock(pathlib.Path(clock))) if clock else EventTrack()

@@ -7,7 +7,8 @@ const SLEEP = 10000; // ms: more than that between two looks, a laptop was aslee
  * How long the page has been visible and how far down it was seen: totals since it opened.
  * @param {import("../core.js").Core} core
  */
-export function engage({ api, page }) {
+export function engage({ api, page, settings }) {
+  if (settings.page) return; // no visit that it could belong to
   let visible = 0; // ms
   let reported = 0;
   let depth = 0; // px, of a page that is `height` high

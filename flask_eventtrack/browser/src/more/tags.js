@@ -1,3 +1,6 @@
+import { composedPath } from "../natives.js";
+import { guard } from "../quiet.js";
+
 const NAMES = ["", "-view", "-hover", "-outbound", "-downloads"].map(
   (name) => `data-eventtrack${name}`,
 );
@@ -39,9 +42,16 @@ export function watchTagged(core, turns) {
   observer.observe(document, { childList: true, subtree: true, attributeFilter: NAMES });
   look();
 
+  const hear = guard((/** @type {Event} */ event) =>
+    early.push([event, composedPath.call(event)]),
+  );
   early.push = (...added) => {
     const heard = added.filter(([, path]) => path.some(isTagged));
     if (heard[0]) load();
+    // A submission is not heard outside of its shadow root; what leads to it, a click, is.
+    for (const node of heard.flatMap(([, path]) => path)) {
+      if (node instanceof ShadowRoot) node.addEventListener("submit", hear, true);
+    }
     return clicks.push(...heard);
   };
   early.push(...early.splice(0));

@@ -19,7 +19,7 @@ export function hover(core) {
       if (under.includes(element)) continue;
       since.delete(element);
       if (dwell_ms >= setting(element, "-dwell", 1000)) {
-        send(core, element, "-hover", "element.hover", { id: idOf(element) }, { dwell_ms });
+        send(core, element, "-hover", "element.hover", { id: idOf(element) ?? element.localName }, { dwell_ms });
       }
     }
   }

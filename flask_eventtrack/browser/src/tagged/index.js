@@ -11,19 +11,13 @@ import { view } from "./view.js";
  */
 export function start(core, clicks) {
   const heed = guard((/** @type {Event} */ event, /** @type {EventTarget[]} */ path) => {
-    if (event.type === "submit") return submit(core, path[0]);
-    click(core, /** @type {MouseEvent} */ (event), path);
-    // A submission is not heard outside of its shadow root; what leads to it, a click, is.
-    for (const node of path) {
-      if (node instanceof ShadowRoot) node.addEventListener("submit", heedInside, true);
-    }
+    if (event.type === "submit") submit(core, path[0]);
+    else click(core, /** @type {MouseEvent} */ (event), path);
   });
-  const heedInside = guard((/** @type {Event} */ event) => heed(event, event.composedPath()));
-
-  core.early.push = (...added) => {
+  clicks.push = (...added) => {
     added.forEach((each) => heed(...each));
     return 0;
   };
-  core.early.push(...clicks);
+  clicks.push(...clicks);
   return [guard(hover)(core), guard(view)(core)];
 }

@@ -7,8 +7,7 @@ const TAGGED = "[data-eventtrack-view]";
  * Whether enough of an element is in view: of the element, or of the window if that is smaller.
  * @param {IntersectionObserverEntry} entry
  */
-function isSeen({ target, isIntersecting, boundingClientRect: whole, intersectionRect: part }) {
-  if (!isIntersecting) return false;
+function isSeen({ target, boundingClientRect: whole, intersectionRect: part }) {
   const most = Math.min(whole.width, innerWidth) * Math.min(whole.height, innerHeight);
   const share = (part.width * part.height) / most + 0.005; // layout rounds
   return share >= setting(target, "-view-threshold", 0.5);
@@ -29,12 +28,12 @@ export function view(core) {
     guard((entries) => {
       for (const entry of entries) {
         const { target } = entry;
-        const timer = timers.get(target);
-        if (!isSeen(entry)) {
-          clearTimeout(timer);
+        const isIn = entry.isIntersecting && isSeen(entry);
+        if (isIn === timers.has(target)) continue;
+        if (isIn) timers.set(target, setTimeout(guard(count), setting(target, "-view-time", 1000), target));
+        else {
+          clearTimeout(timers.get(target));
           timers.delete(target);
-        } else if (!timer) {
-          timers.set(target, setTimeout(guard(count), setting(target, "-view-time", 1000), target));
         }
       }
     }),
@@ -46,19 +45,14 @@ export function view(core) {
     observer.unobserve(element);
     timers.delete(element);
     counted.add(element);
-    send(core, element, "-view", "element.view", { id: idOf(element) });
+    send(core, element, "-view", "element.view", { id: idOf(element) ?? element.localName });
   }
 
   /** @param {any} root */
   function observe(root) {
-    const elements = [...root.querySelectorAll(TAGGED)];
-    const go = () => {
-      for (const element of elements.splice(0, 500)) {
-        if (!counted.has(element)) observer.observe(element);
-      }
-      if (elements[0]) setTimeout(go, 0); // ten thousand take a few milliseconds
-    };
-    go();
+    for (const element of root.querySelectorAll(TAGGED)) {
+      if (!counted.has(element)) observer.observe(element);
+    }
   }
 
   /** @param {boolean} [isOther] whether another page has opened */
@@ -71,8 +65,10 @@ export function view(core) {
   }
 
   const heed = (/** @type {MutationRecord[]} */ records) =>
-    new Set(records.map(({ target }) => target)).forEach(guard(observe));
-  new MutationObserver(heed).observe(document, { childList: true, subtree: true });
+    new Set(records.map(({ target, attributeName }) => (attributeName ? target.parentNode : target)))
+      .forEach(guard(observe));
+  const attributeFilter = ["data-eventtrack-view"];
+  new MutationObserver(heed).observe(document, { childList: true, subtree: true, attributeFilter });
   turn();
   return turn;
 }

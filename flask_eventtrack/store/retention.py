@@ -1,0 +1,182 @@
+"""How long events are kept: what is older is removed in small batches, and totals stay."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import datetime as dt
+import fnmatch
+import functools
+import time
+import typing as t
+
+import sqlalchemy as sa
+from sqlalchemy import exc
+
+from ..event import SESSION_END
+from .engine import Database
+from .erasure import BATCH_SIZE, pause_after
+
+_BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # MariaDB's
+# In the quality counters: a row for each day on which it was done.
+_PRUNED = "pruned"
+
+
+class Retention:
+    """Says from when on the events of an action are kept.
+
+    :param by_definition: actions and how long theirs are kept.
+    :param by_pattern: ``EVENTTRACK_RETENTION``: the first pattern that an action fits, if no
+        definition says it.
+    """
+
+    def __init__(
+        self,
+        by_definition: cabc.Mapping[str, dt.timedelta],
+        by_pattern: cabc.Mapping[str, dt.timedelta],
+    ) -> None:
+        self._by_definition = by_definition
+        self._by_pattern = by_pattern
+
+    def latest(self, now: dt.datetime) -> dt.datetime | None:
+        """Return the moment from which on everything is kept, or None if all is for ever."""
+        keeps = [*self._by_definition.values(), *self._by_pattern.values()]
+        return _before(now, min(keeps, default=None))
+
+    def __bool__(self) -> bool:
+        """Whether anything is not kept for ever."""
+        return bool(self._by_definition or self._by_pattern)
+
+    def cutoff(self, action: str, now: dt.datetime) -> dt.datetime | None:
+        """Return the moment before which events are removed, or None."""
+        keep = self._by_definition.get(action)
+        if keep is None:
+            fitting = (p for p in self._by_pattern if fnmatch.fnmatchcase(action, p))
+            keep = self._by_pattern.get(next(fitting, ""))
+        return _before(now, keep)
+
+
+def _before(now: dt.datetime, keep: dt.timedelta | None) -> dt.datetime | None:
+    try:
+        return None if keep is None else now - keep
+    except OverflowError:  # as with timedelta.max
+        return None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Pruned:
+    """How many rows were removed, or would be."""
+
+    events: int = 0
+    sessions: int = 0
+    rejected: int = 0
+
+    def __add__(self, other: Pruned) -> Pruned:
+        return Pruned(
+            self.events + other.events,
+            self.sessions + other.sessions,
+            self.rejected + other.rejected,
+        )
+
+
+class _Old(t.NamedTuple):
+    """Rows of a table that are older than they are kept; ``kind`` is a field of Pruned."""
+
+    kind: str
+    table: sa.Table
+    moment: sa.Column[t.Any]
+    condition: sa.ColumnElement[bool]
+
+    def numbers(self, number: int) -> Pruned:
+        return Pruned(**{self.kind: number})
+
+
+def prune(database: Database, retention: Retention, now: dt.datetime) -> cabc.Iterator[Pruned]:
+    """Remove what is older than it is kept, the oldest first, and yield each batch's numbers.
+
+    Sessions are kept as long as ``session.end`` is, and go once they are over. Any number of
+    processes may do this at once.
+    """
+    for old in _find_old(database, retention, now):
+        since = _BEGINNING
+        while True:
+            began = time.monotonic()
+            removed, since = database.retry(functools.partial(_remove, old, since))
+            if not removed:
+                break
+            pause_after(database, began)
+            yield old.numbers(removed)
+
+
+def count_old(database: Database, retention: Retention, now: dt.datetime) -> Pruned:
+    """Return how many rows :func:`prune` would remove."""
+    total = Pruned()
+    for old in _find_old(database, retention, now):
+        query = sa.select(sa.func.count()).select_from(old.table).where(old.condition)
+        with database.read() as connection:
+            total += old.numbers(connection.scalar(query) or 0)
+    return total
+
+
+def claim_day(database: Database, now: dt.datetime) -> bool:
+    """Whether nobody has pruned this UTC day, so that the caller is to do it."""
+    quality = database.tables.quality
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    row = {"hour": day, "outcome": _PRUNED, "action": "", "reason": ""}
+    key = sa.and_(*(quality.c[name] == value for name, value in row.items()))
+    try:
+        with database.begin() as connection:
+            if connection.scalar(sa.select(quality.c.count).where(key)) is not None:
+                return False
+            connection.execute(quality.insert().values(**row, count=0))
+    except exc.IntegrityError:  # another process was faster
+        return False
+    return True
+
+
+def _find_old(database: Database, retention: Retention, now: dt.datetime) -> cabc.Iterator[_Old]:
+    latest = retention.latest(now)
+    if latest is None:
+        return
+    event, session, rejected = (
+        database.tables.event,
+        database.tables.session,
+        database.tables.rejected,
+    )
+    for kind, table, moment in (
+        ("events", event, event.c.time),
+        ("rejected", rejected, rejected.c.rejected_at),
+    ):
+        old = sa.select(table.c.action).where(moment < latest).distinct()
+        with database.read() as connection:
+            actions = connection.scalars(old).all()
+        for cutoff, among in _group_by_cutoff(retention, actions, now).items():
+            yield _Old(kind, table, moment, sa.and_(moment < cutoff, table.c.action.in_(among)))
+    over = retention.cutoff(SESSION_END, now)
+    if over is not None:
+        yield _Old("sessions", session, session.c.ended_at, session.c.ended_at < over)
+
+
+def _group_by_cutoff(
+    retention: Retention, actions: cabc.Iterable[str], now: dt.datetime
+) -> dict[dt.datetime, list[str]]:
+    groups: dict[dt.datetime, list[str]] = {}
+    for action in actions:
+        cutoff = retention.cutoff(action, now)
+        if cutoff is not None:
+            groups.setdefault(cutoff, []).append(action)
+    return groups
+
+
+def _remove(old: _Old, since: dt.datetime, connection: sa.Connection) -> tuple[int, dt.datetime]:
+    """Remove a batch, and return how many and where the next begins.
+
+    What another transaction holds is left to the next run.
+    """
+    query = sa.select(old.table.c.id, old.moment).where(old.condition, old.moment >= since)
+    batch = query.order_by(old.moment).limit(BATCH_SIZE).with_for_update(skip_locked=True)
+    rows = connection.execute(batch).all()
+    if not rows:
+        return 0, since
+    connection.execute(old.table.delete().where(old.table.c.id.in_([row.id for row in rows])))
+    return len(rows), rows[-1][1]

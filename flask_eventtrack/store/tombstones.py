@@ -1,0 +1,224 @@
+"""What is left of erased people, so that no later record brings them back.
+
+Under a keyed hash of each erased uuid stands the moment of the erasure: a writer drops what is not
+after it. Beside profiles, page visits have tombstones, since a browser without cookies says by
+their ids whose events it sends.
+
+One row more says when the latest erasure was. A batch holds it, shared, to its end, and an erasure
+changes it first. So the erasure waits for the batches that cannot know of it, and whatever begins
+later finds its tombstones. On SQLite there is one writer at a time anyway.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import hashlib
+import hmac
+import typing as t
+import uuid as uuidlib
+
+import msgspec
+import sqlalchemy as sa
+
+from ..event import Event, Identified, PageView, Record, SessionEnd, from_ns
+from .tables import Tables
+
+#: The name of the row that says when the latest erasure was.
+LATEST = ""
+
+_BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_NEVER_ERASED = dt.datetime.max.replace(tzinfo=dt.UTC)
+_CHUNK = 1000
+
+Moments = dict[uuidlib.UUID, dt.datetime]
+
+
+class Sifted(t.NamedTuple):
+    """What is left of the records, what was dropped, and whose it shows to be erased besides.
+
+    ``kin`` are profiles, each with the moment of its person's erasure: dropped records say that
+    they were this person too, which the erasure could not know.
+    """
+
+    records: cabc.Sequence[Record]
+    dropped: cabc.Sequence[Record] = ()
+    kin: Moments = {}  # noqa: RUF012 - never changed
+
+
+class Tombstones:
+    """Knows who was erased, and when.
+
+    :param salt: ``EVENTTRACK_PROFILE_SALT``, which stays the same as long as people do.
+    """
+
+    def __init__(self, salt: str) -> None:
+        self._key = hashlib.sha256(b"flask-eventtrack tombstone " + salt.encode()).digest()
+
+    def hash_of(self, uuid: uuidlib.UUID) -> str:
+        return hmac.digest(self._key, uuid.bytes, "sha256").hex()
+
+    def wait_for_batches(self, connection: sa.Connection, tables: Tables, at: dt.datetime) -> None:
+        """Note an erasure; when this returns, no batch is open that does not know of it."""
+        table = tables.tombstone
+        latest: dt.datetime | None = connection.scalar(_latest(table).with_for_update())
+        if latest is None:
+            connection.execute(table.insert().values(uuid_hash=LATEST, erased_at=at))
+            return
+        change = table.update().where(table.c.uuid_hash == LATEST)
+        connection.execute(change.values(erased_at=max(latest, at)))
+
+    def add(
+        self,
+        connection: sa.Connection,
+        tables: Tables,
+        uuids: cabc.Iterable[uuidlib.UUID],
+        at: dt.datetime,
+    ) -> None:
+        """Say of ids that all that they did until ``at`` is erased."""
+        table = tables.tombstone
+        hashes = sorted(map(self.hash_of, uuids))
+        for start in range(0, len(hashes), _CHUNK):
+            chunk = hashes[start : start + _CHUNK]
+            among = table.c.uuid_hash.in_(chunk)
+            known = set(connection.scalars(sa.select(table.c.uuid_hash).where(among)))
+            older = table.update().where(among, table.c.erased_at < at)
+            connection.execute(older.values(erased_at=at))
+            new = [{"uuid_hash": each, "erased_at": at} for each in chunk if each not in known]
+            if new:
+                connection.execute(table.insert(), new)
+
+    def sift(
+        self, connection: sa.Connection, tables: Tables, records: cabc.Sequence[Record]
+    ) -> Sifted:
+        """Take out what erased people did before their erasure; it holds to the transaction's end.
+
+        A session that began before then begins anew with what comes after.
+        """
+        latest = self._hold(connection, tables)
+        suspects = [record for record in records if _begin_of(record) <= latest]
+        if not suspects:
+            return Sifted(records)
+        uuids = {uuid for record in suspects for uuid in _uuids_of(record)}
+        erased = self._find(connection, tables, uuids)
+        if not erased:
+            return Sifted(records)
+        judged = [(record, _judge(record, erased)) for record in records]
+        dropped = [record for record, kept in judged if kept is None]
+        kin = self._find_kin(connection, tables, dropped, erased)
+        return Sifted([kept for _, kept in judged if kept is not None], dropped, kin)
+
+    def _hold(self, connection: sa.Connection, tables: Tables) -> dt.datetime:
+        """Return when the latest erasure was, and keep the next one waiting."""
+        query = _latest(tables.tombstone).with_for_update(read=True)
+        latest: dt.datetime | None = connection.scalar(query)
+        if latest is not None:
+            return latest
+        first = tables.tombstone.insert().values(uuid_hash=LATEST, erased_at=_BEGINNING)
+        connection.execute(first)
+        return _BEGINNING
+
+    def _find(
+        self, connection: sa.Connection, tables: Tables, uuids: cabc.Iterable[uuidlib.UUID]
+    ) -> Moments:
+        """Return those of the ids that are erased, with the moments."""
+        table = tables.tombstone
+        by_hash = {self.hash_of(uuid): uuid for uuid in uuids}
+        query = sa.select(table.c.uuid_hash, table.c.erased_at)
+        rows = connection.execute(query.where(table.c.uuid_hash.in_(by_hash)))
+        return {by_hash[row.uuid_hash]: row.erased_at for row in rows}
+
+    def _find_kin(
+        self,
+        connection: sa.Connection,
+        tables: Tables,
+        dropped: cabc.Iterable[Record],
+        erased: Moments,
+    ) -> Moments:
+        """Return whom dropped records show to be an erased person.
+
+        A log-in names the stranger before it. The server's half of a visit says whose the visit is
+        that a browser without cookies has told of: its row has a profile of its own until then.
+        """
+        kin: Moments = {}
+        visits: Moments = {}
+        for record in dropped:
+            match record:
+                case Identified(anonymous=stranger) if stranger is not None:
+                    if _owner_of(connection, tables, stranger) in {None, record.uuid}:
+                        kin[stranger] = erased[record.uuid]
+                case PageView() | Event(half="server"):
+                    visits[record.id] = erased[record.uuid]
+        if visits:
+            event = tables.event
+            query = sa.select(event.c.id, event.c.uuid).where(event.c.id.in_(visits))
+            for visit_id, uuid in connection.execute(query):
+                kin.setdefault(uuid, visits[visit_id])
+        return {uuid: at for uuid, at in kin.items() if uuid not in erased}
+
+
+def _latest(table: sa.Table) -> sa.Select[t.Any]:
+    return sa.select(table.c.erased_at).where(table.c.uuid_hash == LATEST)
+
+
+def _owner_of(
+    connection: sa.Connection, tables: Tables, stranger: uuidlib.UUID
+) -> uuidlib.UUID | None:
+    alias = tables.alias
+    query = sa.select(alias.c.customer_uuid).where(alias.c.anonymous_uuid == stranger)
+    return connection.scalar(query)
+
+
+def _begin_of(record: Record) -> dt.datetime:
+    """Return the earliest moment that a record tells of; what has no time zone tells of none."""
+    match record:
+        case Event(time=time, session=session):
+            moments = [time, session.started_at] if session else [time]
+        case PageView():
+            moments = [from_ns(min(record.arrival, record.session_started))]
+        case Identified():
+            moments = [record.time]
+        case SessionEnd():  # ends nothing where there is no session
+            return _NEVER_ERASED
+    return min(moments) if all(moment.tzinfo for moment in moments) else _NEVER_ERASED
+
+
+def _uuids_of(record: Record) -> list[uuidlib.UUID]:
+    match record:
+        case Event(claim=claim) if claim is not None and claim.cookieless:
+            return [record.uuid, claim.visit_id]
+        case Event() | PageView():
+            return [record.uuid]
+        case Identified(anonymous=stranger) if stranger is not None:
+            return [record.uuid, stranger]
+        case Identified():
+            return [record.uuid]
+    return []
+
+
+def _judge(record: Record, erased: Moments) -> Record | None:
+    """Return a record as it may be written, or None if it tells of what is erased."""
+    moments = [erased[uuid] for uuid in _uuids_of(record) if uuid in erased]
+    if not moments or _begin_of(record) > max(moments):
+        return record
+    match record:
+        case Event():
+            return _judge_event(record, max(moments))
+        case PageView():
+            is_after = from_ns(record.arrival) > max(moments)
+            anew = msgspec.structs.replace(record, session_started=record.arrival)
+            return anew if is_after else None
+        case Identified():
+            is_erased = record.time <= erased.get(record.uuid, _BEGINNING)
+            return None if is_erased else msgspec.structs.replace(record, anonymous=None)
+    return record
+
+
+def _judge_event(event: Event, at: dt.datetime) -> Event | None:
+    if event.time <= at:
+        return None
+    session = event.session
+    if session is None:
+        return event
+    anew = msgspec.structs.replace(session, started_at=event.time)
+    return msgspec.structs.replace(event, session=anew)
