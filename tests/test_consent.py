@@ -17,7 +17,7 @@ from flask_eventtrack.event import Event
 from flask_eventtrack.signals import event_accepted
 
 from .conftest import MakeHost
-from .hosts import NAVIGATION, SAME_ORIGIN, Host
+from .hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host
 
 CONSENT = "eventtrack_consent"
 OURS = {"eventtrack_device", "eventtrack_session", "eventtrack_csrf"}
@@ -117,7 +117,7 @@ def test_nothing_is_recorded_of_who_chose_none(host: Host) -> None:
 
 
 def test_anonymous_visit_counts_without_saying_whose_it_is(host: Host) -> None:
-    """It is in the totals; it has no session, and no two have a profile in common."""
+    """It is in the totals; it has no session, and the profile of its day and browser."""
     client = host.client()
     choose(client, "anonymous")
     assert policy_of(visit(client, Referer="https://elsewhere.example/")) == "anonymous"
@@ -126,12 +126,65 @@ def test_anonymous_visit_counts_without_saying_whose_it_is(host: Host) -> None:
     assert host.rows("session") == []
     first, second = host.events_of("page.visit")
     assert (first["session_id"], second["session_id"]) == (None, None)
-    assert first["uuid"] != second["uuid"]
-    assert {first["uuid"].version, second["uuid"].version} == {4}
+    assert first["uuid"] == second["uuid"]
+    assert first["uuid"].version == 4
     assert [row["label"] for row in (first, second)] == ["Visited page Home", "Visited page Mug"]
     assert first["params"]["referrer"] == "https://elsewhere.example/"
     assert sum(row["count"] for row in host.rows("hourly")) == 2
     assert host.actions() == {"page.visit": 2}
+
+
+ANOTHER_BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same"),
+    [
+        ({"REMOTE_ADDR": "203.0.113.99"}, True),  # of the same /24
+        ({"HTTP_ACCEPT_LANGUAGE": "pl"}, True),
+        ({"HTTP_COOKIE": "theme=dark"}, True),
+        ({"REMOTE_ADDR": "203.0.114.7"}, False),
+        ({"HTTP_USER_AGENT": ANOTHER_BROWSER}, False),
+        ({"HTTP_HOST": "other.example"}, False),
+    ],
+)
+def test_anonymous_visits_of_a_day_are_told_apart_by_address_and_agent(
+    host: Host, change: dict[str, str], is_same: bool
+) -> None:
+    """On one site; what varies from request to request does not matter."""
+    for differing in ({}, change):
+        client = host.app.test_client(use_cookies=False)
+        client.environ_base |= {"HTTP_USER_AGENT": CHROME, "REMOTE_ADDR": "203.0.113.7"}
+        client.get("/", headers=NAVIGATION | GPC, environ_overrides=differing)
+    first, second = host.events_of("page.visit")
+    assert (first["uuid"] == second["uuid"]) is is_same
+
+
+def test_anonymous_visits_of_two_days_have_nothing_in_common(host: Host) -> None:
+    """Nor has what came before midnight and was written after it."""
+    visit(host.client(), **GPC)
+    host.clock.advance(hours=11, minutes=59, seconds=59)
+    visit(host.client(), **GPC)
+    host.clock.advance(seconds=1)
+    visit(host.client(), **GPC)
+    noon, night, morning = [row["uuid"] for row in host.events_of("page.visit")]
+    assert noon == night != morning
+
+
+def test_salt_of_a_day_is_shared_and_destroyed(make: MakeHost, database_url: str) -> None:
+    """All processes name a browser the same; the day after the next there is nothing to tell by."""
+    hosts = [make(url=database_url), make(url=database_url, create=False)]
+    clock = hosts[0].clock
+    for host in hosts:
+        visit(host.client(), **GPC)
+        host.flush()
+    first, second = hosts[0].events_of("page.visit")
+    assert first["uuid"] == second["uuid"]
+    for left in (1, 0):
+        clock.advance(days=1)
+        with hosts[1].app.app_context():
+            hosts[1].state.pipeline.sweep()
+        assert len(hosts[0].rows("salt")) == left
 
 
 def test_anonymous_visit_is_announced(host: Host) -> None:

@@ -32,6 +32,7 @@ NAMES = {
     "eventtrack_uncounted",
     "eventtrack_rejected",
     "eventtrack_tombstone",
+    "eventtrack_salt",
 }
 CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

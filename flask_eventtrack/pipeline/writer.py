@@ -40,6 +40,7 @@ from ..store import (
     add_rejected,
     claim_day,
     count_old,
+    destroy_salts,
     end_silent_sessions,
     prune,
     remove_rows,
@@ -138,7 +139,7 @@ class Writer:
         return self._mysteries > _TRIES
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
-        """End up to 200 silent sessions."""
+        """End up to 200 silent sessions, and destroy the salts whose days are over."""
         now = from_ns(self._hooks.clock())
         silent_since = now - self._hooks.session_timeout - _SWEEP_GRACE
         with self._hooks.context():
@@ -146,6 +147,7 @@ class Writer:
                 ended = end_silent_sessions(
                     connection, self.database.tables, silent_since, now, self._hooks.admits
                 )
+                destroy_salts(connection, self.database.tables, now)
             self._hooks.written(Written(len(ended), [], ended))
         return ended
 

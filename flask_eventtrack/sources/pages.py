@@ -12,7 +12,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import parse_options_header
 from werkzeug.wsgi import get_host
 
-from ..event import PAGE_VISIT, Event, Outcome, PageView, SessionRef, clean_text, from_ns
+from ..event import PAGE_VISIT, Client, Event, Outcome, PageView, SessionRef, clean_text, from_ns
 from ..signals import event_accepted
 from ..state import State, send, this_app
 from ..visitor import UrlCleaner, Visitor, campaign_of
@@ -171,7 +171,9 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     if state.pipeline.put(record):
         current.recorded = True
         if event_accepted.receivers:
-            event = expand(view, state.urls) if record is view else record
+            event = expand(view, state.urls)
+            if record is not view:
+                event = msgspec.structs.replace(event, session=None, client=None)
             send(state, event_accepted, event=event)
     else:
         state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
@@ -211,9 +213,11 @@ def expand(view: PageView, urls: UrlCleaner) -> Event:
 
 
 def _expand_nobodys(view: PageView, urls: UrlCleaner) -> Event:
-    """Return the event of a visit that is not said to be anybody's: it has no session, and its
-    profile is a random one that nothing else has."""
-    return msgspec.structs.replace(expand(view, urls), session=None, client=None)
+    """Return the event of a visit that is not said to be anybody's: it has no session, and of its
+    client what the writer hashes for the day's profile."""
+    event = expand(view, urls)
+    client = event.client and Client(event.client.user_agent, address=event.client.address)
+    return msgspec.structs.replace(event, session=None, client=client)
 
 
 class _Page(t.NamedTuple):

@@ -5,6 +5,7 @@ from .engine import Database
 from .erasure import Erased, Erasure, count_rows, find_profiles
 from .rejected import add_rejected
 from .retention import Pruned, Retention, claim_day, count_old, prune
+from .salts import destroy_salts
 from .sessions import end_silent_sessions
 from .tables import Tables
 from .tombstones import Sifted, Tombstones
@@ -25,6 +26,7 @@ __all__ = [
     "claim_day",
     "count_old",
     "count_rows",
+    "destroy_salts",
     "end_silent_sessions",
     "find_profiles",
     "insert_uncounted",

@@ -137,6 +137,13 @@ _tombstone = sa.Table(
     sa.Column("erased_at", UTCDateTime(), nullable=False),
 )
 
+_salt = sa.Table(
+    "eventtrack_salt",
+    _metadata,
+    sa.Column("day", sa.Date(), primary_key=True),
+    sa.Column("salt", text(64), nullable=False),
+)
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
@@ -151,6 +158,7 @@ class Tables:
     uncounted: sa.Table
     rejected: sa.Table
     tombstone: sa.Table
+    salt: sa.Table
 
     @classmethod
     def for_metadata(cls, metadata: sa.MetaData) -> Tables:

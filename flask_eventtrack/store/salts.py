@@ -1,0 +1,74 @@
+"""Visits of nobody: those of one day and browser have a profile in common, and no others.
+
+The profile is a hash of what the browser cannot but send, keyed with the day's salt. The salt is
+random, all processes share it, and it is destroyed a day after its own: from then on nobody can
+tell who a profile was, or find the same browser's on another day.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import hmac
+import secrets
+import uuid as uuidlib
+
+import msgspec
+import sqlalchemy as sa
+
+from ..event import Client, Event
+from .tables import Tables
+
+_DAY = dt.timedelta(days=1)
+
+
+def name_nobodys(
+    connection: sa.Connection, tables: Tables, events: list[Event], now: dt.datetime
+) -> list[Event]:
+    """Return the events with the day's profile on those that have a client and no session.
+
+    What comes later than its day's salt lives keeps the random profile that it has.
+
+    :raises sqlalchemy.exc.IntegrityError: another process made a day's salt meanwhile; the next
+        attempt finds it.
+    """
+    days = {event.time.date() for event in events if _is_nobodys(event)}
+    if not days:
+        return events
+    salts = _load(connection, tables.salt, days & {now.date(), now.date() - _DAY})
+    return [_name(event, salts) if _is_nobodys(event) else event for event in events]
+
+
+def destroy_salts(connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
+    """Delete the salts of the days before yesterday (UTC)."""
+    table = tables.salt
+    connection.execute(table.delete().where(table.c.day < now.date() - _DAY))
+
+
+def _load(
+    connection: sa.Connection, table: sa.Table, days: cabc.Iterable[dt.date]
+) -> dict[dt.date, bytes]:
+    """Return the salts of days; make those that are missing."""
+    salts: dict[dt.date, str] = {row.day: row.salt for row in connection.execute(sa.select(table))}
+    for day in sorted(days):
+        if day not in salts:
+            salts[day] = secrets.token_hex()
+            connection.execute(table.insert().values(day=day, salt=salts[day]))
+    return {day: salt.encode() for day, salt in salts.items()}
+
+
+def _is_nobodys(event: Event) -> bool:
+    return event.session is None and event.client is not None
+
+
+def _name(event: Event, salts: cabc.Mapping[dt.date, bytes]) -> Event:
+    salt = salts.get(event.time.date())
+    if salt is None or event.client is None:
+        return event
+    return msgspec.structs.replace(event, uuid=_profile_of(event.client, event.site, salt))
+
+
+def _profile_of(client: Client, site: str, salt: bytes) -> uuidlib.UUID:
+    text = "\0".join((site, client.address, client.user_agent))
+    digest = hmac.digest(salt, text.encode(errors="backslashreplace"), "sha256")
+    return uuidlib.UUID(bytes=digest[:16], version=4)
