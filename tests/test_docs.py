@@ -77,6 +77,19 @@ def find_codes(*functions: str) -> set[str]:
     return codes
 
 
+def test_security_names_tests_that_exist() -> None:
+    """What the threat model says is shown by a test is shown by one."""
+    named = set(re.findall(r"`(test_\w+)`", read("docs/explanation/security.md")))
+    folder = PACKAGE.parent / "tests"
+    found = {
+        name
+        for path in folder.rglob("test_*.py")
+        for name in re.findall(r"^def (test_\w+)", path.read_text(), re.MULTILINE)
+    }
+    assert named - found == set()
+    assert named
+
+
 def test_every_setting_has_an_entry() -> None:
     """The entries take name, type, default and sentence from the code."""
     entries = re.findall(
@@ -406,6 +419,7 @@ def test_the_queries_of_the_guide_answer(host: Host) -> None:
         "customer-tokens",
         "databases-and-migrations",
         "filter-visits",
+        "front-end-elsewhere",
         "identify-customers",
         "mask-personal-data",
         "rotate-the-secret-key",

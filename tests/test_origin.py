@@ -297,7 +297,7 @@ def test_a_preflight_admits_an_allowed_origin(make: MakeHost) -> None:
         "Access-Control-Allow-Headers": (
             "Authorization, Content-Type, X-EventTrack-Device, X-EventTrack-Session"
         ),
-        "Access-Control-Expose-Headers": "X-EventTrack-Device, X-EventTrack-Session",
+        "Access-Control-Expose-Headers": ("Retry-After, X-EventTrack-Device, X-EventTrack-Session"),
         "Access-Control-Max-Age": "3600",
     }
     assert response.headers["Vary"] == "Origin"

@@ -9,8 +9,8 @@ const SCRIPTS = {
   "more.js": { source: "more/index.js", isModule: true, year: 2020 },
   "tagged.js": { source: "tagged/index.js", isModule: true, year: 2020 },
 };
-// Properties that nobody else sees get short names, the same in all files.
-const OWN = /^(beacon|choice|collector|early|epoch|hooks|isKept|isSent|leave|leaving|release|settings|settle|show|wait|waiting)$/;
+// Properties that nobody else sees get short names, the same in all files. None of them is in JSON.
+const OWN = /^(beacon|chosen|collector|early|epoch|hooks|isKept|isSent|leave|leaving|release|settings|settle|show|wait|waiting)$/;
 const nameCache = {};
 
 for (const [name, { source, isModule, year }] of Object.entries(SCRIPTS)) {

@@ -35,7 +35,9 @@ class Poster:
     def __init__(self, current: Current, sender: Sender) -> None:
         self.current = current
         self.is_app = current.is_app = sender is Sender.APP
-        self._is_elsewhere = sender in {Sender.APP, Sender.OTHER_ORIGIN}
+        # Pages of our own site have cookies: there a header could only be somebody else's.
+        is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
+        self._is_elsewhere = self.is_app or (sender is Sender.OTHER_ORIGIN and not is_same_site)
         current.hears_bearer = False  # it is verified as a post's, and refused where it is bad
         # An app asks its user itself: it has no cookie to say so with.
         self.is_refused = not self.is_app and current.policy != "full"

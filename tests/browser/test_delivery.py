@@ -434,6 +434,25 @@ def test_opting_out_forgets(site: Site, page: Page) -> None:
     assert page.evaluate(TRACK, ["note.add"])["status"] == "dropped"
 
 
+def test_choice_is_the_servers_too(site: Site, page: Page) -> None:
+    """The server keeps it in a cookie, and obeys it with the next page."""
+
+    def choice() -> str | None:
+        cookies = {c.get("name"): c.get("value") for c in page.context.cookies()}
+        return cookies.get("eventtrack_consent")
+
+    page.goto(f"{site.url}/other")
+    settle(page)
+    assert page.evaluate("eventtrack.optOut()") == {}
+    assert choice() == "none"
+    page.goto(f"{site.url}/conditional")
+    assert page.evaluate("eventtrack.optIn()") == {}
+    assert choice() == "full"
+    page.goto(f"{site.url}/other")
+    settle(page)
+    site.await_actions(page_visit=3, session_start=2)
+
+
 def test_global_privacy_control_on_a_cached_page(site: Site, page: Page) -> None:
     """A page that the server did not make for this visitor heeds what the browser says."""
     page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")

@@ -12,7 +12,7 @@
  * @property {(page: Page) => object} [event] adds to every other event's params
  * @property {() => void} [page] is told that another page is about to open
  * @property {(text: string, result: { status: string }) => void} [answer] sees each event's answer
- * @property {string} [choice] the visitor's, made on this page: "full", "anonymous" or "none"
+ * @property {string} [chosen] the visitor's, made on this page: "full", "anonymous" or "none"
  * @property {(body: string) => Promise<Response> | false} [beacon] posts while the page is left
  * @property {boolean} [leaving] whether the page may be gone before an answer comes
  * @property {number} dropped events lost for want of room, which no post has reported yet

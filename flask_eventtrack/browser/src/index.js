@@ -60,7 +60,7 @@ const api = {
   logout: later("logout"),
   optIn: later("optIn"),
   optOut() {
-    hooks.choice = "none";
+    hooks.chosen = "none";
     flush();
     return later("optOut")();
   },

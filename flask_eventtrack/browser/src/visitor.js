@@ -23,5 +23,5 @@ const signal = globalPrivacyControl || doNotTrack > 0 ? settings.gpc : "ignore";
 /** Whether the visitor's policy forbids events. */
 export const isRefused = () =>
   !/^(full|ignore)$/.test(
-    `${hooks.choice || readCookie("consent") || settings.policy || signal}`,
+    `${hooks.chosen || readCookie("consent") || settings.policy || signal}`,
   );

@@ -12,7 +12,11 @@ export async function post({ collector }, name, content) {
   try {
     const [, csrf_token] = /eventtrack_csrf=([^;]*)/.exec(document.cookie) || [];
     const body = stringify({ ...content, csrf_token });
-    const response = await fetch(collector.replace(/in$/, name), { method: "POST", body });
+    const response = await fetch(collector.replace(/in$/, name), {
+      method: "POST",
+      credentials: "include",
+      body,
+    });
     if (response.status === 204) return {};
     code = `http_${response.status}`;
     const answer = await response.json();

@@ -14,7 +14,7 @@ export function consent(core) {
   hooks.optIn = async () => {
     const answer = await post(core, "consent", { choice: "full" });
     if (!answer.error) {
-      hooks.choice = "full";
+      hooks.chosen = "full";
       show();
     }
     return answer;
