@@ -6,6 +6,7 @@ import json
 import sys
 import time
 import typing as t
+import uuid
 
 import click
 import msgspec
@@ -77,6 +78,16 @@ def sweep() -> None:
     """End the sessions that have been silent for the timeout and five minutes."""
     ended = get_state().pipeline.sweep()
     click.echo(f"{len(ended)} sessions ended.")
+
+
+@eventtrack_cli.command()
+@click.argument("anonymous", metavar="UUID", type=click.UUID)
+def unmerge(*, anonymous: uuid.UUID) -> None:
+    """Part the anonymous profile UUID from the customer whose it was taken for."""
+    customer = subjects.unmerge(get_state(), anonymous)
+    if customer is None:
+        raise click.ClickException(f"{anonymous} has not been merged with a customer.")
+    click.echo(f"{anonymous} is not {customer} any more.")
 
 
 @eventtrack_cli.command()

@@ -10,7 +10,7 @@ import uuid as uuidlib
 from .reports import iter_person
 from .signals import profile_erased
 from .state import State, get_state, send
-from .store import Erased, count_rows
+from .store import Erased, count_rows, remove_alias
 from .visitor import check_customer_id, customer_uuid
 
 logger = logging.getLogger("flask_eventtrack")
@@ -55,6 +55,19 @@ def export(who: str | int | uuidlib.UUID) -> cabc.Iterator[dict[str, t.Any]]:
     """
     state = get_state()
     return iter_export(state, find_person(state, who))
+
+
+def unmerge(state: State, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
+    """Part an anonymous profile from its customer: in feeds and reports it is itself again.
+
+    No event is changed. What the device does from now on is still the customer's, until it logs
+    out.
+
+    :returns: the customer's profile; None if the profile was nobody's.
+    """
+    state.pipeline.flush()
+    with state.pipeline.database.begin() as connection:
+        return remove_alias(connection, state.pipeline.database.tables, anonymous)
 
 
 def find_person(state: State, who: str | int | uuidlib.UUID) -> Person:

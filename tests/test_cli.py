@@ -20,7 +20,7 @@ from flask import Flask
 from msgspec import Meta
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from flask_eventtrack import track
+from flask_eventtrack import identify, track
 from flask_eventtrack.visitor import customer_uuid
 
 from .conftest import MakeHost
@@ -277,6 +277,24 @@ def test_forget_asks_before_it_erases(
     assert answer.exit_code == status
     assert "There are 3 events" in answer.output
     assert len(busy.rows("event")) == left
+
+
+def test_unmerge_parts_a_stranger_from_the_customer(db_host: Host) -> None:
+    """In the feed; no event is changed, and it is said where there is nothing to part."""
+    db_host.app.add_url_rule("/enter", "enter", lambda: str(identify("7")))
+    client = db_host.client()
+    client.get("/", headers=NAVIGATION)
+    [stranger] = {row["uuid"] for row in db_host.rows("event")}
+    client.get("/enter", headers=NAVIGATION)
+    before = db_host.rows("event", "time", "id")
+    with db_host.app.app_context():
+        merged = {event.uuid for event in db_host.events.feed("7")}
+        assert stranger in merged
+        assert run(db_host, "unmerge", str(stranger)).exit_code == 0
+        assert {event.uuid for event in db_host.events.feed("7")} == merged - {stranger}
+    assert db_host.rows("event", "time", "id") == before
+    assert run(db_host, "unmerge", str(stranger)).exit_code == 1
+    assert run(db_host, "unmerge", "stranger").exit_code == 2
 
 
 def test_forget_takes_an_id_that_reads_as_a_uuid(host: Host) -> None:

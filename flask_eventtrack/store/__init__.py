@@ -3,6 +3,7 @@
 from .batch import Batch, Written, write_batch
 from .engine import Database
 from .erasure import Erased, Erasure, count_rows, find_profiles
+from .people import remove_alias
 from .rejected import add_rejected
 from .retention import Pruned, Retention, claim_day, count_old, prune
 from .salts import destroy_salts
@@ -31,6 +32,7 @@ __all__ = [
     "find_profiles",
     "insert_uncounted",
     "prune",
+    "remove_alias",
     "remove_rows",
     "take_uncounted",
     "write_batch",

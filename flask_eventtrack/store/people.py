@@ -22,6 +22,19 @@ def write_profiles(
             _write_alias(connection, tables.alias, record.anonymous, record)
 
 
+def remove_alias(
+    connection: sa.Connection, tables: Tables, anonymous: uuidlib.UUID
+) -> uuidlib.UUID | None:
+    """Part an anonymous profile from the customer whose it was taken for; return the customer's."""
+    table = tables.alias
+    of_it = table.c.anonymous_uuid == anonymous
+    customer: uuidlib.UUID | None = connection.scalar(
+        sa.select(table.c.customer_uuid).where(of_it).with_for_update()
+    )
+    connection.execute(table.delete().where(of_it))
+    return customer
+
+
 def _write_profile(connection: sa.Connection, table: sa.Table, record: Identified) -> None:
     query = sa.select(table).where(table.c.uuid == record.uuid).with_for_update()
     found = connection.execute(query).mappings().first()
