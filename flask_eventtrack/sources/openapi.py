@@ -44,6 +44,7 @@ _REJECTION_CODES = (
     "invalid_param",
     "invalid_param_name",
     "too_many_params",
+    "too_many_undefined",
     "params_too_large",
     "params_too_deep",
     "invalid_time",
@@ -56,6 +57,7 @@ _CHOICE_PROBLEMS: _Codes = {
     403: ("foreign_origin",),
     413: ("too_large",),
     415: ("encoded", "unsupported_type"),
+    429: ("too_many_posts",),
     503: ("unavailable",),
 }
 _LOGOUT_PROBLEMS: _Codes = {
@@ -67,15 +69,17 @@ _POST_PROBLEMS: _Codes = {**_LOGOUT_PROBLEMS, 503: ("no_room", "unavailable")}
 _LOGIN_PROBLEMS: _Codes = {**_POST_PROBLEMS, 401: ("token_missing", *_TOKEN_CODES)}
 
 _TEXT: _Schema = {"type": "string"}
+_RETRY: _Schema = {
+    "Retry-After": {
+        "description": "Seconds.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
 _PROBLEM_HEADERS: dict[int, _Schema] = {
     401: {"WWW-Authenticate": {"required": True, "schema": _TEXT}},
-    503: {
-        "Retry-After": {
-            "description": "Seconds.",
-            "required": True,
-            "schema": {"type": "integer", "minimum": 0},
-        }
-    },
+    429: _RETRY,
+    503: _RETRY,
 }
 _IDENTITY = {
     DEVICE_HEADER: "The device, where no cookie says it",
