@@ -103,7 +103,7 @@ def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
     run(host, "init-db")
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
-    assert len(found) == 9
+    assert len(found) == 10
     assert "things" not in found
 
 
@@ -113,7 +113,7 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
     host = make({**binds, "EVENTTRACK_BIND_KEY": "events"}, create=False)
     run(host, "init-db")
     with host.app.app_context():
-        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 9
+        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 10
         assert sa.inspect(host.db.engine).get_table_names() == []
 
 

@@ -323,7 +323,9 @@ def test_what_another_process_holds_is_dropped(
 
 def test_a_late_log_in_shows_who_a_stranger_was(shop: Host) -> None:
     """What the stranger did is stored, that it was the erased customer comes later: it goes too."""
-    write_records(shop, a_page("/", 1, uuid=STRANGER), a_page("/", 1, uuid=NOBODY, session=None))
+    write_records(
+        shop, a_page("/", 1, uuid=STRANGER), a_page("/", 1, uuid=NOBODY, session=None, client=None)
+    )
     forget(shop, ADA)
     late = Identified(
         uuid=ADA_UUID, customer_id=ADA, time=at(1), anonymous=STRANGER, traits={"a": 1}

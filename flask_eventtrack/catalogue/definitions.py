@@ -356,7 +356,7 @@ def _fit_text(text: str, kinds: cabc.Iterable[inspect.Type]) -> t.Any:
 
 def _fit_number(number: float, kinds: cabc.Iterable[inspect.Type]) -> t.Any:
     types = set(map(type, kinds))
-    if types & _TAKE_NUMBERS:
+    if types & _TAKE_NUMBERS or (isinstance(number, bool) and inspect.BoolType in types):
         return number
     text = msgspec.json.encode(number).decode()
     choices = [choice for kind in kinds for choice in _choices_of(kind)]
