@@ -1,7 +1,7 @@
 """Who did it: cookies, sessions, customers, browsers and bots. Values in, values out."""
 
 from .agent import Agent, find_bot
-from .customers import CustomerTokens, VerifiedCustomer
+from .customers import CustomerTokens
 from .facts import AgentParser, FactFinder
 from .limits import Limiter, Novelty
 from .masking import Masker
@@ -9,7 +9,7 @@ from .place import CountryDatabase, mask_address
 from .policy import heed_signal, parse_choice
 from .tokens import DeviceToken, SessionToken, TokenCodec
 from .urls import UrlCleaner, campaign_of
-from .visitor import Visitor, check_customer_id, customer_uuid, resume_visitor
+from .visitor import VerifiedCustomer, Visitor, check_customer_id, customer_uuid, resume_visitor
 
 __all__ = [
     "Agent",

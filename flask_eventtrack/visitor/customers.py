@@ -16,7 +16,7 @@ import typing as t
 
 from ..config import KeySource
 from ..errors import ConfigError, InvalidEvent, InvalidToken
-from .visitor import check_customer_id
+from .visitor import VerifiedCustomer, check_customer_id
 
 if t.TYPE_CHECKING:
     from .keys import KeySet
@@ -30,14 +30,6 @@ _LAST_DATE = 253_402_300_799  # the end of the year 9999, in seconds
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 Json = dict[str, t.Any]
-
-
-class VerifiedCustomer(t.NamedTuple):
-    """Whom a token names, and from when to when it does (nanoseconds since the epoch)."""
-
-    customer_id: str
-    expires: int
-    begins: int = 0
 
 
 class CustomerTokens:

@@ -23,7 +23,7 @@ from ..config import KeySource
 from ..errors import ConfigError
 
 if t.TYPE_CHECKING:
-    from .customers import VerifiedCustomer
+    from .visitor import VerifiedCustomer
 
 logger = logging.getLogger("flask_eventtrack")
 

@@ -73,6 +73,14 @@ def check_customer_id(customer: object) -> str:
     )
 
 
+class VerifiedCustomer(t.NamedTuple):
+    """Whom a token names, and from when to when it does (nanoseconds since the epoch)."""
+
+    customer_id: str
+    expires: int
+    begins: int = 0
+
+
 @functools.lru_cache(maxsize=4096)
 def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
     """Return the id of a device's session: requests that open it at once agree without asking."""
