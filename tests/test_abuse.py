@@ -133,3 +133,21 @@ def test_masking_can_be_turned_off(make: MakeHost) -> None:
     host = make({"EVENTTRACK_MASK": False})
     post(host.client(), {"action": "button.click", "params": {"text": "ada@example.com"}})
     assert host.events_of("button.click")[0]["params"]["text"] == "ada@example.com"
+
+
+def test_masking_makes_nothing_larger_than_it_may_be(host: Host) -> None:
+    """What is too large once it is masked is refused."""
+    event = {"action": "button.click", "params": {"text": "token=a&" * 4000}}
+    response = post(host.client(), event)
+    assert response.json is not None
+    assert response.json["results"][0]["status"] == "rejected"
+    assert host.events_of("button.click") == []
+
+
+def test_number_stays_what_the_definition_wants(host: Host) -> None:
+    """A tenth of all ids of this length would pass for a card's."""
+    host.events.define("order.view", anonymous=True)(
+        type("Order", (), {"__annotations__": {"id": int}})
+    )
+    post(host.client(), {"action": "order.view", "params": {"id": 4539578763621486}})
+    assert host.events_of("order.view")[0]["params"]["id"] == 4539578763621486

@@ -995,3 +995,25 @@ def test_device_of_a_token_is_a_device_token(shop: Host) -> None:
     device = shop.state.tokens.read_device(response.headers["X-EventTrack-Device"])
     assert device is not None
     assert device == DeviceToken(device.device_id, profile_of("7"), 1)
+
+
+def test_customer_without_our_cookies_is_not_the_stranger_of_the_page(shop: Host) -> None:
+    """What a token says weighs more than whose page it was: nothing is merged or given away."""
+    client = shop.app.test_client(use_cookies=False)
+    client.environ_base["HTTP_USER_AGENT"] = CHROME
+    page = visit(client).text
+    tag = page.partition('data-visit="')[2].partition('"')[0]
+    assert tag
+    half = str(uuidlib.uuid4())
+    event = {"action": "page.visit", "event_id": half, "page": half, "visit": tag}
+    answer = send(
+        client,
+        token=token_of(shop, "carol"),
+        events=[event | {"params": {"url": "http://localhost/"}}],
+    )
+    assert answer.status_code == 202
+    hers = [row for row in shop.rows("event") if row["uuid"] == profile_of("carol")]
+    assert {row["action"] for row in hers} == {"page.visit", "session.start", "customer.login"}
+    strangers = [row for row in shop.rows("event") if row["uuid"] != profile_of("carol")]
+    assert {row["action"] for row in strangers} == {"page.visit", "session.start"}
+    assert all("customer_id" not in row["params"] for row in strangers)

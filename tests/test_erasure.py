@@ -337,6 +337,31 @@ def test_a_late_log_in_shows_who_a_stranger_was(shop: Host) -> None:
     assert totals(shop) == recount(shop)
 
 
+def test_a_late_visit_takes_no_customer_along(shop: Host) -> None:
+    """Whose browser told of the erased person's page first may be somebody who is known."""
+    visit = an_id(1)
+    half = {"half": "browser", "id": visit, "client": None, "session": session_of(NOBODY)}
+    write_records(
+        shop,
+        a_page("/", 1, uuid=BOB_UUID, params={"status": None}, **half),
+        an_event("order.ship", 2, uuid=BOB_UUID),
+    )
+    before = len(events_of(shop, BOB_UUID))
+    forget(shop, STRANGER)
+    write_records(shop, a_page("/", 1, uuid=STRANGER, id=visit))
+    assert len(events_of(shop, BOB_UUID)) == before >= 2
+
+
+def test_an_erased_profile_of_a_day_does_not_come_back(shop: Host) -> None:
+    """An anonymous visit has its profile from the writer: that is the one that is asked for."""
+    write_records(shop, a_page("/", 1, uuid=NOBODY, session=None))
+    [profile] = {row["uuid"] for row in shop.rows("event")}
+    assert profile != NOBODY
+    forget(shop, profile)
+    write_records(shop, a_page("/", 2, uuid=STRANGER, session=None, id=an_id(9)))
+    assert shop.rows("event") == []
+
+
 def test_a_late_log_in_takes_nobody_s_stranger(shop: Host) -> None:
     """A stranger who is known as another customer's by now stays theirs."""
     bobs = Identified(uuid=BOB_UUID, customer_id=BOB, time=at(1), anonymous=STRANGER)

@@ -48,7 +48,6 @@ MASKED = [
     ("5000 4111 1111 1111 1111", "5000 [card]"),
     ("4111111111111111, 5555555555554444", "[card], [card]"),
     ("id_4111111111111111", "id_[card]"),
-    (4111111111111111, "[card]"),
     # Tokens
     (JWT, "[token]"),
     (f"see {JWT}, please", "see [token], please"),
@@ -138,15 +137,14 @@ LEFT_ALONE = [
     "\ufffd" * 40,
 ]
 
-KEPT: list[t.Any] = [*LEFT_ALONE, 17, -4111111111111111, 10**18, 12.5, float("nan"), True, None]
+KEPT: list[t.Any] = [*LEFT_ALONE, 17, 4111111111111111, 10**18, 12.5, float("nan"), True, None]
 
 
 @pytest.mark.parametrize(("value", "masked"), MASKED, ids=ascii)
-def test_personal_data_is_masked(value: str | int, masked: str) -> None:
+def test_personal_data_is_masked(value: str, masked: str) -> None:
     """Wherever it stands; what is around it stays."""
     assert Masker().mask_params({"x": value}) == {"x": masked}
-    if isinstance(value, str):
-        assert Masker().mask_text(value) == masked
+    assert Masker().mask_text(value) == masked
 
 
 @pytest.mark.parametrize("value", KEPT, ids=ascii)

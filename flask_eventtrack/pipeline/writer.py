@@ -42,6 +42,7 @@ from ..store import (
     count_old,
     destroy_salts,
     end_silent_sessions,
+    name_nobodys,
     prune,
     remove_rows,
     take_uncounted,
@@ -206,7 +207,9 @@ class Writer:
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
     ) -> Written:
         def write(connection: sa.Connection) -> tuple[Written, Sifted]:
-            sifted = self._sift(connection, records)
+            # Before they are sifted: it is their own profile that may be an erased one.
+            named = name_nobodys(connection, self.database.tables, records, self._now)
+            sifted = self._sift(connection, named)
             dropped = _count_erased(sifted.dropped)
             batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
             return self._write_batch(connection, batch), sifted

@@ -10,6 +10,7 @@ import uuid as uuidlib
 
 from flask import Response, request
 
+from ..catalogue import normalise
 from ..errors import InvalidEvent
 from ..event import (
     PAGE_VISIT,
@@ -175,8 +176,11 @@ class Post:
         """Return an event's content without personal data, and without names beyond the limit."""
         masker, admits = self._state.masker, self._state.novelty.admits
         if masker is not None:
+            params = masker.mask_params(checked.params)
+            if params is not checked.params:  # which may have become too large
+                params = normalise(params)
             checked = checked._replace(
-                params=masker.mask_params(checked.params),
+                params=params,
                 undefined=tuple(map(masker.mask_text, checked.undefined)),
                 label=checked.label and clip_label(masker.mask_text(checked.label)),
             )
@@ -272,9 +276,11 @@ class Post:
         visitor = self._current.visitor
         if token is None:
             return None
-        is_foreign = not visitor.is_new and token.device_id != visitor.device_id
+        # A customer who is vouched for is somebody also without our cookies.
+        is_nobody = visitor.is_new and visitor.customer_id is None
+        is_foreign = not is_nobody and token.device_id != visitor.device_id
         is_kept = self._envelope.by_visit and self._shows_device(token.device_id)
-        return Claim(token.visit_id, visitor.is_new, is_foreign, is_kept)
+        return Claim(token.visit_id, is_nobody, is_foreign, is_kept)
 
     def _shows_device(self, device_id: uuidlib.UUID) -> bool:
         """Whether a post without cookies is a device's own: scripts can read the CSRF token."""

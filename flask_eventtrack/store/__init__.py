@@ -6,7 +6,7 @@ from .erasure import Erased, Erasure, count_rows, find_profiles
 from .people import remove_alias
 from .rejected import add_rejected
 from .retention import Pruned, Retention, claim_day, count_old, prune
-from .salts import destroy_salts
+from .salts import destroy_salts, name_nobodys
 from .sessions import end_silent_sessions
 from .tables import Tables
 from .tombstones import Sifted, Tombstones
@@ -31,6 +31,7 @@ __all__ = [
     "end_silent_sessions",
     "find_profiles",
     "insert_uncounted",
+    "name_nobodys",
     "prune",
     "remove_alias",
     "remove_rows",

@@ -16,7 +16,6 @@ from .counts import Counts
 from .people import write_profiles
 from .reading import find_known
 from .rows import EventRow, row_of
-from .salts import name_nobodys
 from .sessions import Admits, Describe, SessionBook
 from .tables import Tables
 from .visits import Visit, VisitBook
@@ -61,7 +60,6 @@ def write_batch(
         caller rolls back and tries again, and then finds it.
     :raises ValueError: no database stores one of the values.
     """
-    batch.events = name_nobodys(connection, tables, batch.events, now)
     return _BatchWriter(connection, tables, batch, now, describe, admits).write()
 
 

@@ -11,32 +11,33 @@ import collections.abc as cabc
 import datetime as dt
 import hmac
 import secrets
+import typing as t
 import uuid as uuidlib
 
 import msgspec
 import sqlalchemy as sa
 
-from ..event import Client, Event
+from ..event import Client, Event, Record
 from .tables import Tables
 
 _DAY = dt.timedelta(days=1)
 
 
 def name_nobodys(
-    connection: sa.Connection, tables: Tables, events: list[Event], now: dt.datetime
-) -> list[Event]:
-    """Return the events with the day's profile on those that have a client and no session.
+    connection: sa.Connection, tables: Tables, records: cabc.Sequence[Record], now: dt.datetime
+) -> cabc.Sequence[Record]:
+    """Return the records with the day's profile on events that have a client and no session.
 
     What comes later than its day's salt lives keeps the random profile that it has.
 
     :raises sqlalchemy.exc.IntegrityError: another process made a day's salt meanwhile; the next
         attempt finds it.
     """
-    days = {event.time.date() for event in events if _is_nobodys(event)}
+    days = {record.time.date() for record in records if _is_nobodys(record)}
     if not days:
-        return events
+        return records
     salts = _load(connection, tables.salt, days & {now.date(), now.date() - _DAY})
-    return [_name(event, salts) if _is_nobodys(event) else event for event in events]
+    return [_name(record, salts) if _is_nobodys(record) else record for record in records]
 
 
 def destroy_salts(connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
@@ -57,8 +58,8 @@ def _load(
     return {day: salt.encode() for day, salt in salts.items()}
 
 
-def _is_nobodys(event: Event) -> bool:
-    return event.session is None and event.client is not None
+def _is_nobodys(record: Record) -> t.TypeGuard[Event]:
+    return isinstance(record, Event) and record.session is None and record.client is not None
 
 
 def _name(event: Event, salts: cabc.Mapping[dt.date, bytes]) -> Event:

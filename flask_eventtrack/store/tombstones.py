@@ -153,7 +153,9 @@ class Tombstones:
             event = tables.event
             query = sa.select(event.c.id, event.c.uuid).where(event.c.id.in_(visits))
             for visit_id, uuid in connection.execute(query):
-                kin.setdefault(uuid, visits[visit_id])
+                # A customer's or a known stranger's is nobody's stand-in.
+                if uuid.version != 5 and _owner_of(connection, tables, uuid) is None:
+                    kin.setdefault(uuid, visits[visit_id])
         return {uuid: at for uuid, at in kin.items() if uuid not in erased}
 
 

@@ -36,7 +36,6 @@ _ISSUED = re.compile(
 _DOUBLED = bytes.maketrans(b"0123456789", bytes((0, 2, 4, 6, 8, 1, 3, 5, 7, 9)))
 _SINGLE = bytes.maketrans(b"0123456789", bytes(range(10)))
 _ARTICLE_DIGITS = 13
-_BIG = 10**12
 
 _SECRET_NAMES = ("password", "passwd", "pwd", "secret", "token", "apikey", "api_key", "access_key")
 _NAMED = re.compile(
@@ -108,8 +107,6 @@ class Masker:
             return {self.mask_text(name): self._mask(item) for name, item in value.items()}
         if kind is list:
             return [self._mask(item) for item in value]
-        if kind is int and value >= _BIG:
-            return CARD if _is_card(str(value)) else value
         return value
 
 
@@ -125,10 +122,10 @@ def _has_suspect(values: cabc.Iterable[t.Any]) -> bool:
         if kind is str:
             if _is_suspect(value):
                 return True
-        elif kind is dict or kind is list:
-            if _has_suspect(value) or (kind is dict and _has_suspect(value.values())):
+        elif kind is list:
+            if _has_suspect(value):
                 return True
-        elif kind is int and value >= _BIG:
+        elif kind is dict and (_has_suspect(value) or _has_suspect(value.values())):
             return True
     return False
 

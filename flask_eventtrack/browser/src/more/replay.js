@@ -25,10 +25,10 @@ const isOld = (id) => parseInt(id.replace("-", ""), 16) < now() - UNDER_WAY;
  */
 function hand({ api, waiting }, delay) {
   const own = new Set(waiting().map(({ id }) => id));
-  const answers = keptIds().map((id) => {
+  const answers = keptIds().reverse().map((id) => {
     if (own.has(id) || !isOld(id)) return;
     const key = `eventtrack:${id}`;
-    const [epoch, ...rest] = localStorage[key].split("|");
+    const [epoch, ...rest] = (localStorage[key] || "").split("|");
     const text = rest.join("|");
     try {
       if (parse(text).event_id !== id) throw id;
