@@ -167,13 +167,15 @@ def test_links_that_leave_and_downloads_count_where_the_body_says_so(
     open_page(site, page, "links")
     for name in ("inside", "bold", "mail", "file", "download", "tagged", "within", "skipped"):
         page.click(f"#{name}")
-    assert tracked(site, page, link_click=4, note_add=2) == [
+    found = tracked(site, page, link_click=4, note_add=2)
+    found[4:] = sorted(found[4:], key=str)  # of one click, and so of one millisecond
+    assert found == [
         ("link.click", {"href": "http://elsewhere.test/page?q=1", "text": "Out side"}),
         ("link.click", {"href": f"{site.url}/files/List.PDF?v=2", "text": "A list"}),
         ("link.click", {"href": f"{site.url}/other", "text": "A file"}),
         ("note.add", {}),
-        ("note.add", {}),
         ("link.click", {"href": "http://elsewhere.test/within", "text": "Within"}),
+        ("note.add", {}),
     ]
 
 
