@@ -344,6 +344,26 @@ def test_what_is_answered_at_once_is_never_kept(site: Site, page: Page) -> None:
     assert page.evaluate("writes") == 1
 
 
+def test_page_lives_on_after_a_beacon(site: Site, page: Page) -> None:
+    """A beacon's answer is never known: the event is sent again, without an error of the page's, and
+    so is what is tracked later. The half minute of waiting is a tenth of a second here."""
+    page.add_init_script("""{
+        delete Request.prototype.keepalive;
+        const plan = setTimeout;
+        window.setTimeout = (run, delay, ...given) =>
+            plan(run, delay === 30000 ? 100 : delay, ...given);
+    }""")
+    with page.expect_response("**/more.js"):
+        page.goto(f"{site.url}/other")
+    settle(page)
+    page.evaluate("() => { eventtrack.track('note.add', {n: 1}) }")
+    with page.expect_event("request", lambda request: request.resource_type == "ping"):
+        page.evaluate("dispatchEvent(new Event('pagehide'))")
+    await_nothing_kept(page)
+    page.evaluate("() => { eventtrack.track('note.add', {n: 2}) }")
+    await_notes(site, 1, 2)
+
+
 def test_page_makes_three_posts(site: Site, chromium: Browser) -> None:
     """A visit, five events half a second apart, and leaving."""
     context = chromium.new_context()

@@ -12,5 +12,5 @@ export function beacon({ collector, hooks }) {
   hooks.beacon = (body) =>
     !!hooks.leaving &&
     navigator.sendBeacon(collector, body) &&
-    new Promise((_, reject) => setTimeout(reject, TIMEOUT));
+    new Promise((_, reject) => setTimeout(reject, TIMEOUT, "a beacon has none"));
 }
