@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import functools
-import ipaddress
 import logging
 import typing as t
 import uuid as uuidlib
 
 from ..errors import ConfigError
+from .place import find_network
 
 if t.TYPE_CHECKING:
     from ..config import Config, RateLimit
@@ -95,14 +95,7 @@ def _times_of(limit: RateLimit | None) -> tuple[int, int] | None:
 @functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
     """Return the network that an address is counted by (/24, IPv6 /64), or "" if it is none."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return ""
-    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped:
-        parsed = parsed.ipv4_mapped
-    prefix = 24 if parsed.version == 4 else 64
-    return str(ipaddress.ip_network((int(parsed), prefix), strict=False))
+    return str(find_network(address, 64) or "")
 
 
 class _Buckets:

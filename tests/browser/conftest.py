@@ -124,8 +124,12 @@ def chromium() -> cabc.Iterator[Browser]:
 
 @pytest.fixture
 def page(chromium: Browser) -> cabc.Iterator[Page]:
-    """A page of a fresh browser profile; an uncaught error on it fails the test."""
-    context = chromium.new_context()
+    yield from open_fresh_page(chromium)
+
+
+def open_fresh_page(browser: Browser) -> cabc.Iterator[Page]:
+    """Yield a page of a fresh browser profile; an uncaught error on it fails the test."""
+    context = browser.new_context()
     page = context.new_page()
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))

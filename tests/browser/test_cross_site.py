@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Page
 from ..conftest import MakeHost
 from ..hosts import CHROME, SAME_ORIGIN
 from ..servers import require_chromium
-from .conftest import TIMEOUT, Site
+from .conftest import TIMEOUT, Site, open_fresh_page
 from .test_snippet import settle
 
 DEVICE = "X-EventTrack-Device"
@@ -87,13 +87,7 @@ def browser(chromium: Browser) -> cabc.Iterator[Browser]:
 
 @pytest.fixture
 def page(browser: Browser) -> cabc.Iterator[Page]:
-    context = browser.new_context()
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert errors == []
+    yield from open_fresh_page(browser)
 
 
 def open_static(world: World, page: Page) -> None:

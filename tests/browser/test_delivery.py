@@ -345,7 +345,7 @@ def test_what_is_answered_at_once_is_never_kept(site: Site, page: Page) -> None:
 
 
 def test_page_lives_on_after_a_beacon(site: Site, page: Page) -> None:
-    """A beacon's answer is never known: the event is sent again, without an error of the page's, and
+    """A beacon's answer is never known: the event is sent again, without an error on the page, and
     so is what is tracked later. The half minute of waiting is a tenth of a second here."""
     page.add_init_script("""{
         delete Request.prototype.keepalive;

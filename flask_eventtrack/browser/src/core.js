@@ -6,6 +6,11 @@
  */
 
 /**
+ * What is to happen when the page is shown, hidden or left, and with `true` when another page opens.
+ * @typedef {void | ((isOther: boolean) => void)} Turn
+ */
+
+/**
  * What the second file sets.
  * @typedef {object} Hooks
  * @property {(page: Page) => object} [visit] adds to a visit's params, when it is encoded

@@ -8,10 +8,7 @@ import { watchTagged } from "./tags.js";
  * @param {import("../core.js").Core} core
  */
 export function watchPage(core) {
-  /**
-   * What is to happen when the page is shown, hidden or left; with `true`, another page opens.
-   * @type {(void | ((isOther: boolean) => void))[]}
-   */
+  /** @type {import("../core.js").Turn[]} */
   const turns = [guard(engage)(core), guard(metadata)(core)];
   const turn = (/** @type {unknown} */ isOther) =>
     turns.forEach(guard((one) => one && one(isOther === true)));

@@ -2,7 +2,7 @@ import { now, parse, Promise, setTimeout } from "../natives.js";
 
 const UNDER_WAY = 10000; // ms: younger events may be, from a page that has just been left
 const PATIENCE = 5000; // ms: how long another tab is kept from doing the same
-const LATER = 10000; // ms
+const LATER = 10000; // ms: what has come of age meanwhile may go with another post
 
 /** The ids of all kept events, oldest first. */
 export function keptIds() {

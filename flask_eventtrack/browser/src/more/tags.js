@@ -16,7 +16,7 @@ const isTagged = (node) => node instanceof Element && matches.call(node, TAGGED)
  * Loads the third file once an element of the page says by its attributes what is to be tracked:
  * one that is there, or that is clicked in a shadow root.
  * @param {import("../core.js").Core} core
- * @param {(void | ((isOther: boolean) => void))[]} turns
+ * @param {import("../core.js").Turn[]} turns
  */
 export function watchTagged(core, turns) {
   const { early } = core;

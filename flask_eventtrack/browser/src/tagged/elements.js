@@ -3,8 +3,7 @@ import { attribute } from "../quiet.js";
 /**
  * @typedef {import("../core.js").Core} Core
  * @typedef {EventTarget[]} Path what an event went through, shadow roots or not, innermost first
- * @typedef {void | ((isOther: boolean) => void)} Turn what is to happen when the page is shown,
- *   hidden or left, and with `true` when another page opens
+ * @typedef {import("../core.js").Turn} Turn
  */
 
 const { closest, getAttributeNames, matches } = Element.prototype;

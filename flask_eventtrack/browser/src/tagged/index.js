@@ -18,6 +18,6 @@ export function start(core, clicks) {
     added.forEach((each) => heed(...each));
     return 0;
   };
-  clicks.push(...clicks);
+  clicks.push(...clicks.splice(0));
   return [guard(hover)(core), guard(view)(core)];
 }
