@@ -96,6 +96,10 @@ class Config:
     """What is recorded of a visitor who has not chosen, and whose browser sends Global Privacy
     Control or Do Not Track; ``"ignore"`` is the same as of others."""
 
+    bots: t.Literal["drop", "tag"] = "drop"
+    """What is recorded of bots: ``"drop"`` nothing; ``"tag"`` page visits and what ``track()`` is
+    called with, as nobody's, with ``source`` ``"bot"`` and without a part in the totals."""
+
     session_timeout: dt.timedelta = dt.timedelta(minutes=30)
     """The gap that ends a session: a timedelta, or seconds."""
 
@@ -417,6 +421,7 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "cookie_secure": _one_of(True, False, "auto"),
     "default_policy": _one_of(*t.get_args(Policy)),
     "gpc": _one_of("anonymous", "none", "ignore"),
+    "bots": _one_of("drop", "tag"),
     "session_timeout": _duration,
     "profile_salt": _text,
     "undefined_events": _one_of("reject", "store"),

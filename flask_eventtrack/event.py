@@ -16,7 +16,7 @@ from .errors import InvalidEvent
 
 #: Nanoseconds since the epoch; ``time.time_ns`` unless a test injects another.
 Clock = cabc.Callable[[], int]
-Source = t.Literal["server", "browser", "app"]
+Source = t.Literal["server", "browser", "app", "bot"]
 EndReason = t.Literal["timeout", "logout"]
 
 ACTION_MAX_LENGTH = 32

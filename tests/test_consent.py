@@ -13,7 +13,7 @@ from flask_login import LoginManager, UserMixin, login_user
 from werkzeug.test import TestResponse
 
 from flask_eventtrack import current_visitor, identify, logout, track
-from flask_eventtrack.event import Event
+from flask_eventtrack.event import Client, Event
 from flask_eventtrack.signals import event_accepted
 
 from .conftest import MakeHost
@@ -197,7 +197,9 @@ def test_anonymous_visit_is_announced(host: Host) -> None:
     with event_accepted.connected_to(hear, host.app):
         visit(host.client(), **GPC)
     [event] = heard
-    assert (event.session, event.client) == (None, None)
+    assert event.session is None
+    assert event.client is not None
+    assert event.client == Client(CHROME, address="127.0.0.0")
     assert host.events_of("page.visit")[0]["id"] == event.id
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import collections
 import collections.abc as cabc
 import gzip
 import hashlib
@@ -21,7 +22,7 @@ from flask import (
 )
 from flask.views import MethodView
 
-from flask_eventtrack import EventTrack, current_visitor, track
+from flask_eventtrack import EventTrack, current_visitor, identify, track
 
 from .conftest import MakeHost
 from .hosts import NAVIGATION, SAME_ORIGIN, Host
@@ -576,6 +577,69 @@ def test_bot_is_seen_and_recorded_nowhere(make: MakeHost) -> None:
     host.client(GOOGLEBOT).get("/seen")
     assert seen == [None, True]
     assert host.actions() == {}
+
+
+def test_tagged_bot_is_recorded_as_nobodys(make: MakeHost) -> None:
+    """``EVENTTRACK_BOTS = "tag"``: with the reason, without a session or cookies, in no total."""
+    host = make({"EVENTTRACK_BOTS": "tag"})
+    host.events.define("a.b")
+
+    @host.app.get("/seen")
+    def see() -> str:
+        track("a.b")
+        track("a.b", in_transaction=True)
+        host.db.session.commit()
+        assert current_visitor.is_bot is (identify("7") is None)
+        return render_template_string(PAGE)
+
+    client = host.client()
+    assert "data-policy" not in client.get("/seen", headers=NAVIGATION).text
+    people = host.rows("event")
+    totals = {row["action"]: row["count"] for row in host.rows("hourly")}
+    assert totals["page.visit"] == 1
+    as_bot = {"User-Agent": GOOGLEBOT}
+    for _ in range(2):
+        page = client.get("/seen", headers={**NAVIGATION, **as_bot})
+        assert 'data-policy="anonymous"' in page.text
+        assert client.get_cookie("eventtrack_device") is None
+    posted = client.post(
+        "/_et/in", json={"action": "button.click"}, headers={**SAME_ORIGIN, **as_bot}
+    )
+    assert posted.json is not None
+    assert posted.json["results"][0]["error"]["code"] == "bot"
+
+    bots = [row for row in host.rows("event") if row not in people]
+    assert collections.Counter(row["action"] for row in bots) == {"a.b": 4, "page.visit": 2}
+    tags = {(row["source"], row["session_id"], row["params"]["bot"]) for row in bots}
+    assert tags == {("bot", None, "names 'googlebot'")}
+    [profile] = {row["uuid"] for row in bots if row["action"] == "page.visit"}
+    assert len(host.rows("session")) == 1
+    with host.app.app_context():
+        assert host.events.forget(profile).events
+    assert {row["action"]: row["count"] for row in host.rows("hourly")} == totals
+
+
+@pytest.mark.parametrize(
+    ("settings", "recorded"),
+    [
+        ({"EVENTTRACK_DEFAULT_POLICY": "anonymous"}, {"page.visit": 1}),
+        ({"EVENTTRACK_DEFAULT_POLICY": "none"}, {}),
+    ],
+)
+def test_tag_adds_nothing_to_what_the_policy_allows(
+    make: MakeHost, settings: dict[str, str], recorded: dict[str, int]
+) -> None:
+    host = make({"EVENTTRACK_BOTS": "tag", **settings})
+    host.events.define("a.b")
+
+    @host.app.get("/seen")
+    def see() -> str:
+        assert track("a.b") is None
+        return "<p>"
+
+    host.client(GOOGLEBOT).get("/seen", headers=NAVIGATION)
+    assert host.actions() == recorded
+    assert not host.rows("hourly")
 
 
 def test_nameless_program_is_a_bot_outside_of_tests(make: MakeHost) -> None:

@@ -7,6 +7,7 @@ import functools
 import typing as t
 import uuid as uuidlib
 
+import msgspec
 from flask import Request, Response, request
 from werkzeug.datastructures import Headers
 from werkzeug.http import dump_cookie
@@ -67,6 +68,7 @@ class Current:
     """
 
     __slots__ = (
+        "_is_tagged",
         "_visit_id",
         "_visitor",
         "arrival",
@@ -89,7 +91,7 @@ class Current:
         self.recorded = False
         self.is_page: bool | None = None
         self.title = ""
-        self.is_app = self.has_asked = self.has_lost = False
+        self.is_app = self.has_asked = self.has_lost = self._is_tagged = False
         self.hears_bearer = "HTTP_AUTHORIZATION" in request.environ and bool(state.config.jwt_keys)
         self.hears_host = (
             state.has_login or self.hears_bearer or state.callbacks.customer_loader is not None
@@ -123,6 +125,8 @@ class Current:
         policy = choice or state.config.default_policy
         if choice is None and ("HTTP_SEC_GPC" in environ or "HTTP_DNT" in environ):
             policy = _heed_signal(environ, policy, state.config.gpc)
+        if policy == "full" and state.config.bots == "tag" and self.bot:
+            policy, self._is_tagged = "anonymous", True
         if policy != "full":
             return self._refuse(policy)
         visitor = resume_visitor(device, session, self.arrival, state.session_timeout_ns)
@@ -173,8 +177,14 @@ class Current:
 
     @property
     def is_silent(self) -> bool:
-        """Whether nothing that the visitor does is recorded: they refused, or are a bot."""
+        """Whether nothing that the visitor does is recorded as theirs: they refused, or are a
+        bot."""
         return self.policy != "full" or self.bot is not None
+
+    @property
+    def is_tagged_bot(self) -> bool:
+        """Whether a bot's events are recorded nevertheless, with a mark."""
+        return self.policy == "anonymous" and self._is_tagged and self.bot is not None
 
     @property
     def site(self) -> str:
@@ -190,6 +200,16 @@ class Current:
             address=mask_address(environ.get("REMOTE_ADDR", "")),
             country=self.request.headers.get(header, "").upper()[:8] if header else "",
         )
+
+    def as_nobodys(self, event: Event) -> Event:
+        """Return an event without what says whose it is: of its client there is left what the
+        writer hashes for the day's profile. A bot's says why it is taken for one."""
+        client = event.client and Client(event.client.user_agent, address=event.client.address)
+        nobodys = msgspec.structs.replace(event, session=None, client=client)
+        if self.bot is None:
+            return nobodys
+        params = {**event.params, "bot": self.bot}
+        return msgspec.structs.replace(nobodys, source="bot", params=params)
 
     def open_session(self, at: int) -> Visitor:
         """Make sure that the visitor's session is open from ``at``; end the one before."""

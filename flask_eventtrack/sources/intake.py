@@ -135,10 +135,10 @@ class Post:
         try:
             if isinstance(entry, InvalidEvent):
                 raise entry
-            if self._poster.is_refused:
-                raise InvalidEvent("opted_out", "The visitor does not want to be recorded.")
             if self._current.bot:
                 raise InvalidEvent("bot", f"Taken for a bot's: {self._current.bot}.")
+            if self._poster.is_refused:
+                raise InvalidEvent("opted_out", "The visitor does not want to be recorded.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
                 self._count_duplicate(entry.action)

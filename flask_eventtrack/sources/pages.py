@@ -6,13 +6,12 @@ import functools
 import typing as t
 import uuid as uuidlib
 
-import msgspec
 from flask import Flask, Request, Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import parse_options_header
 from werkzeug.wsgi import get_host
 
-from ..event import PAGE_VISIT, Client, Event, Outcome, PageView, SessionRef, clean_text, from_ns
+from ..event import PAGE_VISIT, Event, Outcome, PageView, SessionRef, clean_text, from_ns
 from ..signals import event_accepted
 from ..state import State, send, this_app
 from ..visitor import UrlCleaner, Visitor, campaign_of
@@ -167,13 +166,13 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
     )
-    record = view if visitor.policy == "full" else _expand_nobodys(view, state.urls)
+    record: PageView | Event = view
+    if visitor.policy != "full":
+        record = current.as_nobodys(expand(view, state.urls))
     if state.pipeline.put(record):
         current.recorded = True
         if event_accepted.receivers:
-            event = expand(view, state.urls)
-            if record is not view:
-                event = msgspec.structs.replace(event, session=None, client=None)
+            event = expand(view, state.urls) if isinstance(record, PageView) else record
             send(state, event_accepted, event=event)
     else:
         state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
@@ -210,14 +209,6 @@ def expand(view: PageView, urls: UrlCleaner) -> Event:
         client=view.client,
         half="server",
     )
-
-
-def _expand_nobodys(view: PageView, urls: UrlCleaner) -> Event:
-    """Return the event of a visit that is not said to be anybody's: it has no session, and of its
-    client what the writer hashes for the day's profile."""
-    event = expand(view, urls)
-    client = event.client and Client(event.client.user_agent, address=event.client.address)
-    return msgspec.structs.replace(event, session=None, client=client)
 
 
 class _Page(t.NamedTuple):
@@ -280,7 +271,7 @@ def _looks_like_page(current: Current) -> bool:
     has_pages = state.has_pages.get(endpoint)
     if has_pages is None:
         has_pages = state.has_pages[endpoint] = _has_pages(request, endpoint)
-    if not has_pages or current.bot:
+    if not has_pages or (current.bot and state.config.bots == "drop"):
         return False
     admits = state.config.page_visit_filter
     return admits is None or bool(admits())

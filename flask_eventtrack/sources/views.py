@@ -81,8 +81,8 @@ def track(
         if and only if the host commits. The database is asked at once, and what it raises is
         raised. Where the events live on a bind of their own there is no such transaction.
     :returns: the event's id; None where nothing is recorded (a visitor who refused, unless a
-        customer is named; a bot's request; tracking switched off; and in production an event with
-        an error or a full buffer).
+        customer is named; a bot's request, unless ``EVENTTRACK_BOTS`` tags them; tracking switched
+        off; and in production an event with an error or a full buffer).
     :raises InvalidEvent: in debug and testing; in production it is logged and counted.
     :raises NotRegistered: outside an app context, or outside a request with nobody named.
     """
@@ -135,6 +135,10 @@ def _track(
         profile, session = _read_visitor(state, visitor, now)
         return put(state, _make_event(checked, now, moment, profile, session=session, site=site))
     current = get_current(state)
+    if current.is_tagged_bot:
+        client = current.client()
+        event = _make_event(checked, now, moment, current.visitor.uuid, site=site, client=client)
+        return put(state, current.as_nobodys(event))
     if current.is_silent:
         return None
     return record(current, checked, now, moment, put)
@@ -371,7 +375,7 @@ class CurrentVisitor:
 
     @property
     def is_bot(self) -> bool:
-        """Whether the request names itself a bot's; nothing is recorded of it."""
+        """Whether the request names itself a bot's: ``EVENTTRACK_BOTS`` says what is recorded."""
         return self._current.bot is not None
 
     @property

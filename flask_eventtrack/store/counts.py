@@ -36,13 +36,12 @@ class Counts:
 
     def count_new(self, rows: cabc.Iterable[EventRow]) -> None:
         """Count new rows in the hours in which they happened."""
-        self._hourly.update(
-            [(_hour_of(row.time), row.site, row.action, row.url_rule) for row in rows]
-        )
+        self._hourly.update(_list_hourly(rows))
 
     def count_stored(self, row: EventRow, by: int) -> None:
         """Count a row that has changed; ``by=-1`` takes it out of what it was counted as."""
-        self._hourly[_hour_of(row.time), row.site, row.action, row.url_rule] += by
+        for key in _list_hourly([row]):
+            self._hourly[key] += by
 
     def count_outcome(
         self, at: dt.datetime, outcome: str, action: str, reason: str = "", by: int = 1
@@ -61,13 +60,12 @@ class Counts:
 
 def hourly_columns(event: sa.Table) -> list[sa.Column[t.Any]]:
     """Return the columns of an event by which totals are kept."""
-    return [event.c.time, event.c.site, event.c.action, event.c.url_rule]
+    return [event.c.time, event.c.site, event.c.action, event.c.url_rule, event.c.source]
 
 
 def subtract(connection: sa.Connection, tables: Tables, rows: cabc.Iterable[sa.Row[t.Any]]) -> None:
     """Take erased events, which have the :func:`hourly_columns`, out of the totals."""
-    keys = [(_hour_of(row.time), row.site, row.action, row.url_rule) for row in rows]
-    counted = _list(collections.Counter(keys))
+    counted = _list(collections.Counter(_list_hourly(rows)))
     if counted:
         names = ("at_hour", "of_site", "of_action", "of_rule", "less")
         parameters = [dict(zip(names, values, strict=True)) for values in counted]
@@ -88,6 +86,15 @@ def _subtraction(table: sa.Table) -> sa.Update:
         )
         .values(count=rest)
     )
+
+
+def _list_hourly(rows: cabc.Iterable[EventRow | sa.Row[t.Any]]) -> list[_Key]:
+    """Return which totals rows belong to; a bot's to none."""
+    return [
+        (_hour_of(row.time), row.site, row.action, row.url_rule)
+        for row in rows
+        if row.source != "bot"
+    ]
 
 
 def _hour_of(moment: dt.datetime) -> int:
