@@ -174,6 +174,10 @@ class Config:
     """Where all processes share these limits: ``"redis://…"`` (``[redis]`` extra); None is each
     process by itself."""
 
+    gzip_posts: bool = False
+    """Whether posts to the collector may be compressed with gzip. What is in them has the same
+    limit as others, and so have they."""
+
     undefined_limit: int = 1000
     """How many names of undefined actions and parameters a process takes from browsers and apps in
     an hour."""
@@ -443,6 +447,7 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "device_limit": _optional(_rate_limit),
     "address_limit": _optional(_rate_limit),
     "limits_url": _optional(_text),
+    "gzip_posts": _boolean,
     "undefined_limit": _count,
     "agent_parser": _one_of("builtin", "ua-parser"),
     "country_header": _optional(_text),

@@ -9,6 +9,7 @@ import io
 import json
 import typing as t
 import uuid as uuidlib
+import zlib
 
 import pytest
 from flask import request
@@ -169,8 +170,52 @@ def test_other_content_types_are_415(host: Host, content_type: str) -> None:
     ids=["gzip", "in capitals", "a bomb", "no gzip", "br", "deflate", "twice"],
 )
 def test_a_compressed_body_is_415(host: Host, encoding: str, body: bytes) -> None:
-    """Nothing is ever inflated, so that there is no bomb."""
-    assert problem_of(post(host.client(), body, Content_Encoding=encoding)) == (415, "encoded")
+    """Nothing is inflated, so that there is no bomb."""
+    response = post(host.client(), body, Content_Encoding=encoding)
+    assert problem_of(response) == (415, "encoded")
+    assert response.headers["Accept-Encoding"] == "identity"
+
+
+def gzipped(text: str, size: int = 0) -> bytes:
+    return gzip.compress(text.ljust(size).encode())
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "expected"),
+    [
+        ("gzip", gzipped(GOOD), 202),
+        ("GZIP", gzipped(GOOD), 202),
+        ("identity", GOOD, 202),
+        ("gzip", gzipped(GOOD, LIMIT), 202),
+        ("gzip", gzipped(GOOD, LIMIT + 1), 413),
+        ("gzip", gzipped("", 100_000_000), 413),
+        ("gzip", gzipped(GOOD) + b"\0" * LIMIT, 413),
+        ("gzip", gzipped(GOOD)[:-1], 400),
+        ("gzip", gzipped(GOOD) * 2, 400),
+        ("gzip", gzipped(GOOD) + b"!", 400),
+        ("gzip", zlib.compress(GOOD.encode()), 400),
+        ("gzip", GOOD, 400),
+        ("gzip", b"", 400),
+        ("deflate", zlib.compress(GOOD.encode()), 415),
+        ("br", b"x", 415),
+        ("gzip, gzip", gzip.compress(gzipped(GOOD)), 415),
+    ],
+    ids=[
+        *("gzip", "in capitals", "not compressed", "the largest", "too large", "a bomb"),
+        *("much behind it", "cut", "twice in a row", "more behind it", "zlib", "no gzip"),
+        *("nothing", "deflate", "br", "twice"),
+    ],
+)
+def test_a_compressed_body_where_it_may_be(
+    make: MakeHost, encoding: str, body: str | bytes, expected: int
+) -> None:
+    """``EVENTTRACK_GZIP_POSTS``: both what comes and what is in it are bounded."""
+    host = make({"EVENTTRACK_GZIP_POSTS": True})
+    response = post(host.client(), body, Content_Encoding=encoding)
+    assert response.status_code == expected
+    assert host.actions()["button.click"] == (expected == 202)
+    if expected == 415:
+        assert response.headers["Accept-Encoding"] == "gzip, identity"
 
 
 def test_gzip_that_does_not_say_so_is_400(host: Host) -> None:

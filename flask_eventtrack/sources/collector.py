@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import math
 import typing as t
+import zlib
 
 import msgspec
 from flask import Blueprint, Flask, Response, request
@@ -38,6 +39,7 @@ RETRY_AFTER = 5
 _TYPES = frozenset({"application/json", "text/plain"})
 _PATHS = ("in", "identify", "logout", "consent")
 _CORS_MAX_AGE = 3600
+_GZIP = 16 + zlib.MAX_WBITS
 _SCRIPT_HEADERS = {
     # A proxy that minifies would break the tag's `integrity`.
     "Cache-Control": "public, max-age=31536000, immutable, no-transform",
@@ -191,8 +193,9 @@ def _answer_preflight(sender: Sender) -> Response:
     response = Response(status=204)
     _allow_origin(response)
     response.headers["Access-Control-Allow-Methods"] = "POST"
+    encoded = ", Content-Encoding" if get_state().config.gzip_posts else ""
     response.headers["Access-Control-Allow-Headers"] = (
-        f"Authorization, Content-Type{_list_identity()}"
+        f"Authorization, Content-Type{encoded}{_list_identity()}"
     )
     response.headers["Access-Control-Max-Age"] = str(_CORS_MAX_AGE)
     return response
@@ -342,20 +345,49 @@ def _take_choice(state: State, sender: Sender) -> Response:
 
 
 def _read_body(types: cabc.Set[str] = _TYPES) -> bytes:
-    if request.headers.get("Content-Encoding", "identity") != "identity":
-        raise _Refused(problem(415, "encoded", "The body must not be compressed."))
+    encoding = _check_encoding(request.headers.get("Content-Encoding", "identity").lower())
     if request.mimetype not in types:
         raise _Refused(
             problem(415, "unsupported_type", "Send application/json, or the same as text/plain.")
         )
+    body = _read_bytes()
+    if body is not None and encoding == "gzip":
+        body = _inflate(body)
+    if body is None or len(body) > MAX_BYTES:
+        raise _Refused(problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes."))
+    return body
+
+
+def _check_encoding(encoding: str) -> str:
+    """Return an encoding that bodies may have; another is told which those are (RFC 7694)."""
+    accepted = ["gzip", "identity"] if get_state().config.gzip_posts else ["identity"]
+    if encoding not in accepted:
+        detail = f"The body may be encoded as: {', '.join(accepted)}."
+        raise _Refused(problem(415, "encoded", detail, Accept_Encoding=", ".join(accepted)))
+    return encoding
+
+
+def _inflate(body: bytes) -> bytes:
+    """Return what is in a gzip body, or the first bytes of it where it is larger than allowed."""
+    unzip = zlib.decompressobj(_GZIP)
+    try:
+        inflated = unzip.decompress(body, MAX_BYTES + 1)
+    except zlib.error:
+        inflated = b""
+    is_cut = len(inflated) > MAX_BYTES
+    if not is_cut and (not unzip.eof or unzip.unused_data):
+        raise _Refused(problem(400, "malformed", "The body is not one whole gzip stream."))
+    return inflated
+
+
+def _read_bytes() -> bytes | None:
+    """Return the body as it came, or None where it is too large."""
     # One more than allowed: a body without a length is cut there and would pass for a short one.
     request.max_content_length = MAX_BYTES + 1
     try:
         body = request.get_data(cache=False)
     except RequestEntityTooLarge:
-        body = None
+        return None
     except (HTTPException, OSError):
         raise _Refused(problem(400, "malformed", "The body did not arrive whole.")) from None
-    if body is None or len(body) > MAX_BYTES:
-        raise _Refused(problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes."))
-    return body
+    return body if len(body) <= MAX_BYTES else None
