@@ -26,6 +26,7 @@ MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
 RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
+Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
 
 #: Query parameters that carry secrets or personal data more often than not.
 SECRET_PARAMETERS = (
@@ -155,6 +156,11 @@ class Config:
     prune: bool = False
     """Whether what is older than it is kept is removed once a day, by the writer of one process.
     Without it, ``flask eventtrack prune`` does so."""
+
+    dashboard_permission: Permission | None = None
+    """Called without arguments inside a request for what is for your own people only: ``"view"``
+    lets them read it, ``"manage"`` or True also change it, and to False it answers 404. Without it
+    nobody sees it."""
 
     secret_parameters: tuple[str, ...] = SECRET_PARAMETERS
     """Query parameters that are cut out of recorded URLs and referrers, whatever their case."""
@@ -442,6 +448,7 @@ _PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
     "jwt_audience": _optional(_text),
     "jwt_issuer": _optional(_text),
     "jwt_type": _optional(_text),
+    "dashboard_permission": _optional(_callable),
     "secret_parameters": _lower_texts,
     "mask": _mask,
     "device_limit": _optional(_rate_limit),

@@ -10,6 +10,7 @@ import types
 import typing as t
 import uuid
 
+import jsonschema_rs
 import pytest
 from markupsafe import Markup
 from msgspec import Meta
@@ -763,3 +764,66 @@ def test_undefined_event_is_a_lookup_error_and_a_value_error(shop: Host) -> None
         send(shop, "signup.clik")
     assert isinstance(caught.value, LookupError)
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        *((True, 200), ("view", 200), ("manage", 200)),
+        *((False, 404), (None, 404), ("no", 404), ("", 404), ([], 404), (ZeroDivisionError, 404)),
+    ],
+)
+def test_catalogue_is_for_whom_the_host_lets_see_it(
+    make: MakeHost, answer: object, status: int
+) -> None:
+    """Anybody else, and everybody where the host's own answer fails, is told of nothing."""
+
+    def permit() -> object:
+        if answer is ZeroDivisionError:
+            raise ZeroDivisionError
+        return answer
+
+    host = make({"EVENTTRACK_DASHBOARD_PERMISSION": permit, "TESTING": False})
+    response = host.client().get("/_et/catalogue.json")
+    assert response.status_code == status
+    assert response.headers["Cache-Control"] == "no-store"
+
+
+def test_catalogue_is_closed_by_default(host: Host) -> None:
+    nothing, closed = (host.client().get(f"/_et/{path}") for path in ("nothing", "catalogue.json"))
+    assert (closed.status_code, closed.data) == (404, nothing.data)
+
+
+def test_catalogue_has_the_schema_of_each_event(make: MakeHost) -> None:
+    """What a schema admits is what ``track()`` takes."""
+    host = make({"EVENTTRACK_DASHBOARD_PERMISSION": lambda: "view"})
+    host.events.define("order.pay", label="Paid {total}", server_only=True)(OrderPay)
+    host.events.define("a.b", anonymous=True)
+    document = host.client().get("/_et/catalogue.json").get_json()
+    jsonschema_rs.meta.validate(document | {"events": None})
+    assert list(document["events"]) == sorted(each.action for each in host.state.catalogue)
+    entry = document["events"]["order.pay"]
+    assert {name: entry[name] for name in ("label", "anonymous", "server_only", "builtin")} == {
+        "label": "Paid {total}",
+        "anonymous": False,
+        "server_only": True,
+        "builtin": False,
+    }
+    assert document["events"]["a.b"]["params"] == {"type": "object", "properties": {}}
+    schema = jsonschema_rs.validator_for({**entry["params"], "$defs": document["$defs"]})
+    for params in (
+        *({"total": "1.5"}, {"total": "1", "size": "l", "lines": [{"sku": "A"}], "more": 1}),
+        *(
+            {},
+            {"total": "1", "quantity": 10},
+            {"total": "1", "code": "a"},
+            {"total": "1", "size": 1},
+        ),
+        {"total": "1", "lines": [{"count": 1}]},
+    ):
+        with host.app.app_context():
+            try:
+                is_taken = track("order.pay", params, customer="7") is not None
+            except InvalidEvent:
+                is_taken = False
+        assert (params, schema.is_valid(params)) == (params, is_taken)

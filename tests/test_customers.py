@@ -11,7 +11,7 @@ import uuid as uuidlib
 
 import jwt
 import pytest
-from flask import Flask
+from flask import Flask, request
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, current_user
 from werkzeug.test import TestResponse
@@ -36,7 +36,13 @@ APP = "okhttp/5.0"
 @pytest.fixture
 def shop(make: MakeHost) -> Host:
     """A host that takes tokens, with an event for customers only, and views to log in and out."""
-    host = make({"EVENTTRACK_JWT_KEYS": KEY, "EVENTTRACK_ALLOWED_ORIGINS": [SHOP]})
+    host = make(
+        {
+            "EVENTTRACK_JWT_KEYS": KEY,
+            "EVENTTRACK_ALLOWED_ORIGINS": [SHOP],
+            "EVENTTRACK_DASHBOARD_PERMISSION": lambda: request.headers.get("X-Staff") and "view",
+        }
+    )
     host.events.define("account.open")
     add_views(host.app)
     return host
@@ -110,7 +116,8 @@ class Role(t.NamedTuple):
     """Who posts: headers, what the body has besides, who they were before, and what they get.
 
     ``statuses`` are those of an event for customers, one for all, /identify, /logout and /consent;
-    ``logs_in`` and ``logs_out`` whether that is news.
+    ``logs_in`` and ``logs_out`` whether that is news; ``is_staff`` whether the host lets them see
+    what is for its own people.
     """
 
     statuses: tuple[int, int, int, int, int]
@@ -121,6 +128,7 @@ class Role(t.NamedTuple):
     in_header: str = ""
     logs_in: bool = False
     logs_out: bool = False
+    is_staff: bool = False
 
 
 ROLES = {
@@ -159,6 +167,9 @@ ROLES = {
     "app of a customer": Role((202, 202, 204, 204, 403), {}, APP, in_header="7", logs_in=True),
     "app of an expired customer": Role((401, 401, 401, 401, 403), {}, APP, in_header="expired"),
     "bot": Role((422, 422, 204, 204, 204), SAME_ORIGIN, "Googlebot/2.1", in_body="7"),
+    "dashboard user": Role(
+        (422, 202, 401, 204, 204), {**SAME_ORIGIN, "X-Staff": "yes"}, before="/", is_staff=True
+    ),
     "customer who refused": Role(
         (422, 422, 204, 204, 204), {**SAME_ORIGIN, "Sec-GPC": "1"}, in_body="7"
     ),
@@ -204,14 +215,19 @@ def test_every_route_by_every_role(shop: Host, name: str) -> None:
         )
 
 
-@pytest.mark.parametrize("name", ["stranger", "other site", "visitor", "customer by header", "app"])
-def test_what_is_open_to_all(shop: Host, name: str) -> None:
-    """The script, and a 404 or 405 for the rest: whoever asks."""
-    headers, before = dict(ROLES[name].headers), written(shop)
-    client = shop.client()
+@pytest.mark.parametrize("name", ROLES)
+def test_what_may_be_read_by_every_role(shop: Host, name: str) -> None:
+    """The script and the API's description by all, the catalogue by the host's own people; a 404 or
+    405 for the rest."""
+    role, before = ROLES[name], written(shop)
+    headers = dict(role.headers)
+    client = shop.client(role.user_agent)
     script = f"/_et{shop.state.scripts.path('et.js')}"
-    assert client.get(script, headers=headers).status_code == 200
     for method, path, status in (
+        ("GET", script, 200),
+        ("GET", "/_et/openapi.json", 200),
+        ("GET", "/_et/catalogue.json", 200 if role.is_staff else 404),
+        ("POST", "/_et/catalogue.json", 404),
         ("GET", "/_et/nothing", 404),
         ("POST", "/_et/nothing", 404),
         ("POST", "/_et/", 404),

@@ -203,6 +203,10 @@ def iter_answers(make: MakeHost, host: Host) -> cabc.Iterator[Answer]:
     yield ask(host, "GET /{digest}/{name}.js")
     yield ask(host, "GET /{digest}/{name}.js", name="none")
     yield ask(host, "GET /openapi.json")
+    yield ask(host, "GET /catalogue.json")
+    yield ask(
+        make({**CONFIG, "EVENTTRACK_DASHBOARD_PERMISSION": lambda: True}), "GET /catalogue.json"
+    )
 
 
 def test_each_answer_is_had_and_no_other(make: MakeHost) -> None:

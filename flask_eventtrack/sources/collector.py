@@ -1,4 +1,4 @@
-"""The blueprint that takes events from browsers and apps, and serves the script."""
+"""The blueprint: the routes that take events from browsers and apps, and what it serves."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ..event import Outcome
 from ..state import State, get_state
 from .current import get_current, read_identity
 from .customers import read_bearer
+from .documents import serve_api, serve_catalogue, serve_script
 from .intake import Post
 from .origin import Sender, SenderHeaders, judge_sender
 from .pages import BLUEPRINT
@@ -25,12 +26,12 @@ from .posted import (
     Choice,
     Envelope,
     MalformedPost,
-    Problem,
     Results,
     parse_account,
     parse_post,
 )
 from .poster import DEVICE_HEADER, SESSION_HEADER, NoRoom, Poster
+from .problem import not_found, problem
 
 if t.TYPE_CHECKING:
     from ..visitor import VerifiedCustomer
@@ -40,20 +41,6 @@ _TYPES = frozenset({"application/json", "text/plain"})
 _PATHS = ("in", "identify", "logout", "consent")
 _CORS_MAX_AGE = 3600
 _GZIP = 16 + zlib.MAX_WBITS
-_SCRIPT_HEADERS = {
-    # A proxy that minifies would break the tag's `integrity`.
-    "Cache-Control": "public, max-age=31536000, immutable, no-transform",
-    "Vary": "Accept-Encoding",
-    "X-Content-Type-Options": "nosniff",
-    # Without secrets: pages of other subdomains, and isolated ones, may load it too.
-    "Access-Control-Allow-Origin": "*",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-}
-_DOCUMENT_HEADERS = {
-    "Cache-Control": "public, max-age=300",
-    "X-Content-Type-Options": "nosniff",
-    "Access-Control-Allow-Origin": "*",
-}
 
 
 def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
@@ -69,8 +56,9 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
                 provide_automatic_options=False,
                 **place,
             )
-        blueprint.add_url_rule("/<digest>/<name>.js", "script", _script, **place)
-        blueprint.add_url_rule("/openapi.json", "openapi", _describe, **place)
+        blueprint.add_url_rule("/<digest>/<name>.js", "script", serve_script, **place)
+        blueprint.add_url_rule("/openapi.json", "openapi", serve_api, **place)
+        blueprint.add_url_rule("/catalogue.json", "catalogue", serve_catalogue, **place)
         # A host's own catch-all route must not answer below our prefix.
         blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
         blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
@@ -89,51 +77,10 @@ _PLACE = "eventtrack_place"
 _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
-def problem(status: int, code: str, detail: str, **headers: str) -> Response:
-    """Return a problem document (RFC 9457). Flask never sees it raised: the host's error handlers
-    are for its own errors."""
-    body = msgspec.json.encode(Problem(status=status, code=code, detail=detail))
-    response = Response(body, status, mimetype="application/problem+json")
-    for name, value in headers.items():
-        response.headers[name.replace("_", "-")] = value
-    response.headers["Cache-Control"] = "no-store"
-    return response
-
-
 def _nothing(path: str = "") -> Response:
     if path in _PATHS:
         return problem(405, "method_not_allowed", "This takes POST.", Allow="POST, OPTIONS")
-    return problem(404, "not_found", "There is nothing here.")
-
-
-def _script(digest: str, name: str) -> Response:
-    scripts = get_state().scripts
-    script = scripts.get(f"{name}.js")
-    if script is None or digest != scripts.digest:
-        return problem(404, "not_found", "This is no current script.")
-    response = Response(mimetype="text/javascript")
-    response.headers.update(_SCRIPT_HEADERS)
-    accepted = request.accept_encodings
-    if script.brotli and accepted.quality("br"):
-        response.headers["Content-Encoding"] = "br"
-        response.set_data(script.brotli)
-    elif accepted.quality("gzip"):
-        response.headers["Content-Encoding"] = "gzip"
-        response.set_data(script.gzip)
-    else:
-        response.set_data(script.source)
-    return response
-
-
-def _describe() -> Response:
-    from .openapi import describe
-
-    state, scripts = get_state(), get_state().scripts
-    server = request.script_root + state.config.url_prefix
-    document = describe(server, scripts.digest, tuple(sorted(scripts)))
-    response = Response(document, mimetype="application/json")
-    response.headers.update(_DOCUMENT_HEADERS)
-    return response
+    return not_found()
 
 
 def _collect() -> Response:

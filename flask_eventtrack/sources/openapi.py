@@ -11,8 +11,9 @@ import typing as t
 import msgspec
 
 from .current import DEVICE_COOKIE, SESSION_COOKIE
-from .posted import MAX_EVENTS, Account, Choice, PostedEvent, PostFields, Problem, Results
+from .posted import MAX_EVENTS, Account, Choice, PostedEvent, PostFields, Results
 from .poster import DEVICE_HEADER, SESSION_HEADER
+from .problem import Problem
 
 _Schema = dict[str, t.Any]
 _Codes = dict[int, tuple[str, ...]]
@@ -214,6 +215,16 @@ def _files(script_digest: str, scripts: tuple[str, ...]) -> dict[str, _Schema]:
                 "summary": "This description.",
                 "responses": _responses(
                     {200: _content("It.", "application/json", {"type": "object"})}, {}
+                ),
+            }
+        },
+        "/catalogue.json": {
+            "get": {
+                "operationId": "catalogue",
+                "summary": "What may be tracked; only for whom the host lets see it.",
+                "responses": _responses(
+                    {200: _content("By action.", "application/json", {"type": "object"})},
+                    {404: ("not_found",)},
                 ),
             }
         },

@@ -112,15 +112,6 @@ class Results(msgspec.Struct):
     results: list[Result]
 
 
-class Problem(msgspec.Struct, kw_only=True):
-    """Why a whole request fails (RFC 9457)."""
-
-    type: t.Literal["about:blank"] = "about:blank"
-    status: int
-    code: str
-    detail: str
-
-
 class MalformedPost(ValueError):
     """The body as a whole cannot be read; the text says why."""
 
