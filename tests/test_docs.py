@@ -26,7 +26,7 @@ import flask_eventtrack
 from flask_eventtrack import cli, config, doctor, errors, event, signals
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
-from flask_eventtrack.sources import collector, current
+from flask_eventtrack.sources import collector, current, documents, problem
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host
@@ -173,7 +173,7 @@ def test_every_rejection_code_has_an_entry() -> None:
 
 def test_every_problem_code_has_an_entry() -> None:
     """Each problem document's status and code are on the page of the HTTP API."""
-    source = inspect.getsource(collector)
+    source = "".join(map(inspect.getsource, (collector, documents, problem)))
     problems = set(re.findall(r'problem\(\s*(\d+), "(\w+)"', source))
     assert {code for _, code in problems} == find_codes("problem")
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", read("docs/reference/http-api.md"), re.MULTILINE)
