@@ -325,6 +325,26 @@ def test_an_allowed_origin_posts_and_reads_the_answer(make: MakeHost) -> None:
     assert (event["site"], event["source"]) == ("shop.example.com", "browser")
 
 
+def test_page_of_another_origin_is_on_no_route_of_ours(make: MakeHost) -> None:
+    """Whatever its path: only a page of this app is told by one of its rules."""
+    host = make({"EVENTTRACK_ALLOWED_ORIGINS": [SHOP]})
+    for headers, site in ((FROM_SHOP, SHOP), (SAME_ORIGIN, OWN)):
+        event = {"action": "page.visit", "params": {"url": f"{site}/products/mug"}}
+        answer = host.client().post("/_et/in", json=event, headers=headers)
+        assert answer.status_code == 202
+    rules = {row["site"]: row["url_rule"] for row in host.events_of("page.visit")}
+    assert rules == {"shop.example.com": "", "localhost": "/products/<slug>"}
+
+
+def test_allowed_origin_may_compress_where_posts_may_be(make: MakeHost) -> None:
+    """The header is none of those that a page may always send."""
+    for is_allowed in (False, True):
+        host = make({"EVENTTRACK_ALLOWED_ORIGINS": [SHOP], "EVENTTRACK_GZIP_POSTS": is_allowed})
+        response = host.client().options("/_et/in", headers=FROM_SHOP)
+        allowed = response.headers["Access-Control-Allow-Headers"].split(", ")
+        assert ("Content-Encoding" in allowed) is is_allowed
+
+
 def test_an_allowed_origin_can_read_its_errors(make: MakeHost) -> None:
     """A refusal without CORS headers would look like a dead network to the script."""
     client = make({"EVENTTRACK_ALLOWED_ORIGINS": [SHOP]}).client()

@@ -474,7 +474,7 @@ def test_an_exit_does_not_wait_for_a_database_for_long(make: MakeHost, database_
     with locked(host):
         started = time.monotonic()
         run_script(_SETUP + 'note("parent.test")', database_url)
-        assert 2.5 < time.monotonic() - started < 9
+        assert 2.5 < time.monotonic() - started < 20
     assert host.actions() == {}
 
 

@@ -209,7 +209,8 @@ class Post:
         if not isinstance(url, str):
             return params, ""
         params.update(campaign_of(url), path=path_of(url))
-        url_rule = find_url_rule(url) if host_of(url) == self._site else ""
+        # A page of another origin is none of this app's routes, whatever its path.
+        url_rule = find_url_rule(url) if host_of(url) == self._current.site else ""
         if url_rule:
             params["url_rule"] = url_rule
         return params, url_rule[:255]

@@ -40,7 +40,6 @@ _REJECTION_CODES = (
     "server_only",
     "customer_required",
     "invalid_id",
-    "invalid_label",
     "invalid_params",
     "invalid_param",
     "invalid_param_name",

@@ -321,6 +321,38 @@ def test_bounds(site: Site, page: Page) -> None:
     assert (posted.value.post_data_json or {})["dropped"] == settled + 1 > 1  # the visit
 
 
+def test_what_is_dropped_during_a_post_is_reported_by_the_next(site: Site, page: Page) -> None:
+    """The post under way could not know of it."""
+    held: list[Route] = []
+    reports: list[int] = []
+
+    def hold(route: Route) -> None:
+        reports.append((route.request.post_data_json or {})["dropped"])
+        if len(reports) == 1:
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.goto(f"{site.url}/other")
+    settle(page)
+    page.route(COLLECTOR, hold)
+    page.evaluate("() => { eventtrack.track('note.add', {n: 0}); eventtrack.flush() }")
+    while not held:
+        page.wait_for_timeout(20)
+    dropped = page.evaluate(
+        """() => new Promise(done => {
+            let dropped = 0;
+            const text = "x".repeat(40000);
+            for (let n = 1; n < 20; n++) eventtrack.track("note.add", {n, text})
+                .then(result => dropped += result.status === "dropped");
+            setTimeout(() => done(dropped), 0); })"""
+    )
+    held[0].continue_()
+    settle(page)
+    assert (reports[0], sum(reports)) == (0, dropped + 1)  # with the one that is under way
+    assert dropped
+
+
 def test_what_is_answered_at_once_is_never_kept(site: Site, page: Page) -> None:
     """Storage is touched for what waits alone: its first use takes a page's time. The half second
     of waiting is five here, which no busy machine takes to answer."""

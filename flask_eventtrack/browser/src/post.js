@@ -14,15 +14,16 @@ export const join = (events) => `${events.map(({ text }) => text)}`;
 
 /**
  * @param {Kept[]} events of one epoch
+ * @param {number} dropped how many others were lost
  * @returns {Promise<Response>}
  */
-const request = async (events) => {
+const request = async (events, dropped) => {
   // By now the cookies may be somebody else's: the server then goes by the visits.
   const { epoch } = events[0];
   const by_visit = !!epoch && epoch !== readEpoch();
   const rest = stringify({
     sent_at: now(),
-    dropped: hooks.dropped,
+    dropped,
     csrf_token: csrfToken(),
     by_visit,
   });
@@ -46,18 +47,20 @@ const request = async (events) => {
  * @returns {Promise<import("./record.js").Answer[]>}
  */
 export const post = async (events) => {
-  let response = await request(events);
+  const { dropped } = hooks;
+  let response = await request(events, dropped);
   // The refusal has set a fresh cookie.
-  if (response.status === 403) response = await request(events);
+  if (response.status === 403) response = await request(events, dropped);
   const { status } = response;
   const { results, code = `http_${status}`, detail = code } =
     (await response.json().catch(() => 0)) || {};
   // What has no result for the last event came from somebody else, such as a hotel's log-in page.
   if (results && (results[events.length - 1] || 0).status) {
-    hooks.dropped = 0;
+    hooks.dropped -= dropped;
     return results;
   }
   const error = problem(code, detail);
   if (/^4(?!08|29)/.test(`${status}`)) return events.map(() => ({ status: "rejected", error }));
-  throw { error, wait: +(response.headers.get("Retry-After") || 0) };
+  // Where there is none, null as a number is 0.
+  throw { error, wait: +(/** @type {string} */ (response.headers.get("Retry-After"))) };
 };
