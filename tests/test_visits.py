@@ -666,6 +666,32 @@ def test_a_moved_visit_takes_its_session_along(db_host: Host) -> None:
     assert totals(db_host) == recount(db_host)
 
 
+@pytest.mark.parametrize("split", [False, True])
+@pytest.mark.parametrize(
+    "later",
+    [
+        an_event("order.ship", 4, uuid=CUSTOMER, session=session_of(STRANGER, start=1)),
+        server_half("/next", 4, uuid=STRANGER, session=session_of(STRANGER, start=1)),
+    ],
+    ids=["a log-in", "another page"],
+)
+def test_who_goes_on_with_cookies_is_nobody_else(
+    db_host: Host, later: Event, *, split: bool
+) -> None:
+    """A page out of a cache names a visit of another's: what its reader does next is their own."""
+    events = [SERVER, cookieless(CLICK, SERVER), cookieless(BROWSER, SERVER), later]
+    for order in itertools.permutations(events):
+        in_batches(db_host, *([[event] for event in order] if split else [list(order)]))
+        [row] = [row for row in db_host.rows("event") if row["id"] == later.id]
+        assert (row["uuid"], row["session_id"]) == (later.uuid, session_of(STRANGER).id)
+        rows = [row for row in db_host.rows("event") if not row["action"].startswith("session.")]
+        for session in db_host.rows("session"):
+            own = [row for row in rows if row["session_id"] == session["id"]]
+            pages = [row for row in own if row["action"] == "page.visit"]
+            assert (session["events"], session["pages"]) == (len(own), len(pages))
+        assert {row["session_id"] for row in rows} == {s["id"] for s in db_host.rows("session")}
+
+
 def test_the_first_to_claim_wins(db_host: Host) -> None:
     """Of many browsers that show one tag, one joins the server; each other is its own visit."""
     others = [browser_half(SERVER, 10 + n, session=None) for n in range(4)]

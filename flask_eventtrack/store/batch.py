@@ -85,8 +85,8 @@ class _BatchWriter:
         self._known: set[int] = set()
         # (event, its session, whether it adds to the session's counters)
         self._activity: list[tuple[Event, SessionRef, int]] = []
-        # (a session that counted what is another's, an event of that other session)
-        self._moves: list[tuple[uuidlib.UUID, Event]] = []
+        # (a session that has what is another's, an event of that other, how many pages it is of)
+        self._moves: list[tuple[uuidlib.UUID, Event, int]] = []
         # The sessions that no event of the batch has brought along.
         self._others: set[int] = set()
 
@@ -103,8 +103,8 @@ class _BatchWriter:
         self._sessions.load(self._others)
         for event, session, by in self._activity:
             self._sessions.count(event, session, by)
-        for old, event in self._moves:
-            self._move(old, event)
+        for move in self._moves:
+            self._move(*move)
         for end in batch.ends:
             self._sessions.end(end.session_id, end.reason)
         self._sessions.write()
@@ -195,16 +195,16 @@ class _BatchWriter:
             return
         self._activity.append((event, event.session, 0))
         if before is not None and before != event.session.id:
-            self._note_move(before, event)
+            self._note_move(before, event, pages=1)
 
-    def _note_move(self, old: uuidlib.UUID, event: Event) -> None:
-        self._moves.append((old, event))
+    def _note_move(self, old: uuidlib.UUID, event: Event, pages: int) -> None:
+        self._moves.append((old, event, pages))
         self._others.add(old.int)
 
-    def _move(self, old: uuidlib.UUID, event: Event) -> None:
+    def _move(self, old: uuidlib.UUID, event: Event, pages: int) -> None:
         """Count a visit, and what else its page without cookies told, in the server's session."""
         session = event.session
-        if session is None or not self._sessions.move(old, session):
+        if session is None or not self._sessions.move(old, session, pages):
             return
         for row in self._rows:
             if row.session_id == old:
@@ -257,7 +257,7 @@ class _BatchWriter:
         self._note_undefined(event)
         if event.session is not None and event.claim is not None and event.claim.cookieless:
             stand_in, event = event.session.id, self._adopt(event, visit)
-            self._note_move(stand_in, event)
+            self._note_move(stand_in, event, pages=0)
         if event.session is not None and event.session.id == visit.row.session_id:
             self._activity.append((event, event.session, 0))
 

@@ -135,25 +135,30 @@ class SessionBook:
         if row.exit_at is None or event.time >= row.exit_at:
             row.exit, row.exit_at = page, to_utc(event.time)
 
-    def move(self, old_id: uuidlib.UUID, session: SessionRef) -> bool:
+    def move(self, old_id: uuidlib.UUID, session: SessionRef, pages: int) -> bool:
         """Move a page visit from the session it was counted in to the one it belongs to.
 
-        :returns: True if the old one was a stand-in, made for a browser without cookies: then all
-            of it has moved, and it is gone.
+        :param pages: 0 if it was not counted in the old one, else 1.
+        :returns: True if the old one was a stand-in, made for this page of a browser without
+            cookies: then all of it has moved, and it is gone. It is no stand-in if its device has
+            gone on to another page or logged in: then it is somebody.
         """
         old, new = self._sessions.get(old_id.int), self._sessions[session.id.int]
         if old is None or old is new:
             return False
-        is_stand_in = old.row.device_id != new.row.device_id
-        pages, events = (old.row.pages, old.row.events) if is_stand_in else (1, 1)
+        device_id = old.row.device_id
+        is_stand_in = device_id != new.row.device_id and (old.row.pages, old.row.uuid) == (
+            pages,
+            device_id,
+        )
+        events = old.row.events if is_stand_in else pages
         new.row.pages += pages
         new.row.events += events
+        old.row.pages -= pages
+        old.row.events -= events
         if is_stand_in:
             _extend(new.row, old.row)
             self._drop(old)
-        else:
-            old.row.pages -= 1
-            old.row.events -= 1
         return is_stand_in
 
     def _drop(self, entry: _Session) -> None:
