@@ -26,7 +26,7 @@ from .pipeline import Hooks, Journal, MemoryQueue, Pipeline, find_obstacle
 from .signals import events_written, session_ended, session_started
 from .sources import pages, views
 from .sources.collector import make_blueprint
-from .sources.current import cookie_reader
+from .sources.cookies import cookie_reader
 from .sources.login import follow_flask_login
 from .sources.snippet import eventtrack_snippet, make_tag
 from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state

@@ -14,7 +14,8 @@ from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from ..errors import InvalidToken
 from ..event import Outcome
 from ..state import State, get_state
-from .current import get_current, read_identity
+from .cookies import read_identity
+from .current import get_current
 from .customers import read_bearer
 from .documents import serve_api, serve_catalogue, serve_script
 from .intake import Post

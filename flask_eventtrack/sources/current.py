@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import functools
 import typing as t
 import uuid as uuidlib
 
 import msgspec
 from flask import Request, Response, request
-from werkzeug.datastructures import Headers
-from werkzeug.http import dump_cookie
-from werkzeug.sansio.http import parse_cookie
 
 from ..errors import NotRegistered
 from ..event import (
@@ -33,29 +29,30 @@ from ..visitor import (
     find_bot,
     heed_signal,
     mask_address,
-    parse_choice,
     resume_visitor,
 )
-from ..visitor.tokens import MAX_LENGTH, match_session
+from .cookies import (
+    CONSENT_COOKIE,
+    CONSENT_MAX_AGE,
+    CSRF_COOKIE,
+    DEVICE_COOKIE,
+    DEVICE_MAX_AGE,
+    SESSION_COOKIE,
+    read_identity,
+    set_cookie,
+    takes_cookies,
+)
 from .customers import heed_host
 
 if t.TYPE_CHECKING:
     from ..config import Policy
-    from ..visitor import TokenCodec, Visitor
-    from ..visitor.tokens import Cookies, DeviceToken, SessionToken, VouchedBy
+    from ..visitor import Visitor
+    from ..visitor.tokens import VouchedBy
 
-DEVICE_COOKIE = "eventtrack_device"
-SESSION_COOKIE = "eventtrack_session"
-CSRF_COOKIE = "eventtrack_csrf"
-CONSENT_COOKIE = "eventtrack_consent"
-DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
-CONSENT_MAX_AGE = 400 * 24 * 60 * 60
 _ATTRIBUTE = "_eventtrack"
 # What the proxy stands for, for a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 USER_AGENT_MAX_LENGTH = 512
-# A longer header is read anew each time: a client could fill the memory with what is remembered.
-_LONG = 4096
 
 
 class Current:
@@ -283,7 +280,7 @@ class Current:
         visitor, state = self.visitor, self.state
         if not visitor.owes_cookies(self.arrival):
             return
-        if not _takes_cookies(response):
+        if not takes_cookies(response):
             return
         if visitor.stale:
             token = state.tokens.write_device(visitor.device_token())
@@ -307,7 +304,7 @@ class Current:
     def drop_cookies(self, response: Response) -> None:
         """Take our cookies from a visitor who refuses them and has some."""
         has_some = DEVICE_COOKIE in self.request.environ.get("HTTP_COOKIE", "")
-        if has_some and _takes_cookies(response):
+        if has_some and takes_cookies(response):
             self._drop_cookies(response)
 
     def _drop_cookies(self, response: Response) -> None:
@@ -335,35 +332,10 @@ class Current:
     def _set(
         self, response: Response, name: str, value: str, max_age: int, *, readable: bool = False
     ) -> None:
-        config = self.state.config
-        secure = self.request.is_secure if config.cookie_secure == "auto" else config.cookie_secure
-        attributes = _cookie_attributes(
-            name, max_age, config.cookie_path, config.cookie_domain, secure, readable
+        secure = self.request.is_secure
+        set_cookie(
+            response, self.state.config, name, value, max_age, secure=secure, readable=readable
         )
-        response.headers.add("Set-Cookie", f"{name}={value}{attributes}")
-
-
-def _takes_cookies(response: Response) -> bool:
-    """Whether the headers are Werkzeug's: a host may put a plain dict in their place."""
-    return isinstance(response.headers, Headers)
-
-
-@functools.lru_cache(maxsize=64)
-def _cookie_attributes(
-    name: str, max_age: int, path: str, domain: str | None, secure: bool, readable: bool
-) -> str:
-    """Return what follows the value of a cookie, which never needs quotes."""
-    cookie = dump_cookie(
-        name,
-        max_age=max_age,
-        path=path,
-        domain=domain,
-        secure=secure,
-        httponly=not readable,
-        sync_expires=False,
-        samesite="Lax",
-    )
-    return cookie.removeprefix(f"{name}=")
 
 
 def _heed_signal(
@@ -398,26 +370,3 @@ def get_current(state: State) -> Current:
     else:
         current.request = this
     return current
-
-
-def read_identity(
-    tokens: TokenCodec, device: str | None, session: str | None
-) -> tuple[DeviceToken | None, SessionToken | None]:
-    """Return what the two cookies, or the headers in their place, say: None what is not ours."""
-    ours = tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None
-    latest = tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None
-    return ours, match_session(ours, latest)
-
-
-def cookie_reader(tokens: TokenCodec) -> cabc.Callable[[str], Cookies]:
-    """Return what reads a ``Cookie`` header: the same one comes back with each of a visitor's
-    requests, so the last 1,024 are remembered."""
-
-    @functools.lru_cache(maxsize=1024)
-    def read(header: str) -> Cookies:
-        cookies = parse_cookie(header)
-        device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
-        choice = parse_choice(cookies.get(CONSENT_COOKIE))
-        return *read_identity(tokens, device, session), choice
-
-    return lambda header: (read if len(header) <= _LONG else read.__wrapped__)(header)

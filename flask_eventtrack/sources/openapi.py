@@ -10,7 +10,7 @@ import typing as t
 
 import msgspec
 
-from .current import DEVICE_COOKIE, SESSION_COOKIE
+from .cookies import DEVICE_COOKIE, SESSION_COOKIE
 from .posted import MAX_EVENTS, Account, Choice, PostedEvent, PostFields, Results
 from .poster import DEVICE_HEADER, SESSION_HEADER
 from .problem import Problem

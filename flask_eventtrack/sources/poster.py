@@ -9,7 +9,7 @@ import uuid as uuidlib
 from flask import Response, request
 
 from ..event import uuid4
-from .current import DEVICE_COOKIE, SESSION_COOKIE
+from .cookies import DEVICE_COOKIE, SESSION_COOKIE
 from .customers import end_of_word
 from .origin import Sender
 from .views import log_in, log_out
