@@ -51,7 +51,8 @@ _TOKEN = re.compile(
     r"|AIza|sk-)[\w-]{17,}+"
     # RFC 6750, section 2.1. "Bearer certificates" is prose.
     r"|(?<![\w-])[Bb]earer {1,2}(?=[A-Za-z]{0,40}[0-9._~+/=-])[\w.~+/=-]{8,}+"
-    r"|(?<![\w-])([\w-]{32,}+)",
+    # Base64 may end in padding.
+    r"|(?<![\w-])([\w-]{32,}+)(?:={1,2}(?![\w=]))?",
     re.ASCII,
 )
 # UUIDs without hyphens (RFC 9562) are ids.
@@ -152,7 +153,7 @@ def _mask_email(match: re.Match[str]) -> str:
 
 def _mask_token(match: re.Match[str]) -> str:
     run = match[1]
-    return run if run is not None and not _is_secret(run) else TOKEN
+    return match[0] if run is not None and not _is_secret(run) else TOKEN
 
 
 def _is_secret(run: str) -> bool:
