@@ -42,7 +42,7 @@ from .cookies import (
     set_cookie,
     takes_cookies,
 )
-from .customers import heed_host
+from .customers import Word, hear_bearer, hear_loader, hear_login
 
 if t.TYPE_CHECKING:
     from ..config import Policy
@@ -108,8 +108,37 @@ class Current:
         """The visitor, with the customer whom the host knows by now."""
         visitor = self._visitor or self._resume_from_cookies()
         if self.hears_host:
-            heed_host(self, visitor)
+            self._heed_host(visitor)
         return visitor
+
+    def _heed_host(self, visitor: Visitor) -> None:
+        """Make the visitor the customer of a bearer token, else of Flask-Login, else of the
+        loader, whose word holds for the request."""
+        if self.bot:
+            return
+        if self.hears_bearer:
+            self.hears_bearer = False
+            word = hear_bearer(self.state, self.request.environ, self.arrival)
+            if word is not None:
+                self._heed(visitor, word)
+                self.hears_host = False
+                return
+        word = hear_login()
+        if word is not None:
+            self._heed(visitor, word)
+            if word.customer_id is not None:
+                return
+        load = self.state.callbacks.customer_loader
+        if load is not None and not self.has_asked and visitor.vouched_by in {"", "loader"}:
+            self.has_asked = True
+            self._heed(visitor, hear_loader(self.state, load))
+
+    def _heed(self, visitor: Visitor, word: Word) -> None:
+        if word.customer_id is None:
+            if visitor.vouched_by == word.vouched_by:
+                visitor.stop_vouching()
+        elif visitor.customer_id != word.customer_id or word.until:
+            self.identify(word.customer_id, word.vouched_by, until=word.until)
 
     @property
     def policy(self) -> Policy:

@@ -12,8 +12,9 @@ from ..visitor import check_customer_id
 from ..visitor.customers import LEEWAY
 
 if t.TYPE_CHECKING:
-    from ..visitor import VerifiedCustomer, Visitor
-    from .current import Current
+    from ..state import CustomerLoader, State
+    from ..visitor import VerifiedCustomer
+    from ..visitor.tokens import VouchedBy
 
 
 def read_bearer(environ: cabc.Mapping[str, t.Any]) -> str | None:
@@ -27,62 +28,44 @@ def end_of_word(customer: VerifiedCustomer) -> int:
     return customer.expires + LEEWAY
 
 
-def heed_host(current: Current, visitor: Visitor) -> None:
-    """Make the visitor the customer of a bearer token, else of Flask-Login, else of the loader."""
-    if current.hears_bearer:
-        current.hears_bearer = False
-        if _heed_bearer(current):
-            current.hears_host = False
-            return
-    if not _heed_loaded_user(current, visitor) and visitor.vouched_by in {"", "loader"}:
-        _heed_loader(current, visitor)
+class Word(t.NamedTuple):
+    """Who the visitor is, as somebody says: None is no customer. ``until`` is 0 for as long as the
+    session lasts."""
+
+    customer_id: str | None
+    vouched_by: VouchedBy
+    until: int = 0
 
 
-def _heed_bearer(current: Current) -> bool:
-    """Take a valid token. Another may be for the host itself, and is not refused here."""
-    token = read_bearer(current.request.environ)
-    if token is None or current.bot:
-        return False
+def hear_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> Word | None:
+    """Return a valid token's word. Another may be for the host itself, and is not refused here."""
+    token = read_bearer(environ)
+    if token is None:
+        return None
     try:
-        customer = current.state.customer_tokens.verify(token, current.arrival)
+        customer = state.customer_tokens.verify(token, now)
     except InvalidToken:
-        return False
-    current.identify(customer.customer_id, "token", until=end_of_word(customer))
-    return True
+        return None
+    return Word(customer.customer_id, "token", end_of_word(customer))
 
 
-def _heed_loaded_user(current: Current, visitor: Visitor) -> bool:
-    """Follow Flask-Login's user where something has loaded it. False if that is nobody."""
+def hear_login() -> Word | None:
+    """Return Flask-Login's word, where something has loaded its user."""
     user = g.get("_login_user")
-    if user is None or current.bot:
-        return False
-    if not user.is_authenticated:
-        if visitor.vouched_by == "login":
-            visitor.stop_vouching()
-        return False
-    customer_id = id_of_user(user)
-    if customer_id is not None and visitor.customer_id != customer_id:
-        current.identify(customer_id, "login")
-    return True
+    if user is None:
+        return None
+    return Word(id_of_user(user) if user.is_authenticated else None, "login")
 
 
-def _heed_loader(current: Current, visitor: Visitor) -> None:
-    """Ask the host's ``customer_loader``, once in a request; its word holds for the request."""
-    load = current.state.callbacks.customer_loader
-    if load is None or current.has_asked or current.bot:
-        return
-    current.has_asked = True
+def hear_loader(state: State, load: CustomerLoader) -> Word:
+    """Ask the host's ``customer_loader``."""
     customer_id = None
     try:
         answer = load()
         customer_id = None if answer is None else check_customer_id(answer)
     except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever the loader does
-        current.state.report_failure("asking the customer_loader", error)
-    if customer_id is None:
-        if visitor.vouched_by == "loader":
-            visitor.stop_vouching()
-    elif visitor.customer_id != customer_id:
-        current.identify(customer_id, "loader")
+        state.report_failure("asking the customer_loader", error)
+    return Word(customer_id, "loader")
 
 
 def id_of_user(user: t.Any) -> str | None:
