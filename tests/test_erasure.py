@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
+import dataclasses
 import datetime as dt
 import json
 import logging
@@ -29,10 +31,11 @@ from flask_eventtrack.event import (
     encode_record,
 )
 from flask_eventtrack.store import Erased
+from flask_eventtrack.subjects import count_person, find_person
 from flask_eventtrack.visitor import customer_uuid
 
 from .conftest import MakeHost
-from .hosts import NAVIGATION, START, Host
+from .hosts import CHROME, NAVIGATION, START, Host
 from .test_docs import run_blocks
 from .test_journal import adopt, home_of, leave, segments
 from .test_pipeline import PATIENT, wait_until
@@ -262,6 +265,49 @@ def test_a_session_of_two_people_goes_with_one_of_them(shop: Host) -> None:
     assert totals(shop) == recount(shop)
 
 
+def strangers_of(host: Host, number: int) -> list[uuidlib.UUID]:
+    """Return what Ada was on so many devices before she logged in there."""
+    strangers = [uuidlib.UUID(int=each, version=4) for each in range(1, number + 1)]
+    write_records(
+        host,
+        *(
+            Identified(uuid=ADA_UUID, customer_id=ADA, time=at(0), anonymous=each)
+            for each in strangers
+        ),
+    )
+    return strangers
+
+
+def test_a_person_of_many_profiles(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are in no statement all at once: databases limit its parameters."""
+    monkeypatch.setattr("flask_eventtrack.store.dialects._CHUNK", 10)
+    monkeypatch.setattr("flask_eventtrack.reports.export._PAGE", 20)
+    strangers = strangers_of(shop, 45)
+    for number, each in enumerate(strangers):
+        event = an_event(uuid=each, id=an_id(number), session=session_of(each))
+        write_records(shop, event, refused(each))
+    sizes: list[int] = []
+
+    def note_size(*call: t.Any) -> None:
+        *_, parameters, _, is_many = call
+        sizes.append(0 if is_many else len(parameters))
+
+    database = shop.state.pipeline.database
+    for engine in (database._engine, database._host):
+        sa.event.listen(engine, "before_cursor_execute", note_size)
+    shop.clock.advance(seconds=10)
+    kinds = [item["type"] for item in export(shop, ADA)]
+    assert kinds == ["profile", *["alias"] * 45, *["session"] * 45, *["event"] * 90]
+    with shop.app.app_context():
+        found = count_person(shop.state, find_person(shop.state, strangers[7]))
+    assert found == Erased(events=90, sessions=45, aliases=45)
+    assert forget(shop, strangers[7]) == dataclasses.replace(found, rejected=45)
+    assert max(sizes) < 45
+    assert shop.rows("event") == shop.rows("session") == shop.rows("alias") == []
+    assert shop.rows("profile") == shop.rows("rejected") == []
+    assert totals(shop) == {}
+
+
 # Totals
 
 
@@ -360,6 +406,17 @@ def test_an_erased_profile_of_a_day_does_not_come_back(shop: Host) -> None:
     forget(shop, profile)
     write_records(shop, a_page("/", 2, uuid=STRANGER, session=None, id=an_id(9)))
     assert shop.rows("event") == []
+
+
+def test_a_day_s_profile_is_found_where_its_visit_was_refused(shop: Host) -> None:
+    """The visit is set aside under the profile that it would have had, and not with its browser."""
+    write_records(shop, a_page("/", 1, uuid=NOBODY, session=None))
+    write_records(shop, a_page("/", 2, uuid=STRANGER, session=None, received_at=NAIVE))
+    [profile] = {row["uuid"] for row in shop.rows("event")}
+    [row] = shop.rows("rejected")
+    assert CHROME not in row["payload"]
+    assert forget(shop, profile).rejected == 1
+    assert shop.rows("rejected") == []
 
 
 def test_a_late_log_in_takes_nobody_s_stranger(shop: Host) -> None:
@@ -508,6 +565,24 @@ def test_a_session_does_not_tell_that_it_began_before(shop: Host) -> None:
     assert totals(shop) == recount(shop)
 
 
+def test_a_session_that_goes_on_while_it_is_erased(shop: Host) -> None:
+    """It begins and ends anew: the events that are still there are not taken for its own."""
+    session = session_of(STRANGER)
+    ended = SessionEnd(session_id=session.id, reason="timeout")
+    write_records(shop, an_event(seconds=1, uuid=ADA_UUID, session=session))
+    write_records(shop, ended)
+    shop.clock.advance(seconds=10)
+    progress = shop.state.pipeline.forget([ADA_UUID])
+    assert next(progress).sessions == 1
+    write_records(shop, an_event(seconds=12, uuid=ADA_UUID, session=session))
+    write_records(shop, ended)
+    collections.deque(progress, maxlen=0)
+    events = shop.rows("event", "time", "id")
+    assert sorted(row["action"] for row in events) == ["order.ship", "session.end", "session.start"]
+    assert all(row["time"] > at(10) for row in events)
+    assert totals(shop) == recount(shop)
+
+
 def test_who_comes_back_can_be_erased_again(shop: Host) -> None:
     """Another erasure, with a moment of its own."""
     client = browse(shop, "/", ADA)
@@ -611,6 +686,103 @@ def test_a_batch_that_began_before_does_not_slip_through(
     assert totals(shop) == recount(shop)
 
 
+def test_a_batch_that_began_before_tells_more_of_the_person(
+    make: MakeHost, shop: Host, database_url: str, tmp_path: pathlib.Path
+) -> None:
+    """Who they were and what they visited, which the erasure has not found at first."""
+    write_records(shop, a_page("/", 0.1, uuid=STRANGER, session=session_of(STRANGER)))
+    visit = a_page("/", 0.5, uuid=ADA_UUID, session=session_of(ADA_UUID))
+    log_in = Identified(uuid=ADA_UUID, customer_id=ADA, time=at(0.4), anonymous=STRANGER)
+    other = open_shop(make, database_url, tmp_path, create=False)
+    reached, go_on = threading.Event(), threading.Event()
+    pause_inserts(other, reached, go_on)
+    batch = threading.Thread(target=write_records, args=(other, log_in, visit))
+    erasure = threading.Thread(target=forget, args=(shop, ADA))
+    batch.start()
+    assert reached.wait(30)
+    erasure.start()
+    erasure.join(0.7)  # it has looked for them by then
+    go_on.set()
+    batch.join(30)
+    erasure.join(30)
+    claim = Claim(visit.id, cookieless=True, kept=True)
+    late = an_event("button.click", 0.6, NOBODY, source="browser", claim=claim)
+    write_records(shop, late, a_page("/late", 0.7, uuid=STRANGER))
+    assert shop.rows("event") == shop.rows("session") == shop.rows("alias") == []
+    assert totals(shop) == {}
+
+
+_COUNT_WAITING = """
+    SELECT count(*) FROM pg_locks JOIN pg_stat_activity USING (pid)
+    WHERE datname = current_database() AND NOT granted
+"""
+
+
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_batches_queue_behind_an_erasure(
+    make: MakeHost, shop: Host, database_url: str, tmp_path: pathlib.Path
+) -> None:
+    """One that begins while the erasure waits does not overtake it, or it might wait for ever."""
+    others = [open_shop(make, database_url, tmp_path, create=False) for _ in range(2)]
+    reached, go_on = threading.Event(), threading.Event()
+    pause_inserts(others[0], reached, go_on)
+    first, second = (
+        threading.Thread(
+            target=write_records, args=(host, an_event(uuid=ADA_UUID, id=an_id(n), session=None))
+        )
+        for n, host in enumerate(others)
+    )
+    erasure = threading.Thread(target=forget, args=(shop, ADA))
+
+    def count_waiting() -> int:
+        with shop.state.pipeline.database.read() as connection:
+            return int(connection.exec_driver_sql(_COUNT_WAITING).scalar_one())
+
+    first.start()
+    assert reached.wait(30)
+    erasure.start()
+    wait_until(lambda: count_waiting() == 1)
+    second.start()
+    wait_until(lambda: count_waiting() == 2 or not second.is_alive())
+    go_on.set()
+    for thread in (first, second, erasure):
+        thread.join(30)
+    assert quality(shop)["dropped", "order.ship", "erased"] == 1
+    assert shop.rows("event") == []
+
+
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+def test_what_turns_out_to_be_another_s_meanwhile_stays(
+    make: MakeHost, shop: Host, database_url: str, tmp_path: pathlib.Path
+) -> None:
+    """The server's half says whose a visit is after the erasure has found it the person's."""
+    visit = a_page("/", 1, uuid=BOB_UUID)
+    lone = an_event(
+        "page.visit",
+        1.5,
+        uuid=NOBODY,
+        session=session_of(NOBODY),
+        half="browser",
+        source="browser",
+        params={"url": "http://localhost/", "path": "/"},
+        claim=Claim(visit.id, cookieless=True),
+    )
+    write_records(shop, lone)
+    other = open_shop(make, database_url, tmp_path, create=False)
+    late: list[Record] = [visit]
+
+    @sa.event.listens_for(shop.state.pipeline.database._engine, "before_cursor_execute")
+    def write_late(connection: object, cursor: object, statement: str, *_: object) -> None:
+        if "eventtrack_uncounted.event_id IN" in statement and late:
+            write_records(other, late.pop())
+
+    forget(shop, NOBODY)
+    assert late == []
+    [row] = shop.events_of("page.visit")
+    assert (row["id"], row["uuid"]) == (visit.id, BOB_UUID)
+    assert totals(shop) == recount(shop)
+
+
 def test_an_erasure_among_many_writers(
     make: MakeHost, shop: Host, database_url: str, tmp_path: pathlib.Path
 ) -> None:
@@ -688,7 +860,7 @@ def test_a_big_person_blocks_nobody(host: Host, monkeypatch: pytest.MonkeyPatch)
             connection.exec_driver_sql("INSERT INTO things VALUES (1)")
             connection.commit()
             written += 1
-        erasure.join()
+            erasure.join(0.005)  # or it would find the file locked nearly always
     assert written > 10
     assert host.rows("event") == []
 
@@ -752,15 +924,30 @@ def test_an_export_has_all_of_a_person(shop: Host) -> None:
 def test_an_export_is_read_in_pages(shop: Host, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """Nothing is left out or comes twice, also among events of the same moment."""
     monkeypatch.setattr("flask_eventtrack.reports.export._PAGE", page)
-    write_records(shop, Identified(uuid=ADA_UUID, customer_id=ADA, time=at(0), anonymous=STRANGER))
+    profiles = [ADA_UUID, *strangers_of(shop, 5)]
     events = [
-        an_event(seconds=n // 3, uuid=(ADA_UUID, STRANGER)[n % 2], id=an_id(n), session=None)
-        for n in range(10)
+        an_event(seconds=n // 15, uuid=profiles[n % 11 % 6], id=an_id(n), session=None)
+        for n in range(30)
     ]
     write_records(shop, *events)
     found = [item for item in export(shop, ADA) if item["type"] == "event"]
     assert sorted(item["id"] for item in found) == sorted(str(event.id) for event in events)
     assert [item["time"] for item in found] == sorted(item["time"] for item in found)
+
+
+def test_an_export_reads_when_it_is_asked(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page of what comes next; what is erased meanwhile does not come."""
+    monkeypatch.setattr("flask_eventtrack.reports.export._PAGE", 2)
+    strangers = strangers_of(shop, 5)
+    events = [
+        an_event(seconds=n, uuid=strangers[n // 2], id=an_id(n), session=None) for n in range(10)
+    ]
+    write_records(shop, *events)
+    with shop.app.app_context():
+        items = shop.events.export(ADA)
+    assert [next(items)["type"] for _ in range(7)] == ["profile", *["alias"] * 5, "event"]
+    forget(shop, ADA)
+    assert [item["id"] for item in items] == [str(events[1].id)]
 
 
 # The guide

@@ -7,8 +7,10 @@ import collections.abc as cabc
 import contextlib
 import dataclasses
 import datetime as dt
+import functools
 import json
 import logging
+import typing as t
 import uuid as uuidlib
 
 import msgspec
@@ -251,20 +253,28 @@ class Writer:
             "An event was refused by the database (%s) and set aside in eventtrack_rejected.",
             type(cause).__name__,
         )
+        row = {
+            "id": _id_of(record),
+            "rejected_at": self._now,
+            "action": clean_action(_action_of(record)),
+            "reason": reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
+        }
+        self.database.retry(functools.partial(self._keep_rejected, record, row))
+
+    def _keep_rejected(
+        self, record: Record, row: dict[str, t.Any], connection: sa.Connection
+    ) -> None:
+        """Keep a record as it would have been written, unless it is of an erased person's."""
+        tables = self.database.tables
+        [named] = name_nobodys(connection, tables, [record], self._now)
+        if self._sift(connection, [named]).dropped:
+            return
+        if named is not record and isinstance(named, Event):
+            # It would tell, for longer than the salt lives, whose the day's profile is.
+            named = msgspec.structs.replace(named, client=None)
         # In ASCII, so that nothing of what was refused can be refused again.
-        payload = json.dumps(msgspec.to_builtins(_name_fields(record), str_keys=True))
-        with self.database.begin() as connection:
-            if self._sift(connection, [record]).dropped:
-                return
-            add_rejected(
-                connection,
-                self.database.tables,
-                id=_id_of(record),
-                rejected_at=from_ns(self._hooks.clock()),
-                action=clean_action(_action_of(record)),
-                reason=reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
-                payload=payload[:_PAYLOAD_MAX_LENGTH],
-            )
+        payload = json.dumps(msgspec.to_builtins(_name_fields(named), str_keys=True))
+        add_rejected(connection, tables, **row, payload=payload[:_PAYLOAD_MAX_LENGTH])
 
 
 def _count_erased(dropped: cabc.Iterable[Record]) -> collections.Counter[Outcome]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import heapq
 import operator
 import typing as t
@@ -12,10 +13,14 @@ import msgspec
 import sqlalchemy as sa
 
 from ..store import Database, find_profiles
+from ..store.dialects import in_chunks
 
 Item = dict[str, t.Any]
 
 _PAGE = 200
+
+_Moment = sa.Column[dt.datetime]
+_Uuids = list[uuidlib.UUID]
 
 
 def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.Iterator[Item]:
@@ -28,37 +33,72 @@ def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.
     profile, alias = tables.profile, tables.alias
     with database.read() as connection:
         profiles = find_profiles(connection, tables, roots)
-        queries = (
-            ("profile", sa.select(profile).where(profile.c.uuid.in_(profiles))),
-            ("alias", sa.select(alias).where(alias.c.anonymous_uuid.in_(profiles))),
-        )
-        found = [(kind, row) for kind, query in queries for row in connection.execute(query)]
-    for kind, row in found:
-        yield _plain(kind, row._asdict())
-    for kind, table, moment in (
-        ("session", tables.session, tables.session.c.started_at),
-        ("event", tables.event, tables.event.c.time),
+    for kind, query, column in (
+        ("profile", sa.select(profile), profile.c.uuid),
+        ("alias", sa.select(alias), alias.c.anonymous_uuid),
     ):
-        streams = [_iter_rows(database, table, moment, uuid) for uuid in sorted(profiles)]
-        for item in heapq.merge(*streams, key=operator.itemgetter(moment.name)):
-            yield _plain(kind, item)
+        for uuids in in_chunks(profiles):
+            for row in _read(database, query.where(column.in_(uuids))):
+                yield _plain(kind, row)
+    for kind, moment in (("session", tables.session.c.started_at), ("event", tables.event.c.time)):
+        streams = [
+            _iter_rows(database, moment, first, uuids)
+            for first, uuids in _group(database, moment, profiles)
+        ]
+        for _, item in heapq.merge(*streams, key=operator.itemgetter(0)):
+            if item is not None:
+                yield _plain(kind, item)
+
+
+def _group(
+    database: Database, moment: _Moment, profiles: cabc.Iterable[uuidlib.UUID]
+) -> list[tuple[dt.datetime, _Uuids]]:
+    """Put profiles together whose rows make up a page; one with more rows is by itself.
+
+    :returns: the groups, each with the moment of its first row.
+    """
+    uuid = moment.table.c.uuid
+    query = sa.select(uuid, sa.func.min(moment).label("first"), sa.func.count().label("number"))
+    spans = [
+        span
+        for uuids in in_chunks(profiles)
+        for span in _read(database, query.where(uuid.in_(uuids)).group_by(uuid))
+    ]
+    groups: list[tuple[dt.datetime, _Uuids]] = []
+    room = 0
+    for span in sorted(spans, key=operator.itemgetter("first", "uuid")):
+        if span["number"] > room:
+            groups.append((span["first"], []))
+            room = _PAGE
+        groups[-1][1].append(span["uuid"])
+        room -= span["number"]
+    return groups
 
 
 def _iter_rows(
-    database: Database, table: sa.Table, moment: sa.Column[t.Any], uuid: uuidlib.UUID
-) -> cabc.Iterator[Item]:
-    """Yield the rows of one profile in their order, a page at a time."""
-    query = sa.select(table).where(table.c.uuid == uuid).order_by(moment, table.c.id).limit(_PAGE)
-    page_query = query
+    database: Database, moment: _Moment, first: dt.datetime, uuids: _Uuids
+) -> cabc.Iterator[tuple[dt.datetime, Item | None]]:
+    """Yield the rows of some profiles in their order, a page at a time, with their moments.
+
+    Before them comes the ``first`` moment alone: no row is read before it is that one's turn.
+    """
+    yield first, None
+    row_id = moment.table.c.id
+    query = sa.select(moment.table).where(moment.table.c.uuid.in_(uuids))
+    page_query = query = query.order_by(moment, row_id).limit(_PAGE)
     while True:
-        with database.read() as connection:
-            page = [row._asdict() for row in connection.execute(page_query)]
-        yield from page
+        page = _read(database, page_query)
+        yield from ((row[moment.name], row) for row in page)
         if len(page) < _PAGE:
             return
         at, last = page[-1][moment.name], page[-1]["id"]
-        goes_on = sa.or_(moment > at, sa.and_(moment == at, table.c.id > last))
+        goes_on = sa.or_(moment > at, sa.and_(moment == at, row_id > last))
         page_query = query.where(moment >= at, goes_on)
+
+
+def _read(database: Database, query: sa.Select[t.Any]) -> list[Item]:
+    with database.read() as connection:
+        return [row._asdict() for row in connection.execute(query)]
 
 
 def _plain(kind: str, row: Item) -> Item:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import itertools
 import typing as t
 import uuid as uuidlib
 
@@ -16,6 +17,9 @@ from .types import UTCDateTime
 Build = cabc.Callable[[str, sa.Table, tuple[str, ...]], sa.ClauseElement]
 #: The parameter for the id under which a row is stored.
 KEY = "key_id"
+# Twice as many parameters are fewer than any database refuses: PostgreSQL's drivers take 32,767 or
+# 65,535, SQLite 32,766, and 999 before version 3.32.
+_CHUNK = 400
 _IDS = "ids"
 _PG_TIME_FORMAT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 
@@ -31,6 +35,8 @@ _PG_DATA_CLASSES = frozenset({"22", "23"})
 # record that has changed since it was read.
 _PG_CONFLICTS = frozenset({"40001", "40P01", "23505"})
 _MYSQL_CONFLICTS = frozenset({1213, 1020})
+
+_Each = t.TypeVar("_Each")
 
 
 def build_insert(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
@@ -122,6 +128,24 @@ def ids_parameter(dialect_name: str, ids: cabc.Iterable[int]) -> dict[str, t.Any
     if dialect_name == "sqlite":
         return {_IDS: '["' + '","'.join(texts) + '"]'}
     return {_IDS: texts}
+
+
+def in_chunks(items: cabc.Iterable[_Each]) -> cabc.Iterator[list[_Each]]:
+    """Yield the items, as many at a time as a statement may have parameters."""
+    rest = iter(items)
+    while chunk := list(itertools.islice(rest, _CHUNK)):
+        yield chunk
+
+
+def queue_for(connection: sa.Connection, table: sa.Table) -> None:
+    """Have whoever locks rows of a table from now on, be it shared, wait for this transaction.
+
+    Where a row is shared, PostgreSQL lets others share it too while somebody waits to change it,
+    who may so wait for ever. For a table there is a queue. MariaDB has one for each row.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = sa.DDL("LOCK TABLE %(fullname)s IN EXCLUSIVE MODE")  # type: ignore[no-untyped-call]
+        connection.execute(lock.against(table))
 
 
 def id_as_text(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[str]:

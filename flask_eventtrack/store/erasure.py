@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from ..event import PAGE_VISIT
 from .counts import hourly_columns, subtract
+from .dialects import in_chunks
 from .engine import Database
 from .tables import Tables
 from .tombstones import Tombstones
@@ -60,87 +61,99 @@ class Erasure:
         self._max_age = max_age
         #: The profiles that are the person's, and their ids in the host app.
         self.profiles: Profiles = set(roots)
-        self.customer_ids: list[str] = []
-        self._visits: set[uuidlib.UUID] = set()
+        self.customer_ids: set[str] = set()
+        self._buried: set[uuidlib.UUID] = set()
 
     def run(self) -> cabc.Iterator[Erased]:
-        """Erase, and yield after each transaction how much is removed so far.
+        """Erase, and yield now and then how much is removed so far.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away or locked; run another.
         """
-        events = aliases = rejected = 0
-        self._prepare()
-        sessions = self._database.retry(self._bury)
-        yield Erased(events, sessions, aliases, rejected)
-        while (found := self._run_batch()) is not None:
-            events += found[0]
-            sessions += found[1]
+        events = sessions = aliases = rejected = 0
+        # A batch that could not know of the erasure may have written more meanwhile.
+        while new := self._find_new():
+            self._set_tombstones(new)
+            sessions += self._database.retry(self._bury)
             yield Erased(events, sessions, aliases, rejected)
+        for profiles in in_chunks(self.profiles):
+            while (found := self._run_batch(profiles)) is not None:
+                events += found[0]
+                sessions += found[1]
+                yield Erased(events, sessions, aliases, rejected)
         rejected = self._erase_rejected()
         aliases = self._database.retry(self._erase_aliases)
         self._database.shrink_log()
         yield Erased(events, sessions, aliases, rejected)
 
-    def _prepare(self) -> None:
-        """Set most visits' tombstones, so that little is left to the one transaction that all wait
-        for."""
+    def _find_new(self) -> set[uuidlib.UUID]:
+        """Return the profiles, and the visits of theirs, that have no tombstone yet."""
+        profile = self._tables.profile
         with self._database.read() as connection:
             self.profiles = find_profiles(connection, self._tables, self.profiles)
-            visits = sorted(self._find_visits(connection))
-        for start in range(0, len(visits), BATCH_SIZE):
-            began = time.monotonic()
-            chunk = visits[start : start + BATCH_SIZE]
-            add = functools.partial(self._tombstones.add, tables=self._tables, uuids=chunk)
-            self._database.retry(functools.partial(add, at=self._at))
-            pause_after(self._database, began)
-        self._visits = set(visits)
-
-    def _bury(self, connection: sa.Connection) -> int:
-        """Set the tombstones; the sessions go at once, before a later event could continue one."""
-        tables, at = self._tables, self._at
-        self._tombstones.wait_for_batches(connection, tables, at)
-        self.profiles = find_profiles(connection, tables, self.profiles)
-        buried = self.profiles | (self._find_visits(connection) - self._visits)
-        self._tombstones.add(connection, tables, buried, at)
-        profile, session = tables.profile, tables.session
-        is_theirs = profile.c.uuid.in_(self.profiles)
-        ids = connection.scalars(sa.select(profile.c.customer_id).where(is_theirs)).all()
-        self.customer_ids = list(ids)
-        connection.execute(profile.delete().where(is_theirs, profile.c.first_seen_at <= at))
-        erase = session.delete().where(session.c.uuid.in_(self.profiles))
-        return connection.execute(erase.where(session.c.started_at <= at)).rowcount
+            for uuids in in_chunks(self.profiles):
+                query = sa.select(profile.c.customer_id).where(profile.c.uuid.in_(uuids))
+                self.customer_ids.update(connection.scalars(query))
+            return (self.profiles | self._find_visits(connection)) - self._buried
 
     def _find_visits(self, connection: sa.Connection) -> set[uuidlib.UUID]:
         """Return the ids of visits that a browser may still send something of."""
         event = self._tables.event
-        query = sa.select(event.c.id, event.c.claimed_by).where(
-            event.c.uuid.in_(self.profiles),
-            event.c.time > self._at - self._max_age,
-            event.c.action == PAGE_VISIT,
-        )
-        return {uuid for row in connection.execute(query) for uuid in row if uuid is not None}
+        since = self._at - self._max_age
+        query = sa.select(event.c.time, event.c.id, event.c.claimed_by)
+        query = query.where(event.c.time > since, event.c.action == PAGE_VISIT)
+        found = set[uuidlib.UUID]()
+        for uuids in in_chunks(self.profiles):
+            # Both ends of the time in the query would lure PostgreSQL to the index of times.
+            for moment, *ids in connection.execute(query.where(event.c.uuid.in_(uuids))):
+                if moment <= self._at:
+                    found.update(filter(None, ids))
+        return found
 
-    def _run_batch(self) -> tuple[int, int] | None:
+    def _set_tombstones(self, uuids: set[uuidlib.UUID]) -> None:
+        """Set them ahead, so that little is left to the one transaction that all wait for."""
+        for chunk in in_chunks(uuids):
+            began = time.monotonic()
+            add = functools.partial(self._tombstones.add, tables=self._tables, uuids=chunk)
+            self._database.retry(functools.partial(add, at=self._at))
+            pause_after(self._database, began)
+        self._buried |= uuids
+
+    def _bury(self, connection: sa.Connection) -> int:
+        """Let the tombstones hold; the sessions go at once, before a later event continues one."""
+        profile, session, at = self._tables.profile, self._tables.session, self._at
+        self._tombstones.wait_for_batches(connection, self._tables, at)
+        sessions = 0
+        for uuids in in_chunks(self.profiles):
+            are_theirs = sa.and_(profile.c.uuid.in_(uuids), profile.c.first_seen_at <= at)
+            _delete(connection, profile, are_theirs)
+            are_theirs = sa.and_(session.c.uuid.in_(uuids), session.c.started_at <= at)
+            sessions += _delete(connection, session, are_theirs)
+        return sessions
+
+    def _run_batch(self, profiles: list[uuidlib.UUID]) -> tuple[int, int] | None:
         began = time.monotonic()
-        found = self._database.retry(self._erase_events)
+        found = self._database.retry(functools.partial(self._erase_events, profiles))
         pause_after(self._database, began)
         return found
 
-    def _erase_events(self, connection: sa.Connection) -> tuple[int, int] | None:
-        """Erase a batch of events, and return how many events and sessions went; None at the end.
+    def _erase_events(
+        self, profiles: list[uuidlib.UUID], connection: sa.Connection
+    ) -> tuple[int, int] | None:
+        """Erase a batch, and return how many events and sessions went; None at the end.
 
         Locks are taken in the writer's order: notes, events by id, totals last.
         """
         event, note = self._tables.event, self._tables.uncounted
-        are_theirs = sa.and_(event.c.uuid.in_(self.profiles), event.c.time <= self._at)
+        are_theirs = sa.and_(event.c.uuid.in_(profiles), event.c.time <= self._at)
         ids = connection.scalars(sa.select(event.c.id).where(are_theirs).limit(BATCH_SIZE)).all()
         if not ids:
             return None
         notes = sa.select(note.c.event_id).where(note.c.event_id.in_(ids)).order_by(note.c.event_id)
         uncounted = set(connection.scalars(notes.with_for_update()))
-        columns = (event.c.id, event.c.session_id, *hourly_columns(event))
-        query = sa.select(*columns).where(event.c.id.in_(ids), are_theirs).order_by(event.c.id)
-        rows = connection.execute(query.with_for_update()).all()
+        columns = (event.c.id, event.c.uuid, event.c.session_id, *hourly_columns(event))
+        query = sa.select(*columns).where(event.c.id.in_(ids)).order_by(event.c.id)
+        locked = connection.execute(query.with_for_update())
+        rows = [row for row in locked if row.uuid in self.profiles and row.time <= self._at]
         erased = [row.id for row in rows]
         connection.execute(event.delete().where(event.c.id.in_(erased)))
         if uncounted:
@@ -169,15 +182,18 @@ class Erasure:
                 break
             last = page[-1].id
             ids += [row.id for row in page if not texts.isdisjoint(_PROFILES.findall(row.payload))]
-        for start in range(0, len(ids), BATCH_SIZE):
+        for chunk in in_chunks(ids):
             with self._database.begin() as connection:
-                _delete(connection, table, table.c.id.in_(ids[start : start + BATCH_SIZE]))
+                _delete(connection, table, table.c.id.in_(chunk))
         return len(ids)
 
     def _erase_aliases(self, connection: sa.Connection) -> int:
         alias = self._tables.alias
-        are_theirs = _is_alias_of(self._tables, self.profiles)
-        return _delete(connection, alias, sa.and_(are_theirs, alias.c.created_at <= self._at))
+        aliases = 0
+        for uuids in in_chunks(self.profiles):
+            are_theirs = sa.and_(alias.c.anonymous_uuid.in_(uuids), alias.c.created_at <= self._at)
+            aliases += _delete(connection, alias, are_theirs)
+        return aliases
 
 
 def count_rows(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> Erased:
@@ -186,9 +202,9 @@ def count_rows(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> Erased
     with database.read() as connection:
         profiles = find_profiles(connection, tables, roots)
         return Erased(
-            events=_count(connection, tables.event, tables.event.c.uuid.in_(profiles)),
-            sessions=_count(connection, tables.session, tables.session.c.uuid.in_(profiles)),
-            aliases=_count(connection, tables.alias, _is_alias_of(tables, profiles)),
+            events=_count(connection, tables.event.c.uuid, profiles),
+            sessions=_count(connection, tables.session.c.uuid, profiles),
+            aliases=_count(connection, tables.alias.c.anonymous_uuid, profiles),
         )
 
 
@@ -197,11 +213,14 @@ def find_profiles(
 ) -> Profiles:
     """Return all profiles of the people who have these, by the aliases between them."""
     alias, found, more = tables.alias, set[uuidlib.UUID](), set(roots)
+    query = sa.select(alias.c.anonymous_uuid, alias.c.customer_uuid)
     while more:
         found |= more
-        query = sa.select(alias.c.anonymous_uuid, alias.c.customer_uuid)
-        rows = connection.execute(query.where(_is_alias_of(tables, more)))
-        more = {uuid for row in rows for uuid in row} - found
+        near = set[uuidlib.UUID]()
+        for uuids in in_chunks(more):
+            is_near = sa.or_(alias.c.anonymous_uuid.in_(uuids), alias.c.customer_uuid.in_(uuids))
+            near.update(*connection.execute(query.where(is_near)))
+        more = near - found
     return found
 
 
@@ -211,14 +230,10 @@ def pause_after(database: Database, began: float) -> None:
         time.sleep(min(0.1, time.monotonic() - began))
 
 
-def _is_alias_of(tables: Tables, profiles: Profiles) -> sa.ColumnElement[bool]:
-    alias = tables.alias
-    return sa.or_(alias.c.anonymous_uuid.in_(profiles), alias.c.customer_uuid.in_(profiles))
-
-
-def _count(connection: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> int:
-    query = sa.select(sa.func.count()).select_from(table).where(condition)
-    return connection.scalar(query) or 0
+def _count(connection: sa.Connection, column: sa.Column[uuidlib.UUID], profiles: Profiles) -> int:
+    query = sa.select(sa.func.count(column))
+    conditions = map(column.in_, in_chunks(profiles))
+    return sum(connection.scalar(query.where(among)) or 0 for among in conditions)
 
 
 def _delete(connection: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> int:

@@ -28,7 +28,7 @@ from ..event import (
 )
 from .bulk import insert_rows, update_rows
 from .counts import Counts
-from .reading import find_known, read_rows, read_rows_by_id, select_rows
+from .reading import read_rows, read_rows_by_id, select_rows
 from .rows import EventRow, SessionRow, to_utc
 from .tables import Tables
 
@@ -170,8 +170,12 @@ class SessionBook:
         self._connection.execute(table.delete().where(table.c.id == session_id))
         derived = {session_start_id(session_id).int, session_end_id(session_id).int}
         for row in read_rows_by_id(self._connection, EventRow, event, derived):
-            self._counts.count_stored(row, by=-1)
-            self._connection.execute(event.delete().where(event.c.id == row.id))
+            self._remove(row)
+
+    def _remove(self, row: EventRow) -> None:
+        table = self._tables.event
+        self._counts.count_stored(row, by=-1)
+        self._connection.execute(table.delete().where(table.c.id == row.id))
 
     def end(self, session_id: uuidlib.UUID, reason: EndReason) -> None:
         """End a session, if it is stored and has not been ended."""
@@ -256,10 +260,24 @@ class SessionBook:
             )
 
     def new_events(self) -> list[EventRow]:
-        """Return the ``session.*`` events that are not stored: their ids are derived."""
+        """Return the ``session.*`` events that are not stored: their ids are derived.
+
+        One that is stored from before its session's start goes: a person is being erased, and has
+        begun the session anew.
+        """
         ids = {row.id.int for row in self._events}
-        known = find_known(self._connection, self._tables.event, ids)
-        return [row for row in self._events if row.id.int not in known]
+        kept = set[int]()
+        for row in read_rows_by_id(self._connection, EventRow, self._tables.event, ids):
+            if self._is_from_before(row):
+                self._remove(row)
+            else:
+                kept.add(row.id.int)
+        return [row for row in self._events if row.id.int not in kept]
+
+    def _is_from_before(self, row: EventRow) -> bool:
+        session_id = row.session_id
+        entry = self._sessions.get(session_id.int) if session_id else None
+        return entry is not None and row.time < entry.row.started_at - _JUST_BEFORE
 
 
 @functools.lru_cache(maxsize=1024)

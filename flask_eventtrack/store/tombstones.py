@@ -22,6 +22,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ..event import Event, Identified, PageView, Record, SessionEnd, from_ns
+from .dialects import in_chunks, queue_for
 from .tables import Tables
 
 #: The name of the row that says when the latest erasure was.
@@ -29,7 +30,6 @@ LATEST = ""
 
 _BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _NEVER_ERASED = dt.datetime.max.replace(tzinfo=dt.UTC)
-_CHUNK = 1000
 
 Moments = dict[uuidlib.UUID, dt.datetime]
 
@@ -61,6 +61,7 @@ class Tombstones:
     def wait_for_batches(self, connection: sa.Connection, tables: Tables, at: dt.datetime) -> None:
         """Note an erasure; when this returns, no batch is open that does not know of it."""
         table = tables.tombstone
+        queue_for(connection, table)
         latest: dt.datetime | None = connection.scalar(_latest(table).with_for_update())
         if latest is None:
             connection.execute(table.insert().values(uuid_hash=LATEST, erased_at=at))
@@ -77,9 +78,7 @@ class Tombstones:
     ) -> None:
         """Say of ids that all that they did until ``at`` is erased."""
         table = tables.tombstone
-        hashes = sorted(map(self.hash_of, uuids))
-        for start in range(0, len(hashes), _CHUNK):
-            chunk = hashes[start : start + _CHUNK]
+        for chunk in in_chunks(sorted(map(self.hash_of, uuids))):
             among = table.c.uuid_hash.in_(chunk)
             known = set(connection.scalars(sa.select(table.c.uuid_hash).where(among)))
             older = table.update().where(among, table.c.erased_at < at)
