@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import difflib
+import inspect
 import math
 import os
 import pathlib
@@ -158,9 +159,9 @@ class Config:
     Without it, ``flask eventtrack prune`` does so."""
 
     dashboard_permission: Permission | None = None
-    """Called without arguments inside a request for what is for your own people only: ``"view"``
-    lets them read it, ``"manage"`` or True also change it, and to False it answers 404. Without it
-    nobody sees it."""
+    """Called without arguments inside a request for what is for your own people only, which is
+    ``GET /_et/catalogue.json``: ``"view"`` lets them read it, ``"manage"`` or True also change what
+    can be changed. False is 404; without it everybody gets that."""
 
     secret_parameters: tuple[str, ...] = SECRET_PARAMETERS
     """Query parameters that are cut out of recorded URLs and referrers, whatever their case."""
@@ -181,8 +182,8 @@ class Config:
     process by itself."""
 
     gzip_posts: bool = False
-    """Whether posts to the collector may be compressed with gzip. What is in them has the same
-    limit as others, and so have they."""
+    """Whether posts to the collector may be compressed with gzip. Sent and unpacked, they have the
+    same limit as others."""
 
     undefined_limit: int = 1000
     """How many names of undefined actions and parameters a process takes from browsers and apps in
@@ -325,7 +326,9 @@ def _is_mask_rule(rule: object) -> bool:
 
 
 def _callable(key: str, value: object) -> cabc.Callable[..., t.Any]:
-    return value if callable(value) else _refuse(key, value, "a callable or None")
+    if callable(value) and not inspect.iscoroutinefunction(value):
+        return value
+    _refuse(key, value, "a callable, not async, or None")
 
 
 def _texts(key: str, value: object) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ import jsonschema_rs
 import pytest
 from markupsafe import Markup
 from msgspec import Meta
+from werkzeug.exceptions import Forbidden
 
 from flask_eventtrack import EventTrack, track
 from flask_eventtrack.errors import InvalidDefinition, InvalidEvent, UndefinedEvent
@@ -770,7 +771,8 @@ def test_undefined_event_is_a_lookup_error_and_a_value_error(shop: Host) -> None
     ("answer", "status"),
     [
         *((True, 200), ("view", 200), ("manage", 200)),
-        *((False, 404), (None, 404), ("no", 404), ("", 404), ([], 404), (ZeroDivisionError, 404)),
+        *((False, 404), (None, 404), ("no", 404), ("", 404), ([], 404)),
+        *((ZeroDivisionError(), 404), (Forbidden(), 404)),
     ],
 )
 def test_catalogue_is_for_whom_the_host_lets_see_it(
@@ -779,13 +781,14 @@ def test_catalogue_is_for_whom_the_host_lets_see_it(
     """Anybody else, and everybody where the host's own answer fails, is told of nothing."""
 
     def permit() -> object:
-        if answer is ZeroDivisionError:
-            raise ZeroDivisionError
+        if isinstance(answer, Exception):
+            raise answer
         return answer
 
     host = make({"EVENTTRACK_DASHBOARD_PERMISSION": permit, "TESTING": False})
     response = host.client().get("/_et/catalogue.json")
     assert response.status_code == status
+    assert len(host.state.failures) == isinstance(answer, ZeroDivisionError)
     assert response.headers["Cache-Control"] == "no-store"
 
 
@@ -800,17 +803,18 @@ def test_catalogue_has_the_schema_of_each_event(make: MakeHost) -> None:
     host.events.define("order.pay", label="Paid {total}", server_only=True)(OrderPay)
     host.events.define("a.b", anonymous=True)
     document = host.client().get("/_et/catalogue.json").get_json()
-    jsonschema_rs.meta.validate(document | {"events": None})
-    assert list(document["events"]) == sorted(each.action for each in host.state.catalogue)
-    entry = document["events"]["order.pay"]
+    assert list(document) == sorted(each.action for each in host.state.catalogue)
+    for entry in document.values():
+        jsonschema_rs.meta.validate(entry["params"])
+    entry = document["order.pay"]
     assert {name: entry[name] for name in ("label", "anonymous", "server_only", "builtin")} == {
         "label": "Paid {total}",
         "anonymous": False,
         "server_only": True,
         "builtin": False,
     }
-    assert document["events"]["a.b"]["params"] == {"type": "object", "properties": {}}
-    schema = jsonschema_rs.validator_for({**entry["params"], "$defs": document["$defs"]})
+    assert document["a.b"]["params"] == {"type": "object"}
+    schema = jsonschema_rs.validator_for(entry["params"])
     for params in (
         *({"total": "1.5"}, {"total": "1", "size": "l", "lines": [{"sku": "A"}], "more": 1}),
         *(
@@ -827,3 +831,26 @@ def test_catalogue_has_the_schema_of_each_event(make: MakeHost) -> None:
             except InvalidEvent:
                 is_taken = False
         assert (params, schema.is_valid(params)) == (params, is_taken)
+
+
+def test_catalogue_tells_what_json_can_of_odd_definitions(make: MakeHost) -> None:
+    """Two classes of one name, a type that is the host's own, a default that is no JSON."""
+
+    def make_params(**types: object) -> type:
+        class Params:
+            __annotations__ = types
+
+        return Params
+
+    host = make({"EVENTTRACK_DASHBOARD_PERMISSION": lambda: True})
+    host.events.define("a.b")(make_params(size=int))
+    host.events.define("a.c")(make_params(name=str))
+    host.events.define("a.d")(make_params(made=Host))
+    odd = make_params(kind=t.Any)
+    odd.kind = object  # type: ignore[attr-defined]
+    host.events.define("a.e")(odd)
+    document = host.client().get("/_et/catalogue.json").get_json()
+    found = {action: str(document[action]["params"]) for action in ("a.b", "a.c", "a.d", "a.e")}
+    assert "size" in found["a.b"]
+    assert "name" in found["a.c"]
+    assert found["a.d"] == found["a.e"] == str({"type": "object"})

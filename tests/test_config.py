@@ -171,6 +171,12 @@ KEYS = (
 LIMIT = "must be two numbers above 0, so many a second and so many at once, or None, not"
 MASK = "must be True, False, or a list of compiled str patterns and callables, not"
 LISTS = "must be a list of action patterns, or a dict of site to such a list"
+
+
+async def ask_later() -> bool:
+    return True
+
+
 WRONG: list[tuple[str, str, list[object]]] = [
     ("enabled", BOOLEAN, [1, 0, "true", "", None, []]),
     ("sqlite_wal", BOOLEAN, [1, "on", None]),
@@ -234,14 +240,17 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ("agent_parser", "must be 'builtin' or 'ua-parser', not", ["ua_parser", None, True]),
     ("country_header", TEXT, ["", 7]),
     ("country_database", TEXT, ["", 7, b"/geo.mmdb"]),
-    ("page_visit_filter", "must be a callable or None", ["x", True]),
+    *(
+        (name, "must be a callable, not async, or None", ["x", True, ask_later])
+        for name in ("page_visit_filter", "dashboard_permission")
+    ),
 ]
 
 
 @pytest.mark.parametrize(
     ("name", "given", "expected"),
     [
-        pytest.param(name, value, expected, id=f"{name}-{value!a}")
+        pytest.param(name, value, expected, id=f"{name}-{getattr(value, '__name__', ascii(value))}")
         for name, expected, values in WRONG
         for value in values
     ],

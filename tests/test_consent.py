@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import http.cookies
 import itertools
+import re
 import typing as t
 
 import pytest
-from flask import Response, jsonify, make_response, render_template_string
+from flask import (
+    Flask,
+    Response,
+    jsonify,
+    make_response,
+    render_template_string,
+    request_finished,
+)
 from flask.testing import FlaskClient
 from flask_login import LoginManager, UserMixin, login_user
 from werkzeug.test import TestResponse
 
 from flask_eventtrack import current_visitor, identify, logout, track
-from flask_eventtrack.event import Client, Event
+from flask_eventtrack.event import Client, Event, uuid7
 from flask_eventtrack.signals import event_accepted
 
 from .conftest import MakeHost
@@ -58,9 +66,19 @@ def held(client: FlaskClient) -> set[str]:
     return {name for name in OURS | {CONSENT} if client.get_cookie(name)}
 
 
+@pytest.fixture(autouse=True)
+def _tell_policy() -> t.Iterator[None]:
+    """Have each answer say which policy its request found."""
+
+    def tell(_: Flask, response: Response) -> None:
+        response.headers["X-Policy"] = current_visitor.policy
+
+    with request_finished.connected_to(tell):
+        yield
+
+
 def policy_of(response: TestResponse) -> str:
-    """Return the policy that the page's tag names."""
-    return response.text.partition('data-policy="')[2].partition('"')[0] or "full"
+    return response.headers["X-Policy"]
 
 
 def problem_of(response: TestResponse) -> tuple[int, str]:
@@ -334,7 +352,7 @@ def test_signal_counts_as_the_setting_says(
     client = host.client()
     response = visit(client, **signal)
     assert policy_of(response) == expected
-    assert ("data-visit=" in response.text) == (expected == "full")
+    assert (f'data-policy="{default}"' in response.text) == (default != "full")
     assert held(client) == (OURS if expected == "full" else set())
     assert host.actions()["page.visit"] == (expected != "none")
     assert len(host.rows("session")) == (expected == "full")
@@ -541,12 +559,55 @@ def test_nobody_is_identified_who_refused(host: Host) -> None:
     assert held(client) == {CONSENT}
 
 
-def test_page_that_is_no_visit_says_the_policy_too(host: Host) -> None:
-    """The script takes no events there either."""
+@pytest.mark.parametrize(
+    ("config", "filler"),
+    [
+        ({}, GPC),
+        ({"EVENTTRACK_GPC": "none"}, GPC),
+        ({}, {"Cookie": f"{CONSENT}=none"}),
+        ({}, {"User-Agent": "Googlebot/2.1"}),
+        ({"EVENTTRACK_BOTS": "tag"}, {"User-Agent": "Googlebot/2.1"}),
+    ],
+    ids=["anonymous", "none", "a choice", "a bot", "a tagged bot"],
+)
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_page_that_a_cache_has_of_who_refuses_is_for_others_as_ever(
+    make: MakeHost, config: dict[str, str], filler: dict[str, str], *, is_shared: bool
+) -> None:
+    """Each reader is one visit, whose two halves are one where the server sees it: the cache of a
+    proxy shows it to a newcomer, the app's own to somebody whom the server has seen."""
+    host = make(config)
+    kept: list[str] = []
 
-    @host.app.errorhandler(404)
-    def missing(_: object) -> tuple[str, int]:
-        return render_template_string("{{ eventtrack_snippet() }}"), 404
+    @host.app.get("/kept")
+    def show() -> Response:
+        if not kept:
+            kept.append(render_template_string("<title>Kept</title>{{ eventtrack_snippet() }}"))
+        response = make_response(kept[0])
+        if is_shared:
+            response.headers["Cache-Control"] = "public"
+        return response
 
-    page = host.client().get("/nowhere", headers=NAVIGATION | GPC).text
-    assert 'data-policy="anonymous"' in page
+    tag = visit(host.client(), "/kept", **filler).text
+    before = {row["id"] for row in host.rows("event")}
+    found = re.search('data-visit="([^"]+)"', tag)
+    assert found
+    assert "data-policy" not in tag
+    readers = [host.client() for _ in range(2)]
+    for reader in readers:
+        if not is_shared:
+            visit(reader, "/kept")
+        half = {
+            "action": "page.visit",
+            "visit": found[1],
+            "event_id": str(uuid7(host.clock())),
+            "params": {"url": "http://localhost/kept", "title": "As shown"},
+        }
+        answer = reader.post("/_et/in", json=half, headers=SAME_ORIGIN)
+        assert answer.status_code == 202
+    visits = [row for row in host.events_of("page.visit") if row["id"] not in before]
+    assert len(visits) == 2
+    assert len({row["uuid"] for row in visits}) == 2
+    for row in visits:
+        assert row["params"]["title"] == "As shown"
+        assert row["source"] == ("browser" if is_shared else "server")

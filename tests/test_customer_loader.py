@@ -5,6 +5,8 @@ from __future__ import annotations
 import typing as t
 
 import pytest
+from flask import g, request
+from flask_login import LoginManager, UserMixin
 
 from flask_eventtrack import EventTrack, current_visitor
 from flask_eventtrack.errors import InvalidEvent
@@ -181,3 +183,43 @@ def test_loader_is_the_objects(make: MakeHost) -> None:
 
 def load_seven() -> str:
     return "7"
+
+
+@pytest.mark.parametrize("config", [{}, {"EVENTTRACK_BOTS": "tag"}])
+def test_app_s_customer_is_known_whoever_asked_before(
+    make: MakeHost, config: dict[str, t.Any]
+) -> None:
+    """An app names itself as bots do; that it is one shows only in its post."""
+    host = make(config)
+    host.events.define("account.open")
+    host.events.customer_loader(lambda: request.headers.get("X-Api-Key"))
+
+    @host.app.before_request
+    def ask() -> None:
+        assert current_visitor.uuid
+
+    client = host.client("okhttp/5.0")
+    assert send(client, "in", {"X-Api-Key": "7"}, **OPEN).status_code == 202
+    [event] = host.events_of("account.open")
+    assert (event["uuid"], event["source"]) == (profile_of("7"), "app")
+
+
+def test_login_user_that_fails_never_fails_the_page(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one without an ``id`` does, which a request_loader may make."""
+    host = make({"TESTING": False})
+    LoginManager(host.app)
+    add_views(host.app)
+
+    @host.app.before_request
+    def load() -> None:
+        g._login_user = type("Nameless", (UserMixin,), {})()
+
+    client = host.client()
+    assert visit(client, "/me").get_json()["customer"] is None
+    visit(client)
+    assert caplog.messages == [
+        "EventTrack failed while asking Flask-Login's user; the request goes on."
+    ]
+    assert host.actions()["page.visit"] == 1

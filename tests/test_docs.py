@@ -26,7 +26,7 @@ import flask_eventtrack
 from flask_eventtrack import cli, config, doctor, errors, event, signals
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
-from flask_eventtrack.sources import collector, current, documents, problem
+from flask_eventtrack.sources import cookies
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host
@@ -119,7 +119,7 @@ def test_a_setting_that_a_page_names_exists(name: str) -> None:
 
 def test_every_cookie_has_an_entry() -> None:
     """Each cookie that is set is in the table of cookies, and no other."""
-    names = {value for name, value in vars(current).items() if name.endswith("_COOKIE")}
+    names = {value for name, value in vars(cookies).items() if name.endswith("_COOKIE")}
     assert {e for e in find_entries("cookies") if e.startswith("eventtrack_")} == names
 
 
@@ -173,7 +173,7 @@ def test_every_rejection_code_has_an_entry() -> None:
 
 def test_every_problem_code_has_an_entry() -> None:
     """Each problem document's status and code are on the page of the HTTP API."""
-    source = "".join(map(inspect.getsource, (collector, documents, problem)))
+    source = "".join(path.read_text() for path in (PACKAGE / "sources").glob("*.py"))
     problems = set(re.findall(r'problem\(\s*(\d+), "(\w+)"', source))
     assert {code for _, code in problems} == find_codes("problem")
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", read("docs/reference/http-api.md"), re.MULTILINE)

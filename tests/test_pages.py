@@ -586,36 +586,40 @@ def test_tagged_bot_is_recorded_as_nobodys(make: MakeHost) -> None:
 
     @host.app.get("/seen")
     def see() -> str:
-        track("a.b")
+        track("a.b", {"bot": "its own"} if "own" in request.args else {})
         track("a.b", in_transaction=True)
         host.db.session.commit()
-        assert current_visitor.is_bot is (identify("7") is None)
+        profile = identify("7")
+        assert (profile is None) is current_visitor.is_bot
         return render_template_string(PAGE)
 
     client = host.client()
-    assert "data-policy" not in client.get("/seen", headers=NAVIGATION).text
+    client.get("/seen", headers=NAVIGATION)
+    device = client.get_cookie("eventtrack_device")
     people = host.rows("event")
     totals = {row["action"]: row["count"] for row in host.rows("hourly")}
     assert totals["page.visit"] == 1
     as_bot = {"User-Agent": GOOGLEBOT}
-    for _ in range(2):
-        page = client.get("/seen", headers={**NAVIGATION, **as_bot})
-        assert 'data-policy="anonymous"' in page.text
-        assert client.get_cookie("eventtrack_device") is None
+    for path in ("/seen", "/seen?own"):
+        page = client.get(path, headers={**NAVIGATION, **as_bot})
+        assert "Set-Cookie" not in page.headers
     posted = client.post(
         "/_et/in", json={"action": "button.click"}, headers={**SAME_ORIGIN, **as_bot}
     )
     assert posted.json is not None
     assert posted.json["results"][0]["error"]["code"] == "bot"
+    assert client.get_cookie("eventtrack_device") == device
 
     bots = [row for row in host.rows("event") if row not in people]
     assert collections.Counter(row["action"] for row in bots) == {"a.b": 4, "page.visit": 2}
-    tags = {(row["source"], row["session_id"], row["params"]["bot"]) for row in bots}
-    assert tags == {("bot", None, "names 'googlebot'")}
-    [profile] = {row["uuid"] for row in bots if row["action"] == "page.visit"}
+    assert {(row["source"], row["session_id"]) for row in bots} == {("bot", None)}
+    reasons = collections.Counter(row["params"]["bot"] for row in bots)
+    assert reasons == {"names 'googlebot'": 5, "its own": 1}
+    [(profile, _), *others] = collections.Counter(row["uuid"] for row in bots).most_common()
+    assert [count for _, count in others] == [1, 1]  # in a transaction of the host's
     assert len(host.rows("session")) == 1
     with host.app.app_context():
-        assert host.events.forget(profile).events
+        assert host.events.forget(profile).events == 4
     assert {row["action"]: row["count"] for row in host.rows("hourly")} == totals
 
 

@@ -5,24 +5,21 @@ from __future__ import annotations
 import collections.abc as cabc
 import math
 import typing as t
-import zlib
 
 import msgspec
 from flask import Blueprint, Flask, Response, request
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 
 from ..errors import InvalidToken
 from ..event import Outcome
 from ..state import State, get_state
+from .body import TYPES, read_body
 from .cookies import read_identity
 from .current import get_current
 from .customers import read_bearer
-from .documents import serve_api, serve_catalogue, serve_script
 from .intake import Post
 from .origin import Sender, SenderHeaders, judge_sender
 from .pages import BLUEPRINT
 from .posted import (
-    MAX_BYTES,
     Account,
     Choice,
     Envelope,
@@ -32,16 +29,15 @@ from .posted import (
     parse_post,
 )
 from .poster import DEVICE_HEADER, SESSION_HEADER, NoRoom, Poster
-from .problem import not_found, problem
+from .problem import Refused, not_found, problem
+from .served import serve_catalogue, serve_openapi, serve_script
 
 if t.TYPE_CHECKING:
     from ..visitor import VerifiedCustomer
 
 RETRY_AFTER = 5
-_TYPES = frozenset({"application/json", "text/plain"})
 _PATHS = ("in", "identify", "logout", "consent")
 _CORS_MAX_AGE = 3600
-_GZIP = 16 + zlib.MAX_WBITS
 
 
 def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
@@ -58,7 +54,7 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
                 **place,
             )
         blueprint.add_url_rule("/<digest>/<name>.js", "script", serve_script, **place)
-        blueprint.add_url_rule("/openapi.json", "openapi", serve_api, **place)
+        blueprint.add_url_rule("/openapi.json", "openapi", serve_openapi, **place)
         blueprint.add_url_rule("/catalogue.json", "catalogue", serve_catalogue, **place)
         # A host's own catch-all route must not answer below our prefix.
         blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
@@ -108,7 +104,7 @@ def _guard(take: cabc.Callable[[State, Sender], Response], doing: str) -> Respon
         return _answer_preflight(sender)
     try:
         response = take(state, sender)
-    except _Refused as refusal:
+    except Refused as refusal:
         response = refusal.response
     except NoRoom:
         response = problem(503, "no_room", "Too many events wait.", Retry_After=str(RETRY_AFTER))
@@ -166,14 +162,6 @@ def _list_identity() -> str:
     return "" if is_same_site else f", {DEVICE_HEADER}, {SESSION_HEADER}"
 
 
-class _Refused(Exception):
-    """A whole post is refused, with this answer."""
-
-    def __init__(self, response: Response) -> None:
-        super().__init__()
-        self.response = response
-
-
 _Posted = t.TypeVar("_Posted", bound=Account)
 
 
@@ -181,21 +169,21 @@ def _admit(
     state: State,
     sender: Sender,
     parse: cabc.Callable[[bytes], _Posted],
-    types: cabc.Set[str] = _TYPES,
+    types: cabc.Set[str] = TYPES,
 ) -> tuple[Poster, _Posted, VerifiedCustomer | None]:
     """Return who posts what, and the customer of their token, if they show one.
 
-    :raises _Refused: by their origin, body, CSRF token or customer's token.
+    :raises Refused: by their origin, body, CSRF token or customer's token.
     """
     if sender is Sender.STRANGER:
-        raise _Refused(
+        raise Refused(
             problem(403, "foreign_origin", "Events are taken from this site's own pages.")
         )
     _check_limits(state, sender)
     try:
-        posted = parse(_read_body(types))
+        posted = parse(read_body(types))
     except MalformedPost as error:
-        raise _Refused(problem(400, "malformed", str(error))) from None
+        raise Refused(problem(400, "malformed", str(error))) from None
     poster = Poster(get_current(state), sender)
     is_by_visit = isinstance(posted, Envelope) and posted.by_visit
     is_by_cookies = not (poster.is_refused or is_by_visit)
@@ -214,14 +202,14 @@ def _check_limits(state: State, sender: Sender) -> None:
     if wait is not None:
         seconds = str(math.ceil(wait))
         detail = f"Too many posts: wait for {seconds} seconds."
-        raise _Refused(problem(429, "too_many_posts", detail, Retry_After=seconds))
+        raise Refused(problem(429, "too_many_posts", detail, Retry_After=seconds))
 
 
 def _check_csrf(poster: Poster, token: str | None) -> None:
     if token is None or not poster.current.is_own_csrf(token):
         response = problem(403, "csrf", "The token is missing or not this device's: try again.")
         poster.current.send_csrf(response)
-        raise _Refused(response)
+        raise Refused(response)
 
 
 def _verify(state: State, token: str) -> VerifiedCustomer:
@@ -231,9 +219,7 @@ def _verify(state: State, token: str) -> VerifiedCustomer:
         state.pipeline.count(Outcome("rejected", "", error.code))
         # RFC 6750, section 3.1: whatever is wrong with a token is one error.
         challenge = 'Bearer error="invalid_token"'
-        raise _Refused(
-            problem(401, error.code, error.message, WWW_Authenticate=challenge)
-        ) from None
+        raise Refused(problem(401, error.code, error.message, WWW_Authenticate=challenge)) from None
 
 
 def _take(state: State, sender: Sender) -> Response:
@@ -252,7 +238,7 @@ def _take(state: State, sender: Sender) -> Response:
 
 
 def _take_login(state: State, sender: Sender) -> Response:
-    poster, _, customer = _admit(state, sender, parse_account, _TYPES | {""})
+    poster, _, customer = _admit(state, sender, parse_account, TYPES | {""})
     if customer is None:
         return problem(
             401, "token_missing", "A customer's token says who it is.", WWW_Authenticate="Bearer"
@@ -263,7 +249,7 @@ def _take_login(state: State, sender: Sender) -> Response:
 
 
 def _take_logout(state: State, sender: Sender) -> Response:
-    poster, _, customer = _admit(state, sender, parse_account, _TYPES | {""})
+    poster, _, customer = _admit(state, sender, parse_account, TYPES | {""})
     poster.resume()
     poster.log_out(customer)
     return _answer_done(poster)
@@ -281,7 +267,7 @@ def _take_choice(state: State, sender: Sender) -> Response:
     if sender in {Sender.STRANGER, Sender.APP}:
         return problem(403, "foreign_origin", "A visitor chooses on this site's own pages.")
     _check_limits(state, sender)
-    body = _read_body()
+    body = read_body()
     try:
         choice = msgspec.json.decode(body, type=Choice).choice
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -290,52 +276,3 @@ def _take_choice(state: State, sender: Sender) -> Response:
     response.headers["Cache-Control"] = "no-store"
     get_current(state).send_choice(response, choice)
     return response
-
-
-def _read_body(types: cabc.Set[str] = _TYPES) -> bytes:
-    encoding = _check_encoding(request.headers.get("Content-Encoding", "identity").lower())
-    if request.mimetype not in types:
-        raise _Refused(
-            problem(415, "unsupported_type", "Send application/json, or the same as text/plain.")
-        )
-    body = _read_bytes()
-    if body is not None and encoding == "gzip":
-        body = _inflate(body)
-    if body is None or len(body) > MAX_BYTES:
-        raise _Refused(problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes."))
-    return body
-
-
-def _check_encoding(encoding: str) -> str:
-    """Return an encoding that bodies may have; another is told which those are (RFC 7694)."""
-    accepted = ["gzip", "identity"] if get_state().config.gzip_posts else ["identity"]
-    if encoding not in accepted:
-        detail = f"The body may be encoded as: {', '.join(accepted)}."
-        raise _Refused(problem(415, "encoded", detail, Accept_Encoding=", ".join(accepted)))
-    return encoding
-
-
-def _inflate(body: bytes) -> bytes:
-    """Return what is in a gzip body, or the first bytes of it where it is larger than allowed."""
-    unzip = zlib.decompressobj(_GZIP)
-    try:
-        inflated = unzip.decompress(body, MAX_BYTES + 1)
-    except zlib.error:
-        inflated = b""
-    is_cut = len(inflated) > MAX_BYTES
-    if not is_cut and (not unzip.eof or unzip.unused_data):
-        raise _Refused(problem(400, "malformed", "The body is not one whole gzip stream."))
-    return inflated
-
-
-def _read_bytes() -> bytes | None:
-    """Return the body as it came, or None where it is too large."""
-    # One more than allowed: a body without a length is cut there and would pass for a short one.
-    request.max_content_length = MAX_BYTES + 1
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        return None
-    except (HTTPException, OSError):
-        raise _Refused(problem(400, "malformed", "The body did not arrive whole.")) from None
-    return body if len(body) <= MAX_BYTES else None

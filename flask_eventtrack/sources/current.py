@@ -107,7 +107,7 @@ class Current:
     def visitor(self) -> Visitor:
         """The visitor, with the customer whom the host knows by now."""
         visitor = self._visitor or self._resume_from_cookies()
-        if self.hears_host:
+        if self.hears_host and visitor.policy == "full":
             self._heed_host(visitor)
         return visitor
 
@@ -123,7 +123,7 @@ class Current:
                 self._heed(visitor, word)
                 self.hears_host = False
                 return
-        word = hear_login()
+        word = hear_login(self.state)
         if word is not None:
             self._heed(visitor, word)
             if word.customer_id is not None:
@@ -161,7 +161,7 @@ class Current:
 
     def _refuse(self, policy: Policy) -> Visitor:
         """Make the visitor somebody who is not known, and stays so."""
-        visitor = self.forget(uuid4)
+        visitor = self.resume(None, None)
         visitor.policy = policy
         return visitor
 
@@ -229,12 +229,15 @@ class Current:
 
     def as_nobodys(self, event: Event) -> Event:
         """Return an event without what says whose it is: of its client there is left what the
-        writer hashes for the day's profile. A bot's says why it is taken for one."""
+        writer hashes for the day's profile, and its id is not the one that the page's tag names. A
+        bot's says why it is taken for one."""
         client = event.client and Client(event.client.user_agent, address=event.client.address)
-        nobodys = msgspec.structs.replace(event, session=None, client=client)
+        nobodys = msgspec.structs.replace(
+            event, id=uuid7(self.arrival), session=None, client=client
+        )
         if self.bot is None:
             return nobodys
-        params = {**event.params, "bot": self.bot}
+        params = {"bot": self.bot, **event.params}
         return msgspec.structs.replace(nobodys, source="bot", params=params)
 
     def open_session(self, at: int) -> Visitor:

@@ -49,12 +49,18 @@ def hear_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> Wo
     return Word(customer.customer_id, "token", end_of_word(customer))
 
 
-def hear_login() -> Word | None:
+def hear_login(state: State) -> Word | None:
     """Return Flask-Login's word, where something has loaded its user."""
     user = g.get("_login_user")
     if user is None:
         return None
-    return Word(id_of_user(user) if user.is_authenticated else None, "login")
+    customer_id = None
+    try:
+        if user.is_authenticated:
+            customer_id = id_of_user(user)
+    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever its user does
+        state.report_failure("asking Flask-Login's user", error)
+    return Word(customer_id, "login")
 
 
 def hear_loader(state: State, load: CustomerLoader) -> Word:

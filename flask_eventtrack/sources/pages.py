@@ -115,6 +115,8 @@ def _is_seen(environ: t.Mapping[str, str], status: int) -> bool:
 
 
 def _record_visit(current: Current, response: Response, headers: _Headers) -> None:
+    if current.bot and current.state.config.bots == "drop":
+        return
     if not headers.is_document and not current.recorded and current.policy == "full":
         return  # without asking the host who it is
     visitor = current.visitor
@@ -134,7 +136,7 @@ def _heed_refusal(
     """Record the visit of nobody, or none; take the cookies of before from who refuses them."""
     if headers.is_document and visitor.policy == "anonymous":
         _put_visit(current, visitor, response.status_code)
-    if not headers.is_shared:
+    if not headers.is_shared and not current.bot:
         current.drop_cookies(response)
 
 
@@ -271,7 +273,7 @@ def _looks_like_page(current: Current) -> bool:
     has_pages = state.has_pages.get(endpoint)
     if has_pages is None:
         has_pages = state.has_pages[endpoint] = _has_pages(request, endpoint)
-    if not has_pages or (current.bot and state.config.bots == "drop"):
+    if not has_pages:
         return False
     admits = state.config.page_visit_filter
     return admits is None or bool(admits())

@@ -76,10 +76,10 @@ class Poster:
     def send_identity(self, response: Response) -> None:
         """Set the cookies, or the headers that stand for them where cookies cannot travel."""
         current = self.current
+        if current.bot:
+            return
         if self.is_refused:
             current.drop_cookies(response)
-            return
-        if current.bot:
             return
         if not self.is_app:
             current.send_cookies(response)

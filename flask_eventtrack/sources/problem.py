@@ -17,6 +17,14 @@ class Problem(msgspec.Struct, kw_only=True):
     detail: str
 
 
+class Refused(Exception):
+    """A whole request fails, with this answer."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
+
+
 def problem(status: int, code: str, detail: str, **headers: str) -> Response:
     """Return a problem document. Flask never sees it raised: the host's error handlers are for its
     own errors."""

@@ -26,6 +26,8 @@ def make_tag(config: Config, scripts: Scripts) -> Markup:
     tag = f'{config.url_prefix}{scripts.path(CORE)}" integrity="{integrity}" crossorigin'
     if config.spa:
         tag += f' data-spa="{"path" if config.spa is True else config.spa}"'
+    if config.default_policy != "full":
+        tag += f' data-policy="{config.default_policy}"'
     if config.gpc != "anonymous":
         tag += f' data-gpc="{config.gpc}"'
     if config.debug_js:
@@ -56,13 +58,12 @@ def eventtrack_snippet(nonce: str | None = None) -> Markup:
 
 
 def _describe_visit(state: State) -> str:
+    """Return what a page's tag says of its visit. A cache may show the page to others, so it says
+    nothing of who refuses or is a bot: then it names a visit that there is not."""
     current = get_current(state)
-    visitor = current.visitor
-    if visitor.policy != "full":
-        return f' data-policy="{visitor.policy}"'
     if not is_page_request(current) or _is_error_page():
         return ' data-page="off"'
-    token = VisitToken(current.visit_id, visitor.device_id)
+    token = VisitToken(current.visit_id, current.visitor.device_id)
     return f' data-visit="{state.tokens.write_visit(token)}"'
 
 

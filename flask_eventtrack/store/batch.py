@@ -240,8 +240,7 @@ class _BatchWriter:
             return None, event.id
         visit = self._visits.find(event.claim.visit_id)
         if event.claim.foreign:
-            is_taken = visit is not None and visit.row.claimed_by is not None
-            return (self._visits.find_open(event) if is_taken else None), event.id
+            return self._visits.find_open(event), event.id
         # Logging in takes cookies: a browser without them shows a customer's page out of a cache,
         # but for the customer's own that has left them out.
         is_cached = event.claim.cookieless and not event.claim.kept

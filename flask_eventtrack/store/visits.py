@@ -233,8 +233,10 @@ class VisitBook:
 
     def _is_repeat(self, event: Event) -> bool:
         """Whether an event shows an earlier page again, as far as can be told before its turn."""
-        visit = self.find(event.claim.visit_id) if event.claim else None
-        return event.half == "server" or (visit is not None and visit.row.claimed_by is not None)
+        if event.claim is None or event.claim.foreign:
+            return True
+        visit = self.find(event.claim.visit_id)
+        return visit is not None and visit.row.claimed_by is not None
 
     def new_rows(self) -> list[EventRow]:
         return [visit.row for visit in self._visits.values() if not visit.is_stored]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 from flask import Response, request
+from werkzeug.exceptions import HTTPException
 
 from ..catalogue import describe_catalogue
 from ..state import State, get_state
@@ -45,7 +46,7 @@ def serve_script(digest: str, name: str) -> Response:
     return response
 
 
-def serve_api() -> Response:
+def serve_openapi() -> Response:
     from .openapi import describe
 
     state, scripts = get_state(), get_state().scripts
@@ -71,6 +72,8 @@ def _may_view(state: State) -> bool:
     ask = state.config.dashboard_permission
     try:
         return ask is not None and ask() in (True, "view", "manage")
+    except HTTPException:  # as abort(403) raises it
+        return False
     except Exception as error:  # noqa: BLE001 - the edge: what fails opens nothing
         state.report_failure("asking for EVENTTRACK_DASHBOARD_PERMISSION", error)
         return False
