@@ -630,6 +630,20 @@ def test_both_cookies_of_before_the_log_out_vouch_as_long_as_the_token(shop: Hos
     assert not may_open(thief)
 
 
+def test_session_does_not_vouch_beside_a_device_cookie_of_before(shop: Host) -> None:
+    """As a late answer may put it back: no event of a customer's is a stranger's."""
+    client = shop.client()
+    visit(client)
+    before = jar_of(client)["eventtrack_device"]
+    token = token_of(shop, "7")
+    send(client, "identify", token=token)
+    client.set_cookie("eventtrack_device", before)
+    assert not may_open(client)
+    assert send(client, token=token, **OPEN).status_code == 202
+    assert may_open(client)
+    assert {row["uuid"] for row in shop.events_of("account.open")} == {profile_of("7")}
+
+
 def test_session_of_a_customer_does_not_vouch_on_another_device(shop: Host) -> None:
     """By cookies and by headers: it is bound to its device."""
     known, other = shop.client(), shop.client()

@@ -218,7 +218,8 @@ def resume_visitor(
 
     The session, which is this device's (:func:`.tokens.match_session`), goes on if it was last
     active less than ``timeout`` nanoseconds ago; a last activity in the future (a clock stepped
-    back) counts as now. A token that has expired vouches no more.
+    back) counts as now. A token that has expired vouches no more, and neither does a session beside
+    a device cookie of before its log-in.
     """
     if device is None:
         device_id = new_device()
@@ -236,6 +237,7 @@ def resume_visitor(
         stale=False,
         vouched_until=session.vouched_until * 1000,
     )
-    if visitor.vouched_by == "token" and now >= visitor.vouched_until:
+    has_expired = visitor.vouched_by == "token" and now >= visitor.vouched_until
+    if has_expired or (visitor.customer_id is not None and not visitor.is_known):
         visitor.stop_vouching()
     return visitor
