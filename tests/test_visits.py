@@ -671,9 +671,10 @@ def test_a_moved_visit_takes_its_session_along(db_host: Host) -> None:
     "later",
     [
         an_event("order.ship", 4, uuid=CUSTOMER, session=session_of(STRANGER, start=1)),
+        an_event("order.ship", 1.2, uuid=CUSTOMER, session=session_of(STRANGER, start=1)),
         server_half("/next", 4, uuid=STRANGER, session=session_of(STRANGER, start=1)),
     ],
-    ids=["a log-in", "another page"],
+    ids=["a log-in", "an earlier log-in", "another page"],
 )
 def test_who_goes_on_with_cookies_is_nobody_else(
     db_host: Host, later: Event, *, split: bool

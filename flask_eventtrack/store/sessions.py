@@ -52,11 +52,15 @@ _JUST_BEFORE = dt.timedelta(microseconds=1)
 
 
 class _Session(msgspec.Struct):
-    """A session's row, what of it is ``stored``, and the ``client`` that it has been asked of."""
+    """A session's row, what of it is ``stored``, and the ``client`` that it has been asked of.
+
+    ``is_somebodys`` says that an event of the batch is of another profile than the device's first.
+    """
 
     row: SessionRow
     stored: SessionRow | None = None
     client: Client | None = None
+    is_somebodys: bool = False
 
 
 class SessionBook:
@@ -102,6 +106,7 @@ class SessionBook:
         if session.started_at < row.started_at:
             row.started_at = to_utc(session.started_at)
         row.events += by
+        entry.is_somebodys |= event.uuid != row.device_id
         is_page = event.action in _PAGES
         if is_page:
             row.pages += by
@@ -146,10 +151,10 @@ class SessionBook:
         old, new = self._sessions.get(old_id.int), self._sessions[session.id.int]
         if old is None or old is new:
             return False
-        device_id = old.row.device_id
-        is_stand_in = device_id != new.row.device_id and (old.row.pages, old.row.uuid) == (
-            pages,
-            device_id,
+        is_stand_in = (
+            old.row.device_id != new.row.device_id
+            and old.row.pages == pages
+            and not self._is_somebodys(old)
         )
         events = old.row.events if is_stand_in else pages
         new.row.pages += pages
@@ -160,6 +165,14 @@ class SessionBook:
             _extend(new.row, old.row)
             self._drop(old)
         return is_stand_in
+
+    def _is_somebodys(self, entry: _Session) -> bool:
+        """Whether a session has an event of another profile than its device's first."""
+        if entry.is_somebodys or entry.stored is None:
+            return entry.is_somebodys
+        event, row = self._tables.event, entry.row
+        of_others = sa.and_(event.c.session_id == row.id, event.c.uuid != row.device_id)
+        return self._connection.scalar(sa.select(event.c.id).where(of_others).limit(1)) is not None
 
     def _drop(self, entry: _Session) -> None:
         session_id = entry.row.id
