@@ -477,10 +477,9 @@ def test_what_a_browser_kept_of_an_erased_visit_is_dropped(shop: Host, *, half: 
     assert shop.rows("event") == shop.rows("session") == []
 
 
-def test_the_server_s_half_shows_whose_a_lone_half_was(shop: Host) -> None:
-    """A browser without cookies was first: its row is the erased person's, as it turns out."""
-    visit = a_page("/", 1, uuid=ADA_UUID)
-    lone = an_event(
+def lone_half(visit: Event) -> Event:
+    """Return the browser's half of a visit, of a browser without cookies."""
+    return an_event(
         "page.visit",
         1.5,
         uuid=NOBODY,
@@ -490,7 +489,12 @@ def test_the_server_s_half_shows_whose_a_lone_half_was(shop: Host) -> None:
         params={"url": "http://localhost/", "path": "/"},
         claim=Claim(visit.id, cookieless=True),
     )
-    write_records(shop, lone)
+
+
+def test_the_server_s_half_shows_whose_a_lone_half_was(shop: Host) -> None:
+    """A browser without cookies was first: its row is the erased person's, as it turns out."""
+    visit = a_page("/", 1, uuid=ADA_UUID)
+    write_records(shop, lone_half(visit))
     forget(shop, ADA)
     assert len(shop.rows("event")) == 2
     write_records(shop, visit)
@@ -757,17 +761,7 @@ def test_what_turns_out_to_be_another_s_meanwhile_stays(
 ) -> None:
     """The server's half says whose a visit is after the erasure has found it the person's."""
     visit = a_page("/", 1, uuid=BOB_UUID)
-    lone = an_event(
-        "page.visit",
-        1.5,
-        uuid=NOBODY,
-        session=session_of(NOBODY),
-        half="browser",
-        source="browser",
-        params={"url": "http://localhost/", "path": "/"},
-        claim=Claim(visit.id, cookieless=True),
-    )
-    write_records(shop, lone)
+    write_records(shop, lone_half(visit))
     other = open_shop(make, database_url, tmp_path, create=False)
     late: list[Record] = [visit]
 
