@@ -209,8 +209,9 @@ class Current:
 
     @property
     def is_tagged_bot(self) -> bool:
-        """Whether a bot's events are recorded nevertheless, with a mark."""
-        return self.policy == "anonymous" and self._is_tagged and self.bot is not None
+        """Whether it is a bot whose events are recorded, with a mark, where a person's would be."""
+        # An app may be taken for a bot until its post shows what it is.
+        return self.policy != "full" and self._is_tagged and not self.is_app
 
     @property
     def site(self) -> str:
