@@ -7,12 +7,13 @@ import dataclasses
 import re
 import typing as t
 import uuid as uuidlib
+from urllib.parse import urlsplit
 
 import jsonschema_rs
 from werkzeug.test import TestResponse
 
 from .plans import Request, clip
-from .values import CONSENT, DEVICE, OWN, PARTNER, SESSION, SIBLING, Json
+from .values import CONSENT, DEVICE, PARTNER, SESSION, SIBLING, Json
 
 SESSION_NS = 1800 * 1_000_000_000
 MAX_BYTES, MAX_EVENTS = 256 * 1024, 100
@@ -85,9 +86,11 @@ class Sent:
 
     @property
     def _states_own(self) -> bool:
-        host = self.headers.get("Host", "localhost").lower()
         stated = self.headers.get("Origin") or self.headers.get("Referer") or ""
-        return stated.lower().startswith((OWN, f"http://{host}"))
+        origin = read_origin(stated)
+        return origin is not None and origin == read_origin(
+            f"http://{self.headers.get('Host', 'localhost')}"
+        )
 
     @property
     def has_refused(self) -> bool:
@@ -114,6 +117,14 @@ class Sent:
         is_allowed = self.headers.get("Origin", "").lower() in {PARTNER, SIBLING}
         by_visit = self.request.path == "in" and self.field("by_visit") is True
         return not (is_told or is_allowed or by_visit) and self.request.path != "consent"
+
+
+def read_origin(url: str) -> tuple[str, str, int] | None:
+    try:
+        parts = urlsplit(url)
+        return (parts.scheme, parts.hostname, parts.port or 80) if parts.hostname else None
+    except ValueError:
+        return None
 
 
 class Described(t.NamedTuple):
