@@ -76,7 +76,7 @@ def test_early_click_counts(site: Site, page: Page, late: str, name: str, select
     page.click(selector)
     while not held:
         page.wait_for_timeout(20)
-    assert site.rows("event")
+    await_count(site, "page.visit", 1)
     held[0].continue_()
     await_count(site, "form.submit" if name == "form" else "note.add", 1)
 
