@@ -7,6 +7,7 @@ import collections.abc as cabc
 import gzip
 import io
 import json
+import tracemalloc
 import typing as t
 import uuid as uuidlib
 import zlib
@@ -216,6 +217,18 @@ def test_a_compressed_body_where_it_may_be(
     assert host.actions()["button.click"] == (expected == 202)
     if expected == 415:
         assert response.headers["Accept-Encoding"] == "gzip, identity"
+
+
+def test_a_bomb_is_inflated_no_further_than_the_limit(make: MakeHost) -> None:
+    """However much is in it, it takes no more memory than a post may."""
+    client = make({"EVENTTRACK_GZIP_POSTS": True}).client()
+    bomb = gzipped("", 100_000_000)
+    tracemalloc.start()
+    try:
+        assert post(client, bomb, Content_Encoding="gzip").status_code == 413
+        assert tracemalloc.get_traced_memory()[1] < 20 * LIMIT
+    finally:
+        tracemalloc.stop()
 
 
 def test_gzip_that_does_not_say_so_is_400(host: Host) -> None:

@@ -238,9 +238,9 @@ class _BatchWriter:
         """Return the visit that a browser half joins, or the id under which it is one itself."""
         if event.claim is None:
             return None, event.id
-        visit = self._visits.find(event.claim.visit_id)
         if event.claim.foreign:
             return self._visits.find_open(event), event.id
+        visit = self._visits.find(event.claim.visit_id)
         # Logging in takes cookies: a browser without them shows a customer's page out of a cache,
         # but for the customer's own that has left them out.
         is_cached = event.claim.cookieless and not event.claim.kept
