@@ -17,7 +17,7 @@ import uuid as uuidlib
 from flask import Flask, Response, request
 
 from flask_eventtrack import EventTrack
-from flask_eventtrack.event import uuid7
+from flask_eventtrack.ids import uuid7
 
 from . import us, wsgi
 from .databases import KINDS, database, version_of

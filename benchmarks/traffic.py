@@ -13,7 +13,8 @@ import uuid as uuidlib
 
 import msgspec
 
-from flask_eventtrack.event import Client, Event, SessionRef, from_ns, uuid7
+from flask_eventtrack.ids import uuid7
+from flask_eventtrack.records import Client, Event, SessionRef, from_ns
 
 from .wsgi import BROWSER
 

@@ -9,7 +9,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack
-from flask_eventtrack.sources.cookies import cookie_reader
+from flask_eventtrack.request.cookies import cookie_reader
 
 from .hosts import Contestant, Place, make_app
 

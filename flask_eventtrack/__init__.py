@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from . import errors, signals
-from .event import Event
+from .api import CurrentVisitor, current_visitor, identify, logout, track
 from .extension import EventTrack
+from .pages.snippet import eventtrack_snippet
+from .records import Event
 from .reports import FeedEvent
-from .sources.snippet import eventtrack_snippet
-from .sources.views import CurrentVisitor, current_visitor, identify, logout, track
 
 __all__ = [
     "CurrentVisitor",

@@ -13,7 +13,7 @@ import msgspec
 from flask.cli import AppGroup
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
-from . import subjects
+from . import data_rights
 from .doctor import examine
 from .errors import InvalidEvent
 from .reports import FeedEvent, iter_new, read_latest
@@ -84,7 +84,7 @@ def sweep() -> None:
 @click.argument("anonymous", metavar="UUID", type=click.UUID)
 def unmerge(*, anonymous: uuid.UUID) -> None:
     """Part the anonymous profile UUID from the customer whose it was taken for."""
-    customer = subjects.unmerge(get_state(), anonymous)
+    customer = data_rights.unmerge(get_state(), anonymous)
     if customer is None:
         raise click.ClickException(f"{anonymous} has not been merged with a customer.")
     click.echo(f"{anonymous} is not {customer} any more.")
@@ -101,7 +101,7 @@ def forget(*, who: str, dry_run: bool, yes: bool) -> None:
     """
     state = get_state()
     person = _parse_person(state, who)
-    found = subjects.count_person(state, person)
+    found = data_rights.count_person(state, person)
     click.echo(
         f"There are {found.events} events, {found.sessions} sessions and {found.aliases} aliases."
     )
@@ -111,7 +111,7 @@ def forget(*, who: str, dry_run: bool, yes: bool) -> None:
         click.confirm("Erase them for good?", abort=True)
     erased = found
     with click.progressbar(length=found.events, label="Erasing", file=sys.stderr) as bar:
-        for erased in subjects.iter_forget(state, person):
+        for erased in data_rights.iter_forget(state, person):
             bar.update(erased.events - bar.pos)
     click.echo(
         f"{erased.events} events, {erased.sessions} sessions, {erased.aliases} aliases and "
@@ -133,7 +133,7 @@ def export(*, who: str, output: str) -> None:
     person = _parse_person(state, who)
     count = 0
     with click.open_file(output, "wb") as file:
-        for count, item in enumerate(subjects.iter_export(state, person), 1):  # noqa: B007
+        for count, item in enumerate(data_rights.iter_export(state, person), 1):  # noqa: B007
             file.write(msgspec.json.encode(item) + b"\n")
     click.echo(f"{count} lines.", err=True)
 
@@ -164,9 +164,9 @@ def _describe(pruned: Pruned) -> str:
     )
 
 
-def _parse_person(state: State, who: str) -> subjects.Person:
+def _parse_person(state: State, who: str) -> data_rights.Person:
     try:
-        return subjects.parse_person(state, who)
+        return data_rights.parse_person(state, who)
     except InvalidEvent as error:
         raise click.BadParameter(str(error)) from None
 

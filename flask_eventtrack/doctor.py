@@ -144,7 +144,7 @@ def _check_key_files(app: Flask, state: State) -> cabc.Iterator[Finding]:
 
 
 def _examine_key_file(path: pathlib.Path) -> cabc.Iterator[Finding]:
-    from .visitor.keys import read_key_file  # PyJWT is imported by those who use it
+    from .identity.keys import read_key_file  # PyJWT is imported by those who use it
 
     try:
         file = read_key_file(path)

@@ -15,42 +15,34 @@ import weakref
 import sqlalchemy as sa
 from flask import Flask
 
-from . import reports, subjects
+from . import api, data_rights, reports
 from .browser import load_scripts
 from .catalogue import Access
 from .catalogue.builtin import builtin_catalogue
 from .cli import eventtrack_cli
+from .clients import AgentParser, CountryDatabase, FactFinder
+from .collector.routes import make_blueprint
 from .config import load_config
 from .errors import ConfigError
+from .identity import CustomerTokens, TokenCodec, check_customer_id, customer_uuid
+from .limits import Limiter, Novelty
+from .pages.hooks import EXEMPT, PageHooks
+from .pages.snippet import eventtrack_snippet, make_tag
+from .pages.visit import expand
 from .pipeline import Hooks, Journal, MemoryQueue, Pipeline, find_obstacle
+from .privacy import Masker, UrlCleaner
+from .request.cookies import cookie_reader
+from .request.flask_login import follow_flask_login
 from .signals import events_written, session_ended, session_started
-from .sources import pages, views
-from .sources.collector import make_blueprint
-from .sources.cookies import cookie_reader
-from .sources.login import follow_flask_login
-from .sources.snippet import eventtrack_snippet, make_tag
 from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state
 from .store import Database, Retention, Tables, Tombstones
-from .visitor import (
-    AgentParser,
-    CountryDatabase,
-    CustomerTokens,
-    FactFinder,
-    Limiter,
-    Masker,
-    Novelty,
-    TokenCodec,
-    UrlCleaner,
-    check_customer_id,
-    customer_uuid,
-)
 
 if t.TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
     from .config import Config
-    from .event import Clock
     from .pipeline import Queue
+    from .records import Clock
     from .store import Written
 
 logger = logging.getLogger("flask_eventtrack")
@@ -106,7 +98,7 @@ class EventTrack:
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
         app.cli.add_command(eventtrack_cli)
         if config.enabled:
-            pages.PageHooks(state).register(app)
+            PageHooks(state).register(app)
             app.register_blueprint(make_blueprint(app, config.url_prefix))
             follow_flask_login(app)
 
@@ -122,7 +114,7 @@ class EventTrack:
         reference = weakref.ref(app)  # the writer must not keep an app alive
         hooks = Hooks(
             context=lambda: _context_of(reference()),
-            expand=lambda view: pages.expand(view, urls),
+            expand=lambda view: expand(view, urls),
             describe=FactFinder(AgentParser(config.agent_parser), countries).describe,
             admits=access.admits,
             written=_announcer(reference),
@@ -202,7 +194,7 @@ class EventTrack:
 
     def exempt(self, view: _F) -> _F:
         """Mark a view function, a view class or a blueprint whose pages are not visits."""
-        setattr(view, pages.EXEMPT, True)
+        setattr(view, EXEMPT, True)
         return view
 
     def customer_loader(self, load: _L) -> _L:
@@ -239,11 +231,11 @@ class EventTrack:
         state = get_state()
         return state.customer_tokens.issue(customer_id, state.clock(), expires_in)
 
-    forget = staticmethod(subjects.forget)
-    export = staticmethod(subjects.export)
-    track = staticmethod(views.track)
-    identify = staticmethod(views.identify)
-    logout = staticmethod(views.logout)
+    forget = staticmethod(data_rights.forget)
+    export = staticmethod(data_rights.export)
+    track = staticmethod(api.track)
+    identify = staticmethod(api.identify)
+    logout = staticmethod(api.logout)
 
     @property
     def tables(self) -> Tables:

@@ -21,14 +21,18 @@ if t.TYPE_CHECKING:
     from .browser import Scripts
     from .catalogue import Access, Catalogue
     from .config import Config
-    from .event import Clock
+    from .identity import CustomerTokens, TokenCodec
+    from .identity.tokens import Cookies
+    from .limits import Limiter, Novelty
     from .pipeline import Pipeline
-    from .visitor import CustomerTokens, Limiter, Masker, Novelty, TokenCodec, UrlCleaner
-    from .visitor.tokens import Cookies
+    from .privacy import Masker, UrlCleaner
+    from .records import Clock
 
 logger = logging.getLogger("flask_eventtrack")
 
 EXTENSION = "eventtrack"
+#: The name of the blueprint, in front of the names of its endpoints.
+BLUEPRINT = "eventtrack"
 _RECENT_IDS = 10_000
 
 CustomerLoader = cabc.Callable[[], str | int | None]

@@ -11,10 +11,11 @@ from mmdb_writer import MMDBWriter
 from netaddr import IPSet  # type: ignore[import-untyped]
 
 from flask_eventtrack import track
-from flask_eventtrack.event import clip_label
-from flask_eventtrack.sources.title import parse_title
-from flask_eventtrack.visitor import AgentParser, UrlCleaner, campaign_of, find_bot, mask_address
-from flask_eventtrack.visitor.urls import source_of
+from flask_eventtrack.clients import AgentParser, find_bot
+from flask_eventtrack.pages.title import parse_title
+from flask_eventtrack.privacy import UrlCleaner, campaign_of, mask_address
+from flask_eventtrack.privacy.urls import source_of
+from flask_eventtrack.text import clip_label
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host

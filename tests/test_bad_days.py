@@ -14,7 +14,7 @@ from flask import Flask, render_template_string
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack, identify, signals, track
-from flask_eventtrack.event import uuid7
+from flask_eventtrack.ids import uuid7
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, SAME_ORIGIN, FakeClock, Host

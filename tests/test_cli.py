@@ -21,7 +21,7 @@ from msgspec import Meta
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from flask_eventtrack import identify, track
-from flask_eventtrack.visitor import customer_uuid
+from flask_eventtrack.identity import customer_uuid
 
 from .conftest import MakeHost
 from .hosts import NAVIGATION, START, Host

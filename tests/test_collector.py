@@ -14,7 +14,8 @@ from werkzeug.test import TestResponse
 
 from flask_eventtrack import identify, logout
 from flask_eventtrack.errors import InvalidEvent
-from flask_eventtrack.event import Event, uuid7
+from flask_eventtrack.ids import uuid7
+from flask_eventtrack.records import Event
 from flask_eventtrack.signals import event_accepted, event_rejected
 from flask_eventtrack.state import RecentIds
 

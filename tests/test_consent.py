@@ -21,7 +21,8 @@ from flask_login import LoginManager, UserMixin, login_user
 from werkzeug.test import TestResponse
 
 from flask_eventtrack import current_visitor, identify, logout, track
-from flask_eventtrack.event import Client, Event, uuid7
+from flask_eventtrack.ids import uuid7
+from flask_eventtrack.records import Client, Event
 from flask_eventtrack.signals import event_accepted
 
 from .conftest import MakeHost

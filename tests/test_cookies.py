@@ -17,7 +17,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
 from flask_eventtrack import current_visitor, identify, logout, track
-from flask_eventtrack.event import session_end_id, session_start_id
+from flask_eventtrack.ids import session_end_id, session_start_id
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, SAME_ORIGIN, START, Host

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from flask_eventtrack.config import load_config
 from flask_eventtrack.errors import ConfigError, EventTrackError, InvalidEvent, InvalidToken
-from flask_eventtrack.visitor import CustomerTokens, VerifiedCustomer
+from flask_eventtrack.identity import CustomerTokens, VerifiedCustomer
 
 from .hosts import START, FakeClock
 from .test_docs import find_codes, find_entries
@@ -551,7 +551,7 @@ def test_refusal_is_ours_and_a_value_error() -> None:
 
 def test_verified_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until its key is gone or 4,096 others came; what is wrong is looked at each time."""
-    from flask_eventtrack.visitor import keys
+    from flask_eventtrack.identity import keys
 
     asked: list[str] = []
     verify = keys.Key.verify
@@ -894,7 +894,7 @@ def test_pyjwt_is_imported_only_for_keys() -> None:
     """Most apps have none."""
     code = """
 import sys
-from flask_eventtrack.visitor import CustomerTokens
+from flask_eventtrack.identity import CustomerTokens
 from flask_eventtrack.config import KeySource
 for keys in ((), (KeySource(None, b"x" * 32),)):
     CustomerTokens(keys)
@@ -911,7 +911,7 @@ def test_missing_cryptography_is_said_with_the_extra(jwks: KeyDir, kind: str) ->
     code = f"""
 import sys
 sys.modules["cryptography"] = None
-from flask_eventtrack.visitor import CustomerTokens
+from flask_eventtrack.identity import CustomerTokens
 from flask_eventtrack.config import load_config
 def load(keys):
     return CustomerTokens(load_config({{"EVENTTRACK_JWT_KEYS": keys}}).jwt_keys)

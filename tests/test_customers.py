@@ -18,7 +18,7 @@ from werkzeug.test import TestResponse
 
 from flask_eventtrack import current_visitor, identify, logout, signals, track
 from flask_eventtrack.errors import ConfigError, InvalidEvent, InvalidToken, NotRegistered
-from flask_eventtrack.visitor import DeviceToken, SessionToken, TokenCodec, customer_uuid
+from flask_eventtrack.identity import DeviceToken, SessionToken, TokenCodec, customer_uuid
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, SAME_ORIGIN, START, Host

@@ -23,10 +23,10 @@ from flask import Flask
 from werkzeug.serving import make_server
 
 import flask_eventtrack
-from flask_eventtrack import cli, config, doctor, errors, event, signals
+from flask_eventtrack import cli, config, doctor, errors, records, signals
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
-from flask_eventtrack.sources import cookies
+from flask_eventtrack.request import cookies
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host
@@ -173,7 +173,7 @@ def test_every_rejection_code_has_an_entry() -> None:
 
 def test_every_problem_code_has_an_entry() -> None:
     """Each problem document's status and code are on the page of the HTTP API."""
-    source = "".join(path.read_text() for path in (PACKAGE / "sources").glob("*.py"))
+    source = "".join(path.read_text() for path in (PACKAGE / "collector").glob("*.py"))
     problems = set(re.findall(r'problem\(\s*(\d+), "(\w+)"', source))
     assert {code for _, code in problems} == find_codes("problem")
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", read("docs/reference/http-api.md"), re.MULTILINE)
@@ -187,7 +187,7 @@ def test_every_built_in_event_has_an_entry() -> None:
         row = re.search(rf"^\| `{re.escape(definition.action)}` \|.*$", text, re.MULTILINE)
         assert row is not None, definition.action
         assert row[0].endswith(f"| {definition.label} |")
-        where = text if definition.action == event.PAGE_VISIT else row[0]
+        where = text if definition.action == records.PAGE_VISIT else row[0]
         assert [name for name in definition.types if f"`{name}`" not in where] == []
     assert [name for name in CONTEXT_PARAMETERS if f"`{name}`" not in text] == []
 

@@ -20,8 +20,10 @@ import sqlalchemy as sa
 from flask.testing import FlaskClient
 
 from flask_eventtrack import identify, logout, signals, track
+from flask_eventtrack.data_rights import count_person, find_person
 from flask_eventtrack.errors import InvalidEvent
-from flask_eventtrack.event import (
+from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.records import (
     Claim,
     Event,
     Identified,
@@ -31,8 +33,6 @@ from flask_eventtrack.event import (
     encode_record,
 )
 from flask_eventtrack.store import Erased
-from flask_eventtrack.subjects import count_person, find_person
-from flask_eventtrack.visitor import customer_uuid
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host

@@ -10,16 +10,9 @@ import pytest
 
 from flask_eventtrack import track
 from flask_eventtrack.errors import InvalidEvent, ReservedEvent, UndefinedEvent
-from flask_eventtrack.event import (
-    check_action,
-    clip_label,
-    from_ns,
-    page_label,
-    session_end_id,
-    session_start_id,
-    to_ns,
-    uuid7,
-)
+from flask_eventtrack.ids import session_end_id, session_start_id, uuid7
+from flask_eventtrack.records import from_ns, to_ns
+from flask_eventtrack.text import check_action, clip_label, page_label
 
 from .hosts import START, Host
 

@@ -25,8 +25,8 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack, identify, track
-from flask_eventtrack.event import Identified, Outcome, Record, encode_record
 from flask_eventtrack.pipeline import Journal, find_obstacle
+from flask_eventtrack.records import Identified, Outcome, Record, encode_record
 
 from .conftest import MakeHost
 from .faults.disk import small_disk

@@ -30,7 +30,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from flask_eventtrack.event import (
+from flask_eventtrack.pipeline import Journal
+from flask_eventtrack.records import (
     Claim,
     Client,
     Event,
@@ -42,7 +43,6 @@ from flask_eventtrack.event import (
     decode_record,
     encode_record,
 )
-from flask_eventtrack.pipeline import Journal
 
 HEAD = 12
 FRAME = 8

@@ -19,7 +19,7 @@ import pytest
 
 from flask_eventtrack.config import Config
 from flask_eventtrack.errors import ConfigError
-from flask_eventtrack.visitor.limits import Limiter, Novelty, network_of
+from flask_eventtrack.limits import Limiter, Novelty, network_of
 
 from .hosts import FakeClock
 from .servers import require_redis, skip_absent

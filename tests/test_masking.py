@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flask_eventtrack.visitor.masking import Masker
+from flask_eventtrack.privacy.masking import Masker
 
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI0MiIsImV4cCI6MX0.c2lnbmF0dXJlLW9mLWl0"
 HEX32, HEX64 = "9f86d081884cf6d6f9a1b7c3d5e0f213", "9f86d081884cf6d6" * 4

@@ -19,7 +19,7 @@ from schemathesis.specs.openapi import checks as openapi_checks
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
-from flask_eventtrack.sources.posted import MAX_BYTES
+from flask_eventtrack.collector.messages import MAX_BYTES
 
 from .conftest import MakeHost
 from .hosts import CHROME, SAME_ORIGIN, Host

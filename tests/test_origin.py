@@ -18,8 +18,8 @@ from werkzeug.test import TestResponse
 
 from flask_eventtrack import EventTrack
 from flask_eventtrack.browser import CORE
-from flask_eventtrack.sources.origin import Sender, SenderHeaders, judge_sender
-from flask_eventtrack.visitor import TokenCodec
+from flask_eventtrack.collector.origin import Sender, SenderHeaders, judge_sender
+from flask_eventtrack.identity import TokenCodec
 
 from .conftest import MakeHost
 from .hosts import NAVIGATION, SAME_ORIGIN, FakeClock, Host

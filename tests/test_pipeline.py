@@ -26,7 +26,7 @@ from werkzeug.test import create_environ, run_wsgi_app
 
 from flask_eventtrack import EventTrack, signals, track
 from flask_eventtrack.errors import FlushTimeout
-from flask_eventtrack.event import Outcome, Record
+from flask_eventtrack.records import Outcome, Record
 
 from .conftest import MakeHost
 from .faults.proxy import Proxy
@@ -829,7 +829,7 @@ def test_a_fork_behind_pythons_back_writes_its_own_events(tmp_path: pathlib.Path
     host = make_host(f"sqlite:///{tmp_path / 'host.db'}")
     script = """
 import ctypes
-from flask_eventtrack.event import uuid4
+from flask_eventtrack.ids import uuid4
 note("parent.test")
 host.flush()
 uuid4()

@@ -13,7 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack import signals, track
-from flask_eventtrack.event import (
+from flask_eventtrack.clients import AgentParser
+from flask_eventtrack.clients.facts import FactFinder
+from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.ids import session_end_id, session_start_id, uuid7
+from flask_eventtrack.records import (
     Claim,
     Client,
     Event,
@@ -24,13 +28,8 @@ from flask_eventtrack.event import (
     SessionEnd,
     SessionRef,
     from_ns,
-    session_end_id,
-    session_start_id,
-    uuid7,
 )
 from flask_eventtrack.store import Batch, Written, write_batch
-from flask_eventtrack.visitor import AgentParser, customer_uuid
-from flask_eventtrack.visitor.facts import FactFinder
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, SAME_ORIGIN, START, FakeClock, Host, make_host

@@ -17,7 +17,8 @@ from flask.testing import FlaskClient
 from hypothesis import strategies as st
 
 from flask_eventtrack import identify, logout
-from flask_eventtrack.event import Claim, Event, uuid7
+from flask_eventtrack.ids import uuid7
+from flask_eventtrack.records import Claim, Event
 from flask_eventtrack.store import Batch, write_batch
 
 from .conftest import MakeHost

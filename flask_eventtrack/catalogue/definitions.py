@@ -16,7 +16,7 @@ import msgspec
 from msgspec import inspect
 
 from ..errors import InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
-from ..event import check_action, clean_text, clip_label, shorten
+from ..text import check_action, clean_text, clip_label, shorten
 from .params import normalise
 
 #: What a source adds to an event of its own accord: never counted as undefined.

@@ -10,7 +10,7 @@ import typing as t
 import msgspec
 
 from ..errors import InvalidEvent
-from ..event import clean_text, shorten
+from ..text import clean_text, shorten
 
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 8

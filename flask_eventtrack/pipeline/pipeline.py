@@ -22,7 +22,7 @@ from .writer import Hooks, Writer
 if t.TYPE_CHECKING:
     import collections.abc as cabc
 
-    from ..event import EndReason, Outcome, Record
+    from ..records import EndReason, Outcome, Record
     from ..store import Database, Erased, Pruned
     from .queue import Queue
 

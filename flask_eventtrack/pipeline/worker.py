@@ -15,11 +15,11 @@ import uuid as uuidlib
 import msgspec
 
 from ..errors import FlushTimeout
-from ..event import Outcome, Record, decode_record, encode_record
+from ..records import Outcome, Record, decode_record, encode_record
 from .segment import is_patched_by_gevent
 
 if t.TYPE_CHECKING:
-    from ..event import EndReason
+    from ..records import EndReason
     from ..store import Pruned
     from .queue import Claimed, Queue
     from .writer import Writer

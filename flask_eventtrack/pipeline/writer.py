@@ -17,7 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from ..event import (
+from ..records import (
     PAGE_VISIT,
     Clock,
     EndReason,
@@ -27,7 +27,6 @@ from ..event import (
     PageView,
     Record,
     SessionEnd,
-    clean_action,
     from_ns,
 )
 from ..store import (
@@ -51,6 +50,7 @@ from ..store import (
     write_batch,
 )
 from ..store.dialects import is_data_error
+from ..text import clean_action
 
 logger = logging.getLogger("flask_eventtrack")
 

@@ -3,14 +3,14 @@
 from .batch import Batch, Written, write_batch
 from .engine import Database
 from .erasure import Erased, Erasure, count_rows, find_profiles
-from .people import remove_alias
+from .host_transaction import insert_uncounted, remove_rows, take_uncounted
+from .profiles import remove_alias
 from .rejected import add_rejected
 from .retention import Pruned, Retention, claim_day, count_old, prune
 from .salts import destroy_salts, name_nobodys
 from .sessions import end_silent_sessions
 from .tables import Tables
 from .tombstones import Sifted, Tombstones
-from .uncounted import insert_uncounted, remove_rows, take_uncounted
 
 __all__ = [
     "Batch",

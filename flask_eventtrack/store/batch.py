@@ -10,14 +10,13 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..event import EndReason, Event, Identified, Outcome, SessionEnd, SessionRef
-from .bulk import insert_rows
-from .counts import Counts
-from .people import write_profiles
-from .reading import find_known
+from ..records import EndReason, Event, Identified, Outcome, SessionEnd, SessionRef
+from .fast_rows import find_known, insert_rows
+from .profiles import write_profiles
 from .rows import EventRow, row_of
 from .sessions import Admits, Describe, SessionBook
 from .tables import Tables
+from .totals import Counts
 from .visits import Visit, VisitBook
 
 

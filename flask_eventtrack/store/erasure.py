@@ -12,12 +12,12 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
-from ..event import PAGE_VISIT
-from .counts import hourly_columns, subtract
+from ..records import PAGE_VISIT
 from .dialects import in_chunks
 from .engine import Database
 from .tables import Tables
 from .tombstones import Tombstones
+from .totals import hourly_columns, subtract
 
 BATCH_SIZE = 500
 

@@ -13,7 +13,7 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from ..event import SESSION_END
+from ..records import SESSION_END
 from .engine import Database
 from .erasure import BATCH_SIZE, pause_after
 

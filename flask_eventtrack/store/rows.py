@@ -11,7 +11,8 @@ import uuid as uuidlib
 
 import msgspec
 
-from ..event import Event, page_label
+from ..records import Event
+from ..text import page_label
 
 
 class EventRow(msgspec.Struct, gc=False):

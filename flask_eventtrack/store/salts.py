@@ -17,7 +17,7 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..event import Client, Event, Record
+from ..records import Client, Event, Record
 from .tables import Tables
 
 _DAY = dt.timedelta(days=1)

@@ -13,7 +13,8 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..event import (
+from ..ids import session_end_id, session_start_id
+from ..records import (
     CAMPAIGN,
     PAGE_VISIT,
     SCREEN_VIEW,
@@ -23,14 +24,11 @@ from ..event import (
     EndReason,
     Event,
     SessionRef,
-    session_end_id,
-    session_start_id,
 )
-from .bulk import insert_rows, update_rows
-from .counts import Counts
-from .reading import read_rows, read_rows_by_id, select_rows
+from .fast_rows import insert_rows, read_rows, read_rows_by_id, select_rows, update_rows
 from .rows import EventRow, SessionRow, to_utc
 from .tables import Tables
+from .totals import Counts
 
 #: Which columns of a session an event tells: client, referrer, source and campaign.
 Describe = cabc.Callable[[Event], cabc.Mapping[str, str | None]]

@@ -21,7 +21,7 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..event import Event, Identified, PageView, Record, SessionEnd, from_ns
+from ..records import Event, Identified, PageView, Record, SessionEnd, from_ns
 from .dialects import in_chunks, queue_for
 from .tables import Tables
 

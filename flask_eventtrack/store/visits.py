@@ -17,10 +17,10 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..event import CAMPAIGN, PAGE_VISIT, Event, SessionRef, page_label
-from .bulk import update_rows
+from ..records import CAMPAIGN, PAGE_VISIT, Event, SessionRef
+from ..text import page_label
 from .dialects import ids_parameter, is_among
-from .reading import read_rows, select_rows
+from .fast_rows import read_rows, select_rows, update_rows
 from .rows import EventRow
 from .tables import Tables
 

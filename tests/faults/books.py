@@ -12,7 +12,7 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
-from flask_eventtrack.event import SESSION_END, SESSION_START
+from flask_eventtrack.records import SESSION_END, SESSION_START
 from flask_eventtrack.store import Tables
 
 from .load import Ledger

@@ -21,7 +21,7 @@ import uuid
 
 import sqlalchemy as sa
 
-from flask_eventtrack.event import SESSION_END
+from flask_eventtrack.records import SESSION_END
 
 from .disk import fill, small_disk
 from .load import Visitor, make_note, send_some

@@ -1,0 +1,287 @@
+"""What developers call: ``track()``, ``identify()``, ``logout()`` and ``current_visitor``."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import logging
+import typing as t
+import uuid as uuidlib
+
+from flask import has_request_context
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.local import LocalProxy
+
+from .catalogue import normalise
+from .config import Policy
+from .errors import InvalidEvent, NotRegistered
+from .identity import check_customer_id, customer_uuid, resume_visitor
+from .identity.tokens import match_session
+from .records import Identified, SessionRef, from_ns
+from .request.checking import (
+    Time,
+    check_content,
+    find_definition,
+    parse_time,
+    refuse,
+    settle_time,
+)
+from .request.context import Current, get_current
+from .request.recording import (
+    LOGIN,
+    Put,
+    log_in,
+    log_out,
+    make_event,
+    put_event,
+    put_in_transaction,
+    record,
+)
+from .state import State, get_state, this_app
+
+logger = logging.getLogger("flask_eventtrack")
+
+
+def track(
+    event: str | object,
+    params: cabc.Mapping[str, t.Any] | None = None,
+    *,
+    label: str | None = None,
+    time: Time | None = None,
+    customer: str | int | None = None,
+    visitor: str | None = None,
+    in_transaction: bool = False,
+) -> uuidlib.UUID | None:
+    """Record an event of the current visitor, or of a customer or visitor who is named.
+
+    ::
+
+        track("product.view", {"sku": "A1", "name": "Mug"})
+        track(ProductView(sku="A1", name="Mug"))
+        track("order.ship", {"order": 17}, customer=order.user_id)     # in a job, a command
+
+    :param event: an action, or an instance of a class given to ``define``.
+    :param params: the parameters, where ``event`` is an action.
+    :param label: the sentence for activity feeds, at most 255 characters; the definition's
+        template otherwise.
+    :param time: when it happened: an aware datetime, ISO 8601, or milliseconds since the epoch.
+    :param customer: whose event it is, as the host app knows them; it has no session then.
+    :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request.
+    :param in_transaction: whether the event is a row in the host's own ``db.session``: it is there
+        if and only if the host commits. The database is asked at once, and what it raises is
+        raised. Where the events live on a bind of their own there is no such transaction.
+    :returns: the event's id; None where nothing is recorded (a visitor who refused, unless a
+        customer is named; a bot's request, unless ``EVENTTRACK_BOTS`` tags them; tracking switched
+        off; and in production an event with an error or a full buffer).
+    :raises InvalidEvent: in debug and testing; in production it is logged and counted.
+    :raises NotRegistered: outside an app context, or outside a request with nobody named.
+    """
+    state = get_state()
+    if not state.config.enabled:
+        return None
+    try:
+        put = put_in_transaction if in_transaction else put_event
+        return _track(state, event, params, label, time, customer, visitor, put)
+    except InvalidEvent as error:
+        _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
+    except NotRegistered:
+        raise
+    except SQLAlchemyError:  # of the host's own transaction
+        raise
+    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
+        state.report_failure("tracking an event", error)
+    return None
+
+
+def _answer_mistake(state: State, action: str, error: InvalidEvent) -> None:
+    """Deal with a wrong call: it is raised in debug and testing, logged and counted otherwise."""
+    refuse(state, action, error)
+    if this_app().testing or this_app().debug:
+        raise error
+    logger.warning("An event was not recorded. %s", error)
+
+
+def _track(
+    state: State,
+    event: str | object,
+    params: cabc.Mapping[str, t.Any] | None,
+    label: str | None,
+    time: Time | None,
+    customer: str | int | None,
+    visitor: str | None,
+    put: Put,
+) -> uuidlib.UUID | None:
+    action, params = _read_arguments(state, event, params)
+    site = get_current(state).site if has_request_context() else ""
+    checked = check_content(find_definition(state, action, site), params, label)
+    now = state.clock()
+    moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
+    if customer is not None:
+        profile = customer_uuid(state.config.profile_salt, check_customer_id(customer))
+        return put(state, make_event(checked, now, moment, profile, site=site))
+    if visitor == "":  # the token of a visitor who refused
+        return None
+    if visitor is not None:
+        profile, session = _read_visitor(state, visitor, now)
+        return put(state, make_event(checked, now, moment, profile, session=session, site=site))
+    current = get_current(state)
+    if current.is_tagged_bot:
+        client = current.client()
+        event = make_event(checked, now, moment, current.visitor.uuid, site=site, client=client)
+        return put(state, current.as_nobodys(event))
+    if current.is_silent:
+        return None
+    return record(current, checked, now, moment, put)
+
+
+def _read_arguments(
+    state: State, event: str | object, params: cabc.Mapping[str, t.Any] | None
+) -> tuple[str, cabc.Mapping[str, t.Any]]:
+    if isinstance(event, str):
+        return event, {} if params is None else params
+    definition = state.catalogue.find_for(event)
+    if definition is None:
+        raise InvalidEvent(
+            "undefined_event",
+            f"{type(event).__name__} is not a class of an event: decorate it with "
+            "@events.define('context.activity').",
+        )
+    if params is not None:
+        raise InvalidEvent(
+            "invalid_params", f"{type(event).__name__} carries its parameters: give no others."
+        )
+    return definition.action, {
+        field.name: getattr(event, field.name)
+        for field in dataclasses.fields(t.cast("t.Any", event))
+    }
+
+
+def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, SessionRef | None]:
+    device_token, _, session_token = token.partition("~")
+    device = state.tokens.read_device(device_token)
+    if device is None:
+        raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
+    session = state.tokens.read_session(session_token) if session_token else None
+    # A session that is over takes late events: whatever its age, the token's session counts.
+    session = match_session(device, session)
+    visitor = resume_visitor(device, session, session.last * 1000 if session else now, 1)
+    return visitor.uuid, visitor.session if visitor.started is not None else None
+
+
+def identify(
+    customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
+) -> uuidlib.UUID | None:
+    """Say that the visitor of this request is a customer, vouched for until the session ends.
+
+    Their anonymous history becomes the customer's; ``customer.login`` is recorded unless they were
+    known as this customer already. Outside a request it notes the customer's traits.
+
+    :param traits: what is known of them, such as ``{"plan": "pro"}``; later ones win.
+    :returns: the customer's profile uuid; None where tracking is off, the visitor refused, or the
+        request is a bot's.
+    :raises InvalidEvent: the id or the traits cannot be stored. In debug and testing; in
+        production it is logged and counted.
+    """
+    state = get_state()
+    if not state.config.enabled:
+        return None
+    try:
+        customer = check_customer_id(customer_id)
+        plain = normalise(traits) if traits else {}
+    except InvalidEvent as error:
+        _answer_mistake(state, LOGIN, error)
+        return None
+    if has_request_context():
+        try:
+            current = get_current(state)
+            return None if current.is_silent else log_in(current, customer, "identify", plain)
+        except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
+            state.report_failure("identifying a customer", error)
+            return None
+    profile = customer_uuid(state.config.profile_salt, customer)
+    moment = from_ns(state.clock())
+    state.pipeline.put(Identified(uuid=profile, customer_id=customer, time=moment, traits=plain))
+    return profile
+
+
+def logout() -> None:
+    """Say that the customer has left this device.
+
+    ``customer.logout`` is recorded, the session ends, and the device goes on under a new profile:
+    the next person at a shared computer is nobody's alias. Nothing happens where nobody was known.
+    """
+    state = get_state()
+    if not state.config.enabled:
+        return
+    current = get_current(state)
+    try:
+        log_out(current)
+    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
+        state.report_failure("logging a customer out", error)
+
+
+class CurrentVisitor:
+    """Who makes the current request; read it through ``current_visitor``."""
+
+    def __init__(self, current: Current) -> None:
+        self._current = current
+
+    def __repr__(self) -> str:
+        return f"<CurrentVisitor {self.uuid}>"
+
+    @property
+    def device_id(self) -> uuidlib.UUID:
+        """The browser or phone."""
+        return self._current.visitor.device_id
+
+    @property
+    def uuid(self) -> uuidlib.UUID:
+        """The profile: the device's own, or the customer's."""
+        return self._current.visitor.uuid
+
+    @property
+    def session_id(self) -> uuidlib.UUID:
+        """The session; the one that the next event will open where none is open."""
+        return self._current.visitor.session_id
+
+    @property
+    def customer_id(self) -> str | None:
+        """The customer, if vouched for: logged in now, by a token that is valid, or identified in
+        this session."""
+        return self._current.visitor.customer_id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this device has not been here before."""
+        return self._current.visitor.is_new
+
+    @property
+    def is_bot(self) -> bool:
+        """Whether the request names itself a bot's: ``EVENTTRACK_BOTS`` says what is recorded."""
+        return self._current.bot is not None
+
+    @property
+    def policy(self) -> Policy:
+        """What may be recorded of the visitor: ``"full"``, ``"anonymous"`` or ``"none"``."""
+        return self._current.policy
+
+    @property
+    def token(self) -> str:
+        """A signed text for ``track(visitor=…)`` in a job that this request starts.
+
+        It is empty if the visitor refused; ``track()`` then records nothing.
+        """
+        if self.policy != "full":
+            return ""
+        visitor, tokens = self._current.visitor, self._current.state.tokens
+        session = visitor.session_token(self._current.arrival)
+        device = tokens.write_device(visitor.device_token())
+        return f"{device}~{tokens.write_session(session)}" if session else device
+
+
+def _current_visitor() -> CurrentVisitor:
+    return CurrentVisitor(get_current(get_state()))
+
+
+#: The visitor of the current request: a proxy for :class:`CurrentVisitor`.
+current_visitor = t.cast("CurrentVisitor", LocalProxy(_current_visitor))

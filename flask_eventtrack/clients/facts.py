@@ -1,0 +1,79 @@
+"""What a session row says of its visitor's client and origin, read off an event."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import functools
+import re
+import typing as t
+
+from ..privacy.urls import campaign_of, source_of
+from ..text import clean_text
+from .agents import Agent, parse_builtin
+
+if t.TYPE_CHECKING:
+    from ..records import Client, Event
+    from .countries import CountryDatabase
+
+_LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
+# ISO 3166; proxies write XX where they do not know.
+_COUNTRY = re.compile(r"(?!XX)[A-Z]{2}")
+
+
+class AgentParser:
+    """Names browser, system and device type of a user agent; remembers the last 2,048.
+
+    :raises ConfigError: the parser's package is not installed.
+    """
+
+    def __init__(self, parser: t.Literal["builtin", "ua-parser"]) -> None:
+        self.parse: cabc.Callable[[str], Agent] = functools.lru_cache(maxsize=2048)(
+            parse_builtin if parser == "builtin" else _load_ua_parser()
+        )
+
+
+def _load_ua_parser() -> cabc.Callable[[str], Agent]:
+    from .ua_parser import parse_agent
+
+    return parse_agent
+
+
+class FactFinder:
+    """Reads clients and origins; used by the writer, so it may take its time."""
+
+    def __init__(self, agents: AgentParser, countries: CountryDatabase | None) -> None:
+        self._agents = agents
+        self._countries = countries
+
+    def describe(self, event: Event) -> cabc.Mapping[str, str | None]:
+        """Return the columns of ``eventtrack_session`` that an event tells."""
+        facts: dict[str, str | None] = {}
+        if event.client is not None:
+            facts.update(self._describe_client(event.client))
+        url = event.params.get("url")
+        if isinstance(url, str):
+            referrer = event.params.get("referrer")
+            referrer = referrer if isinstance(referrer, str) else ""
+            facts.update(campaign_of(url))
+            facts["referrer"] = referrer or None
+            facts["source"] = source_of(url, referrer)
+        return facts
+
+    def _describe_client(self, client: Client) -> dict[str, str | None]:
+        agent = self._agents.parse(client.user_agent)
+        language = re.split("[,;]", client.language, maxsplit=1)[0].strip()
+        return {
+            "browser": clean_text(agent.browser)[:64] or None,
+            "os": clean_text(agent.os)[:64] or None,
+            "device_type": agent.device_type or None,
+            "language": language if _LANGUAGE.fullmatch(language) else None,
+            "country": self._country_of(client),
+        }
+
+    def _country_of(self, client: Client) -> str | None:
+        if _COUNTRY.fullmatch(client.country):
+            return client.country
+        if self._countries is None or not client.address:
+            return None
+        country = self._countries.find(client.address)
+        return country if _COUNTRY.fullmatch(country) else None

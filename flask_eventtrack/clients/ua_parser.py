@@ -1,0 +1,27 @@
+"""The one place that knows ua-parser (extra ``agents``)."""
+
+from __future__ import annotations
+
+from ..errors import ConfigError
+from .agents import Agent, device_type_of
+
+try:
+    from ua_parser import parse
+except ImportError as error:
+    raise ConfigError(
+        "EVENTTRACK_AGENT_PARSER = 'ua-parser' needs a package that is not installed: "
+        "pip install 'Flask-EventTrack[agents]'."
+    ) from error
+
+
+def parse_agent(user_agent: str) -> Agent:
+    """Name browser and system by the rules of the uap-core project."""
+    text = user_agent[:512]
+    result = parse(text)
+    browser = result.user_agent.family if result.user_agent else ""
+    system = result.os.family if result.os else ""
+    return Agent(
+        "" if browser == "Other" else browser,
+        "" if system == "Other" else system,
+        device_type_of(text, system),
+    )

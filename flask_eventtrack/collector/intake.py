@@ -1,0 +1,333 @@
+"""The events of one post: checked one by one, and put on their way together."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import itertools
+import typing as t
+import uuid as uuidlib
+
+from flask import Response, request
+
+from ..catalogue import normalise
+from ..errors import InvalidEvent
+from ..ids import uuid4, uuid7
+from ..privacy import campaign_of
+from ..privacy.urls import host_of, path_of
+from ..records import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
+from ..request.checking import (
+    Checked,
+    check_content,
+    countable_action,
+    find_definition,
+    parse_time,
+    refuse,
+    settle_time,
+)
+from ..signals import event_accepted
+from ..state import BLUEPRINT, send, this_app
+from ..text import clip_label
+from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
+from .origin import Sender
+from .sender import NoRoom, Poster
+
+if t.TYPE_CHECKING:
+    from ..identity import VerifiedCustomer
+
+_ID_VERSIONS = (4, 7)
+# The script gives a post up after as long: what lies within it may be the way, and no wrong clock.
+_MAX_TRANSIT = dt.timedelta(seconds=30)
+# A browser cannot say what only the server knows of a page visit.
+_SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
+
+
+_Entry = PostedEvent | InvalidEvent
+
+
+class _Good(t.NamedTuple):
+    """An event of a post that may be stored."""
+
+    id: uuidlib.UUID
+    time: dt.datetime
+    page: uuidlib.UUID | None
+    visit: str | None
+    url_rule: str
+    checked: Checked
+
+
+class Post:
+    """One post: its sender, its clock, and a result for each of its events."""
+
+    def __init__(
+        self,
+        poster: Poster,
+        sender: Sender,
+        envelope: Envelope,
+        customer: VerifiedCustomer | None,
+    ) -> None:
+        current = poster.current
+        self._state = current.state
+        self._poster = poster
+        self._current = current
+        self._envelope = envelope
+        self._customer = customer
+        self._is_app = poster.is_app
+        self._site = current.site
+        if sender is Sender.OTHER_ORIGIN:
+            self._site = host_of(request.headers["Origin"])
+        self._received_at = from_ns(current.arrival)
+        self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
+        self._seen: set[uuidlib.UUID] = set()
+
+    @property
+    def is_batch(self) -> bool:
+        return self._envelope.is_batch
+
+    def take(self) -> list[Result]:
+        """Put the good events on their way, and return a result for each event, in order.
+
+        :raises NoRoom: too many events wait; the post as a whole is to come again.
+        """
+        entries = [_try(parse_event, value) for value in self._envelope.events]
+        if self._envelope.by_visit:
+            runs = [list(run) for _, run in itertools.groupby(entries, _page_of)]
+        else:
+            runs = [entries]
+        results = [result for run in runs for result in self._take_run(run)]
+        if self._envelope.dropped:
+            self._count_dropped(self._envelope.dropped)
+        return results
+
+    def _take_run(self, entries: list[_Entry]) -> list[Result]:
+        """Take events that are one visitor's."""
+        self._resume_visitor(entries)
+        outcomes = [self._check(entry) for entry in entries]
+        good = [outcome for outcome in outcomes if isinstance(outcome, _Good)]
+        if good:
+            self._put(good)
+        return [_result(*pair) for pair in zip(entries, outcomes, strict=True)]
+
+    def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
+        """Find out whose the events are: by their visit alone, or by who posts and the token."""
+        page = next((page for page in map(_page_of, entries) if page is not None), None)
+        tokens = self._state.tokens
+        new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
+        if self._envelope.by_visit:
+            self._current.forget(new_device)
+            return
+        self._poster.resume(new_device)
+        if self._customer is not None:
+            self._poster.log_in(self._customer)
+
+    def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
+        """Return the event, why it is rejected, or the id of which it is a duplicate."""
+        try:
+            if isinstance(entry, InvalidEvent):
+                raise entry
+            if self._current.bot:
+                raise InvalidEvent("bot", f"Taken for a bot's: {self._current.bot}.")
+            if self._poster.is_refused:
+                raise InvalidEvent("opted_out", "The visitor does not want to be recorded.")
+            event_id = self._check_id(entry.event_id)
+            if event_id in self._seen or event_id in self._state.recent_ids:
+                self._count_duplicate(entry.action)
+                return event_id
+            good = self._check_event(entry, event_id)
+        except InvalidEvent as error:
+            refuse(self._state, entry.action if isinstance(entry, PostedEvent) else "", error)
+            return error
+        self._seen.add(event_id)
+        return good
+
+    def _check_id(self, text: str | None) -> uuidlib.UUID:
+        if text is None:
+            return uuid7(self._state.clock())
+        event_id = _read_id(text)
+        if event_id is None:
+            raise InvalidEvent("invalid_id", "An event_id is a UUID of version 4 or 7.")
+        return event_id
+
+    def _check_event(self, entry: PostedEvent, event_id: uuidlib.UUID) -> _Good:
+        definition = find_definition(self._state, entry.action, self._site)
+        if definition.server_only:
+            raise InvalidEvent("server_only", f"{entry.action!r} is recorded by the server only.")
+        if not definition.anonymous and self._current.visitor.customer_id is None:
+            raise InvalidEvent("customer_required", f"{entry.action!r} needs a customer.")
+        params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
+        checked = self._mask(check_content(definition, params, entry.label, lenient=True))
+        page = _read_id(entry.page) if entry.page else None
+        if page is not None and entry.action != PAGE_VISIT:
+            checked.params["visit"] = str(page)
+        time = self._check_time(entry, checked.params)
+        return _Good(event_id, time, page, entry.visit, url_rule, checked)
+
+    def _mask(self, checked: Checked) -> Checked:
+        """Return an event's content without personal data, and without names beyond the limit."""
+        masker, admits = self._state.masker, self._state.novelty.admits
+        if masker is not None:
+            params = masker.mask_params(checked.params)
+            if params is not checked.params:  # which may have become too large
+                params = normalise(params)
+            checked = checked._replace(
+                params=params,
+                undefined=tuple(map(masker.mask_text, checked.undefined)),
+                label=checked.label and clip_label(masker.mask_text(checked.label)),
+            )
+        new = [name for name in checked.undefined if not admits(f"{checked.action} {name}")]
+        if new:
+            checked = checked._replace(
+                params={name: value for name, value in checked.params.items() if name not in new},
+                undefined=tuple(name for name in checked.undefined if name not in new),
+            )
+        return checked
+
+    def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
+        clean = self._state.urls.clean
+        for name in ("url", "referrer"):
+            value = params.get(name)
+            if isinstance(value, str):
+                params[name] = clean(value) or None
+            elif value is not None and action == PAGE_VISIT:  # a number is no address
+                params[name] = None
+        if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
+            params["href"] = clean(params["href"]) or params["href"]
+        if action != PAGE_VISIT:
+            return params, ""
+        params = {name: value for name, value in params.items() if name not in _SERVER_ONLY}
+        url = params.get("url")
+        if not isinstance(url, str):
+            return params, ""
+        params.update(campaign_of(url), path=path_of(url))
+        # A page of another origin is none of this app's routes, whatever its path.
+        url_rule = find_url_rule(url) if host_of(url) == self._current.site else ""
+        if url_rule:
+            params["url_rule"] = url_rule
+        return params, url_rule[:255]
+
+    def _check_time(self, entry: PostedEvent, params: dict[str, t.Any]) -> dt.datetime:
+        """Return when the event happened, by the server's clock."""
+        if entry.time is None:
+            return self._received_at
+        given = parse_time(entry.time)
+        try:
+            corrected = given - self._clock_error
+        except OverflowError:
+            raise InvalidEvent("invalid_time", f"{entry.time!r} is no time.") from None
+        if self._received_at - corrected > self._state.config.max_age:
+            days = self._state.config.max_age.total_seconds() / 86400
+            raise InvalidEvent("too_old", f"Events are taken for {days:g} days after they happen.")
+        return settle_time(corrected, self._received_at, params, original=given)
+
+    def _count_dropped(self, count: int) -> None:
+        self._state.pipeline.count(Outcome("dropped", "", "browser"), count)
+
+    def _count_duplicate(self, action: str) -> None:
+        self._state.pipeline.count(Outcome("duplicate", countable_action(self._state, action)))
+
+    def _put(self, good: cabc.Sequence[_Good]) -> None:
+        earliest = self._received_at - self._state.config.session_timeout
+        self._current.open_session(to_ns(max(earliest, min(entry.time for entry in good))))
+        client = self._current.client() if self._current.visitor.opened else None
+        events = [self._make_event(entry, client) for entry in good]
+        if not self._current.put(*events):
+            raise NoRoom
+        self._state.recent_ids.add(event.id for event in events)
+        for event in events:
+            send(self._state, event_accepted, event=event)
+
+    def _make_event(self, good: _Good, client: Client | None) -> Event:
+        visitor, checked = self._current.visitor, good.checked
+        is_half = checked.action == PAGE_VISIT and not self._is_app
+        return Event(
+            id=good.id,
+            action=checked.action,
+            time=good.time,
+            received_at=self._received_at,
+            uuid=visitor.uuid,
+            params=checked.params,
+            undefined=checked.undefined,
+            label=checked.label,
+            source="app" if self._is_app else "browser",
+            site=self._site,
+            url_rule=good.url_rule,
+            session=visitor.session,
+            client=client,
+            half="browser" if is_half else "",
+            page=good.page,
+            claim=self._read_claim(good, is_half=is_half),
+        )
+
+    def _read_claim(self, good: _Good, *, is_half: bool) -> Claim | None:
+        """Return whose page it was: by its id if the event was kept, and else by its tag, which may
+        be another device's."""
+        if self._envelope.by_visit and not is_half and good.page is not None:
+            return Claim(good.page, cookieless=True, kept=True)
+        token = self._state.tokens.read_visit(good.visit) if good.visit else None
+        visitor = self._current.visitor
+        if token is None:
+            return None
+        # A customer who is vouched for is somebody also without our cookies.
+        is_nobody = visitor.is_new and visitor.customer_id is None
+        is_foreign = not is_nobody and token.device_id != visitor.device_id
+        is_kept = self._envelope.by_visit and self._shows_device(token.device_id)
+        return Claim(token.visit_id, is_nobody, is_foreign, is_kept)
+
+    def _shows_device(self, device_id: uuidlib.UUID) -> bool:
+        """Whether a post without cookies is a device's own: scripts can read the CSRF token."""
+        token, now = self._envelope.csrf_token, self._current.arrival // 1000
+        return token is not None and self._state.tokens.is_csrf_of(token, device_id, now)
+
+    def send_identity(self, response: Response) -> None:
+        """Tell the poster who they are, unless that has no part in this."""
+        if self._poster.is_refused or not self._envelope.by_visit:
+            self._poster.send_identity(response)
+
+
+def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:
+    """Return how far a sender's clock is ahead of ours, or behind where that is negative."""
+    error = sent_at - received_at if sent_at else dt.timedelta()
+    return dt.timedelta() if -_MAX_TRANSIT <= error <= dt.timedelta() else error
+
+
+def _try(parse: cabc.Callable[[object], PostedEvent], value: object) -> _Entry:
+    try:
+        return parse(value)
+    except InvalidEvent as error:
+        return error
+
+
+def _page_of(entry: _Entry) -> uuidlib.UUID | None:
+    return _read_id(entry.page) if isinstance(entry, PostedEvent) and entry.page else None
+
+
+def _result(entry: _Entry, outcome: _Good | InvalidEvent | uuidlib.UUID) -> Result:
+    if isinstance(outcome, InvalidEvent):
+        event_id = entry.event_id if isinstance(entry, PostedEvent) else None
+        error = Rejection(outcome.code, outcome.message, outcome.param)
+        return Result(event_id, "rejected", error)
+    if isinstance(outcome, _Good):
+        return Result(str(outcome.id), "accepted", None)
+    return Result(str(outcome), "duplicate", None)
+
+
+def _read_id(text: str) -> uuidlib.UUID | None:
+    """Return a client's id. Version 5 is ours: nobody can occupy an id that we derive."""
+    try:
+        value = uuidlib.UUID(text)
+    except ValueError:
+        return None
+    return value if value.version in _ID_VERSIONS else None
+
+
+def find_url_rule(url: str) -> str:
+    """Return the host app's rule for a URL of its own, or ""."""
+    adapter = this_app().create_url_adapter(request)
+    path = path_of(url).removeprefix(request.script_root)
+    if adapter is None:
+        return ""
+    try:
+        rule, _ = adapter.match(path, method="GET", return_rule=True)
+    except Exception:  # noqa: BLE001 - a host's own converters run here, and may fail as they like
+        return ""
+    return "" if rule.endpoint.startswith(f"{BLUEPRINT}.") else rule.rule

@@ -1,0 +1,269 @@
+"""The blueprint: the routes that take events from browsers and apps, and what it serves."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import math
+import typing as t
+
+import msgspec
+from flask import Blueprint, Flask, Response, request
+
+from ..errors import InvalidToken
+from ..records import Outcome
+from ..request.context import get_current
+from ..request.cookies import read_identity
+from ..request.host_login import read_bearer
+from ..state import BLUEPRINT, State, get_state
+from .assets import serve_catalogue, serve_openapi, serve_script
+from .body import TYPES, read_body
+from .intake import Post
+from .messages import Account, Choice, Envelope, MalformedPost, Results, parse_account, parse_post
+from .origin import Sender, SenderHeaders, judge_sender
+from .problems import Refused, not_found, problem
+from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Poster
+
+if t.TYPE_CHECKING:
+    from ..identity import VerifiedCustomer
+
+RETRY_AFTER = 5
+_PATHS = ("in", "identify", "logout", "consent")
+_CORS_MAX_AGE = 3600
+
+
+def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
+    """Return the collector's blueprint; Flask wants one of its own for each app."""
+    blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix)
+    for place in _places(app):
+        for name, view in zip(_PATHS, (_collect, _identify, _log_out, _consent), strict=True):
+            blueprint.add_url_rule(
+                f"/{name}",
+                name,
+                view,
+                methods=["POST", "OPTIONS"],
+                provide_automatic_options=False,
+                **place,
+            )
+        blueprint.add_url_rule("/<digest>/<name>.js", "script", serve_script, **place)
+        blueprint.add_url_rule("/openapi.json", "openapi", serve_openapi, **place)
+        blueprint.add_url_rule("/catalogue.json", "catalogue", serve_catalogue, **place)
+        # A host's own catch-all route must not answer below our prefix.
+        blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
+        blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
+    blueprint.url_value_preprocessor(lambda _, values: values and values.pop(_PLACE, None))
+    return blueprint
+
+
+def _places(app: Flask) -> list[dict[str, t.Any]]:
+    """Return the hosts or subdomains below which the collector is: wherever the app's pages are."""
+    if app.url_map.host_matching:
+        return [{"host": f"<{_PLACE}>"}]
+    return [{}, {"subdomain": f"<{_PLACE}>"}] if app.subdomain_matching else [{}]
+
+
+_PLACE = "eventtrack_place"
+_ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+
+
+def _nothing(path: str = "") -> Response:
+    if path in _PATHS:
+        return problem(405, "method_not_allowed", "This takes POST.", Allow="POST, OPTIONS")
+    return not_found()
+
+
+def _collect() -> Response:
+    return _guard(_take, "collecting events")
+
+
+def _identify() -> Response:
+    return _guard(_take_login, "identifying a customer")
+
+
+def _log_out() -> Response:
+    return _guard(_take_logout, "logging a customer out")
+
+
+def _consent() -> Response:
+    return _guard(_take_choice, "noting a visitor's choice")
+
+
+def _guard(take: cabc.Callable[[State, Sender], Response], doing: str) -> Response:
+    """Answer a post, or the preflight request before it."""
+    state = get_state()
+    sender = _judge(state)
+    if request.method == "OPTIONS":
+        return _answer_preflight(sender)
+    try:
+        response = take(state, sender)
+    except Refused as refusal:
+        response = refusal.response
+    except NoRoom:
+        response = problem(503, "no_room", "Too many events wait.", Retry_After=str(RETRY_AFTER))
+    except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
+        state.report_failure(doing, error)
+        response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
+    if sender is Sender.OTHER_ORIGIN:
+        _allow_origin(response)
+    return response
+
+
+def _judge(state: State) -> Sender:
+    headers = request.headers
+    return judge_sender(
+        SenderHeaders(
+            headers.get("Sec-Fetch-Site", ""),
+            any(name.lower().startswith("sec-fetch-") for name in headers.keys()),  # noqa: SIM118
+            headers.get("Origin", ""),
+            headers.get("Referer", ""),
+            headers.get("Cookie", ""),
+        ),
+        request.host_url,
+        state.config.allowed_origins,
+    )
+
+
+def _answer_preflight(sender: Sender) -> Response:
+    if sender is not Sender.OTHER_ORIGIN:
+        return problem(403, "foreign_origin", "This origin may not post here.")
+    response = Response(status=204)
+    _allow_origin(response)
+    response.headers["Access-Control-Allow-Methods"] = "POST"
+    encoded = ", Content-Encoding" if get_state().config.gzip_posts else ""
+    response.headers["Access-Control-Allow-Headers"] = (
+        f"Authorization, Content-Type{encoded}{_list_identity()}"
+    )
+    response.headers["Access-Control-Max-Age"] = str(_CORS_MAX_AGE)
+    return response
+
+
+def _allow_origin(response: Response) -> None:
+    """Let a page of another origin read an answer. On our own site cookies alone say who it is, on
+    another our headers alone: there a form's answer could replace the visitor's cookies."""
+    response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
+    response.headers["Access-Control-Allow-Credentials"] = "true"
+    response.headers["Access-Control-Expose-Headers"] = f"Retry-After{_list_identity()}"
+    if request.headers.get("Sec-Fetch-Site") == "cross-site":
+        response.headers.remove("Set-Cookie")
+    response.vary.add("Origin")
+
+
+def _list_identity() -> str:
+    """Return the headers of an identity; none where the page is, as browsers say, of our site."""
+    is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
+    return "" if is_same_site else f", {DEVICE_HEADER}, {SESSION_HEADER}"
+
+
+_Posted = t.TypeVar("_Posted", bound=Account)
+
+
+def _admit(
+    state: State,
+    sender: Sender,
+    parse: cabc.Callable[[bytes], _Posted],
+    types: cabc.Set[str] = TYPES,
+) -> tuple[Poster, _Posted, VerifiedCustomer | None]:
+    """Return who posts what, and the customer of their token, if they show one.
+
+    :raises Refused: by their origin, body, CSRF token or customer's token.
+    """
+    if sender is Sender.STRANGER:
+        raise Refused(
+            problem(403, "foreign_origin", "Events are taken from this site's own pages.")
+        )
+    _check_limits(state, sender)
+    try:
+        posted = parse(read_body(types))
+    except MalformedPost as error:
+        raise Refused(problem(400, "malformed", str(error))) from None
+    poster = Poster(get_current(state), sender)
+    is_by_visit = isinstance(posted, Envelope) and posted.by_visit
+    is_by_cookies = not (poster.is_refused or is_by_visit)
+    if is_by_cookies and sender is Sender.OWN_PAGE_WITH_TOKEN:
+        _check_csrf(poster, posted.csrf_token)
+    token = read_bearer(request.environ) if posted.token is None else posted.token
+    return poster, posted, None if token is None else _verify(state, token)
+
+
+def _check_limits(state: State, sender: Sender) -> None:
+    device = state.read_cookies(request.environ.get("HTTP_COOKIE", ""))[0]
+    if device is None and sender in {Sender.APP, Sender.OTHER_ORIGIN}:
+        device = read_identity(state.tokens, request.headers.get(DEVICE_HEADER), None)[0]
+    address = request.environ.get("REMOTE_ADDR", "")
+    wait = state.limiter.check(device and device.device_id, address)
+    if wait is not None:
+        seconds = str(math.ceil(wait))
+        detail = f"Too many posts: wait for {seconds} seconds."
+        raise Refused(problem(429, "too_many_posts", detail, Retry_After=seconds))
+
+
+def _check_csrf(poster: Poster, token: str | None) -> None:
+    if token is None or not poster.current.is_own_csrf(token):
+        response = problem(403, "csrf", "The token is missing or not this device's: try again.")
+        poster.current.send_csrf(response)
+        raise Refused(response)
+
+
+def _verify(state: State, token: str) -> VerifiedCustomer:
+    try:
+        return state.customer_tokens.verify(token, state.clock())
+    except InvalidToken as error:
+        state.pipeline.count(Outcome("rejected", "", error.code))
+        # RFC 6750, section 3.1: whatever is wrong with a token is one error.
+        challenge = 'Bearer error="invalid_token"'
+        raise Refused(problem(401, error.code, error.message, WWW_Authenticate=challenge)) from None
+
+
+def _take(state: State, sender: Sender) -> Response:
+    poster, envelope, customer = _admit(state, sender, parse_post)
+    post = Post(poster, sender, envelope, customer)
+    results = post.take()
+    is_refused = not post.is_batch and results[0].status == "rejected"
+    response = Response(
+        msgspec.json.encode(Results(results)),
+        422 if is_refused else 202,
+        mimetype="application/json",
+    )
+    response.headers["Cache-Control"] = "no-store"
+    post.send_identity(response)
+    return response
+
+
+def _take_login(state: State, sender: Sender) -> Response:
+    poster, _, customer = _admit(state, sender, parse_account, TYPES | {""})
+    if customer is None:
+        return problem(
+            401, "token_missing", "A customer's token says who it is.", WWW_Authenticate="Bearer"
+        )
+    poster.resume()
+    poster.log_in(customer)
+    return _answer_done(poster)
+
+
+def _take_logout(state: State, sender: Sender) -> Response:
+    poster, _, customer = _admit(state, sender, parse_account, TYPES | {""})
+    poster.resume()
+    poster.log_out(customer)
+    return _answer_done(poster)
+
+
+def _answer_done(poster: Poster) -> Response:
+    response = Response(status=204)
+    response.headers["Cache-Control"] = "no-store"
+    poster.send_identity(response)
+    return response
+
+
+def _take_choice(state: State, sender: Sender) -> Response:
+    # The origin suffices: who has refused has no cookie to which a token could be bound.
+    if sender in {Sender.STRANGER, Sender.APP}:
+        return problem(403, "foreign_origin", "A visitor chooses on this site's own pages.")
+    _check_limits(state, sender)
+    body = read_body()
+    try:
+        choice = msgspec.json.decode(body, type=Choice).choice
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return problem(400, "malformed", f"{error}.")
+    response = Response(status=204)
+    response.headers["Cache-Control"] = "no-store"
+    get_current(state).send_choice(response, choice)
+    return response

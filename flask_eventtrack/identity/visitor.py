@@ -1,0 +1,245 @@
+"""A visitor: one device, its profile and its session, as one request sees them."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing as t
+import uuid as uuidlib
+
+from ..config import Policy
+from ..errors import InvalidEvent
+from ..ids import uuid4
+from ..records import SessionRef, from_ns
+from ..text import shorten
+from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
+
+# The sliding cookie is sent again once it is older than this (nanoseconds).
+_RENEW_AFTER = 60 * 1_000_000_000
+# A profile's namespace hangs on one fixed point, so that every process derives the same.
+_ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
+# What programs write where they know nobody: as ids, they would make one person of many.
+_NOBODY = frozenset(
+    (
+        "",
+        "-1",
+        "0",
+        "00000000-0000-0000-0000-000000000000",
+        "[object object]",
+        "anonymous",
+        "anonymoususer",
+        "false",
+        "guest",
+        "n/a",
+        "nan",
+        "nil",
+        "none",
+        "null",
+        "true",
+        "undefined",
+        "unknown",
+    )
+)
+
+
+def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
+    """Return the profile of a customer: a UUID version 5, the same on every device."""
+    return uuidlib.uuid5(uuidlib.uuid5(_ROOT, salt), customer_id)
+
+
+def check_customer_id(customer: object) -> str:
+    """Return a customer's id as text.
+
+    :raises InvalidEvent: it is no str or int, is empty, has more than 255 characters, or is a word
+        for nobody, such as "null", "guest" or 0.
+    """
+    if isinstance(customer, int) and not isinstance(customer, bool):
+        is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
+        customer = str(customer) if is_short else None
+    if (
+        isinstance(customer, str)
+        and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
+        and customer.isprintable()
+    ):
+        if customer.strip(" \"'").lower() in _NOBODY:
+            raise InvalidEvent(
+                "invalid_customer",
+                f"{shorten(customer, 40)} is not a customer's id, but a word for nobody: give the "
+                "id of one customer, or identify none.",
+            )
+        return customer
+    raise InvalidEvent(
+        "invalid_customer",
+        f"{shorten(customer, 40)} is not a customer's id: a str or int of 1 to "
+        f"{CUSTOMER_ID_MAX_LENGTH} printable characters.",
+    )
+
+
+class VerifiedCustomer(t.NamedTuple):
+    """Whom a token names, and from when to when it does (nanoseconds since the epoch)."""
+
+    customer_id: str
+    expires: int
+    begins: int = 0
+
+
+@functools.lru_cache(maxsize=4096)
+def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
+    """Return the id of a device's session: requests that open it at once agree without asking."""
+    return uuidlib.uuid5(device_id, str(number))
+
+
+@dataclasses.dataclass(slots=True)
+class Visitor:
+    """Who a request comes from. Times are nanoseconds since the epoch.
+
+    ``number`` counts the device's sessions, ``started`` is None until the session has an event.
+    ``ended`` says that the last session was ended by a log-out, ``opened`` that the session began
+    with this request, and ``stale`` that the cookies have to be sent. ``policy`` is what the
+    visitor lets us record. ``vouched_until`` is when a token's word for the customer ends; the
+    others' ends with the session.
+    """
+
+    device_id: uuidlib.UUID
+    uuid: uuidlib.UUID
+    number: int = 0
+    started: int | None = None
+    last: int = 0
+    vouched_by: VouchedBy = ""
+    customer_id: str | None = None
+    is_new: bool = False
+    ended: bool = False
+    opened: bool = False
+    stale: bool = True
+    policy: Policy = "full"
+    vouched_until: int = 0
+
+    @property
+    def session_id(self) -> uuidlib.UUID:
+        """The session of this request's events; the coming one where none is open."""
+        return session_id_of(self.device_id, self.number + (self.started is None))
+
+    @property
+    def session(self) -> SessionRef:
+        """The open session, for an event.
+
+        :raises ValueError: none is open.
+        """
+        if self.started is None:
+            raise ValueError("no session is open")
+        return SessionRef(self.session_id, self.device_id, from_ns(self.started))
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the profile is a customer's: vouched for or not."""
+        return self.uuid.version == 5
+
+    def open_session(self, at: int) -> uuidlib.UUID | None:
+        """Make sure that a session is open, from ``at`` if it is new.
+
+        :returns: the device's session before, which is over, if it has not been ended yet.
+        """
+        if self.started is not None:
+            if self.opened and at < self.started:
+                self.started = at
+            return None
+        over = None if self.ended or not self.number else session_id_of(self.device_id, self.number)
+        self.number += 1
+        self.started = at
+        self.opened = self.stale = True
+        self.ended = False
+        return over
+
+    def attribute_to(
+        self, customer_id: str, profile: uuidlib.UUID, vouched_by: VouchedBy, until: int = 0
+    ) -> None:
+        """Make the visitor a customer who is vouched for."""
+        self.uuid = profile
+        self.customer_id = customer_id
+        self.vouched_by = vouched_by
+        self.vouched_until = until
+        self.stale = True
+
+    def vouch_again(self, vouched_by: VouchedBy, until: int) -> None:
+        """Take another word for the same customer, if it holds longer than the one before."""
+        is_longer = until == 0 or until > self.vouched_until
+        if (self.vouched_by == "token" and is_longer) or self.vouched_by == "loader":
+            self.vouched_by = vouched_by
+            self.vouched_until = until
+            self.stale = True
+
+    def stop_vouching(self) -> None:
+        """Keep attributing to the customer, without vouching any more."""
+        self.customer_id = None
+        self.vouched_by = ""
+        self.stale = True
+
+    def leave(self) -> uuidlib.UUID | None:
+        """Detach the device from its customer: a new profile, and the session is over.
+
+        :returns: the session that was open, if one was.
+        """
+        over = self.session_id if self.started is not None else None
+        self.uuid = uuid4()
+        self.started = None
+        self.ended = True
+        self.opened = False
+        self.stop_vouching()
+        return over
+
+    def owes_cookies(self, now: int) -> bool:
+        """Whether the visitor's cookies have to be sent: changed, or over a minute old."""
+        return self.stale or self.started is None or not 0 <= now - self.last <= _RENEW_AFTER
+
+    def device_token(self) -> DeviceToken:
+        return DeviceToken(self.device_id, self.uuid, self.number, self.ended)
+
+    def session_token(self, now: int) -> SessionToken | None:
+        """Return the session as of ``now``, or None while none is open."""
+        if self.started is None:
+            return None
+        return SessionToken(
+            self.device_id,
+            self.number,
+            self.started // 1000,
+            now // 1000,
+            self.vouched_by,
+            self.customer_id,
+            self.vouched_until // 1000,
+        )
+
+
+def resume_visitor(
+    device: DeviceToken | None,
+    session: SessionToken | None,
+    now: int,
+    timeout: int,
+    new_device: t.Callable[[], uuidlib.UUID] = uuid4,
+) -> Visitor:
+    """Return the visitor whose tokens these are, or a new one.
+
+    The session, which is this device's (:func:`.tokens.match_session`), goes on if it was last
+    active less than ``timeout`` nanoseconds ago; a last activity in the future (a clock stepped
+    back) counts as now. A token that has expired vouches no more, and neither does a session beside
+    a device cookie of before its log-in.
+    """
+    if device is None:
+        device_id = new_device()
+        return Visitor(device_id, device_id, is_new=True)
+    if session is None or device.ended or now - session.last * 1000 >= timeout:
+        return Visitor(device.device_id, device.uuid, device.sessions, ended=device.ended)
+    visitor = Visitor(
+        device.device_id,
+        device.uuid,
+        device.sessions,
+        session.started * 1000,
+        session.last * 1000,
+        session.vouched_by,
+        session.customer_id,
+        stale=False,
+        vouched_until=session.vouched_until * 1000,
+    )
+    has_expired = visitor.vouched_by == "token" and now >= visitor.vouched_until
+    if has_expired or (visitor.customer_id is not None and not visitor.is_known):
+        visitor.stop_vouching()
+    return visitor

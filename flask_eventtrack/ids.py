@@ -1,0 +1,73 @@
+"""Ids: random ones, ones that sort by time, and the derived ids of session events."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import os
+import struct
+import uuid as uuidlib
+
+
+class _RandomBits:
+    """Random bits of the operating system, fetched in blocks.
+
+    Each fetch lets go of the GIL, which a busy writer thread then keeps for a while. A fork's child
+    starts with a block of its own, also where a server forks behind Python's back, as uWSGI does.
+    """
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self._block: cabc.Iterator[int] = iter(())
+        self._pid = os.getpid()
+
+    def __call__(self) -> int:
+        """Return 64 random bits."""
+        if self._pid != os.getpid():
+            self.forget()
+        bits = next(self._block, None)
+        if bits is None:
+            self._block = iter(struct.unpack("512Q", os.urandom(4096)))
+            bits = next(self._block)
+        return bits
+
+
+_random_bits = _RandomBits()
+
+
+# A UUID refuses to be set.
+_new_uuid, _set, _UNKNOWN = uuidlib.UUID.__new__, object.__setattr__, uuidlib.SafeUUID.unknown
+
+
+def uuid4() -> uuidlib.UUID:
+    """Return a random UUID (version 4)."""
+    return uuidlib.UUID(int=_random_bits() << 64 | _random_bits(), version=4)
+
+
+def uuid7(now_ns: int) -> uuidlib.UUID:
+    """Return a UUID version 7 (RFC 9562) whose first 60 bits order by ``now_ns``.
+
+    The 12 bits after the millisecond hold its fraction (RFC 9562, section 6.2, method 3).
+    """
+    milliseconds, rest = now_ns // 1_000_000, now_ns % 1_000_000
+    high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | rest * 4096 // 1_000_000
+    return _make_uuid(high << 64 | 1 << 63 | _random_bits() >> 2)
+
+
+def _make_uuid(number: int) -> uuidlib.UUID:
+    """Return ``UUID(int=number)``, in half the time."""
+    made = _new_uuid(uuidlib.UUID)
+    _set(made, "int", number)
+    _set(made, "is_safe", _UNKNOWN)
+    return made
+
+
+def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
+    """Return the id of a session's one ``session.start``: whoever writes it agrees on it."""
+    return uuidlib.uuid5(session_id, "session.start")
+
+
+def session_end_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
+    """Return the id of a session's one ``session.end``: whoever writes it agrees on it."""
+    return uuidlib.uuid5(session_id, "session.end")

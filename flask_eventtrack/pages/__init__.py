@@ -1,0 +1,1 @@
+"""A page visit for each HTML document that is answered to a person."""

@@ -1,0 +1,67 @@
+"""What the headers of a request and of its answer tell of a page."""
+
+from __future__ import annotations
+
+import functools
+import typing as t
+
+from flask import Response
+from werkzeug.datastructures import Headers
+from werkzeug.http import parse_options_header
+
+_HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+
+
+def is_fetch(environ: t.Mapping[str, str]) -> object:
+    """Whether a script asks for the page, or for a part of it."""
+    return (
+        environ.get("HTTP_HX_REQUEST")
+        or environ.get("HTTP_TURBO_FRAME")
+        or environ.get("HTTP_X_TURBO_REQUEST_ID")
+        or environ.get("HTTP_X_REQUESTED_WITH")
+    )
+
+
+def is_prefetch(environ: t.Mapping[str, str]) -> bool:
+    """Whether a browser asks for the page without showing it yet, or ever."""
+    purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
+    return "prefetch" in purpose or "prerender" in purpose
+
+
+class AnswerHeaders(t.NamedTuple):
+    """What an answer says of itself.
+
+    ``is_shared``: a cache may hand it to others, as ``Cache-Control`` has it.
+    """
+
+    is_document: bool = False
+    charset: str = "utf-8"
+    is_shared: bool = False
+    is_encoded: bool = False
+
+
+def read_headers(response: Response) -> AnswerHeaders:
+    content_type = cache_control = encoding = ""
+    headers = response.headers
+    # A host may put a plain dict in their place.
+    for name, value in headers if isinstance(headers, Headers) else headers.items():
+        match name.lower():
+            case "content-type":
+                content_type = value
+            case "cache-control":
+                cache_control = value
+            case "content-encoding":
+                encoding = value
+    return _judge_headers(content_type, cache_control, encoding)
+
+
+@functools.lru_cache(maxsize=512)
+def _judge_headers(content_type: str, cache_control: str, encoding: str) -> AnswerHeaders:
+    mimetype, options = parse_options_header(content_type)
+    directives = cache_control.lower()
+    return AnswerHeaders(
+        mimetype in _HTML_TYPES,
+        options.get("charset", "utf-8"),
+        "s-maxage" in directives or "public" in directives,
+        encoding not in {"", "identity"},
+    )

@@ -1,0 +1,72 @@
+"""``{{ eventtrack_snippet() }}``: the one tag that a template includes."""
+
+from __future__ import annotations
+
+import sys
+import typing as t
+
+from flask import has_request_context, request
+from markupsafe import Markup, escape
+from werkzeug.exceptions import HTTPException
+
+from ..browser import CORE
+from ..identity.tokens import VisitToken
+from ..request.context import get_current
+from ..state import State, find_state, this_app
+from .hooks import is_page_request
+
+if t.TYPE_CHECKING:
+    from ..browser import Scripts
+    from ..config import Config
+
+
+def make_tag(config: Config, scripts: Scripts) -> Markup:
+    """Return what the tags of all pages have in common, from the prefix on."""
+    integrity = scripts[CORE].integrity
+    tag = f'{config.url_prefix}{scripts.path(CORE)}" integrity="{integrity}" crossorigin'
+    if config.spa:
+        tag += f' data-spa="{"path" if config.spa is True else config.spa}"'
+    if config.default_policy != "full":
+        tag += f' data-policy="{config.default_policy}"'
+    if config.gpc != "anonymous":
+        tag += f' data-gpc="{config.gpc}"'
+    if config.debug_js:
+        tag += " data-debug"
+    return Markup(tag)  # noqa: S704 - nothing in it needs escaping
+
+
+def eventtrack_snippet(nonce: str | None = None) -> Markup:
+    """Return the ``<script>`` tag of the browser's half, without inline code.
+
+    On a page that is no visit (an error page, an answer to a form, an exempt view) the script
+    takes events and counts no visit.
+
+    :param nonce: the value for a Content-Security-Policy with ``script-src 'nonce-…'``.
+    """
+    state = find_state(this_app())
+    if state is None or not state.config.enabled or not has_request_context():
+        return Markup("")
+    visit = ""
+    try:
+        visit = _describe_visit(state)
+    except Exception as error:  # noqa: BLE001 - the edge: the page is rendered whatever we do
+        state.report_failure("rendering the snippet", error)
+    # Not by `url_for`: a host's url_defaults or caches must not change an immutable address.
+    src = escape(request.script_root)
+    nonce = f' nonce="{escape(nonce)}"' if nonce else ""
+    return Markup(f'<script async src="{src}{state.tag}{visit}{nonce}></script>')  # noqa: S704
+
+
+def _describe_visit(state: State) -> str:
+    """Return what a page's tag says of its visit. A cache may show the page to others, so it says
+    nothing of who refuses or is a bot: then it names a visit that there is not."""
+    current = get_current(state)
+    if not is_page_request(current) or _is_error_page():
+        return ' data-page="off"'
+    token = VisitToken(current.visit_id, current.visitor.device_id)
+    return f' data-visit="{state.tokens.write_visit(token)}"'
+
+
+def _is_error_page() -> bool:
+    """Whether an error handler is rendering: Flask calls it inside its ``except`` block."""
+    return isinstance(sys.exc_info()[1], HTTPException)

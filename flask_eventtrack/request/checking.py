@@ -1,0 +1,136 @@
+"""What every source checks of an event before it is put on its way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+
+from ..catalogue import Definition, normalise
+from ..catalogue.definitions import refuse_reserved
+from ..errors import InvalidEvent, UndefinedEvent
+from ..records import PAGE_VISIT, Outcome, from_ns
+from ..signals import event_rejected
+from ..state import send
+from ..text import check_action, clean_action, clean_text, clip_label, page_label, shorten
+
+if t.TYPE_CHECKING:
+    from ..state import State
+
+Time = dt.datetime | str | int | float
+
+
+class Checked(t.NamedTuple):
+    """An event's content, found good."""
+
+    action: str
+    params: dict[str, t.Any]
+    undefined: tuple[str, ...]
+    label: str | None
+
+
+def find_definition(state: State, action: object, site: str) -> Definition:
+    """Return the definition by which an action may be sent.
+
+    :raises InvalidEvent: it is malformed, reserved, undefined, or refused on this site.
+    """
+    action = check_action(action)
+    refuse_reserved(action)
+    try:
+        definition = state.catalogue.get(action)
+    except UndefinedEvent:
+        if state.config.undefined_events != "store":
+            raise
+        if not state.novelty.admits(action):
+            raise InvalidEvent(
+                "too_many_undefined", f"{action!r} is one undefined action too many in this hour."
+            ) from None
+        definition = Definition(action=action, anonymous=True)
+    if not state.access.admits(action, site):
+        raise InvalidEvent(
+            "denied_event", f"{action!r} is not recorded on {site or 'this site'!r}."
+        )
+    return definition
+
+
+def check_content(
+    definition: Definition,
+    params: t.Mapping[str, t.Any],
+    label: object = None,
+    *,
+    lenient: bool = False,
+) -> Checked:
+    """Check parameters and label against a definition.
+
+    :param lenient: whether text may stand for a number or a boolean, and a number for text.
+    :raises InvalidEvent: naming the parameter, what was expected and what came.
+    """
+    if label is not None and not isinstance(label, str):
+        raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
+    checked, undefined = definition.check(normalise(params), lenient=lenient)
+    return Checked(
+        definition.action,
+        checked,
+        undefined,
+        clip_label(clean_text(label)) if label else _make_label(definition, checked),
+    )
+
+
+def _make_label(definition: Definition, params: dict[str, t.Any]) -> str | None:
+    if definition.action == PAGE_VISIT:
+        return page_label(params)
+    return definition.format_label(params)
+
+
+def parse_time(value: Time) -> dt.datetime:
+    """Return the UTC moment of an aware datetime, ISO 8601 text, or milliseconds since the epoch.
+
+    :raises InvalidEvent: it is none of these, has no zone, or lies outside the years 1 to 9999.
+    """
+    try:
+        if isinstance(value, str):
+            value = dt.datetime.fromisoformat(value)
+        if isinstance(value, dt.datetime):
+            if value.tzinfo is None:
+                raise InvalidEvent("invalid_time", f"{value.isoformat()!r} has no time zone.")
+            return value.astimezone(dt.UTC)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return from_ns(0) + dt.timedelta(milliseconds=value)
+    except InvalidEvent:
+        raise
+    except (ValueError, OverflowError):
+        pass
+    raise InvalidEvent(
+        "invalid_time",
+        f"{shorten(value, 40)} is not a time: an aware datetime, ISO 8601 with a zone, or "
+        "milliseconds since the epoch.",
+    )
+
+
+def settle_time(
+    time: dt.datetime,
+    received_at: dt.datetime,
+    params: dict[str, t.Any],
+    original: dt.datetime | None = None,
+) -> dt.datetime:
+    """Return when an event happened: a time in the future becomes the receive time.
+
+    The time that was given is then kept in ``params["original_time"]``.
+    """
+    if time <= received_at:
+        return time
+    params["original_time"] = (original or time).isoformat()
+    return received_at
+
+
+def refuse(state: State, action: object, error: InvalidEvent) -> None:
+    """Count a refused event and tell the receivers of ``event_rejected``."""
+    name = countable_action(state, action)
+    state.pipeline.count(Outcome("rejected", name, error.code))
+    send(state, event_rejected, error=error, action=name)
+
+
+def countable_action(state: State, action: object) -> str:
+    """Return an action as it is counted: "" for one of too many that nothing defines."""
+    name = clean_action(action)
+    is_known = not name or state.catalogue.find(name) is not None or state.novelty.admits(name)
+    return name if is_known else ""

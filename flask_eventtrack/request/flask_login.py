@@ -1,0 +1,46 @@
+"""Flask-Login, where it is installed: its log-ins and log-outs are ours too."""
+
+from __future__ import annotations
+
+import typing as t
+
+from flask import Flask, has_request_context
+
+from ..state import find_state
+from .context import get_current
+from .host_login import id_of_user
+from .recording import log_in, log_out
+
+
+def follow_flask_login(app: Flask) -> None:
+    """Listen to Flask-Login's signals of ``app``, if it is installed."""
+    try:
+        from flask_login import user_logged_in, user_logged_out
+    except ImportError:
+        return
+    user_logged_in.connect(_on_login, app)
+    user_logged_out.connect(_on_logout, app)
+
+
+def _on_login(app: Flask, user: t.Any, **_: object) -> None:
+    state = find_state(app)
+    if state is None or not has_request_context():
+        return
+    try:
+        current = get_current(state)
+        if not current.bot:
+            customer_id = id_of_user(user)
+            if customer_id is not None:
+                log_in(current, customer_id, "login")
+    except Exception as error:  # noqa: BLE001 - the edge: a log-in succeeds whatever we do
+        state.report_failure("following a log-in", error)
+
+
+def _on_logout(app: Flask, user: t.Any, **_: object) -> None:
+    state = find_state(app)
+    if state is None or not has_request_context():
+        return
+    try:
+        log_out(get_current(state), None if user is None else id_of_user(user))
+    except Exception as error:  # noqa: BLE001 - the edge: a log-out succeeds whatever we do
+        state.report_failure("following a log-out", error)

@@ -1,1 +1,0 @@
-"""Where events come from: pages, views, browsers and apps. Here Flask begins."""

@@ -1,0 +1,73 @@
+"""Profiles and aliases: who a profile is, and whose history an anonymous one's is."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+import uuid as uuidlib
+
+import sqlalchemy as sa
+
+from ..records import Identified
+from .tables import Tables
+
+
+def write_profiles(
+    connection: sa.Connection, tables: Tables, identified: cabc.Iterable[Identified]
+) -> None:
+    """Write what became known of customers, in an order in which two writers cannot deadlock."""
+    for record in sorted(identified, key=lambda record: record.uuid):
+        _write_profile(connection, tables.profile, record)
+        if record.anonymous is not None:
+            _write_alias(connection, tables.alias, record.anonymous, record)
+
+
+def remove_alias(
+    connection: sa.Connection, tables: Tables, anonymous: uuidlib.UUID
+) -> uuidlib.UUID | None:
+    """Part an anonymous profile from the customer whose it was taken for; return the customer's."""
+    table = tables.alias
+    of_it = table.c.anonymous_uuid == anonymous
+    customer: uuidlib.UUID | None = connection.scalar(
+        sa.select(table.c.customer_uuid).where(of_it).with_for_update()
+    )
+    connection.execute(table.delete().where(of_it))
+    return customer
+
+
+def _write_profile(connection: sa.Connection, table: sa.Table, record: Identified) -> None:
+    query = sa.select(table).where(table.c.uuid == record.uuid).with_for_update()
+    found = connection.execute(query).mappings().first()
+    if found is None:
+        connection.execute(
+            table.insert().values(
+                uuid=record.uuid,
+                customer_id=record.customer_id,
+                traits=record.traits,
+                first_seen_at=record.time,
+                last_seen_at=record.time,
+            )
+        )
+        return
+    # What was said last wins, whichever process wrote first.
+    is_news = record.time >= found["last_seen_at"]
+    older, newer = (found["traits"], record.traits)[:: 1 if is_news else -1]
+    changes: dict[str, t.Any] = {
+        "first_seen_at": min(found["first_seen_at"], record.time),
+        "last_seen_at": max(found["last_seen_at"], record.time),
+    }
+    if record.traits:
+        changes["traits"] = {**older, **newer}
+    connection.execute(table.update().where(table.c.uuid == record.uuid).values(changes))
+
+
+def _write_alias(
+    connection: sa.Connection, table: sa.Table, anonymous: uuidlib.UUID, record: Identified
+) -> None:
+    query = sa.select(table.c.anonymous_uuid).where(table.c.anonymous_uuid == anonymous)
+    if connection.execute(query).first() is None:
+        connection.execute(
+            table.insert().values(
+                anonymous_uuid=anonymous, customer_uuid=record.uuid, created_at=record.time
+            )
+        )

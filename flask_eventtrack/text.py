@@ -1,0 +1,72 @@
+"""Text that every database stores: cleaned, cut to its column, checked to be an action."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import re
+import typing as t
+
+from .errors import InvalidEvent
+
+ACTION_MAX_LENGTH = 32
+
+
+LABEL_MAX_LENGTH = 255
+
+
+_ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")
+
+
+# PostgreSQL stores neither NUL nor surrogates; no database's driver encodes a lone surrogate.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+
+
+def check_action(action: object) -> str:
+    """Return ``action`` if it is a well-formed ``context.activity``.
+
+    The rule is Synerise's (1 to 32 characters of ``[a-zA-Z0-9.\\-_]``), matched in full, with a dot
+    that has something on both sides.
+
+    :raises InvalidEvent: with the part of the rule that was broken.
+    """
+    if not isinstance(action, str):
+        problem = f"an action is a str, not {type(action).__name__}"
+    elif not 1 <= len(action) <= ACTION_MAX_LENGTH:
+        problem = f"an action has 1 to {ACTION_MAX_LENGTH} characters, this has {len(action)}"
+    elif not _ACTION_PATTERN.fullmatch(action):
+        problem = "an action is made of the letters a-z and A-Z, digits, '.', '-' and '_' only"
+    elif "." not in action[1:-1]:
+        problem = "an action is written 'context.activity', with a dot inside"
+    else:
+        return action
+    raise InvalidEvent("invalid_action", f"{str(action)[:64]!r}: {problem}.")
+
+
+def shorten(value: object, length: int = 60) -> str:
+    """Return a value as an error message shows it."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of more digits than Python prints
+        text = "a number of very many digits"
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` with what no database stores replaced by U+FFFD."""
+    return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
+
+
+def clean_action(action: object) -> str:
+    """Return what was given for an action in a form that can be counted and stored."""
+    return clean_text(str(action)[:ACTION_MAX_LENGTH])
+
+
+def page_label(params: cabc.Mapping[str, t.Any]) -> str:
+    """Return the label of a page visit: its title, or where it has none its path."""
+    name = params.get("title") or params.get("path") or params.get("url") or ""
+    return clip_label(f"Visited page {name}")
+
+
+def clip_label(label: str) -> str:
+    """Return ``label`` cut to its 255 characters."""
+    return label if len(label) <= LABEL_MAX_LENGTH else label[: LABEL_MAX_LENGTH - 1] + "…"
