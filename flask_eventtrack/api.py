@@ -15,7 +15,7 @@ from werkzeug.local import LocalProxy
 from .catalogue import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
-from .identity import check_customer_id, customer_uuid, resume_visitor
+from .identity import check_customer_id, resume_visitor
 from .identity.tokens import match_session
 from .records import Identified, SessionRef, from_ns
 from .request.checking import (
@@ -27,13 +27,14 @@ from .request.checking import (
     settle_time,
 )
 from .request.context import Current, get_current
+from .request.host_login import resolve
 from .request.recording import (
     LOGIN,
     Put,
     log_in,
     log_out,
     make_event,
-    put_event,
+    put,
     put_in_transaction,
     record,
 )
@@ -80,8 +81,8 @@ def track(
     if not state.config.enabled:
         return None
     try:
-        put = put_in_transaction if in_transaction else put_event
-        return _track(state, event, params, label, time, customer, visitor, put)
+        road = put_in_transaction if in_transaction else put
+        return _track(state, event, params, label, time, customer, visitor, road)
     except InvalidEvent as error:
         _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
     except NotRegistered:
@@ -117,21 +118,17 @@ def _track(
     now = state.clock()
     moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
     if customer is not None:
-        profile = customer_uuid(state.config.profile_salt, check_customer_id(customer))
-        return put(state, make_event(checked, now, moment, profile, site=site))
-    if visitor == "":  # the token of a visitor who refused
+        profile, session = state.profile_of(customer), None
+    elif visitor == "":  # the token of a visitor who refused
         return None
-    if visitor is not None:
+    elif visitor is not None:
         profile, session = _read_visitor(state, visitor, now)
-        return put(state, make_event(checked, now, moment, profile, session=session, site=site))
-    current = get_current(state)
-    if current.is_tagged_bot:
-        client = current.client()
-        event = make_event(checked, now, moment, current.visitor.uuid, site=site, client=client)
-        return put(state, current.as_nobodys(event))
-    if current.is_silent:
-        return None
-    return record(current, checked, now, moment, put)
+    else:
+        current = get_current(state)
+        resolve(current)
+        return record(current, checked, now, moment, put)
+    event = make_event(checked, now, moment, profile, session=session, site=site)
+    return event.id if put(state, event) else None
 
 
 def _read_arguments(
@@ -192,13 +189,13 @@ def identify(
         _answer_mistake(state, LOGIN, error)
         return None
     if has_request_context():
-        try:
+        with state.guard("identifying a customer"):
             current = get_current(state)
-            return None if current.is_silent else log_in(current, customer, "identify", plain)
-        except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
-            state.report_failure("identifying a customer", error)
-            return None
-    profile = customer_uuid(state.config.profile_salt, customer)
+            if current.verdict.is_person:
+                log_in(current, customer, "identify", plain)
+                return resolve(current).uuid
+        return None
+    profile = state.profile_of(customer)
     moment = from_ns(state.clock())
     state.pipeline.put(Identified(uuid=profile, customer_id=customer, time=moment, traits=plain))
     return profile
@@ -214,10 +211,9 @@ def logout() -> None:
     if not state.config.enabled:
         return
     current = get_current(state)
-    try:
+    with state.guard("logging a customer out"):
+        resolve(current)
         log_out(current)
-    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
-        state.report_failure("logging a customer out", error)
 
 
 class CurrentVisitor:
@@ -232,38 +228,38 @@ class CurrentVisitor:
     @property
     def device_id(self) -> uuidlib.UUID:
         """The browser or phone."""
-        return self._current.visitor.device_id
+        return resolve(self._current).device_id
 
     @property
     def uuid(self) -> uuidlib.UUID:
         """The profile: the device's own, or the customer's."""
-        return self._current.visitor.uuid
+        return resolve(self._current).uuid
 
     @property
     def session_id(self) -> uuidlib.UUID:
         """The session; the one that the next event will open where none is open."""
-        return self._current.visitor.session_id
+        return resolve(self._current).session_id
 
     @property
     def customer_id(self) -> str | None:
         """The customer, if vouched for: logged in now, by a token that is valid, or identified in
         this session."""
-        return self._current.visitor.customer_id
+        return resolve(self._current).customer_id
 
     @property
     def is_new(self) -> bool:
         """Whether this device has not been here before."""
-        return self._current.visitor.is_new
+        return resolve(self._current).is_new
 
     @property
     def is_bot(self) -> bool:
         """Whether the request names itself a bot's: ``EVENTTRACK_BOTS`` says what is recorded."""
-        return self._current.bot is not None
+        return self._current.verdict.bot is not None
 
     @property
     def policy(self) -> Policy:
         """What may be recorded of the visitor: ``"full"``, ``"anonymous"`` or ``"none"``."""
-        return self._current.policy
+        return self._current.verdict.policy
 
     @property
     def token(self) -> str:
@@ -273,7 +269,7 @@ class CurrentVisitor:
         """
         if self.policy != "full":
             return ""
-        visitor, tokens = self._current.visitor, self._current.state.tokens
+        visitor, tokens = resolve(self._current), self._current.state.tokens
         session = visitor.session_token(self._current.arrival)
         device = tokens.write_device(visitor.device_token())
         return f"{device}~{tokens.write_session(session)}" if session else device

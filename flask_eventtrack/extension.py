@@ -28,7 +28,7 @@ from .identity import CustomerTokens, TokenCodec, check_customer_id, customer_uu
 from .limits import Limiter, Novelty
 from .pages.hooks import EXEMPT, PageHooks
 from .pages.snippet import eventtrack_snippet, make_tag
-from .pages.visit import expand
+from .pages.visit import VisitExpander
 from .pipeline import Hooks, Journal, MemoryQueue, Pipeline, find_obstacle
 from .privacy import Masker, UrlCleaner
 from .request.cookies import cookie_reader
@@ -112,9 +112,10 @@ class EventTrack:
         access = Access(config.allow, config.deny)
         countries = CountryDatabase(config.country_database) if config.country_database else None
         reference = weakref.ref(app)  # the writer must not keep an app alive
+        pages = VisitExpander(urls)
         hooks = Hooks(
             context=lambda: _context_of(reference()),
-            expand=lambda view: expand(view, urls),
+            expand=pages.expand,
             describe=FactFinder(AgentParser(config.agent_parser), countries).describe,
             admits=access.admits,
             written=_announcer(reference),
@@ -155,6 +156,7 @@ class EventTrack:
                 _queue_maker(journal, config),
                 flush_interval=config.flush_interval.total_seconds(),
             ),
+            expand=pages.expand,
             clock=self._clock,
             session_timeout_ns=int(config.session_timeout.total_seconds() * 1e9),
         )

@@ -119,6 +119,10 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     duration_ns: int
     client: Client | None
 
+    @property
+    def action(self) -> str:
+        return PAGE_VISIT
+
 
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
     """A session is over because its device came back after the gap, or its customer logged out."""

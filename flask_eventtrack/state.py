@@ -13,6 +13,7 @@ import uuid as uuidlib
 from flask import Flask, current_app
 
 from .errors import NotRegistered
+from .identity import check_customer_id, customer_uuid
 
 if t.TYPE_CHECKING:
     from blinker import NamedSignal
@@ -26,7 +27,7 @@ if t.TYPE_CHECKING:
     from .limits import Limiter, Novelty
     from .pipeline import Pipeline
     from .privacy import Masker, UrlCleaner
-    from .records import Clock
+    from .records import Clock, Event, PageView
 
 logger = logging.getLogger("flask_eventtrack")
 
@@ -87,6 +88,7 @@ class State:
     tag: Markup
     journal: pathlib.Path | None
     pipeline: Pipeline
+    expand: cabc.Callable[[Event | PageView], Event]
     clock: Clock
     session_timeout_ns: int
     recent_ids: RecentIds = dataclasses.field(default_factory=RecentIds)
@@ -95,11 +97,19 @@ class State:
     has_login: bool = True
     is_set_up: bool = False
 
-    def report_failure(self, doing: str, error: Exception) -> None:
-        """Deal with an exception of ours at the edge: the host's users never meet it.
+    def profile_of(self, customer_id: str | int) -> uuidlib.UUID:
+        """Return the profile of a customer.
 
-        It is raised in debug and testing; in production each kind is logged once and counted.
+        :raises InvalidEvent: the id is none.
         """
+        return customer_uuid(self.config.profile_salt, check_customer_id(customer_id))
+
+    def guard(self, doing: str) -> Guard:
+        """Return a context in which an exception of ours stays: the host's users never meet it."""
+        return Guard(self, doing)
+
+    def report_failure(self, doing: str, error: Exception) -> None:
+        """Raise an exception of ours in debug and testing; else log it once a kind and count it."""
         if current_app.testing or current_app.debug:
             raise error
         kind = f"{doing}: {type(error).__name__}"
@@ -108,14 +118,30 @@ class State:
             logger.error("EventTrack failed while %s; the request goes on.", doing, exc_info=error)
 
 
+class Guard:
+    """The edge between us and the host: ``with state.guard("reading a title"):``."""
+
+    __slots__ = ("_doing", "_state")
+
+    def __init__(self, state: State, doing: str) -> None:
+        self._state = state
+        self._doing = doing
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if not isinstance(error, Exception):
+            return False
+        self._state.report_failure(self._doing, error)
+        return True
+
+
 def send(state: State, signal: NamedSignal, **detail: t.Any) -> None:
     """Tell the receivers of a signal; what they raise is no concern of the request's."""
     if not signal.receivers:
         return
-    try:
+    with state.guard(f"telling receivers of {signal.name}"):
         signal.send(this_app(), **detail)
-    except Exception as error:  # noqa: BLE001 - the edge: what is told of has happened already
-        state.report_failure(f"telling receivers of {signal.name}", error)
 
 
 def this_app() -> Flask:

@@ -25,8 +25,9 @@ from ..request.checking import (
     refuse,
     settle_time,
 )
-from ..signals import event_accepted
-from ..state import BLUEPRINT, send, this_app
+from ..request.host_login import resolve
+from ..request.recording import open_session, put
+from ..state import BLUEPRINT, this_app
 from ..text import clip_label
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
 from .origin import Sender
@@ -114,19 +115,21 @@ class Post:
         tokens = self._state.tokens
         new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
         if self._envelope.by_visit:
-            self._current.forget(new_device)
+            self._poster.forget(new_device)
             return
         self._poster.resume(new_device)
         if self._customer is not None:
             self._poster.log_in(self._customer)
+        resolve(self._current)
 
     def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
         """Return the event, why it is rejected, or the id of which it is a duplicate."""
         try:
             if isinstance(entry, InvalidEvent):
                 raise entry
-            if self._current.bot:
-                raise InvalidEvent("bot", f"Taken for a bot's: {self._current.bot}.")
+            bot = self._current.verdict.bot
+            if bot is not None:
+                raise InvalidEvent("bot", f"Taken for a bot's: {bot}.")
             if self._poster.is_refused:
                 raise InvalidEvent("opted_out", "The visitor does not want to be recorded.")
             event_id = self._check_id(entry.event_id)
@@ -227,14 +230,13 @@ class Post:
 
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout
-        self._current.open_session(to_ns(max(earliest, min(entry.time for entry in good))))
+        open_session(self._current, to_ns(max(earliest, min(entry.time for entry in good))))
         client = self._current.client() if self._current.visitor.opened else None
         events = [self._make_event(entry, client) for entry in good]
-        if not self._current.put(*events):
+        if not put(self._state, *events, is_retried=True):
             raise NoRoom
+        self._current.recorded = True
         self._state.recent_ids.add(event.id for event in events)
-        for event in events:
-            send(self._state, event_accepted, event=event)
 
     def _make_event(self, good: _Good, client: Client | None) -> Event:
         visitor, checked = self._current.visitor, good.checked

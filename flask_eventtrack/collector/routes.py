@@ -12,7 +12,7 @@ from flask import Blueprint, Flask, Response, request
 from ..errors import InvalidToken
 from ..records import Outcome
 from ..request.context import get_current
-from ..request.cookies import read_identity
+from ..request.cookies import read_identity, send_choice, send_device
 from ..request.host_login import read_bearer
 from ..state import BLUEPRINT, State, get_state
 from .assets import serve_catalogue, serve_openapi, serve_script
@@ -197,9 +197,9 @@ def _check_limits(state: State, sender: Sender) -> None:
 
 
 def _check_csrf(poster: Poster, token: str | None) -> None:
-    if token is None or not poster.current.is_own_csrf(token):
+    if not poster.is_own_csrf(token):
         response = problem(403, "csrf", "The token is missing or not this device's: try again.")
-        poster.current.send_csrf(response)
+        send_device(poster.current, response)
         raise Refused(response)
 
 
@@ -265,5 +265,5 @@ def _take_choice(state: State, sender: Sender) -> Response:
         return problem(400, "malformed", f"{error}.")
     response = Response(status=204)
     response.headers["Cache-Control"] = "no-store"
-    get_current(state).send_choice(response, choice)
+    send_choice(get_current(state), response, choice)
     return response

@@ -8,9 +8,16 @@ import uuid as uuidlib
 
 from flask import Response, request
 
+from ..identity import resume_visitor
 from ..ids import uuid4
-from ..request.cookies import DEVICE_COOKIE, SESSION_COOKIE
-from ..request.host_login import end_of_word
+from ..request.cookies import (
+    DEVICE_COOKIE,
+    SESSION_COOKIE,
+    drop_cookies,
+    read_identity,
+    send_cookies,
+)
+from ..request.host_login import resolve, vouched_until
 from ..request.recording import log_in, log_out
 from .origin import Sender
 
@@ -34,13 +41,14 @@ class Poster:
 
     def __init__(self, current: Current, sender: Sender) -> None:
         self.current = current
-        self.is_app = current.is_app = sender is Sender.APP
+        self.is_app = sender is Sender.APP
+        if self.is_app:
+            current.treat_as_app()
         # Pages of our own site have cookies: there a header could only be somebody else's.
         is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
         self._is_elsewhere = self.is_app or (sender is Sender.OTHER_ORIGIN and not is_same_site)
-        current.hears_bearer = False  # it is verified as a post's, and refused where it is bad
-        # An app asks its user itself: it has no cookie to say so with.
-        self.is_refused = not self.is_app and current.policy != "full"
+        current.asks_bearer = False  # it is verified with the post, which fails where it is bad
+        self.is_refused = current.verdict.policy != "full"
 
     def resume(self, new_device: cabc.Callable[[], uuidlib.UUID] = uuid4) -> None:
         """Read the visitor off cookies or headers, unless a hook of the host's has identified."""
@@ -50,7 +58,34 @@ class Poster:
         device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
         if self._is_elsewhere and device is None:
             device, session = headers.get(DEVICE_HEADER), headers.get(SESSION_HEADER)
-        self.current.resume(device, session, new_device)
+        self._become(device, session, new_device)
+
+    def forget(self, new_device: cabc.Callable[[], uuidlib.UUID]) -> None:
+        """Make the visitor unknown, whatever cookies and log-ins say."""
+        self.current.asks_host = False
+        self._become(None, None, new_device)
+
+    def _become(
+        self,
+        device: str | None,
+        session: str | None,
+        new_device: cabc.Callable[[], uuidlib.UUID],
+    ) -> None:
+        """Make the visitor of these tokens the one of this request."""
+        current = self.current
+        current.visitor = resume_visitor(
+            *read_identity(current.state.tokens, device, session),
+            current.arrival,
+            current.state.session_timeout_ns,
+            new_device,
+        )
+
+    def is_own_csrf(self, token: str | None) -> bool:
+        """Whether a CSRF token is this device's, and still good."""
+        current = self.current
+        return token is not None and current.state.tokens.is_csrf_of(
+            token, current.visitor.device_id, current.arrival // 1000
+        )
 
     def log_in(self, customer: VerifiedCustomer) -> None:
         """Make the visitor the customer of a token, whoever else the host says is here.
@@ -58,31 +93,31 @@ class Poster:
         :raises NoRoom: what became known of the customer could not be kept.
         """
         current = self.current
-        if self.is_refused or current.bot:
+        if not current.verdict.is_person:
             return
-        current.hears_host = False
-        log_in(current, customer.customer_id, "token", until=end_of_word(customer))
-        if current.has_lost:
+        current.asks_host = False
+        if not log_in(current, customer.customer_id, "token", until=vouched_until(customer)):
             raise NoRoom
 
     def log_out(self, customer: VerifiedCustomer | None) -> None:
         """Detach the device from its customer: of a token, only from that token's."""
         current = self.current
+        visitor = resolve(current)
         if customer is None:
             log_out(current)
-        elif current.visitor.uuid == current.profile_of(customer.customer_id):
+        elif visitor.uuid == current.state.profile_of(customer.customer_id):
             log_out(current, customer.customer_id)
 
     def send_identity(self, response: Response) -> None:
         """Set the cookies, or the headers that stand for them where cookies cannot travel."""
         current = self.current
-        if current.bot:
+        if current.verdict.bot is not None:
             return
         if self.is_refused:
-            current.drop_cookies(response)
+            drop_cookies(current, response)
             return
         if not self.is_app:
-            current.send_cookies(response)
+            send_cookies(current, response)
         # Never as headers, which scripts read, what came as a cookie that they cannot.
         if self._is_elsewhere and DEVICE_COOKIE not in request.cookies:
             tokens, visitor = current.state.tokens, current.visitor

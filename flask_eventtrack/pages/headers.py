@@ -1,4 +1,4 @@
-"""What the headers of a request and of its answer tell of a page."""
+"""What the headers of an answer tell of its page."""
 
 from __future__ import annotations
 
@@ -10,22 +10,6 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import parse_options_header
 
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
-
-
-def is_fetch(environ: t.Mapping[str, str]) -> object:
-    """Whether a script asks for the page, or for a part of it."""
-    return (
-        environ.get("HTTP_HX_REQUEST")
-        or environ.get("HTTP_TURBO_FRAME")
-        or environ.get("HTTP_X_TURBO_REQUEST_ID")
-        or environ.get("HTTP_X_REQUESTED_WITH")
-    )
-
-
-def is_prefetch(environ: t.Mapping[str, str]) -> bool:
-    """Whether a browser asks for the page without showing it yet, or ever."""
-    purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
-    return "prefetch" in purpose or "prerender" in purpose
 
 
 class AnswerHeaders(t.NamedTuple):

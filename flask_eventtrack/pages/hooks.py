@@ -1,4 +1,4 @@
-"""Page visits: one for each HTML document that is answered to a person."""
+"""What runs around each request: it notes the arrival, reads the title, records the visit."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ from flask import Flask, Request, Response
 
 from ..identity import Visitor
 from ..privacy.urls import MAX_LENGTH as URL_MAX_LENGTH
-from ..records import PAGE_VISIT, Event, Outcome, PageView
+from ..records import PAGE_VISIT, Event, PageView
 from ..request.context import Current, get_current
-from ..signals import event_accepted
-from ..state import BLUEPRINT, State, send, this_app
-from .headers import AnswerHeaders, is_fetch, is_prefetch, read_headers
+from ..request.cookies import drop_cookies, send_cookies
+from ..request.host_login import resolve
+from ..request.recording import make_anonymous, open_session, put
+from ..state import BLUEPRINT, State, this_app
+from .headers import AnswerHeaders, read_headers
 from .title import parse_title
-from .visit import expand
+from .visit import is_navigation, is_shown
 
 EXEMPT = "eventtrack_exempt"
 
 
 class PageHooks:
-    """What runs around each request of an app: it notes the arrival, reads the title, records the
-    visit and sends the cookies."""
+    """The hooks of one app."""
 
     def __init__(self, state: State) -> None:
         self._state = state
-        self._is_alone = False  # no other hook sees an answer
+        self._reading = state.guard("reading a title")
+        self._recording = state.guard("recording a page visit")
 
     def register(self, app: Flask) -> None:
         """Take our places among the app's hooks: before all, in the usual order, and after all.
 
-        Hooks that compress a body run after the one that reads its title; the visit is recorded
-        when every other hook has had its say (Flask runs them in reverse). Where there is no other,
-        the last of ours does both.
+        Flask runs ``after_request`` hooks in reverse. So the title is read before hooks that were
+        registered earlier compress the body, and the visit is recorded after every other hook.
         """
         app.before_request_funcs.setdefault(None, []).insert(0, self.note_arrival)
         app.after_request(self.read_title)
@@ -48,45 +49,27 @@ class PageHooks:
         app, state = this_app(), self._state
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")
-        hooks = app.after_request_funcs
-        self._is_alone = sum(map(len, hooks.values())) == 2
-        if self._is_alone:
-            hooks[None].remove(self.read_title)
-        try:
+        with state.guard("exempting the collector from CSRFProtect"):
             _exempt_from_csrf_protect(app)
-        except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
-            state.report_failure("exempting the collector from CSRFProtect", error)
-        try:
+        with state.guard("starting the writer"):
             state.pipeline.start()
-        except Exception as error:  # noqa: BLE001 - the edge: the host's own page goes on
-            state.report_failure("starting the writer", error)
 
     def read_title(self, response: Response) -> Response:
-        self._look(get_current(self._state), response)
+        with self._reading:
+            current = get_current(self._state)
+            if is_page_request(current):
+                current.title = _find_title(response, read_headers(response))
         return response
 
-    def _look(self, current: Current, response: Response) -> AnswerHeaders | None:
-        """Find out whether this is a page, and its title; return what its headers say."""
-        try:
-            if is_page_request(current):
-                headers = read_headers(response)
-                current.title = find_title(response, headers)
-                return headers
-        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
-            self._state.report_failure("reading a title", error)
-        return None
-
     def finish(self, response: Response) -> Response:
-        try:
+        with self._recording:
             current = get_current(self._state)
-            headers = self._look(current, response) if self._is_alone else None
-            if current.is_page and _is_seen(current.request.environ, response.status_code):
-                _record_visit(current, response, headers or read_headers(response))
-            elif current.recorded:
-                _send_cookies(current, response)
+            environ = current.request.environ
+            if current.is_page and is_shown(environ, response.status_code):
+                _record_page(current, response)
+            elif current.recorded and current.request.blueprint != BLUEPRINT:
+                _send_cookies(current, response, read_headers(response))
             del current.request  # which holds it: a cycle would wait for the garbage collector
-        except Exception as error:  # noqa: BLE001 - the edge: the page goes out whatever we do
-            self._state.report_failure("recording a page visit", error)
         return response
 
 
@@ -97,41 +80,28 @@ def _exempt_from_csrf_protect(app: Flask) -> None:
         protect.exempt(app.blueprints[BLUEPRINT])
 
 
-def _send_cookies(current: Current, response: Response) -> None:
-    """Send the cookies of what is no visit but has recorded an event; the collector's are its."""
-    if current.request.blueprint != BLUEPRINT and not read_headers(response).is_shared:
-        current.send_cookies(response)
-
-
-def _is_seen(environ: t.Mapping[str, str], status: int) -> bool:
-    """Whether an answer is shown to somebody now, and is no error."""
-    return (200 <= status < 300 or status == 304) and not is_prefetch(environ)
-
-
-def _record_visit(current: Current, response: Response, headers: AnswerHeaders) -> None:
-    if current.bot and current.state.config.bots == "drop":
+def _record_page(current: Current, response: Response) -> None:
+    """Record the visit of a document, as far as the verdict allows, and send the cookies."""
+    headers, verdict = read_headers(response), current.verdict
+    if verdict.is_person:
+        if headers.is_document:
+            visitor = resolve(current)
+            # A shared page cannot hand out a device: the browser reports a newcomer's visit itself.
+            if not (headers.is_shared and visitor.is_new):
+                _put_visit(current, visitor, response.status_code)
+        if current.recorded:
+            _send_cookies(current, response, headers)
         return
-    if not headers.is_document and not current.recorded and current.policy == "full":
-        return  # without asking the host who it is
-    visitor = current.visitor
-    if visitor.policy != "full":
-        _heed_refusal(current, visitor, headers, response)
-        return
-    # A shared page cannot hand out a device; the browser reports a newcomer's visit itself.
-    if headers.is_document and not (headers.is_shared and visitor.is_new):
-        _put_visit(current, visitor, response.status_code)
-    if current.recorded and not headers.is_shared and visitor.owes_cookies(current.arrival):
-        current.send_cookies(response)
+    if headers.is_document and verdict.kind == "anonymous":
+        _put_visit(current, current.visitor, response.status_code)
+    if verdict.bot is None and not headers.is_shared:
+        drop_cookies(current, response)
 
 
-def _heed_refusal(
-    current: Current, visitor: Visitor, headers: AnswerHeaders, response: Response
-) -> None:
-    """Record the visit of nobody, or none; take the cookies of before from who refuses them."""
-    if headers.is_document and visitor.policy == "anonymous":
-        _put_visit(current, visitor, response.status_code)
-    if not headers.is_shared and not current.bot:
-        current.drop_cookies(response)
+def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) -> None:
+    if not headers.is_shared:
+        resolve(current)
+        send_cookies(current, response)
 
 
 def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
@@ -139,10 +109,10 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     if not (state.access.is_open or state.access.admits(PAGE_VISIT, current.site)):
         return
     if visitor.started is None or visitor.opened:
-        current.open_session(arrival)
+        open_session(current, arrival)
     environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
     query, referrer = environ.get("QUERY_STRING"), environ.get("HTTP_REFERER")
-    view = PageView(
+    record: PageView | Event = PageView(
         current.visit_id,
         arrival,
         visitor.uuid,
@@ -162,16 +132,10 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
     )
-    record: PageView | Event = view
-    if visitor.policy != "full":
-        record = current.as_nobodys(expand(view, state.urls))
-    if state.pipeline.put(record):
+    if not current.verdict.is_person:
+        record = make_anonymous(current, state.expand(record))
+    if put(state, record):
         current.recorded = True
-        if event_accepted.receivers:
-            event = expand(view, state.urls) if isinstance(record, PageView) else record
-            send(state, event_accepted, event=event)
-    else:
-        state.pipeline.count(Outcome("dropped", PAGE_VISIT, "no room"))
 
 
 def is_page_request(current: Current) -> bool:
@@ -184,10 +148,9 @@ def is_page_request(current: Current) -> bool:
 
 def _looks_like_page(current: Current) -> bool:
     request, state = current.request, current.state
-    environ = request.environ
     if request.method != "GET" or request.url_rule is None or request.routing_exception:
         return False
-    if environ.get("HTTP_SEC_FETCH_DEST", "document") != "document" or is_fetch(environ):
+    if not is_navigation(request.environ):
         return False
     endpoint = request.url_rule.endpoint
     has_pages = state.has_pages.get(endpoint)
@@ -203,23 +166,20 @@ def _has_pages(request: Request, endpoint: str) -> bool:
     """Whether a view's answers may be page visits."""
     if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
         return False
-    return not is_exempt(request)
+    return not _is_exempt(request)
 
 
-def is_exempt(request: Request) -> bool:
+def _is_exempt(request: Request) -> bool:
     """Whether the view, its class or one of its blueprints is ``@events.exempt``."""
     app = this_app()
     view = app.view_functions.get(request.endpoint or "")
     view_class = getattr(view, "view_class", None)
-    return (
-        getattr(view, EXEMPT, False)
-        or getattr(view_class, EXEMPT, False)
-        or getattr(getattr(view_class, "get", None), EXEMPT, False)
-        or any(getattr(app.blueprints.get(name), EXEMPT, False) for name in request.blueprints)
-    )
+    marked = (view, view_class, getattr(view_class, "get", None))
+    blueprints = (app.blueprints.get(name) for name in request.blueprints)
+    return any(getattr(each, EXEMPT, False) for each in (*marked, *blueprints))
 
 
-def find_title(response: Response, headers: AnswerHeaders) -> str:
+def _find_title(response: Response, headers: AnswerHeaders) -> str:
     """Return a document's title, or "" where there is none, or the body is streamed or encoded."""
     body = response.response
     if (

@@ -47,10 +47,8 @@ def eventtrack_snippet(nonce: str | None = None) -> Markup:
     if state is None or not state.config.enabled or not has_request_context():
         return Markup("")
     visit = ""
-    try:
+    with state.guard("rendering the snippet"):
         visit = _describe_visit(state)
-    except Exception as error:  # noqa: BLE001 - the edge: the page is rendered whatever we do
-        state.report_failure("rendering the snippet", error)
     # Not by `url_for`: a host's url_defaults or caches must not change an immutable address.
     src = escape(request.script_root)
     nonce = f' nonce="{escape(nonce)}"' if nonce else ""
@@ -58,8 +56,11 @@ def eventtrack_snippet(nonce: str | None = None) -> Markup:
 
 
 def _describe_visit(state: State) -> str:
-    """Return what a page's tag says of its visit. A cache may show the page to others, so it says
-    nothing of who refuses or is a bot: then it names a visit that there is not."""
+    """Return what a page's tag says of its visit.
+
+    A cache may show the page to others. So the tag must not reveal a refusal or a bot: it then
+    names a visit that is never stored.
+    """
     current = get_current(state)
     if not is_page_request(current) or _is_error_page():
         return ' data-page="off"'

@@ -1,4 +1,9 @@
-"""A page view becomes an event. Pure: raw values of a request in, an event out."""
+"""What a page visit is, and how a page view becomes its event. Pure: values in, values out.
+
+A page visit is a document that is shown to a person: a ``GET`` that navigates, answered with 2xx
+or 304 and HTML, by a view that is not exempt. The hooks ask :func:`is_navigation` of the request
+and :func:`is_shown` of its answer; the verdict says whether a person made it.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +20,23 @@ from ..records import PAGE_VISIT, Event, PageView, SessionRef, from_ns
 from ..text import clean_text
 
 
-def expand(view: PageView, urls: UrlCleaner) -> Event:
-    """Return the event of a page view: the writer does what the request did not wait for."""
-    page = _describe_page(
-        urls,
-        view.scheme,
-        view.host,
-        view.script_root + view.path,
-        view.query,
-        view.endpoint,
-        view.url_rule,
-        view.referrer,
+def is_navigation(environ: t.Mapping[str, str]) -> bool:
+    """Whether a browser asks for a page of its own, and not a script or a frame for a part."""
+    return environ.get("HTTP_SEC_FETCH_DEST", "document") == "document" and not (
+        environ.get("HTTP_HX_REQUEST")
+        or environ.get("HTTP_TURBO_FRAME")
+        or environ.get("HTTP_X_TURBO_REQUEST_ID")
+        or environ.get("HTTP_X_REQUESTED_WITH")
     )
-    params = page.params.copy()
-    if view.title:
-        params["title"] = clean_text(view.title)
-    params["status"] = view.status
-    params["duration_ms"] = view.duration_ns / 1e6
-    arrival = from_ns(view.arrival)
-    return Event(
-        id=view.id,
-        action=PAGE_VISIT,
-        time=arrival,
-        received_at=arrival,
-        uuid=view.uuid,
-        params=params,
-        session=_refer_to_session(view.device_id, view.session_number, view.session_started),
-        site=page.site,
-        url_rule=page.url_rule,
-        client=view.client,
-        half="server",
-    )
+
+
+def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
+    """Whether an answer is shown to somebody now, and is no error."""
+    if not (200 <= status < 300 or status == 304):
+        return False
+    # A prefetched or prerendered page may never be shown; if it is, the browser reports it.
+    purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
+    return "prefetch" not in purpose and "prerender" not in purpose
 
 
 class _Page(t.NamedTuple):
@@ -56,34 +47,79 @@ class _Page(t.NamedTuple):
     url_rule: str
 
 
-@functools.lru_cache(maxsize=1024)
-def _describe_page(
-    urls: UrlCleaner,
-    scheme: str,
-    host: str,
-    path: str,
-    query: str,
-    endpoint: str,
-    url_rule: str,
-    referrer: str,
-) -> _Page:
-    host = get_host({"wsgi.url_scheme": scheme, "HTTP_HOST": host})
-    url = urls.compose(scheme, host, path, query)
-    params = {
-        "url": url,
-        "path": urls.mask(clean_text(path)),
-        "endpoint": clean_text(endpoint),
-        "url_rule": clean_text(url_rule),
-        "referrer": referrer,
-        **campaign_of(url),
-    }
-    return _Page(
-        {name: value for name, value in params.items() if value},
-        site_of(host),
-        clean_text(url_rule)[:255],
-    )
+class VisitExpander:
+    """Makes the events of one app's page views; the writer does what the request did not wait for.
+
+    The same pages and sessions come again and again, so both are remembered.
+    """
+
+    def __init__(self, urls: UrlCleaner) -> None:
+        self._urls = urls
+        self._describe_page = functools.lru_cache(maxsize=1024)(self._describe_new_page)
+        self._refer_to_session = functools.lru_cache(maxsize=4096)(_refer_to_session)
+
+    def expand(self, record: Event | PageView) -> Event:
+        """Return the event of a page view, and an event as it is."""
+        if isinstance(record, Event):
+            return record
+        view = record
+        page = self._describe_page(
+            view.scheme,
+            view.host,
+            view.script_root + view.path,
+            view.query,
+            view.endpoint,
+            view.url_rule,
+            view.referrer,
+        )
+        params = page.params.copy()
+        if view.title:
+            params["title"] = clean_text(view.title)
+        params["status"] = view.status
+        params["duration_ms"] = view.duration_ns / 1e6
+        arrival = from_ns(view.arrival)
+        return Event(
+            id=view.id,
+            action=PAGE_VISIT,
+            time=arrival,
+            received_at=arrival,
+            uuid=view.uuid,
+            params=params,
+            session=self._refer_to_session(
+                view.device_id, view.session_number, view.session_started
+            ),
+            site=page.site,
+            url_rule=page.url_rule,
+            client=view.client,
+            half="server",
+        )
+
+    def _describe_new_page(
+        self,
+        scheme: str,
+        host: str,
+        path: str,
+        query: str,
+        endpoint: str,
+        url_rule: str,
+        referrer: str,
+    ) -> _Page:
+        host = get_host({"wsgi.url_scheme": scheme, "HTTP_HOST": host})
+        url = self._urls.compose(scheme, host, path, query)
+        params = {
+            "url": url,
+            "path": self._urls.mask(clean_text(path)),
+            "endpoint": clean_text(endpoint),
+            "url_rule": clean_text(url_rule),
+            "referrer": referrer,
+            **campaign_of(url),
+        }
+        return _Page(
+            {name: value for name, value in params.items() if value},
+            site_of(host),
+            clean_text(url_rule)[:255],
+        )
 
 
-@functools.lru_cache(maxsize=4096)
 def _refer_to_session(device_id: uuidlib.UUID, number: int, started: int) -> SessionRef:
     return SessionRef(session_id_of(device_id, number), device_id, from_ns(started))

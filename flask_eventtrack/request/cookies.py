@@ -1,4 +1,4 @@
-"""Our cookies as requests bring them and answers set them; what is in them is the visitor's."""
+"""Our cookies: their names and lifetimes, as requests bring them and answers set them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,36 @@ from ..identity.tokens import MAX_LENGTH, match_session
 from ..privacy import parse_choice
 
 if t.TYPE_CHECKING:
-    from ..config import Config
+    from ..config import Policy
     from ..identity import TokenCodec
     from ..identity.tokens import Cookies, DeviceToken, SessionToken
+    from .context import Current
 
 DEVICE_COOKIE = "eventtrack_device"
 SESSION_COOKIE = "eventtrack_session"
 CSRF_COOKIE = "eventtrack_csrf"
 CONSENT_COOKIE = "eventtrack_consent"
+# In seconds. Session and CSRF token live for EVENTTRACK_SESSION_TIMEOUT.
 DEVICE_MAX_AGE = 10 * 365 * 24 * 60 * 60
 CONSENT_MAX_AGE = 400 * 24 * 60 * 60
-# A longer header is read anew each time: a client could fill the memory with what is remembered.
+# A longer header is not remembered: a client could fill the memory with such headers.
 _LONG = 4096
 
 
 def read_identity(
     tokens: TokenCodec, device: str | None, session: str | None
 ) -> tuple[DeviceToken | None, SessionToken | None]:
-    """Return what the two cookies, or the headers in their place, say: None what is not ours."""
+    """Return what two cookies say, or the headers in their place; None for what is not ours."""
     ours = tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None
     latest = tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None
     return ours, match_session(ours, latest)
 
 
 def cookie_reader(tokens: TokenCodec) -> cabc.Callable[[str], Cookies]:
-    """Return what reads a ``Cookie`` header: the same one comes back with each of a visitor's
-    requests, so the last 1,024 are remembered."""
+    """Return a function that reads a ``Cookie`` header and remembers the last 1,024.
+
+    A visitor's requests bring the same header again and again, and signatures are slow to verify.
+    """
 
     @functools.lru_cache(maxsize=1024)
     def read(header: str) -> Cookies:
@@ -57,32 +61,88 @@ def takes_cookies(response: Response) -> bool:
     return isinstance(response.headers, Headers)
 
 
-def set_cookie(
+def send_cookies(current: Current, response: Response) -> None:
+    """Set the visitor's cookies, if they have changed or are over a minute old."""
+    visitor, state = current.visitor, current.state
+    if not visitor.owes_cookies(current.arrival) or not takes_cookies(response):
+        return
+    if visitor.stale:
+        _send_device(current, response)
+    session = visitor.session_token(state.clock())
+    if session is not None:
+        max_age = int(state.config.session_timeout.total_seconds())
+        _set(current, response, SESSION_COOKIE, state.tokens.write_session(session), max_age)
+    elif SESSION_COOKIE in current.request.cookies:
+        _set(current, response, SESSION_COOKIE, "", 0)
+    else:
+        return
+    _send_csrf(current, response)
+
+
+def send_device(current: Current, response: Response) -> None:
+    """Set the device and a fresh CSRF token, so that a client may try again."""
+    _send_device(current, response)
+    _send_csrf(current, response)
+
+
+def send_choice(current: Current, response: Response, choice: Policy) -> None:
+    """Set what the visitor has chosen; a refusal deletes the other cookies."""
+    _set(current, response, CONSENT_COOKIE, choice, CONSENT_MAX_AGE, readable=True)
+    if choice != "full":
+        _delete(current, response)
+
+
+def drop_cookies(current: Current, response: Response) -> None:
+    """Delete the cookies of a visitor who refuses them and has some."""
+    if DEVICE_COOKIE in current.request.environ.get("HTTP_COOKIE", "") and takes_cookies(response):
+        _delete(current, response)
+
+
+def _delete(current: Current, response: Response) -> None:
+    for name in (DEVICE_COOKIE, SESSION_COOKIE, CSRF_COOKIE):
+        _set(current, response, name, "", 0)
+
+
+def _send_device(current: Current, response: Response) -> None:
+    token = current.state.tokens.write_device(current.visitor.device_token())
+    _set(current, response, DEVICE_COOKIE, token, DEVICE_MAX_AGE)
+
+
+def _send_csrf(current: Current, response: Response) -> None:
+    visitor, state = current.visitor, current.state
+    expires = (current.arrival + state.session_timeout_ns) // 1000
+    token = state.tokens.write_csrf(visitor.device_id, expires)
+    value = f"{state.tokens.epoch_of(visitor.uuid)}.{token}"
+    max_age = int(state.config.session_timeout.total_seconds())
+    _set(current, response, CSRF_COOKIE, value, max_age, readable=True)
+
+
+def _set(
+    current: Current,
     response: Response,
-    config: Config,
     name: str,
     value: str,
     max_age: int,
     *,
-    secure: bool,
     readable: bool = False,
 ) -> None:
-    """Set a cookie, whose value never needs quotes.
+    """Set a cookie whose value never needs quotes.
 
     :param max_age: in seconds; 0 deletes it.
-    :param secure: whether the request was, which ``EVENTTRACK_COOKIE_SECURE = "auto"`` goes by.
     :param readable: whether scripts may read it.
     """
-    if config.cookie_secure != "auto":
-        secure = config.cookie_secure
-    attributes = _describe(
+    config = current.state.config
+    secure = config.cookie_secure
+    if secure == "auto":
+        secure = current.request.is_secure
+    attributes = _attributes_of(
         name, max_age, config.cookie_path, config.cookie_domain, secure, readable
     )
     response.headers.add("Set-Cookie", f"{name}={value}{attributes}")
 
 
 @functools.lru_cache(maxsize=64)
-def _describe(
+def _attributes_of(
     name: str, max_age: int, path: str, domain: str | None, secure: bool, readable: bool
 ) -> str:
     """Return what follows the value of a cookie."""

@@ -1,4 +1,4 @@
-"""Flask-Login, where it is installed: its log-ins and log-outs are ours too."""
+"""Flask-Login, where it is installed: its log-ins and log-outs are recorded as ours."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from flask import Flask, has_request_context
 
 from ..state import find_state
 from .context import get_current
-from .host_login import id_of_user
+from .host_login import id_of_user, resolve
 from .recording import log_in, log_out
 
 
@@ -26,21 +26,19 @@ def _on_login(app: Flask, user: t.Any, **_: object) -> None:
     state = find_state(app)
     if state is None or not has_request_context():
         return
-    try:
+    with state.guard("following a log-in"):
         current = get_current(state)
-        if not current.bot:
-            customer_id = id_of_user(user)
-            if customer_id is not None:
-                log_in(current, customer_id, "login")
-    except Exception as error:  # noqa: BLE001 - the edge: a log-in succeeds whatever we do
-        state.report_failure("following a log-in", error)
+        customer_id = id_of_user(user) if current.verdict.bot is None else None
+        if customer_id is not None:
+            # Without asking the host who is here: its user has been loaded by now.
+            log_in(current, customer_id, "login")
 
 
 def _on_logout(app: Flask, user: t.Any, **_: object) -> None:
     state = find_state(app)
     if state is None or not has_request_context():
         return
-    try:
-        log_out(get_current(state), None if user is None else id_of_user(user))
-    except Exception as error:  # noqa: BLE001 - the edge: a log-out succeeds whatever we do
-        state.report_failure("following a log-out", error)
+    with state.guard("following a log-out"):
+        current = get_current(state)
+        resolve(current)
+        log_out(current, None if user is None else id_of_user(user))

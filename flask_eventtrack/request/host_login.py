@@ -1,4 +1,9 @@
-"""Which customer makes a request, as far as the host says by now; nothing is loaded by us."""
+"""Which customer makes a request, as far as the host knows by now; we load nothing ourselves.
+
+The host is asked in this order: a token in the ``Authorization`` header, the user that Flask-Login
+has loaded, the ``customer_loader``. What ``identify()`` and cookies said before stands where they
+say nothing.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +15,96 @@ from flask import g
 from ..errors import InvalidEvent, InvalidToken
 from ..identity import check_customer_id
 from ..identity.jwt import LEEWAY
+from .recording import identify
 
 if t.TYPE_CHECKING:
-    from ..identity import VerifiedCustomer
+    from ..identity import VerifiedCustomer, Visitor
     from ..identity.tokens import VouchedBy
     from ..state import CustomerLoader, State
+    from .context import Current
+
+
+def resolve(current: Current) -> Visitor:
+    """Return the visitor as the customer whom the host knows by now.
+
+    This may verify a token, call the host's loader, and record who the visitor is. So it is called
+    at the edges only: where an event is recorded, and where the host asks who is here.
+    """
+    visitor = current.visitor
+    if current.asks_host and current.verdict.is_person:
+        _ask_host(current, visitor)
+    return visitor
+
+
+def _ask_host(current: Current, visitor: Visitor) -> None:
+    state = current.state
+    if current.asks_bearer:
+        current.asks_bearer = False
+        claim = _claim_of_bearer(state, current.request.environ, current.arrival)
+        if claim is not None:
+            current.asks_host = False
+            _accept(current, visitor, claim)
+            return
+    claim = _claim_of_login(state)
+    if claim is not None:
+        _accept(current, visitor, claim)
+        if claim.customer_id is not None:
+            return
+    load = state.callbacks.customer_loader
+    if load is not None and current.asks_loader and visitor.vouched_by in {"", "loader"}:
+        current.asks_loader = False
+        _accept(current, visitor, _claim_of_loader(state, load))
+
+
+class _Claim(t.NamedTuple):
+    """Who the visitor is, according to ``vouched_by``; None is no customer.
+
+    ``until`` is when the claim ends (nanoseconds since the epoch); 0 is with the session.
+    """
+
+    customer_id: str | None
+    vouched_by: VouchedBy
+    until: int = 0
+
+
+def _accept(current: Current, visitor: Visitor, claim: _Claim) -> None:
+    if claim.customer_id is None:
+        if visitor.vouched_by == claim.vouched_by:
+            visitor.stop_vouching()
+    elif visitor.customer_id != claim.customer_id or claim.until:
+        identify(current, claim.customer_id, claim.vouched_by, until=claim.until)
+
+
+def _claim_of_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> _Claim | None:
+    """Return a valid token's claim. Another token may be for the host itself: it is ignored."""
+    token = read_bearer(environ)
+    if token is None:
+        return None
+    try:
+        customer = state.customer_tokens.verify(token, now)
+    except InvalidToken:
+        return None
+    return _Claim(customer.customer_id, "token", vouched_until(customer))
+
+
+def _claim_of_login(state: State) -> _Claim | None:
+    """Return Flask-Login's claim, where something has loaded its user."""
+    user = g.get("_login_user")
+    if user is None:
+        return None
+    customer_id = None
+    with state.guard("asking Flask-Login's user"):
+        if user.is_authenticated:
+            customer_id = id_of_user(user)
+    return _Claim(customer_id, "login")
+
+
+def _claim_of_loader(state: State, load: CustomerLoader) -> _Claim:
+    customer_id = None
+    with state.guard("asking the customer_loader"):
+        answer = load()
+        customer_id = None if answer is None else check_customer_id(answer)
+    return _Claim(customer_id, "loader")
 
 
 def read_bearer(environ: cabc.Mapping[str, t.Any]) -> str | None:
@@ -23,55 +113,9 @@ def read_bearer(environ: cabc.Mapping[str, t.Any]) -> str | None:
     return token.strip() if scheme.lower() == "bearer" else None
 
 
-def end_of_word(customer: VerifiedCustomer) -> int:
-    """Return when a token vouches no more (nanoseconds): with the leeway that it is verified by."""
+def vouched_until(customer: VerifiedCustomer) -> int:
+    """Return when a token stops vouching (nanoseconds): it is verified with the same leeway."""
     return customer.expires + LEEWAY
-
-
-class Word(t.NamedTuple):
-    """Who the visitor is, as somebody says: None is no customer. ``until`` is 0 for as long as the
-    session lasts."""
-
-    customer_id: str | None
-    vouched_by: VouchedBy
-    until: int = 0
-
-
-def hear_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> Word | None:
-    """Return a valid token's word. Another may be for the host itself, and is not refused here."""
-    token = read_bearer(environ)
-    if token is None:
-        return None
-    try:
-        customer = state.customer_tokens.verify(token, now)
-    except InvalidToken:
-        return None
-    return Word(customer.customer_id, "token", end_of_word(customer))
-
-
-def hear_login(state: State) -> Word | None:
-    """Return Flask-Login's word, where something has loaded its user."""
-    user = g.get("_login_user")
-    if user is None:
-        return None
-    customer_id = None
-    try:
-        if user.is_authenticated:
-            customer_id = id_of_user(user)
-    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever its user does
-        state.report_failure("asking Flask-Login's user", error)
-    return Word(customer_id, "login")
-
-
-def hear_loader(state: State, load: CustomerLoader) -> Word:
-    """Ask the host's ``customer_loader``."""
-    customer_id = None
-    try:
-        answer = load()
-        customer_id = None if answer is None else check_customer_id(answer)
-    except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever the loader does
-        state.report_failure("asking the customer_loader", error)
-    return Word(customer_id, "loader")
 
 
 def id_of_user(user: t.Any) -> str | None:

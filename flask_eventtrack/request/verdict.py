@@ -1,0 +1,73 @@
+"""May this request be recorded, and as whose? Decided once for each request. Pure."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ..config import Policy
+from ..privacy import heed_signal
+
+Kind = t.Literal["person", "anonymous", "nothing"]
+Reason = t.Literal["", "choice", "signal", "default", "bot"]
+
+_KINDS: dict[Policy, Kind] = {"full": "person", "anonymous": "anonymous", "none": "nothing"}
+
+
+class Verdict(t.NamedTuple):
+    """What may be recorded of a request.
+
+    ``kind`` is ``"person"`` (everything, with an identity), ``"anonymous"`` (page visits, without
+    one) or ``"nothing"``. ``policy`` is what the visitor allows, and ``reason`` says what made it
+    less than a person: their choice, the browser's signal, the app's default, or that it is a bot.
+    ``bot`` tells why it is taken for one. ``takes_events`` says whether ``track()`` records too.
+    """
+
+    kind: Kind
+    policy: Policy = "full"
+    reason: Reason = ""
+    bot: str | None = None
+    takes_events: bool = False
+
+    @property
+    def is_person(self) -> bool:
+        return self.kind == "person"
+
+
+PERSON = Verdict("person", takes_events=True)
+
+
+def judge(
+    choice: Policy | None,
+    *,
+    has_signal: bool,
+    bot: str | None,
+    default_policy: Policy,
+    gpc: Policy | t.Literal["ignore"],
+    bots: t.Literal["drop", "tag"],
+) -> Verdict:
+    """Return what may be recorded of a request.
+
+    :param choice: what the visitor has chosen, if they have.
+    :param has_signal: whether the browser sends Global Privacy Control or Do Not Track.
+    :param bot: why the client is taken for a bot, or None.
+    :param default_policy: ``EVENTTRACK_DEFAULT_POLICY``.
+    :param gpc: ``EVENTTRACK_GPC``.
+    :param bots: ``EVENTTRACK_BOTS``.
+    """
+    policy, reason = _find_policy(choice, default_policy, gpc if has_signal else "ignore")
+    if bot is None:
+        return PERSON if policy == "full" else Verdict(_KINDS[policy], policy, reason)
+    if bots == "drop" or policy == "none":
+        return Verdict("nothing", policy, "bot", bot)
+    # A bot is never a person. It leaves no more than a person with its policy would.
+    return Verdict("anonymous", "anonymous", "bot", bot, takes_events=policy == "full")
+
+
+def _find_policy(
+    choice: Policy | None, default: Policy, signal: Policy | t.Literal["ignore"]
+) -> tuple[Policy, Reason]:
+    """Return what a visitor allows, and what says so."""
+    if choice is not None:
+        return choice, "choice"
+    policy = heed_signal(default, signal)
+    return policy, "default" if policy == default else "signal"
