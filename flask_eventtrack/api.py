@@ -66,16 +66,20 @@ def track(
     :param label: the sentence for activity feeds, at most 255 characters; the definition's
         template otherwise.
     :param time: when it happened: an aware datetime, ISO 8601, or milliseconds since the epoch.
-    :param customer: whose event it is, as the host app knows them; it has no session then.
+    :param customer: the id of the customer whom the event belongs to, as the host app knows them.
+        Such an event has no session.
     :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request.
-    :param in_transaction: whether the event is a row in the host's own ``db.session``: it is there
-        if and only if the host commits. The database is asked at once, and what it raises is
-        raised. Where the events live on a bind of their own there is no such transaction.
-    :returns: the event's id; None where nothing is recorded (a visitor who refused, unless a
-        customer is named; a bot's request, unless ``EVENTTRACK_BOTS`` tags them; tracking switched
-        off; and in production an event with an error or a full buffer).
-    :raises InvalidEvent: in debug and testing; in production it is logged and counted.
-    :raises NotRegistered: outside an app context, or outside a request with nobody named.
+    :param in_transaction: whether to write the event as a row in the host's own ``db.session``: it
+        is stored if and only if the host commits. This asks the database at once, and raises what
+        the database raises. It needs the events in the default database (no
+        ``EVENTTRACK_BIND_KEY``).
+    :returns: the event's id. None if nothing was recorded: the visitor refused (and no customer is
+        named), a bot made the request (unless ``EVENTTRACK_BOTS`` tags bots), tracking is off, or,
+        in production, the event is wrong or there is no room for it.
+    :raises InvalidEvent: the event breaks a rule. Only in debug and testing; in production the
+        error is logged and counted.
+    :raises NotRegistered: there is no app context, or no request and neither ``customer`` nor
+        ``visitor`` is given.
     """
     state = get_state()
     if not state.config.enabled:
@@ -95,7 +99,7 @@ def track(
 
 
 def _answer_mistake(state: State, action: str, error: InvalidEvent) -> None:
-    """Deal with a wrong call: it is raised in debug and testing, logged and counted otherwise."""
+    """Raise the caller's mistake in debug and testing; log and count it otherwise."""
     refuse(state, action, error)
     if this_app().testing or this_app().debug:
         raise error
@@ -140,12 +144,13 @@ def _read_arguments(
     if definition is None:
         raise InvalidEvent(
             "undefined_event",
-            f"{type(event).__name__} is not a class of an event: decorate it with "
+            f"{type(event).__name__} does not define an event: decorate the class with "
             "@events.define('context.activity').",
         )
     if params is not None:
         raise InvalidEvent(
-            "invalid_params", f"{type(event).__name__} carries its parameters: give no others."
+            "invalid_params",
+            f"{type(event).__name__} has its parameters already: leave 'params' out.",
         )
     return definition.action, {
         field.name: getattr(event, field.name)
@@ -159,7 +164,7 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
     if device is None:
         raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
     session = state.tokens.read_session(session_token) if session_token else None
-    # A session that is over takes late events: whatever its age, the token's session counts.
+    # Whatever its age: a session that has ended takes late events.
     session = match_session(device, session)
     visitor = resume_visitor(device, session, session.last * 1000 if session else now, 1)
     return visitor.uuid, visitor.session if visitor.started is not None else None
@@ -168,16 +173,16 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
 def identify(
     customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
-    """Say that the visitor of this request is a customer, vouched for until the session ends.
+    """Say which customer the visitor of this request is; they are vouched for in this session.
 
-    Their anonymous history becomes the customer's; ``customer.login`` is recorded unless they were
-    known as this customer already. Outside a request it notes the customer's traits.
+    Their anonymous history becomes the customer's. ``customer.login`` is recorded unless they were
+    known as this customer already. Outside a request only the traits are stored.
 
-    :param traits: what is known of them, such as ``{"plan": "pro"}``; later ones win.
-    :returns: the customer's profile uuid; None where tracking is off, the visitor refused, or the
-        request is a bot's.
-    :raises InvalidEvent: the id or the traits cannot be stored. In debug and testing; in
-        production it is logged and counted.
+    :param traits: what is known of the customer, such as ``{"plan": "pro"}``. Later values win.
+    :returns: the uuid of the customer's profile. None if tracking is off, the visitor refused, or
+        a bot made the request.
+    :raises InvalidEvent: the id or the traits cannot be stored. Only in debug and testing; in
+        production the error is logged and counted.
     """
     state = get_state()
     if not state.config.enabled:
@@ -204,8 +209,9 @@ def identify(
 def logout() -> None:
     """Say that the customer has left this device.
 
-    ``customer.logout`` is recorded, the session ends, and the device goes on under a new profile:
-    the next person at a shared computer is nobody's alias. Nothing happens where nobody was known.
+    ``customer.logout`` is recorded, the session ends, and the device gets a new anonymous profile:
+    the next person at a shared computer is not taken for the customer. If the device belongs to no
+    customer, nothing happens.
     """
     state = get_state()
     if not state.config.enabled:
@@ -227,33 +233,33 @@ class CurrentVisitor:
 
     @property
     def device_id(self) -> uuidlib.UUID:
-        """The browser or phone."""
+        """The id of the browser or phone."""
         return resolve(self._current).device_id
 
     @property
     def uuid(self) -> uuidlib.UUID:
-        """The profile: the device's own, or the customer's."""
+        """The profile: the customer's, or the device's own."""
         return resolve(self._current).uuid
 
     @property
     def session_id(self) -> uuidlib.UUID:
-        """The session; the one that the next event will open where none is open."""
+        """The open session, or the one that the next event will open."""
         return resolve(self._current).session_id
 
     @property
     def customer_id(self) -> str | None:
-        """The customer, if vouched for: logged in now, by a token that is valid, or identified in
-        this session."""
+        """The customer, if vouched for: logged in now, shown by a valid token, or identified in
+        this session. Otherwise None."""
         return resolve(self._current).customer_id
 
     @property
     def is_new(self) -> bool:
-        """Whether this device has not been here before."""
+        """Whether this is the device's first request."""
         return resolve(self._current).is_new
 
     @property
     def is_bot(self) -> bool:
-        """Whether the request names itself a bot's: ``EVENTTRACK_BOTS`` says what is recorded."""
+        """Whether the client is taken for a bot. ``EVENTTRACK_BOTS`` says what is recorded."""
         return self._current.verdict.bot is not None
 
     @property
@@ -265,7 +271,7 @@ class CurrentVisitor:
     def token(self) -> str:
         """A signed text for ``track(visitor=…)`` in a job that this request starts.
 
-        It is empty if the visitor refused; ``track()`` then records nothing.
+        It is empty if the visitor refused, and ``track()`` then records nothing.
         """
         if self.policy != "full":
             return ""

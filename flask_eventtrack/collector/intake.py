@@ -37,9 +37,9 @@ if t.TYPE_CHECKING:
     from ..identity import VerifiedCustomer
 
 _ID_VERSIONS = (4, 7)
-# The script gives a post up after as long: what lies within it may be the way, and no wrong clock.
+# An offset this small may be network delay, not clock skew: the script gives up after as long.
 _MAX_TRANSIT = dt.timedelta(seconds=30)
-# A browser cannot say what only the server knows of a page visit.
+# Only the server knows these of a page visit: what a browser sends for them is ignored.
 _SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
 
 
@@ -86,9 +86,9 @@ class Post:
         return self._envelope.is_batch
 
     def take(self) -> list[Result]:
-        """Put the good events on their way, and return a result for each event, in order.
+        """Record the good events, and return a result for each event, in order.
 
-        :raises NoRoom: too many events wait; the post as a whole is to come again.
+        :raises NoRoom: the journal has no room; the client sends the whole post again.
         """
         entries = [_try(parse_event, value) for value in self._envelope.events]
         if self._envelope.by_visit:
@@ -101,7 +101,7 @@ class Post:
         return results
 
     def _take_run(self, entries: list[_Entry]) -> list[Result]:
-        """Take events that are one visitor's."""
+        """Take events of one visitor."""
         self._resume_visitor(entries)
         outcomes = [self._check(entry) for entry in entries]
         good = [outcome for outcome in outcomes if isinstance(outcome, _Good)]
@@ -110,7 +110,7 @@ class Post:
         return [_result(*pair) for pair in zip(entries, outcomes, strict=True)]
 
     def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
-        """Find out whose the events are: by their visit alone, or by who posts and the token."""
+        """Find the visitor: by the events' visit alone, or by who posts and with which token."""
         page = next((page for page in map(_page_of, entries) if page is not None), None)
         tokens = self._state.tokens
         new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
@@ -123,15 +123,15 @@ class Post:
         resolve(self._current)
 
     def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
-        """Return the event, why it is rejected, or the id of which it is a duplicate."""
+        """Return the event, why it is rejected, or the id that it repeats."""
         try:
             if isinstance(entry, InvalidEvent):
                 raise entry
             bot = self._current.verdict.bot
             if bot is not None:
-                raise InvalidEvent("bot", f"Taken for a bot's: {bot}.")
+                raise InvalidEvent("bot", f"The client is taken for a bot: {bot}.")
             if self._poster.is_refused:
-                raise InvalidEvent("opted_out", "The visitor does not want to be recorded.")
+                raise InvalidEvent("opted_out", "The visitor has refused to be recorded.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
                 self._count_duplicate(entry.action)
@@ -148,15 +148,15 @@ class Post:
             return uuid7(self._state.clock())
         event_id = _read_id(text)
         if event_id is None:
-            raise InvalidEvent("invalid_id", "An event_id is a UUID of version 4 or 7.")
+            raise InvalidEvent("invalid_id", "An event_id must be a UUID of version 4 or 7.")
         return event_id
 
     def _check_event(self, entry: PostedEvent, event_id: uuidlib.UUID) -> _Good:
         definition = find_definition(self._state, entry.action, self._site)
         if definition.server_only:
-            raise InvalidEvent("server_only", f"{entry.action!r} is recorded by the server only.")
+            raise InvalidEvent("server_only", f"Only the server may record {entry.action!r}.")
         if not definition.anonymous and self._current.visitor.customer_id is None:
-            raise InvalidEvent("customer_required", f"{entry.action!r} needs a customer.")
+            raise InvalidEvent("customer_required", f"Only customers may send {entry.action!r}.")
         params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
         checked = self._mask(check_content(definition, params, entry.label, lenient=True))
         page = _read_id(entry.page) if entry.page else None
@@ -202,7 +202,7 @@ class Post:
         if not isinstance(url, str):
             return params, ""
         params.update(campaign_of(url), path=path_of(url))
-        # A page of another origin is none of this app's routes, whatever its path.
+        # The path of another origin's page is no route of this app.
         url_rule = find_url_rule(url) if host_of(url) == self._current.site else ""
         if url_rule:
             params["url_rule"] = url_rule
@@ -216,10 +216,12 @@ class Post:
         try:
             corrected = given - self._clock_error
         except OverflowError:
-            raise InvalidEvent("invalid_time", f"{entry.time!r} is no time.") from None
+            raise InvalidEvent("invalid_time", f"{entry.time!r} is out of range.") from None
         if self._received_at - corrected > self._state.config.max_age:
             days = self._state.config.max_age.total_seconds() / 86400
-            raise InvalidEvent("too_old", f"Events are taken for {days:g} days after they happen.")
+            raise InvalidEvent(
+                "too_old", f"Events are accepted for {days:g} days after they happen."
+            )
         return settle_time(corrected, self._received_at, params, original=given)
 
     def _count_dropped(self, count: int) -> None:
@@ -261,27 +263,30 @@ class Post:
         )
 
     def _read_claim(self, good: _Good, *, is_half: bool) -> Claim | None:
-        """Return whose page it was: by its id if the event was kept, and else by its tag, which may
-        be another device's."""
+        """Return which visit the event's page came from.
+
+        A kept event names it by the page's id, any other by the page's tag, which may be for
+        another device.
+        """
         if self._envelope.by_visit and not is_half and good.page is not None:
             return Claim(good.page, cookieless=True, kept=True)
         token = self._state.tokens.read_visit(good.visit) if good.visit else None
         visitor = self._current.visitor
         if token is None:
             return None
-        # A customer who is vouched for is somebody also without our cookies.
-        is_nobody = visitor.is_new and visitor.customer_id is None
-        is_foreign = not is_nobody and token.device_id != visitor.device_id
+        # Without our cookies, a customer who is vouched for still has an identity.
+        is_unknown = visitor.is_new and visitor.customer_id is None
+        is_foreign = not is_unknown and token.device_id != visitor.device_id
         is_kept = self._envelope.by_visit and self._shows_device(token.device_id)
-        return Claim(token.visit_id, is_nobody, is_foreign, is_kept)
+        return Claim(token.visit_id, is_unknown, is_foreign, is_kept)
 
     def _shows_device(self, device_id: uuidlib.UUID) -> bool:
-        """Whether a post without cookies is a device's own: scripts can read the CSRF token."""
+        """Whether a post without cookies comes from a device: it shows its CSRF token."""
         token, now = self._envelope.csrf_token, self._current.arrival // 1000
         return token is not None and self._state.tokens.is_csrf_of(token, device_id, now)
 
     def send_identity(self, response: Response) -> None:
-        """Tell the poster who they are, unless that has no part in this."""
+        """Tell the poster who they are, unless the events were identified by their visit alone."""
         if self._poster.is_refused or not self._envelope.by_visit:
             self._poster.send_identity(response)
 

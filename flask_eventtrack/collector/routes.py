@@ -1,4 +1,4 @@
-"""The blueprint: the routes that take events from browsers and apps, and what it serves."""
+"""The blueprint's routes: they take events from browsers and apps, and serve the script."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
 
 
 def _places(app: Flask) -> list[dict[str, t.Any]]:
-    """Return the hosts or subdomains below which the collector is: wherever the app's pages are."""
+    """Return the hosts or subdomains that the collector answers on: those of the app's pages."""
     if app.url_map.host_matching:
         return [{"host": f"<{_PLACE}>"}]
     return [{}, {"subdomain": f"<{_PLACE}>"}] if app.subdomain_matching else [{}]
@@ -67,7 +67,7 @@ _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 def _nothing(path: str = "") -> Response:
     if path in _PATHS:
-        return problem(405, "method_not_allowed", "This takes POST.", Allow="POST, OPTIONS")
+        return problem(405, "method_not_allowed", "Use POST.", Allow="POST, OPTIONS")
     return not_found()
 
 
@@ -98,7 +98,9 @@ def _guard(take: cabc.Callable[[State, Sender], Response], doing: str) -> Respon
     except Refused as refusal:
         response = refusal.response
     except NoRoom:
-        response = problem(503, "no_room", "Too many events wait.", Retry_After=str(RETRY_AFTER))
+        response = problem(
+            503, "no_room", "The journal is full. Try again later.", Retry_After=str(RETRY_AFTER)
+        )
     except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
         state.report_failure(doing, error)
         response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
@@ -137,8 +139,11 @@ def _answer_preflight(sender: Sender) -> Response:
 
 
 def _allow_origin(response: Response) -> None:
-    """Let a page of another origin read an answer. On our own site cookies alone say who it is, on
-    another our headers alone: there a form's answer could replace the visitor's cookies."""
+    """Let a page of another origin read an answer.
+
+    On our own site only cookies tell who posts, on another site only our headers: the answer to a
+    form of another site could otherwise replace the visitor's cookies.
+    """
     response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
     response.headers["Access-Control-Allow-Credentials"] = "true"
     response.headers["Access-Control-Expose-Headers"] = f"Retry-After{_list_identity()}"
@@ -148,7 +153,7 @@ def _allow_origin(response: Response) -> None:
 
 
 def _list_identity() -> str:
-    """Return the headers of an identity; none where the page is, as browsers say, of our site."""
+    """Return the headers of an identity; none where the browser says that the page is same-site."""
     is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
     return "" if is_same_site else f", {DEVICE_HEADER}, {SESSION_HEADER}"
 
@@ -162,14 +167,12 @@ def _admit(
     parse: cabc.Callable[[bytes], _Posted],
     types: cabc.Set[str] = TYPES,
 ) -> tuple[Poster, _Posted, VerifiedCustomer | None]:
-    """Return who posts what, and the customer of their token, if they show one.
+    """Return the poster, the post, and the customer of the token if there is one.
 
-    :raises Refused: by their origin, body, CSRF token or customer's token.
+    :raises Refused: origin, limit, body, CSRF token or customer's token are not accepted.
     """
     if sender is Sender.STRANGER:
-        raise Refused(
-            problem(403, "foreign_origin", "Events are taken from this site's own pages.")
-        )
+        raise Refused(problem(403, "foreign_origin", "Only this site's own pages may post events."))
     _check_limits(state, sender)
     try:
         posted = parse(read_body(types))
@@ -192,13 +195,15 @@ def _check_limits(state: State, sender: Sender) -> None:
     wait = state.limiter.check(device and device.device_id, address)
     if wait is not None:
         seconds = str(math.ceil(wait))
-        detail = f"Too many posts: wait for {seconds} seconds."
+        detail = f"Too many posts: wait for {seconds} second{'s' * (seconds != '1')}."
         raise Refused(problem(429, "too_many_posts", detail, Retry_After=seconds))
 
 
 def _check_csrf(poster: Poster, token: str | None) -> None:
     if not poster.is_own_csrf(token):
-        response = problem(403, "csrf", "The token is missing or not this device's: try again.")
+        response = problem(
+            403, "csrf", "The CSRF token is missing, or is another device's. Try again."
+        )
         send_device(poster.current, response)
         raise Refused(response)
 
@@ -232,7 +237,7 @@ def _take_login(state: State, sender: Sender) -> Response:
     poster, _, customer = _admit(state, sender, parse_account, TYPES | {""})
     if customer is None:
         return problem(
-            401, "token_missing", "A customer's token says who it is.", WWW_Authenticate="Bearer"
+            401, "token_missing", "Send the customer's token.", WWW_Authenticate="Bearer"
         )
     poster.resume()
     poster.log_in(customer)
@@ -254,9 +259,9 @@ def _answer_done(poster: Poster) -> Response:
 
 
 def _take_choice(state: State, sender: Sender) -> Response:
-    # The origin suffices: who has refused has no cookie to which a token could be bound.
+    # The origin is enough: a visitor who has refused has no cookie that a token could be bound to.
     if sender in {Sender.STRANGER, Sender.APP}:
-        return problem(403, "foreign_origin", "A visitor chooses on this site's own pages.")
+        return problem(403, "foreign_origin", "Only this site's own pages may post a choice.")
     _check_limits(state, sender)
     body = read_body()
     try:

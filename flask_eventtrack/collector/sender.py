@@ -30,13 +30,13 @@ SESSION_HEADER = "X-EventTrack-Session"
 
 
 class NoRoom(Exception):
-    """Too many events wait to be written."""
+    """The journal has no room."""
 
 
 class Poster:
-    """The visitor of a post: known by cookies, or by our headers where a client cannot send them.
+    """The visitor of a post, known by cookies, or by our headers where those cannot travel.
 
-    ``is_refused`` says that they do not want to be recorded.
+    ``is_refused`` says that the visitor does not want to be recorded.
     """
 
     def __init__(self, current: Current, sender: Sender) -> None:
@@ -44,14 +44,14 @@ class Poster:
         self.is_app = sender is Sender.APP
         if self.is_app:
             current.treat_as_app()
-        # Pages of our own site have cookies: there a header could only be somebody else's.
+        # Pages of our own site send cookies: a header there could only come from another visitor.
         is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
         self._is_elsewhere = self.is_app or (sender is Sender.OTHER_ORIGIN and not is_same_site)
         current.asks_bearer = False  # it is verified with the post, which fails where it is bad
         self.is_refused = current.verdict.policy != "full"
 
     def resume(self, new_device: cabc.Callable[[], uuidlib.UUID] = uuid4) -> None:
-        """Read the visitor off cookies or headers, unless a hook of the host's has identified."""
+        """Read the visitor from cookies or headers, unless the host has identified them."""
         if self.is_refused or self.current.is_settled:
             return
         cookies, headers = request.cookies, request.headers
@@ -88,9 +88,9 @@ class Poster:
         )
 
     def log_in(self, customer: VerifiedCustomer) -> None:
-        """Make the visitor the customer of a token, whoever else the host says is here.
+        """Make the visitor the customer of a token, whatever else the host says.
 
-        :raises NoRoom: what became known of the customer could not be kept.
+        :raises NoRoom: there was no room for the record of who they are.
         """
         current = self.current
         if not current.verdict.is_person:
@@ -100,7 +100,7 @@ class Poster:
             raise NoRoom
 
     def log_out(self, customer: VerifiedCustomer | None) -> None:
-        """Detach the device from its customer: of a token, only from that token's."""
+        """Detach the device from its customer; with a token, only from that token's customer."""
         current = self.current
         visitor = resolve(current)
         if customer is None:
@@ -109,7 +109,7 @@ class Poster:
             log_out(current, customer.customer_id)
 
     def send_identity(self, response: Response) -> None:
-        """Set the cookies, or the headers that stand for them where cookies cannot travel."""
+        """Set the cookies, or the headers in their place where cookies cannot travel."""
         current = self.current
         if current.verdict.bot is not None:
             return
@@ -118,7 +118,7 @@ class Poster:
             return
         if not self.is_app:
             send_cookies(current, response)
-        # Never as headers, which scripts read, what came as a cookie that they cannot.
+        # What came in a cookie goes back in a cookie: scripts can read headers, and not ours.
         if self._is_elsewhere and DEVICE_COOKIE not in request.cookies:
             tokens, visitor = current.state.tokens, current.visitor
             response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())

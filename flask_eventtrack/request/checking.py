@@ -1,4 +1,4 @@
-"""What every source checks of an event before it is put on its way."""
+"""What every source checks of an event before it is recorded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Time = dt.datetime | str | int | float
 
 
 class Checked(t.NamedTuple):
-    """An event's content, found good."""
+    """An event's content, checked against its definition."""
 
     action: str
     params: dict[str, t.Any]
