@@ -1,4 +1,4 @@
-"""The reference of settings and Python names says what the source says."""
+"""The reference of settings, Python names and tables says what the source says."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ import re
 import typing as t
 
 import pytest
+import sqlalchemy as sa
 from blinker import NamedSignal
 
 import flask_eventtrack
 from flask_eventtrack import config, errors, signals
+from flask_eventtrack.store import Tables
 
 DOCS = next(p for p in pathlib.Path(__file__).parents if (p / "docs").is_dir()) / "docs"
 PAGES = ["errors", "python-api", "settings"]
@@ -85,3 +87,25 @@ def test_every_error_has_its_place_in_the_tree() -> None:
     """The tree at the head of the page shows each class."""
     tree = read("errors").partition("```text")[2].partition("```")[0]
     assert sorted(re.findall(r"(\w+)(?: \(|$)", tree, re.MULTILINE)) == sorted(ERRORS)
+
+
+TABLES = Tables.for_metadata(sa.MetaData()).all()
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_index_is_listed(table: sa.Table) -> None:
+    """A table's section lists its indexes, each with its columns in order."""
+    section = read("tables").partition(f"## {table.name}\n")[2].partition("\n## ")[0]
+    listed = re.search(r"^Index(?:es)?: (.*?)\.$", section, re.MULTILINE | re.DOTALL)
+    entries = [re.findall(r"`(\w+)`", part) for part in listed[1].split(";")] if listed else []
+    assert sorted(entries) == sorted([c.name for c in index.columns] for index in table.indexes)
+
+
+def test_every_table_is_listed() -> None:
+    """The head of the page counts the tables and links to each section."""
+    head = read("tables").partition("\n## ")[0]
+    assert re.findall(r"^\| \[`(\w+)`\]", head, re.MULTILINE) == [t.name for t in TABLES]
+    assert len(TABLES) == 10
+    assert "There are ten tables." in head
+    names = [field.name for field in dataclasses.fields(Tables)]
+    assert [name for name in names if f"`{name}`" not in read("python-api")] == []
