@@ -41,7 +41,7 @@ def find_headings(page: str) -> list[str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_says_what_the_source_says(reference: t.Any, page: str) -> None:
-    """Signatures, types, defaults and docstrings are today's; ``make docs`` writes them."""
+    """Signatures, types, defaults and docstrings are today's; ``make reference`` writes them."""
     assert reference.write_page(DOCS / f"reference/{page}.md") == read(page)
 
 

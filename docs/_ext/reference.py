@@ -1,9 +1,9 @@
 """The parts of ``docs/reference`` that come from the source: settings and public Python names.
 
 A page has ``<!-- source: NAME -->`` and ``<!-- end -->`` where an entry belongs, and
-``python docs/_ext/reference.py`` writes what lies between. So the pages can be read in a checkout
-as well as in the built manual. As an extension of Sphinx this file makes the headings of entries
-the targets of roles: ``{confval}``, ``{meth}``, ``{exc}`` and so on.
+``make reference`` (``python docs/_ext/reference.py``) writes what lies between. So the pages can be
+read in a checkout as well as in the built manual. As an extension of Sphinx this file makes the
+headings of entries the targets of roles: ``{confval}``, ``{meth}``, ``{exc}`` and so on.
 """
 
 from __future__ import annotations
