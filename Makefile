@@ -5,7 +5,7 @@ SQLALCHEMY ?= SQLAlchemy
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check wheel bench soak fuzz snippet docs clean
+.PHONY: demo test check wheel bench soak fuzz snippet reference docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -36,6 +36,10 @@ wheel: $(VENV)/.check
 	$(PYTHON) -m venv build/wheel
 	build/wheel/bin/python -m pip --disable-pip-version-check --quiet install dist/*.whl
 	cd build && wheel/bin/python ../tests/wheel_check.py
+
+# The pages of settings and the Python API, out of the source.
+reference: $(VENV)/.docs
+	$(BIN)/python docs/_ext/reference.py
 
 docs: $(VENV)/.docs
 	$(BIN)/sphinx-build -n -W --keep-going -q docs docs/_build/html
