@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 from mmdb_writer import MMDBWriter
-from netaddr import IPSet
+from netaddr import IPSet  # type: ignore[import-untyped]
 
 from ..conftest import MakeHost
 from ..hosts import Host

@@ -15,8 +15,6 @@ from ..hosts import make_host
 from ..store.records import quality
 from .waiting import ROOT, locked, visit
 
-# Forks and exits
-
 
 def run_script(script: str, *arguments: str) -> str:
     done = subprocess.run(
@@ -229,9 +227,6 @@ def test_an_exit_does_not_wait_for_a_database_for_long(make: MakeHost, database_
         run_script(_SETUP + 'note("parent.test")', database_url)
         assert 2.5 < time.monotonic() - started < 20
     assert host.actions() == {}
-
-
-# Several apps
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")

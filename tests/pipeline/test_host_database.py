@@ -14,8 +14,6 @@ from ..conftest import MakeHost
 from ..hosts import START, Host
 from .waiting import visit
 
-# The host's own
-
 
 def test_the_host_s_transaction_is_not_ours(db_host: Host) -> None:
     """Events are written while the host's session holds rows open; neither sees the other."""
@@ -112,9 +110,6 @@ def test_a_sqlite_host_may_listen_on_every_engine(make: MakeHost) -> None:
         assert host.actions() == {"page.visit": 1, "session.start": 1}
     finally:
         sa.event.remove(sa.Engine, "connect", enforce)
-
-
-# Several apps
 
 
 def test_the_writer_s_connection_is_given_back(tmp_path: pathlib.Path, make: MakeHost) -> None:

@@ -27,9 +27,6 @@ from .waiting import PATIENT, locked, visit, wait_until, waiting
 NO_WAIT = 5.0
 
 
-# The database is away
-
-
 def test_pages_do_not_notice_a_locked_database(db_host: Host) -> None:
     """While another program holds the lock, pages and posts are answered at once, and kept."""
     with locked(db_host):
@@ -113,9 +110,6 @@ def test_a_batch_fits_whole_or_not_at_all(make: MakeHost) -> None:
     assert host.actions() == {}
 
 
-# Signals
-
-
 def test_an_outage_is_logged_once(make: MakeHost, caplog: pytest.LogCaptureFixture) -> None:
     """The log says that events wait, and that they are written again: not every try."""
     host = make(create=False)
@@ -131,9 +125,6 @@ def test_an_outage_is_logged_once(make: MakeHost, caplog: pytest.LogCaptureFixtu
         "Events cannot be written, and wait",
         "Events are written again.",
     ]
-
-
-# Several apps
 
 
 def test_an_outage_behind_a_refused_event_counts_nothing_twice(
