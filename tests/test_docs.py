@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import collections.abc as cabc
 import contextlib
 import dataclasses
@@ -14,13 +13,11 @@ import shutil
 import subprocess
 import sys
 import threading
-import typing as t
 
 import pytest
 from flask import Flask
 from werkzeug.serving import make_server
 
-import flask_eventtrack
 from flask_eventtrack import cli, config, doctor, records
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
@@ -28,51 +25,12 @@ from flask_eventtrack.request import cookies
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host
+from .manual import PACKAGE, ROOT, find_codes, find_entries, iter_blocks, read, run_blocks
 
-ROOT = pathlib.Path(__file__).parent.parent
 DOCS = ROOT / "docs"
-PACKAGE = pathlib.Path(flask_eventtrack.__file__).parent
+
 PAGES = [ROOT / "README.md", *sorted(p for p in DOCS.rglob("*.md") if "_build" not in p.parts)]
 NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
-
-_FENCE = re.compile(r"^(`{3,})([^\n]*)\n(.*?)^\1`*$", re.DOTALL | re.MULTILINE)
-_CAPTION = re.compile(r":caption: (.+)\n\n?")
-
-
-class Block(t.NamedTuple):
-    """A fenced block: its language, the file that its caption names, and its text."""
-
-    language: str
-    caption: str
-    text: str
-
-
-def read(name: str) -> str:
-    return (ROOT / name).read_text()
-
-
-def iter_blocks(text: str) -> cabc.Iterator[Block]:
-    for _, info, body in _FENCE.findall(text):
-        language = info.removeprefix("{code-block}").strip()
-        caption = _CAPTION.match(body)
-        yield Block(language, caption[1] if caption else "", _CAPTION.sub("", body, count=1))
-
-
-def find_entries(name: str) -> set[str]:
-    """Return what stands as code at the head of the rows of a page's tables."""
-    rows = re.findall(r"^\| (`[^|]*?) \|", read(f"docs/reference/{name}.md"), re.MULTILINE)
-    return {entry for row in rows for entry in re.findall(r"`([^`]+)`", row)}
-
-
-def find_codes(*functions: str) -> set[str]:
-    """Return the codes that calls of these functions name anywhere in the package."""
-    codes = set()
-    for path in PACKAGE.rglob("*.py"):
-        for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in functions:
-                texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
-                codes |= {x for x in texts if isinstance(x, str) and re.fullmatch("[a-z_]+", x)}
-    return codes
 
 
 def test_security_names_tests_that_exist() -> None:
@@ -326,14 +284,6 @@ def test_the_tests_of_the_guide_pass(tmp_path: pathlib.Path) -> None:
     options = ["-q", "-p", "no:cacheprovider", "-W", ignored]
     code = f"import pytest, sys; sys.exit(pytest.main({options!r}))"
     assert "2 passed" in run_python(code, tmp_path)[-1]
-
-
-def run_blocks(name: str, names: dict[str, t.Any], blocks: slice = slice(None)) -> dict[str, t.Any]:
-    """Execute a page's Python blocks one after the other, in one namespace."""
-    names.setdefault("__name__", __name__)
-    for block in [block for block in iter_blocks(read(name)) if block.language == "python"][blocks]:
-        exec(compile(block.text, name, "exec", dont_inherit=True), names)
-    return names
 
 
 def test_the_definitions_of_the_guide_work(make: MakeHost) -> None:

@@ -10,7 +10,7 @@ import typing as t
 
 import jwt
 
-from ..test_customer_tokens import (
+from ..identity.jwts import (
     NO_ALGORITHMS,
     NO_DATES,
     NO_KIDS,

@@ -1,0 +1,145 @@
+"""Events in the host's own transaction."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from flask_eventtrack import track
+from flask_eventtrack.errors import InvalidEvent
+
+from ..conftest import MakeHost
+from ..hosts import NAVIGATION, Host
+from ..pipeline.waiting import wait_until
+
+
+def prepare(host: Host) -> None:
+    """Add an order to the host's own tables, and views that place one."""
+    host.events.define("order.place", label="Placed an order")
+    with host.app.app_context(), host.db.engine.begin() as connection:
+        connection.exec_driver_sql("CREATE TABLE orders (number INTEGER)")
+
+    @host.app.post("/orders/<end>")
+    def place(end: str) -> str:
+        host.db.session.execute(sa.text("INSERT INTO orders VALUES (1)"))
+        event_id = track("order.place", {"order": 17}, in_transaction=True)
+        getattr(host.db.session, end)()
+        return str(event_id)
+
+
+def orders(host: Host) -> int:
+    with host.app.app_context(), host.db.engine.connect() as connection:
+        return int(connection.exec_driver_sql("SELECT COUNT(*) FROM orders").scalar_one())
+
+
+def stored(host: Host, table: str = "event") -> list[str]:
+    """Return the actions that are stored, without a flush."""
+    found = getattr(host.state.pipeline.database.tables, table)
+    with host.state.pipeline.database.read() as connection:
+        column = found.c.action if table == "event" else found.c.event_id
+        return [str(value) for value in connection.scalars(sa.select(column))]
+
+
+def test_a_commit_stores_the_event_with_the_order(db_host: Host) -> None:
+    """The event is there as soon as the order is, before any writer has come by."""
+    prepare(db_host)
+    answer = db_host.client().post("/orders/commit")
+    assert orders(db_host) == 1
+    assert "order.place" in stored(db_host)
+    [row] = db_host.events_of("order.place")
+    assert (str(row["id"]), row["params"], row["label"]) == (
+        answer.text,
+        {"order": 17},
+        "Placed an order",
+    )
+
+
+def test_a_rollback_takes_the_event_along(db_host: Host) -> None:
+    """Neither event nor note is left, and nothing is counted."""
+    prepare(db_host)
+    db_host.client().post("/orders/rollback")
+    assert orders(db_host) == 0
+    assert db_host.rows("event") == db_host.rows("uncounted") == db_host.rows("hourly") == []
+
+
+def test_it_is_counted_once_after_the_commit(db_host: Host) -> None:
+    """Session, totals and quality count it, and go on doing so once however often one looks."""
+    prepare(db_host)
+    client = db_host.client()
+    client.get("/", headers=NAVIGATION)
+    client.post("/orders/commit")
+    for _ in range(3):
+        db_host.flush()
+        db_host.state.pipeline._worker._count_uncounted()
+    [session] = db_host.rows("session")
+    assert (session["pages"], session["events"]) == (1, 2)
+    totals = {row["action"]: row["count"] for row in db_host.rows("hourly")}
+    assert totals == {"session.start": 1, "page.visit": 1, "order.place": 1}
+    outcomes = {(row["outcome"], row["action"]): row["count"] for row in db_host.rows("quality")}
+    assert outcomes["accepted", "order.place"] == 1
+    assert db_host.rows("uncounted") == []
+
+
+def test_it_may_open_the_session(db_host: Host) -> None:
+    """A session whose first event is one has a row, a start and what is known of the client."""
+    prepare(db_host)
+    db_host.client().post("/orders/commit")
+    [session] = db_host.rows("session")
+    assert (session["events"], session["browser"]) == (1, "Chrome")
+    assert db_host.actions() == {"session.start": 1, "order.place": 1}
+
+
+def test_another_process_counts_what_a_dead_one_left(make: MakeHost, database_url: str) -> None:
+    """The note is in the database: whoever comes by counts it."""
+    host = make(url=database_url)
+    prepare(host)
+    with host.app.app_context():
+        track("order.place", customer="1", in_transaction=True)
+        host.db.session.commit()
+    other = make(url=database_url, create=False)
+    other.state.pipeline._worker._count_uncounted()
+    assert [row["action"] for row in other.rows("hourly")] == ["order.place"]
+
+
+def test_a_writer_finds_it_by_itself(make: MakeHost) -> None:
+    """Nobody has to flush: the thread looks for it for a while after the call."""
+    host = make({"EVENTTRACK_FLUSH_INTERVAL": 0.05})
+    prepare(host)
+    host.client().post("/orders/commit")
+    wait_until(lambda: not stored(host, "uncounted"))
+
+
+def test_another_bind_is_refused(make: MakeHost, tmp_path: object) -> None:
+    """No transaction of the host's reaches another database: the error says what to do."""
+    host = make(
+        {
+            "SQLALCHEMY_BINDS": {"events": f"sqlite:///{tmp_path}/events.db"},
+            "EVENTTRACK_BIND_KEY": "events",
+        }
+    )
+    host.events.define("order.place")
+    with host.app.app_context(), pytest.raises(InvalidEvent, match="EVENTTRACK_BIND_KEY") as caught:
+        track("order.place", customer="1", in_transaction=True)
+    assert caught.value.code == "no_transaction"
+
+
+def test_the_databases_error_is_the_callers(make: MakeHost) -> None:
+    """Without the tables the caller's transaction fails, rather than commit without the event."""
+    host = make(create=False)
+    host.app.testing = False
+    host.events.define("order.place")
+    with host.app.app_context(), pytest.raises(sa.exc.OperationalError, match="eventtrack_event"):
+        track("order.place", customer="1", in_transaction=True)
+
+
+def test_in_memory_it_is_the_hosts_transaction_too(make: MakeHost) -> None:
+    """On the one connection of an in-memory database a rollback still takes the event along."""
+    host = make(url="sqlite://")
+    host.events.define("order.place")
+    with host.app.app_context():
+        track("order.place", customer="1", in_transaction=True)
+        host.db.session.rollback()
+        track("order.place", customer="2", in_transaction=True)
+        host.db.session.commit()
+    assert host.actions() == {"order.place": 1}
+    assert [row["count"] for row in host.rows("hourly")] == [1]

@@ -1,0 +1,418 @@
+"""Parameters: validation, limits, normalised values."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import types
+import typing as t
+import uuid
+
+import pytest
+from markupsafe import Markup
+from msgspec import Meta
+
+from flask_eventtrack import track
+from flask_eventtrack.errors import InvalidEvent
+
+from ..conftest import MakeHost
+from ..hosts import SAME_ORIGIN, Host
+from .events import Line, OrderPay, Size, send
+
+NESTED_8: dict[str, t.Any] = {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}
+
+
+# Validation
+
+
+@pytest.mark.parametrize(
+    ("params", "param", "message"),
+    [
+        ({}, "total", r"it is required \(Decimal\) and was not given"),
+        ({"total": "abc"}, "total", "invalid decimal string: 'abc' came"),
+        ({"quantity": 0}, "quantity", "expected `int` >= 1: 0 came"),
+        ({"quantity": 10}, "quantity", "expected `int` <= 9: 10 came"),
+        ({"quantity": "3"}, "quantity", "expected `int`, got `str`: '3' came"),
+        ({"quantity": True}, "quantity", "expected `int`, got `bool`: True came"),
+        ({"quantity": 3.5}, "quantity", "expected `int`, got `float`: 3.5 came"),
+        ({"code": "ABCDE"}, "code", "expected `str` of length <= 4: 'ABCDE' came"),
+        ({"code": "a"}, "code", r"expected `str` matching regex '\^\[A-Z\]\+\$': 'a' came"),
+        ({"size": "x"}, "size", "invalid enum value 'x': 'x' came"),
+        ({"at": "yesterday"}, "at", "'yesterday' came"),
+        ({"gift": 1}, "gift", "expected `bool`, got `int`: 1 came"),
+        ({"note": 5}, "note", r"expected `str | null`, got `int`: 5 came"),
+        ({"order": "x"}, "order", "invalid UUID: 'x' came"),
+        ({"lines": "abc"}, "lines", "expected `array`, got `str`: 'abc' came"),
+        ({"lines": [{"count": 1}]}, "lines", "missing required field `sku`"),
+        ({"lines": [{"sku": 1}]}, "lines", "expected `str`, got `int`"),
+        ({"ratio": float("nan")}, "ratio", "expected `float`, got `null`"),
+    ],
+)
+def test_wrong_parameter_is_named_with_what_was_expected_and_what_came(
+    shop: Host, params: dict[str, t.Any], param: str, message: str
+) -> None:
+    """The error is enough to mend the call."""
+    given = {"total": 1, **params} if params else {}
+    with pytest.raises(InvalidEvent, match=f"'order.pay', parameter '{param}': .*") as caught:
+        send(shop, "order.pay", given)
+    assert (caught.value.code, caught.value.param) == ("invalid_param", param)
+    caught.match(message)
+
+
+PLAIN: list[tuple[t.Any, t.Any, t.Any]] = [
+    (str, 10432, "10432"),
+    (str, 0.5, "0.5"),
+    (str, 3.0, "3.0"),
+    (str, -1, "-1"),
+    (str | None, 5, "5"),
+    (t.Annotated[str, Meta(max_length=3)], 123, "123"),
+    (list[str], [1, "a", 2.5], ["1", "a", "2.5"]),
+    (dict[str, str | list[str]], {"a": 1, "b": [2]}, {"a": "1", "b": ["2"]}),
+    (t.Literal["38", "40"], 38, "38"),
+    (Size, "s", "s"),
+    (int, "007", 7),
+    (int, "-12", -12),
+    (float, "1.10", 1.1),
+    (float | None, "2", 2.0),
+    (t.Annotated[int, Meta(ge=1)], "3", 3),
+    (list[int], ["1", 2], [1, 2]),
+    (str, True, "true"),
+    (bool, "true", True),
+    (bool, "False", False),
+    (bool, 1, True),
+    (Line, {"sku": 5, "count": "2"}, {"sku": "5", "count": 2}),
+    (list[Line], [{"sku": 5}], [{"sku": "5", "count": 1}]),
+    # What a type takes is left as it is.
+    (int | str, 5, 5),
+    (int | str, "5", "5"),
+    (list[int | str], [5, "5"], [5, "5"]),
+    (str | bool, True, True),
+    (t.Literal["38", 40], 40, 40),
+    (str, "007", "007"),
+    (t.Any, 5, 5),
+]
+
+
+def post_typed(host: Host, kind: t.Any, value: t.Any) -> dict[str, t.Any]:
+    """Post ``value`` for a parameter of a type, beside one to be read; return the result."""
+    made = dataclasses.make_dataclass("Made", [("x", kind), ("other", int)])
+    host.events.define("a.b", anonymous=True)(made)
+    event = {"action": "a.b", "params": {"x": value, "other": "1"}}
+    answer = host.client().post("/_et/in", json={"events": [event]}, headers=SAME_ORIGIN)
+    result: dict[str, t.Any] = answer.get_json()["results"][0]
+    return result
+
+
+@pytest.mark.parametrize(("kind", "sent", "stored"), PLAIN)
+def test_posted_parameter_is_read_as_its_type(
+    host: Host, kind: t.Any, sent: t.Any, stored: t.Any
+) -> None:
+    """An attribute is typed by its looks: only the definition knows whether 10432 is a number."""
+    assert post_typed(host, kind, sent)["status"] == "accepted"
+    [row] = host.events_of("a.b")
+    assert row["params"] == {"x": stored, "other": 1}
+    assert type(row["params"]["x"]) is type(stored)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent", "message"),
+    [
+        (str, [1], "expected `str`, got `array`: [1] came"),
+        (t.Annotated[str, Meta(max_length=3)], 1234, "expected `str` of length <= 3: 1234 came"),
+        (t.Annotated[int, Meta(ge=1)], "0", "expected `int` >= 1: '0' came"),
+        (int, "seven", "expected `int`, got `str`: 'seven' came"),
+        (int, "", "expected `int`, got `str`: '' came"),
+        (int, "1_0", "expected `int`, got `str`: '1_0' came"),
+        (int, "9" * 19, f"expected `int`, got `str`: '{'9' * 19}' came"),
+        (int, True, "expected `int`, got `bool`: True came"),
+        (float, "nan", "expected `float`, got `str`: 'nan' came"),
+        (float, "1e999", "expected `float`, got `str`: '1e999' came"),
+        (bool, "yes", "expected `bool`, got `str`: 'yes' came"),
+        (bool, 2, "expected `bool`, got `int`: 2 came"),
+        (dt.datetime, 5, "expected `datetime`, got `int`: 5 came"),
+        (t.Literal["38", "40"], 39, "expected `str`, got `int`: 39 came"),
+        (list[str], 5, "expected `array`, got `int`: 5 came"),
+    ],
+)
+def test_posted_parameter_that_cannot_be_read_is_named(
+    host: Host, kind: t.Any, sent: t.Any, message: str
+) -> None:
+    """With the value as it came."""
+    error = post_typed(host, kind, sent)["error"]
+    assert error["message"] == f"'a.b', parameter 'x': {message}."
+    assert host.rows("event") == []
+
+
+@pytest.mark.parametrize(("sku", "price"), [(5, 1.5), ("A1", "1.5")])
+def test_server_code_says_what_it_means(shop: Host, sku: t.Any, price: t.Any) -> None:
+    """``track()`` reads strictly: a mistake in code should be found."""
+    with pytest.raises(InvalidEvent, match=r"parameter '(sku|price)': expected `(str|float)"):
+        send(shop, "product.view", {"sku": sku, "name": "Mug", "price": price})
+
+
+def test_message_shortens_what_came(shop: Host) -> None:
+    """A page of text is not repeated."""
+    with pytest.raises(InvalidEvent, match=r"'x{58}… came") as caught:
+        send(shop, "order.pay", {"total": 1, "quantity": "x" * 10_000})
+    assert len(str(caught.value)) < 200
+
+
+def test_values_are_stored_as_the_definition_reads_them(shop: Host) -> None:
+    """Enumerations as their value, times as ISO 8601, nested classes as objects."""
+    order = uuid.UUID(int=7)
+    row = send(
+        shop,
+        OrderPay(
+            total=decimal.Decimal("19.90"),
+            at=dt.datetime(2026, 1, 2, 3, 4, 5, tzinfo=dt.UTC),
+            size=Size.LARGE,
+            lines=[Line("A1", 2)],
+            order=order,
+        ),
+    )
+    assert {name: row["params"][name] for name in ("at", "size", "lines", "order")} == {
+        "at": "2026-01-02T03:04:05Z",
+        "size": "l",
+        "lines": [{"sku": "A1", "count": 2}],
+        "order": str(order),
+    }
+
+
+@pytest.mark.parametrize("total", [decimal.Decimal("19.90"), 19.9, "19.90"], ids=repr)
+def test_decimal_parameter_is_stored_as_a_number(shop: Host, total: t.Any) -> None:
+    """Reports add it up, and its label may format it."""
+    row = send(shop, "order.pay", {"total": total})
+    assert row["params"]["total"] == 19.9
+    assert row["label"] == "Paid 19.90"
+
+
+def test_parameter_that_is_not_defined_is_stored_and_marked(shop: Host) -> None:
+    """It stays out of reports, and data quality lists it."""
+    row = send(shop, "product.view", {"sku": "A1", "name": "Mug", "colour": "red", "none": None})
+    assert row["params"] == {"sku": "A1", "name": "Mug", "quantity": 1, "colour": "red"}
+    assert row["undefined"] == ["colour"]
+    counted = [row for row in shop.rows("quality") if row["outcome"] == "undefined"]
+    assert [(row["action"], row["reason"], row["count"]) for row in counted] == [
+        ("product.view", "colour", 1)
+    ]
+
+
+def test_optional_parameter_that_is_none_is_not_stored(shop: Host) -> None:
+    """None and absent are the same."""
+    row = send(shop, "product.view", {"sku": "A1", "name": "Mug", "price": None})
+    assert "price" not in row["params"]
+    assert row["undefined"] is None
+
+
+def test_undefined_events_may_be_stored(make: MakeHost) -> None:
+    """EVENTTRACK_UNDEFINED_EVENTS = "store" takes any well-formed action."""
+    host = make({"EVENTTRACK_UNDEFINED_EVENTS": "store"})
+    row = send(host, "brand.new", {"x": 1})
+    assert (row["action"], row["params"], row["undefined"]) == ("brand.new", {"x": 1}, ["x"])
+
+
+def test_refused_event_is_counted_with_its_reason(shop: Host) -> None:
+    """The action is kept as text that every database takes."""
+    for action in ("bränd.new", "no.such", "x" * 100):
+        with shop.app.app_context(), pytest.raises(InvalidEvent, match=r"action|defined"):
+            track(action, customer=1)
+    counted = {(row["action"], row["reason"]) for row in shop.rows("quality")}
+    assert counted == {
+        ("bränd.new", "invalid_action"),
+        ("no.such", "undefined_event"),
+        ("x" * 32, "invalid_action"),
+    }
+
+
+# Limits and values
+
+
+def test_eight_levels_of_nesting_are_taken(shop: Host) -> None:
+    """The parameters themselves are the first."""
+    assert send(shop, "signup.click", NESTED_8)["params"] == NESTED_8
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"z": NESTED_8},
+        {"a": [[[[[[[[1]]]]]]]]},
+        {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": []}}}}}}}},
+    ],
+)
+def test_nine_levels_of_nesting_are_refused(shop: Host, params: dict[str, t.Any]) -> None:
+    """Lists and objects alike."""
+    with pytest.raises(InvalidEvent, match="nested deeper than 8 levels") as caught:
+        send(shop, "signup.click", params)
+    assert caught.value.code == "params_too_deep"
+
+
+def test_bottomless_parameters_are_refused(shop: Host) -> None:
+    """A dict inside itself is an error of the caller's, not of the interpreter's."""
+    endless: dict[str, t.Any] = {}
+    endless["again"] = endless
+    with pytest.raises(InvalidEvent, match="nested deeper than 8 levels"):
+        send(shop, "signup.click", endless)
+
+
+def test_256_names_are_taken(shop: Host) -> None:
+    """At all levels together."""
+    params = {"n": {f"p{n}": n for n in range(255)}}
+    assert send(shop, "signup.click", params)["params"] == params
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {f"p{n}": n for n in range(257)},
+        {"n": {f"p{n}": n for n in range(256)}},
+        {"n": [{"a": 1}] * 256},
+    ],
+    ids=["flat", "nested", "in a list"],
+)
+def test_257_names_are_refused(shop: Host, params: dict[str, t.Any]) -> None:
+    """Wherever they are."""
+    with pytest.raises(InvalidEvent, match="at most 256 parameter names") as caught:
+        send(shop, "signup.click", params)
+    assert caught.value.code == "too_many_params"
+
+
+@pytest.mark.parametrize("name", ["x", "x" * 64, "é" * 64, "with space", "__class__"])
+def test_name_of_up_to_64_characters_is_taken(shop: Host, name: str) -> None:
+    """Any characters."""
+    assert send(shop, "signup.click", {name: 1})["params"] == {name: 1}
+
+
+@pytest.mark.parametrize(("name", "length"), [("", 0), ("x" * 65, 65), ("\ud800" * 65, 65)])
+def test_name_of_another_length_is_refused(shop: Host, name: str, length: int) -> None:
+    """The error names it, cut, in text that can be sent."""
+    with pytest.raises(InvalidEvent, match=f"1 to 64 characters, this has {length}") as caught:
+        send(shop, "signup.click", {name: 1})
+    assert caught.value.code == "invalid_param_name"
+    assert f"{caught.value.message}{caught.value.param}".encode()
+
+
+def test_32_kib_are_taken(shop: Host) -> None:
+    """{"x":"…"} takes eight bytes besides its text."""
+    row = send(shop, "signup.click", {"x": "y" * (32 * 1024 - 8)})
+    assert len(row["params"]["x"]) == 32 * 1024 - 8
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("y" * (32 * 1024 - 7), 32_769), ("y" * 33 * 1024, 33_800), ("é" * 20_000, 40_008)],
+)
+def test_beyond_32_kib_is_refused(shop: Host, text: str, size: int) -> None:
+    """Bytes are counted, not characters."""
+    message = f"The parameters take {size} bytes, at most 32768 may be sent"
+    with pytest.raises(InvalidEvent, match=message) as caught:
+        send(shop, "signup.click", {"x": text})
+    assert caught.value.code == "params_too_large"
+
+
+POISON: list[tuple[t.Any, t.Any]] = [
+    ("a\x00b", "a\ufffdb"),
+    ("a\ud800b\udfff", "a\ufffdb\ufffd"),
+    ("😀 日本 \u202e", "😀 日本 \u202e"),
+    (float("nan"), None),
+    (float("-inf"), None),
+    (1e308 * 10, None),
+    (5e-324, 5e-324),
+    (2**63 - 1, 2**63 - 1),
+    (-(2**63), -(2**63)),
+    (2**63, "9223372036854775808"),
+    (-(2**63) - 1, "-9223372036854775809"),
+    ({"\x00": {"\ud800": 1}}, {"\ufffd": {"\ufffd": 1}}),
+]
+
+
+@pytest.mark.parametrize(
+    ("value", "stored"),
+    [
+        *POISON,
+        (decimal.Decimal("1.5"), 1.5),
+        (decimal.Decimal("NaN"), None),
+        (decimal.Decimal("sNaN"), None),
+        (decimal.Decimal("1e400"), None),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        (Size.LARGE, "l"),
+        (Line("A1"), {"sku": "A1", "count": 1}),
+        ({1: {2.5: "x"}}, {"1": {"2.5": "x"}}),
+        ((1, [2]), [1, [2]]),
+        (Markup("<b>x</b>"), "<b>x</b>"),
+        (types.MappingProxyType({"a": 1}), {"a": 1}),
+    ],
+    ids=ascii,
+)
+def test_value_is_stored_plain(host: Host, value: t.Any, stored: t.Any) -> None:
+    """As JSON, with what no database takes replaced."""
+    host.events.define("a.b")
+    assert send(host, "a.b", {"x": 1, "y": [value]})["params"] == {"x": 1, "y": [stored]}
+
+
+def test_no_database_refuses_a_value(db_host: Host) -> None:
+    """One such value would hold up the whole batch."""
+    db_host.events.define("a.b", label="{x}")
+    for value, stored in POISON:
+        assert send(db_host, "a.b", {"x": [value]})["params"] == {"x": [stored]}
+    assert db_host.rows("rejected") == []
+
+
+@pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["10**5000", "-10**5000"])
+def test_integer_of_more_digits_than_python_writes_is_refused(shop: Host, value: int) -> None:
+    """The error is ours, so that in production it stays out of the host's request."""
+    with pytest.raises(InvalidEvent, match="parameter"):
+        send(shop, "signup.click", {"x": value})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [object(), 1j, print, range(3), {(1, 2): 3}],
+    ids=["object", "complex", "function", "range", "mapping"],
+)
+def test_value_that_has_no_json_form_is_refused(shop: Host, value: object) -> None:
+    """The error is the caller's."""
+    with pytest.raises(InvalidEvent, match="cannot be written as JSON") as caught:
+        send(shop, "signup.click", {"x": value})
+    assert caught.value.code == "invalid_params"
+
+
+@pytest.mark.parametrize("params", [[1], "abc", 7, [("a", 1)]], ids=repr)
+def test_params_that_are_no_mapping_are_refused(shop: Host, params: t.Any) -> None:
+    """The error says what came."""
+    message = f"params is a mapping of names to values, not {type(params).__name__}"
+    with pytest.raises(InvalidEvent, match=message):
+        send(shop, "signup.click", params)
+
+
+def test_params_may_be_any_mapping(shop: Host) -> None:
+    """The signature says Mapping."""
+    params = types.MappingProxyType({"sku": "A1", "name": "Mug"})
+    assert send(shop, "product.view", params)["label"] == "Viewed Mug"
+
+
+def test_text_of_a_template_may_be_a_parameter(shop: Host) -> None:
+    """Markup is a str, and what Flask's own escape() returns."""
+    row = send(shop, "product.view", {"sku": "A1", "name": Markup("Mug &amp; Co")})
+    assert row["params"]["name"] == "Mug &amp; Co"
+
+
+def test_key_types_of_a_mapping_are_understood(host: Host) -> None:
+    """msgspec understands dict[int, str], and JSON has no other names than text."""
+
+    @host.events.define("a.b")
+    class Given:
+        names: dict[int, str]
+
+    assert send(host, "a.b", {"names": {1: "one"}})["params"] == {"names": {"1": "one"}}
+
+
+def test_in_production_nothing_raises_into_the_host(shop: Host) -> None:
+    """The event is logged and counted; the view goes on."""
+    shop.app.testing = False
+    with shop.app.app_context():
+        for params in ([1], {"x": object()}, {"": 1}, {"z": NESTED_8}, {"x": 10**5000}):
+            assert track("signup.click", t.cast("t.Any", params), customer=1) is None
+    assert shop.actions() == {}

@@ -1,0 +1,252 @@
+"""What ``/openapi.json`` says of the collector is so: by table, and by requests made up."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import importlib.metadata
+import io
+import os
+import re
+import typing as t
+
+import jsonschema_rs
+import pytest
+import schemathesis
+from flask import Flask
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from schemathesis.specs.openapi import checks as openapi_checks
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
+from werkzeug.test import Client, TestResponse
+
+from flask_eventtrack.collector.messages import MAX_BYTES
+
+from ..conftest import MakeHost
+from ..hosts import CHROME, SAME_ORIGIN, Host
+from ..manual import find_codes, read
+
+JSON_TYPE = "application/json"
+PARTNER = "https://partner.example"
+CONFIG = {
+    "EVENTTRACK_ADDRESS_LIMIT": None,
+    "EVENTTRACK_ALLOWED_ORIGINS": [PARTNER],
+    "EVENTTRACK_DEVICE_LIMIT": None,
+    "EVENTTRACK_JWT_KEYS": "for tests only, of 32 bytes or more",
+    "EVENTTRACK_UNDEFINED_EVENTS": "store",
+}
+SENDERS: dict[str, dict[str, str]] = {
+    "an app": {},
+    "a page": SAME_ORIGIN,
+    "an old browser": {"Origin": "http://localhost"},
+    "another origin": {"Origin": PARTNER},
+    "a stranger": {"Sec-Fetch-Site": "cross-site"},
+}
+CHECKS: list[schemathesis.CheckFunction] = [
+    schemathesis.checks.not_a_server_error,
+    openapi_checks.status_code_conformance,
+    openapi_checks.content_type_conformance,
+    openapi_checks.response_headers_conformance,
+    openapi_checks.response_schema_conformance,
+]
+EXAMPLES = int(os.environ.get("EVENTTRACK_TEST_EXAMPLES", "100"))
+
+Answer = tuple[str, int, str]
+
+
+def fetch(host: Host) -> dict[str, t.Any]:
+    document: dict[str, t.Any] = host.client().get("/_et/openapi.json").get_json()
+    return document
+
+
+def load(host: Host) -> schemathesis.BaseSchema:
+    return schemathesis.openapi.from_wsgi("/_et/openapi.json", host.app)
+
+
+def iter_responses(document: dict[str, t.Any]) -> cabc.Iterator[tuple[str, int, dict[str, t.Any]]]:
+    """Yield each operation as "POST /in", a status and its description."""
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            for status, response in operation["responses"].items():
+                yield f"{method.upper()} {path}", int(status), response
+
+
+def codes_of(response: dict[str, t.Any]) -> list[str]:
+    """Return the codes of a documented problem, or [""]."""
+    content = response.get("content", {}).get("application/problem+json")
+    return content["schema"]["allOf"][1]["properties"]["code"]["enum"] if content else [""]
+
+
+# The document
+
+
+def test_the_document_is_valid_openapi(host: Host) -> None:
+    """By the schema of OpenAPI 3.1, and its schemas by JSON Schema's own of 2020-12."""
+    schema = load(host)
+    schema.validate()
+    document = fetch(host)
+    for part in document["components"]["schemas"].values():
+        jsonschema_rs.meta.validate(part)
+    assert document["info"]["version"] == importlib.metadata.version("Flask-EventTrack")
+
+
+def test_it_describes_each_route(host: Host) -> None:
+    """Paths and methods are those of the blueprint."""
+    routes = {
+        (re.sub(r"<(\w+)>", r"{\1}", rule.rule.removeprefix("/_et")), method.lower())
+        for rule in host.app.url_map.iter_rules()
+        if rule.endpoint.startswith("eventtrack.") and not rule.endpoint.endswith(".nothing")
+        for method in (rule.methods or set()) - {"HEAD"}
+        if method != "OPTIONS" or not getattr(rule, "provide_automatic_options", True)
+    }
+    paths = fetch(host)["paths"]
+    assert {(path, method) for path, methods in paths.items() for method in methods} == routes
+
+
+def test_each_problem_of_the_collector_is_in_it(host: Host) -> None:
+    """By status and code, those of tokens too; and each code that rejects an event."""
+    document = fetch(host)
+    responses = [(status, response) for _, status, response in iter_responses(document)]
+    for name, status in {"NotFound": 404, "MethodNotAllowed": 405}.items():
+        responses.append((status, document["components"]["responses"][name]))
+    documented = {(status, code) for status, response in responses for code in codes_of(response)}
+    rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", read("docs/reference/http-api.md"), re.MULTILINE)
+    tokens = {(401, code) for code in find_codes("InvalidToken")}
+    problems = {(int(status), code) for status, code in rows} | tokens
+    assert {(status, code) for status, code in documented if code} == problems
+    rejections = document["components"]["schemas"]["Rejection"]["properties"]["code"]["enum"]
+    raised = find_codes("InvalidEvent", "UndefinedEvent", "ReservedEvent")
+    of_python = {"invalid_customer", "invalid_label", "invalid_visitor", "no_transaction"}
+    assert set(rejections) == raised - of_python
+
+
+def test_its_server_is_where_the_app_is_mounted(make: MakeHost) -> None:
+    """Below the path at which another app has mounted this one, and the prefix of the settings."""
+    host = make({"EVENTTRACK_URL_PREFIX": "/a/b"})
+    host.app.wsgi_app = DispatcherMiddleware(Flask("outer"), {"/shop": host.app.wsgi_app})  # type: ignore[method-assign]
+    response = host.client().get("/shop/a/b/openapi.json")
+    assert response.get_json()["servers"] == [{"url": "/shop/a/b"}]
+    assert (response.mimetype, response.headers["Cache-Control"]) == (
+        JSON_TYPE,
+        "public, max-age=300",
+    )
+
+
+def test_it_is_made_once(host: Host) -> None:
+    """The same bytes again, and no visit."""
+    client = host.client()
+    first, second = (client.get("/_et/openapi.json").data for _ in range(2))
+    assert first == second
+    assert host.rows("event") == []
+
+
+# What it says, and what is
+
+
+class Caller:
+    """Asks host apps, and holds their answers against one document."""
+
+    def __init__(self, schema: schemathesis.BaseSchema) -> None:
+        self.schema = schema
+
+    def __call__(self, host: Host, operation: str, **options: t.Any) -> Answer:
+        """Return operation, status and code of the answer."""
+        method, path = operation.split()
+        client = Client(host.app, TestResponse, use_cookies=False)
+        headers = {"User-Agent": CHROME, **options.pop("headers", {})}
+        url = path.format(digest=host.state.scripts.digest, name=options.pop("name", "et"))
+        response = client.open(f"/_et{url}", method=method, headers=headers, **options)
+        self.schema[path][method].validate_response(response)
+        is_problem = response.mimetype == "application/problem+json"
+        return operation, response.status_code, response.get_json()["code"] if is_problem else ""
+
+
+POSTS = ("/in", "/identify", "/logout", "/consent")
+BODY = b'{"action": "button.click", "choice": "full"}'
+FAULTS: dict[str, dict[str, t.Any]] = {
+    "none": {},
+    "foreign": {"headers": {"Sec-Fetch-Site": "cross-site"}},
+    "no CSRF token": {"headers": {"Origin": "http://localhost"}},
+    "torn": {"data": b"{"},
+    "compressed": {"headers": {**SAME_ORIGIN, "Content-Encoding": "gzip"}},
+    "another type": {"content_type": "text/html"},
+    "too large": {"data": b" " * (MAX_BYTES + 1)},
+    "a false token": {"headers": {**SAME_ORIGIN, "Authorization": "Bearer x.y.z"}},
+    "a rejected event": {"data": b'{"action": "nodot"}'},
+}
+
+
+class Broken(io.RawIOBase):
+    """A body that fails as nobody foresaw."""
+
+    def readinto(self, buffer: t.Any) -> int:
+        raise RuntimeError("a server's own")
+
+
+def iter_answers(make: MakeHost, host: Host) -> cabc.Iterator[Answer]:
+    """Cause what can go right and wrong with each operation."""
+    ask = Caller(load(host))
+    full = make({**CONFIG, "EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 1})
+    failing = make({**CONFIG, "TESTING": False})
+    limited = make({**CONFIG, "EVENTTRACK_ADDRESS_LIMIT": (1, 1)})
+    with host.app.app_context():
+        token = host.events.issue_token("7")
+    fine = {"headers": SAME_ORIGIN, "data": BODY, "content_type": JSON_TYPE}
+    customer = {"headers": {**SAME_ORIGIN, "Authorization": f"Bearer {token}"}}
+    for path in POSTS:
+        for fault in [*FAULTS.values(), customer]:
+            yield ask(host, f"POST {path}", **fine | fault)
+        for other in (full, limited, limited):
+            yield ask(other, f"POST {path}", **fine | customer)
+        broken = {"environ_overrides": {"wsgi.input": Broken()}}
+        yield ask(failing, f"POST {path}", **fine | broken)
+        for origin in (PARTNER, "https://else.example"):
+            yield ask(host, f"OPTIONS {path}", headers={"Origin": origin})
+    yield ask(host, "GET /{digest}/{name}.js")
+    yield ask(host, "GET /{digest}/{name}.js", name="none")
+    yield ask(host, "GET /openapi.json")
+    yield ask(host, "GET /catalogue.json")
+    yield ask(
+        make({**CONFIG, "EVENTTRACK_DASHBOARD_PERMISSION": lambda: True}), "GET /catalogue.json"
+    )
+
+
+def test_each_answer_is_had_and_no_other(make: MakeHost) -> None:
+    """Whatever an operation is said to answer it does answer; of tokens' codes one is enough."""
+    host = make(CONFIG)
+    rare = find_codes("InvalidToken") - {"token_invalid"}
+    documented = {
+        (operation, status, code)
+        for operation, status, response in iter_responses(fetch(host))
+        for code in codes_of(response)
+        if code not in rare
+    }
+    assert set(iter_answers(make, host)) == documented
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [
+        *(f"{method} {path}" for path in POSTS for method in ("POST", "OPTIONS")),
+        "GET /{digest}/{name}.js",
+    ],
+)
+def test_nothing_that_is_made_up_gets_another_answer(make: MakeHost, operation: str) -> None:
+    """Requests by the document and against it, from each kind of sender: no failure, no status,
+    type, header or body that the document does not have."""
+    host = make(CONFIG)
+    method, path = operation.split()
+    described = load(host)[path][method]
+    modes = [described.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode]
+
+    @given(case=st.one_of(modes), sender=st.sampled_from(sorted(SENDERS)))
+    @settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def check(case: schemathesis.Case[t.Any], sender: str) -> None:
+        headers = {"User-Agent": CHROME, **SENDERS[sender]}
+        case.validate_response(case.call(headers=headers), checks=CHECKS)
+
+    check()

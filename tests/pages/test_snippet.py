@@ -1,0 +1,159 @@
+"""The snippet: on which pages it counts, and what its tag says."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+import typing as t
+from urllib.parse import urljoin
+
+import pytest
+from flask import render_template_string
+
+from ..conftest import MakeHost
+from ..hosts import NAVIGATION, Host
+from .odd_pages import PAGE
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "is_on"),
+    [
+        ("/", "GET", True),
+        ("/form", "POST", False),
+        ("/quiet", "GET", False),
+        ("/missing", "GET", False),
+    ],
+)
+def test_snippet_counts_where_the_server_counts(
+    odd: Host, path: str, method: str, is_on: bool
+) -> None:
+    """The tag names the visit on pages that are visits, and switches it off elsewhere."""
+    page = odd.client().open(path, method=method, headers=NAVIGATION).text
+    assert ("data-visit=" in page, 'data-page="off"' in page) == (is_on, not is_on)
+
+
+def test_snippet_takes_a_nonce_and_escapes_it(make: MakeHost) -> None:
+    """The tag carries a nonce for a strict policy, and no inline code."""
+    host = make()
+    host.app.add_url_rule(
+        "/x", view_func=lambda: render_template_string("{{ eventtrack_snippet(nonce='a\"b') }}")
+    )
+    tag = host.client().get("/x").text
+    assert 'nonce="a&#34;b"' in tag
+    assert re.match('<script async src="/_et/[0-9a-f]{16}/et.js" ', tag)
+    assert tag.endswith("></script>")
+
+
+SCRIPTS = ("et.js", "more.js", "tagged.js")
+
+
+def attributes_of(host: Host) -> dict[str, str]:
+    """Return the attributes of the home page's tag."""
+    tag = host.client().get("/", headers=NAVIGATION).text.partition("<script ")[2].partition(">")[0]
+    return dict(re.findall(r'([\w-]+)(?:="([^"]*)")?', tag))
+
+
+def test_snippet_names_the_first_script_and_its_hash(host: Host) -> None:
+    """The hash is that of what is served (Subresource Integrity); the others are beside it."""
+    attributes = attributes_of(host)
+    assert list(attributes) == [
+        "async",
+        "src",
+        "integrity",
+        "crossorigin",
+        "data-visit",
+    ]
+    script = host.client().get(attributes["src"])
+    digest = base64.b64encode(hashlib.sha384(script.data).digest()).decode()
+    assert attributes["integrity"] == f"sha384-{digest}"
+    for name in ("more.js", "tagged.js"):
+        other = host.client().get(urljoin(attributes["src"], name))
+        assert (other.status_code, other.mimetype) == (200, "text/javascript")
+        assert other.headers["Cache-Control"] == script.headers["Cache-Control"]
+    for name in ("less.js", "et", "et.js.br", "../browser/src/index.js"):
+        assert host.client().get(urljoin(attributes["src"], name)).status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"EVENTTRACK_SPA": True}, {"data-spa": "path"}),
+        ({"EVENTTRACK_SPA": "hash"}, {"data-spa": "hash"}),
+        ({"EVENTTRACK_DEBUG_JS": True}, {"data-debug": ""}),
+        ({"EVENTTRACK_GPC": "ignore"}, {"data-gpc": "ignore"}),
+        (
+            {"EVENTTRACK_SPA": True, "EVENTTRACK_DEBUG_JS": True},
+            {"data-spa": "path", "data-debug": ""},
+        ),
+        ({"EVENTTRACK_SPA": False, "EVENTTRACK_DEBUG_JS": False, "DEBUG": True}, {}),
+    ],
+)
+def test_snippet_passes_settings_on(
+    make: MakeHost, settings: dict[str, t.Any], expected: dict[str, str]
+) -> None:
+    """What the script is to do beyond its usual work, and nothing else."""
+    attributes = attributes_of(make(settings))
+    names = ("data-spa", "data-debug", "data-gpc")
+    assert {name: attributes[name] for name in names if name in attributes} == expected
+
+
+def test_scripts_may_be_loaded_by_other_subdomains_and_isolated_pages(host: Host) -> None:
+    """They hold nothing of anybody's; a proxy must not change what is hashed."""
+    attributes = attributes_of(host)
+    for name in SCRIPTS:
+        path = urljoin(attributes["src"], name)
+        headers = host.client().get(path, headers={"Origin": "https://b.example"}).headers
+        assert headers["Access-Control-Allow-Origin"] == "*"
+        assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert headers["Vary"] == "Accept-Encoding"
+        assert "no-transform" in headers["Cache-Control"]
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [
+        ("gzip, deflate, br, zstd", "br"),
+        ("br", "br"),
+        ("*", "br"),
+        ("br;q=0, gzip", "gzip"),
+        ("gzip, deflate", "gzip"),
+        ("", None),
+    ],
+)
+def test_scripts_are_served_as_brotli_where_it_is_accepted(
+    host: Host, accepted: str, encoding: str | None
+) -> None:
+    """They come compressed with the package; each form is smaller than the next."""
+    scripts = host.state.scripts
+    assert sorted(scripts) == sorted(SCRIPTS)
+    for name, script in scripts.items():
+        assert script.brotli is not None
+        path = f"/_et{scripts.path(name)}"
+        response = host.client().get(path, headers={"Accept-Encoding": accepted})
+        assert response.headers.get("Content-Encoding") == encoding
+        forms = {"br": script.brotli, "gzip": script.gzip, None: script.source}
+        assert response.data == forms[encoding]
+        assert len(script.brotli) < len(script.gzip) < len(script.source)
+
+
+def test_snippet_outside_a_request_is_nothing(host: Host) -> None:
+    """A template that is rendered for an e-mail carries no tag."""
+    with host.app.app_context():
+        assert render_template_string(PAGE) == "<title>A page</title>"
+
+
+def test_snippet_address_is_below_the_mount_point(host: Host) -> None:
+    """An app that is mounted below a path finds its script there."""
+    page = host.client().get("/", environ_overrides={"SCRIPT_NAME": "/shop"}).text
+    assert re.search('src="/shop/_et/[0-9a-f]{16}/et.js"', page)
+    assert host.events_of("page.visit")[0]["params"]["path"] == "/shop/"
+
+
+def test_url_defaults_of_the_host_do_not_change_the_script(make: MakeHost) -> None:
+    """The script's address is not the host's ``url_for`` to change."""
+    host = make()
+    host.app.url_defaults(lambda endpoint, values: values.update(v="1"))
+    page = host.client().get("/", headers=NAVIGATION).text
+    src = page.partition('src="')[2].partition('"')[0]
+    assert host.client().get(src).status_code == 200
