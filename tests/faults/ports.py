@@ -12,13 +12,19 @@ _PORTS = range(12_000, 32_000)
 
 
 def free_port() -> int:
-    """Return a port that nobody has bound."""
+    """Return a port that no process has bound."""
     for port in random.sample(_PORTS, 100):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind((HOST, port))
-            except OSError:
-                continue
+        if is_free(port):
             return port
     raise OSError("no port is free")
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could bind a port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True

@@ -13,7 +13,7 @@ import sys
 import time
 import typing as t
 
-from .ports import HOST, free_port
+from .ports import HOST, free_port, is_free
 
 ROOT = pathlib.Path(__file__).parents[2]
 BIN = pathlib.Path(sys.executable).parent
@@ -44,9 +44,19 @@ def iter_processes() -> cabc.Iterator[Process]:
     """Go through the processes that live; those that only wait to be reaped do not."""
     for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
-            fields = path.read_text().rpartition(")")[2].split()
-            if fields[0] not in "ZX":
+            fields = _read_stat(path)
+            if fields[0] not in "ZX" or _has_threads(path.parent):
                 yield Process(int(path.parent.name), int(fields[1]), int(fields[2]))
+
+
+def _has_threads(process: pathlib.Path) -> bool:
+    """Whether a thread outlives the main one: it keeps files and ports open."""
+    return any(_read_stat(path)[0] not in "ZX" for path in process.glob("task/*/stat"))
+
+
+def _read_stat(path: pathlib.Path) -> list[str]:
+    """Return the fields of a process or thread from its state on."""
+    return path.read_text().rpartition(")")[2].split()
 
 
 class Program:
@@ -154,7 +164,8 @@ class Server(Program):
         self.wait_until_up()
 
     def launch(self) -> None:
-        """Start the server, and wait for nothing."""
+        """Start the server, as soon as what ran before has let go of its port."""
+        wait_until(lambda: is_free(self.port), ENDS, f"port {self.port} is free")
         self.spawn(SERVERS[self.kind](self))
 
     def wait_until_up(self) -> None:
