@@ -26,7 +26,7 @@ _VERSION = b"\1"
 VouchedBy = t.Literal["", "login", "identify", "token", "loader"]
 _VOUCHERS: tuple[VouchedBy, ...] = t.get_args(VouchedBy)
 
-Keys = cabc.Sequence[str] | cabc.Sequence[bytes]
+Keys = cabc.Sequence[str | bytes]
 
 
 class DeviceToken(t.NamedTuple):
