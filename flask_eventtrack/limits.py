@@ -1,4 +1,4 @@
-"""How much one device, one network and all strangers together may send to the collector."""
+"""How much one device, one network and all unknown clients together may send to the collector."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import logging
 import typing as t
 import uuid as uuidlib
 
+from .bounded import BoundedDict
 from .errors import ConfigError
 from .privacy.addresses import find_network
 
@@ -21,13 +22,13 @@ _SECOND_NS = 1_000_000_000
 _HOUR_NS = 3600 * _SECOND_NS
 _PAUSE_NS = 5 * _SECOND_NS
 _SECOND_US = 1_000_000
-_MAX_BUCKETS = 20_000
+_MAX_BUCKETS = 40_000
 _MAX_ADDRESS_LENGTH = 64
 _REDIS_TIMEOUT = 0.1  # seconds; to connect, and again for the answer
 
 
 class _Bucket(t.NamedTuple):
-    """Whose bucket, and in microseconds how long it takes to gain a token, and to fill."""
+    """A bucket's owner, and the microseconds that it takes to gain a token, and to fill up."""
 
     key: uuidlib.UUID | str
     gain: int
@@ -35,12 +36,12 @@ class _Bucket(t.NamedTuple):
 
 
 class Limiter:
-    """Token buckets: each holds ``burst`` tokens at most and gains ``rate`` a second; a post takes
-    one from its device's and one from its network's, or, where either is empty, none.
+    """Token buckets. Each holds at most ``burst`` tokens and gains ``rate`` a second. A post takes
+    one token from its device's bucket and one from its network's, or none if either is empty.
 
-    They are this process's own, or in Redis those of all processes. While Redis does not answer,
-    this process's count; it is asked again every five seconds, and never waited for longer than
-    0.2 seconds.
+    The buckets belong to this process, or are in Redis and shared by all processes. While Redis
+    does not answer, the process uses its own and asks Redis again every five seconds. A post waits
+    at most 0.2 seconds for Redis.
 
     :raises ConfigError: EVENTTRACK_LIMITS_URL is no URL of Redis, or the package is not installed.
     """
@@ -54,18 +55,15 @@ class Limiter:
         self._failed_at: int | None = None
 
     def check(self, device_id: uuidlib.UUID | None, address: str) -> float | None:
-        """Take the tokens of a post; None where there were some.
+        """Take the tokens of a post.
 
-        :param device_id: None where the device is not known from before.
-        :param address: of the client. All that are none share a bucket.
-        :returns: in how many seconds there will be.
+        :param device_id: None if the client did not show a device that is known.
+        :param address: the client's. All texts that are no address share one bucket.
+        :returns: None if there were tokens, else the seconds until there will be.
         """
-        wanted = []
-        if self._device and device_id is not None:
-            wanted.append(_Bucket(device_id, *self._device))
-        if self._address:
-            network = network_of(address[:_MAX_ADDRESS_LENGTH])
-            wanted.append(_Bucket(network, *self._address))
+        network = network_of(address[:_MAX_ADDRESS_LENGTH])
+        both = (device_id, self._device), (network, self._address)
+        wanted = [_Bucket(key, *times) for key, times in both if key is not None and times]
         wait = self._take(wanted) if wanted else 0
         return wait / _SECOND_US if wait else None
 
@@ -77,7 +75,7 @@ class Limiter:
             wait = shared.take(wanted)
         except shared.errors as error:
             if failed_at is None:
-                logger.warning("Redis fails (%s): each process limits posts by itself.", error)
+                logger.warning("Redis fails (%s): each process now limits posts on its own.", error)
             self._failed_at = now
             return self._buckets.take(wanted)
         self._failed_at = None
@@ -94,40 +92,37 @@ def _times_of(limit: RateLimit | None) -> tuple[int, int] | None:
 
 @functools.lru_cache(maxsize=4096)
 def network_of(address: str) -> str:
-    """Return the network that an address is counted by (/24, IPv6 /64), or "" if it is none."""
+    """Return the network that an address counts for (/24, IPv6 /64), or "" if it is no address."""
     return str(find_network(address, 64) or "")
 
 
 class _Buckets:
-    """Buckets of this process: of each, when it will be full again (the algorithm GCRA).
+    """Buckets of this process. For each, it keeps the time when it will be full (GCRA).
 
-    Those of the last 20,000 keys at least are remembered, and of 40,000 at most: a flood of keys
-    costs no more memory, and none of them time for all. Without a lock, which a fork could leave
-    locked: two posts at the same instant may take one token.
+    The last 20,000 keys are remembered, and at most 40,000, so that a flood of keys costs neither
+    more memory nor time. Two posts at the same instant may take one token.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._young: dict[uuidlib.UUID | str, int] = {}
-        self._old: dict[uuidlib.UUID | str, int] = {}
+        self._full_at: BoundedDict[uuidlib.UUID | str, int] = BoundedDict(_MAX_BUCKETS)
 
     def take(self, wanted: cabc.Sequence[_Bucket]) -> int:
-        """Take a token from each; return 0, or the microseconds until there is one in all."""
+        """Take a token from each; return 0, or the microseconds until each has one."""
         now, wait = self._clock() // 1000, 0
         found, taken = {}, {}
         for key, gain, fill in wanted:
-            full_at = self._young.get(key) or self._old.get(key, now)
-            # Later than an empty one would be: the clock was put back.
+            full_at = self._full_at.get(key, now)
+            # Beyond the refill time of an empty bucket, so the clock went back: treat it as full.
             found[key] = full_at if now < full_at <= now + fill else now
             taken[key] = found[key] + gain
             wait = max(wait, taken[key] - now - fill)
-        self._young.update(found if wait else taken)
-        if len(self._young) >= _MAX_BUCKETS:
-            self._young, self._old = {}, self._young
+        for key, full_at in (found if wait else taken).items():
+            self._full_at.remember(key, full_at)
         return wait
 
 
-# As _Buckets.take(), by Redis's own clock.
+# The same as _Buckets.take(), with Redis's own clock.
 _TAKE = """
 local time = redis.call('TIME')
 local now, wait, taken = time[1] * 1000000 + time[2], 0, {}
@@ -148,7 +143,7 @@ return 0
 
 
 class _RedisBuckets:
-    """The same buckets in Redis, in one round trip; each is there for as long as it is not full."""
+    """The same buckets in Redis, in one round trip. A bucket that is full again has no key."""
 
     def __init__(self, url: str) -> None:
         try:
@@ -173,17 +168,17 @@ class _RedisBuckets:
         self._run = client.register_script(_TAKE)
 
     def take(self, wanted: cabc.Sequence[_Bucket]) -> int:
-        """Take a token from each; return 0, or the microseconds until there is one in all."""
+        """Take a token from each; return 0, or the microseconds until each has one."""
         keys = [f"eventtrack:limit:{bucket.key}" for bucket in wanted]
         times = [time for _, *times in wanted for time in times]
         return int(self._run(keys=keys, args=times))
 
 
 class Novelty:
-    """Admits so many names that nothing defines in an hour of the clock: each is a row of
-    ``eventtrack_quality``, and anybody can make them up.
+    """Admits a limited number of undefined names in each hour of the clock: each name is a row of
+    ``eventtrack_quality``, and clients can invent them.
 
-    :param most: how many names, which are texts of a bounded length.
+    :param most: the number of names. Each is a text of bounded length.
     """
 
     def __init__(self, most: int, clock: Clock) -> None:

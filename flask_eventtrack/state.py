@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import contextlib
 import dataclasses
 import logging
 import pathlib
@@ -12,6 +11,7 @@ import uuid as uuidlib
 
 from flask import Flask, current_app
 
+from .bounded import BoundedDict
 from .errors import NotRegistered
 from .identity import check_customer_id, customer_uuid
 
@@ -34,26 +34,10 @@ logger = logging.getLogger("flask_eventtrack")
 EXTENSION = "eventtrack"
 #: The name of the blueprint, in front of the names of its endpoints.
 BLUEPRINT = "eventtrack"
-_RECENT_IDS = 10_000
+# At least half of them are remembered.
+_RECENT_IDS = 20_000
 
 CustomerLoader = cabc.Callable[[], str | int | None]
-
-
-class RecentIds:
-    """The last 10,000 event ids that this process took from clients."""
-
-    def __init__(self) -> None:
-        self._ids: dict[uuidlib.UUID, None] = {}
-
-    def __contains__(self, event_id: uuidlib.UUID) -> bool:
-        return event_id in self._ids
-
-    def add(self, event_ids: cabc.Iterable[uuidlib.UUID]) -> None:
-        self._ids.update(dict.fromkeys(event_ids))
-        # Without a lock, which a fork could leave locked: another thread may be doing the same.
-        with contextlib.suppress(RuntimeError):
-            while len(self._ids) > _RECENT_IDS:
-                self._ids.pop(next(iter(self._ids)), None)
 
 
 @dataclasses.dataclass(slots=True)
@@ -70,7 +54,7 @@ class State:
     ``tag`` is what the snippet's tags have in common; ``journal`` is the folder of the journals,
     where events are to be kept in one; ``has_pages`` says of each endpoint that was asked for
     whether its answers may be page visits; ``has_login`` whether Flask-Login may have loaded a
-    user.
+    user; ``recent_ids`` are the last event ids that this process took from clients.
     """
 
     config: Config
@@ -91,7 +75,9 @@ class State:
     expand: cabc.Callable[[Event | PageView], Event]
     clock: Clock
     session_timeout_ns: int
-    recent_ids: RecentIds = dataclasses.field(default_factory=RecentIds)
+    recent_ids: BoundedDict[uuidlib.UUID, None] = dataclasses.field(
+        default_factory=lambda: BoundedDict(_RECENT_IDS)
+    )
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
     has_pages: dict[str, bool] = dataclasses.field(default_factory=dict)
     has_login: bool = True

@@ -1,4 +1,4 @@
-"""What a request's client is: a bot or a person, its browser, system and country. Pure."""
+"""The client of a request: bot or person, browser, system and country. Pure."""
 
 from .agents import Agent, find_bot
 from .countries import CountryDatabase

@@ -1,4 +1,4 @@
-"""User agents: bots told from people in the request, browsers and systems named by the writer."""
+"""User agents. The request tells bots from people; the writer names browsers and systems."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ _MAX_LENGTH = 512
 _MAX_NAME_LENGTH = 48
 _NAME = string.ascii_lowercase + string.digits + "-._"
 
-# Programs that name themselves. HeadlessChrome is no bot: it runs its owners' browser tests.
+# Programs that name themselves. HeadlessChrome is no bot: site owners run their tests with it.
 _BOT = re.compile(
     "|".join(
         (
-            # In general. Cubot makes phones; an address after a plus is where to complain.
+            # In general. Cubot makes phones. A URL after a plus sign tells whom to contact.
             r"(?<!cu)bot(?:\b|[/;) _-])|crawl|spider|slurp|scrap[ey]|archiver|fetcher|\+https?:",
             r"preview|externalhit|externalagent|embedly|iframely|cardyb|vkshare|skypeuri|whatsapp/",
             r"monitor|uptime|pingdom|pinger|statuscake|site24x7|synthetics|hetrixtools|checkly",
             r"healthcheck|kube-probe|googlehc|lighthouse|pagespeed|gtmetrix|ptst/|validator",
             r"feed(?:burner|ly|parser)|-rss-|mediapartners|apis-google|google(?:other|-[a-z])",
             r"\(compatible; yandex|\byeti/|qwantify|heritrix|nutch|httrack",
-            # Those that read for language models, and for their users.
+            # Crawlers of language models, and of their users.
             r"(?:chatgpt|claude|perplexity|mistralai)-|anthropic|cohere-|gemini-deep|omgili",
-            # Browsers without a screen, and what looks for weak spots.
+            # Browsers without a screen, and vulnerability scanners.
             r"phantomjs|slimerjs|jsdom|htmlunit|nmap|nikto|sqlmap|masscan|zgrab|nuclei|wpscan",
             r"gobuster|censys|paloalto|netcraft|expanse,|internetmeasurement|fuzz faster",
-            # Libraries and commands. Some name themselves after others.
+            # Libraries and commands. Some are named after others.
             r"cfnetwork/|okhttp|httpclient|winhttp|powershell/|microsoft office|cryptoapi|aiohttp",
             r"^(?:curl|wget|python|go-http|java|libwww|lwp|axios|node|undici|got |deno/|bun/|ruby"
             r"|faraday|rest-client|http\.rb|typhoeus|php|guzzle|wordpress|perl|httpie|postman"
@@ -40,7 +40,7 @@ _BOT = re.compile(
 
 
 class Agent(t.NamedTuple):
-    """What a user agent says of itself; "" where it says nothing known."""
+    """What a user agent tells about itself; "" stands for unknown."""
 
     browser: str = ""
     os: str = ""
@@ -49,7 +49,7 @@ class Agent(t.NamedTuple):
 
 @functools.lru_cache(maxsize=2048)
 def find_bot(user_agent: str) -> str | None:
-    """Return why ``user_agent`` is taken for a bot, or None for a person."""
+    """Return why ``user_agent`` counts as a bot, or None for a person."""
     if not user_agent.strip():
         return "no user agent"
     text = user_agent[:_MAX_LENGTH].lower()
@@ -61,7 +61,7 @@ def find_bot(user_agent: str) -> str | None:
     return f"names {text[start : len(text) - rest].strip(' /;:()')[:_MAX_NAME_LENGTH]!r}"
 
 
-# The order matters: most browsers also name those that they descend from.
+# The order matters: most browsers also name the ones that they descend from.
 _BROWSERS = (
     ("Edge", re.compile(r"Edg(?:e|A|iOS)?/")),
     ("Opera", re.compile(r"OPR/|Opera[/ ]|OPT/")),
@@ -87,14 +87,14 @@ _MOBILE = re.compile(r"Mobi|iPhone|iPod|Android|Windows Phone")
 
 
 def parse_builtin(user_agent: str) -> Agent:
-    """Name the widely used browsers and systems by a handful of rules."""
+    """Name the widely used browsers and systems with a small set of rules."""
     text = user_agent[:_MAX_LENGTH]
     system = _first(_SYSTEMS, text)
     return Agent(_first(_BROWSERS, text), system, device_type_of(text, system))
 
 
 def device_type_of(user_agent: str, system: str) -> DeviceType:
-    """Return the kind of device that a user agent speaks of."""
+    """Return the kind of device that a user agent describes."""
     if _TV.search(user_agent):
         return "tv"
     if _TABLET.search(user_agent):

@@ -1,4 +1,4 @@
-"""Where a request came from: a masked address, and the country it is in."""
+"""The country of a masked address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The one place that knows ua-parser (extra ``agents``)."""
+"""Names browsers and systems with ua-parser (extra ``agents``), which only this module knows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ except ImportError as error:
 
 
 def parse_agent(user_agent: str) -> Agent:
-    """Name browser and system by the rules of the uap-core project."""
+    """Name browser and system with the rules of the uap-core project."""
     text = user_agent[:512]
     result = parse(text)
     browser = result.user_agent.family if result.user_agent else ""

@@ -238,7 +238,8 @@ class Post:
         if not put(self._state, *events, is_retried=True):
             raise NoRoom
         self._current.recorded = True
-        self._state.recent_ids.add(event.id for event in events)
+        for event in events:
+            self._state.recent_ids.remember(event.id, None)
 
     def _make_event(self, good: _Good, client: Client | None) -> Event:
         visitor, checked = self._current.visitor, good.checked

@@ -1,4 +1,4 @@
-"""Who makes a request: device, session and customer, as cookies and tokens say. Pure."""
+"""Who makes a request: device, session and customer, read from cookies and tokens. Pure."""
 
 from .jwt import CustomerTokens
 from .tokens import DeviceToken, SessionToken, TokenCodec

@@ -1,7 +1,7 @@
-"""Customers' tokens: JSON Web Tokens (RFC 7519) that say which customer somebody is.
+"""Customers' tokens: JSON Web Tokens (RFC 7519) that name the customer who sends a request.
 
-Best current practice is RFC 8725: the algorithm is the key's and never the token's choice, ``kid``
-is a word to look up and nothing else, and the headers that bring or point to keys are ignored.
+Best current practice is RFC 8725: the algorithm belongs to the key and is never the token's choice,
+``kid`` only selects a key, and headers that contain or point to keys are ignored.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import json
 import re
 import typing as t
 
+import msgspec
+
 from ..config import KeySource
 from ..errors import ConfigError, InvalidEvent, InvalidToken
 from .visitor import VerifiedCustomer, check_customer_id
@@ -22,7 +24,7 @@ if t.TYPE_CHECKING:
     from .keys import KeySet
 
 MAX_LENGTH = 8 * 1024
-#: How far the clocks of issuer and server may lie apart (nanoseconds).
+#: How far apart the clocks of issuer and server may be (nanoseconds).
 LEEWAY = 60 * 1_000_000_000
 
 _SECOND = 1_000_000_000
@@ -30,12 +32,23 @@ _LAST_DATE = 253_402_300_799  # the end of the year 9999, in seconds
 _COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 Json = dict[str, t.Any]
+_RANGE = msgspec.Meta(ge=0, le=_LAST_DATE)
+_NumericDate = t.Annotated[int, _RANGE] | t.Annotated[float, _RANGE]  # RFC 7519, section 2
+
+
+class _Claims(msgspec.Struct):
+    """The claims that name a customer and a time."""
+
+    sub: str
+    exp: _NumericDate
+    nbf: _NumericDate = 0
+    iat: _NumericDate = 0
 
 
 class CustomerTokens:
-    """Verifies and issues customers' tokens. JWKS files are looked at once a second, at most.
+    """Verifies and issues customers' tokens. JWKS files are checked at most once a second.
 
-    :param sources: ``EVENTTRACK_JWT_KEYS``; without any, no token is taken and none is made.
+    :param sources: ``EVENTTRACK_JWT_KEYS``; without any, every token is refused and none is issued.
     :param audience: what ``aud`` must contain.
     :param issuer: what ``iss`` must be.
     :param token_type: what the header ``typ`` must be, such as ``"at+jwt"``.
@@ -54,26 +67,26 @@ class CustomerTokens:
         self._issuer = issuer
         self._type = token_type
         self._keys = _load_keys(sources) if sources else None
-        self._looked = 0
+        self._checked_at = 0
 
     def verify(self, token: str, now: int) -> VerifiedCustomer:
-        """Return whom ``token`` names at ``now`` (nanoseconds since the epoch).
+        """Return the customer that ``token`` names at ``now`` (nanoseconds since the epoch).
 
-        What was verified is remembered under the token's digest for as long as its key is known.
+        A verified token is remembered by its digest for as long as its key is known.
 
         :raises InvalidToken: with the reason in ``code``, and nothing of the token.
         """
         keys = self._find_keys(now)
         if keys is None:
-            raise InvalidToken("token_unsupported", "This app takes no tokens.")
+            raise InvalidToken("token_unsupported", "This app does not accept tokens.")
         if len(token) > MAX_LENGTH:
-            raise InvalidToken("token_too_large", f"A token has up to {MAX_LENGTH:,} characters.")
+            raise InvalidToken("token_too_large", f"A token has at most {MAX_LENGTH:,} characters.")
         if not _COMPACT.fullmatch(token):
-            raise _malformed("it is three parts of base64url with a dot between")
+            raise _malformed("it has three parts of base64url, with a dot between them")
         digest = hashlib.sha256(token.encode()).digest()
         customer = keys.verified.get(digest) or self._read(token, keys)
         _check_time(customer, now)
-        keys.remember(digest, customer)
+        keys.verified.remember(digest, customer)
         return customer
 
     def issue(
@@ -82,12 +95,12 @@ class CustomerTokens:
         now: int,
         expires_in: dt.timedelta | float = dt.timedelta(hours=1),
     ) -> str:
-        """Return a token for a customer, signed with the first key that can.
+        """Return a token for a customer, signed with the first key that can sign.
 
-        :param now: nanoseconds since the epoch; times are written in whole seconds.
+        :param now: nanoseconds since the epoch; the token's times are whole seconds.
         :param expires_in: a timedelta, or seconds.
         :raises ConfigError: no key can sign.
-        :raises InvalidEvent: the customer's id is none.
+        :raises InvalidEvent: this is not a customer's id.
         :raises InvalidToken: ``expires_in`` is not above 0, or ends after the year 9999.
         """
         keys = self._find_keys(now)
@@ -103,40 +116,40 @@ class CustomerTokens:
             "iat": now // _SECOND,
             "exp": _expiry(now, expires_in),
         }
-        named = {name: value for name, value in claims.items() if value is not None}
-        return keys.signer.sign(json.dumps(named, separators=(",", ":")).encode(), self._type)
+        return keys.signer.sign(claims, self._type)
 
     def _find_keys(self, now: int) -> KeySet | None:
-        if self._keys is not None and not 0 <= now - self._looked < _SECOND:
-            self._looked = now
+        if self._keys is not None and not 0 <= now - self._checked_at < _SECOND:
+            self._checked_at = now
             self._keys = self._keys.refresh()
         return self._keys
 
     def _read(self, token: str, keys: KeySet) -> VerifiedCustomer:
         try:
-            head, *rest = (_decode(part) for part in token.split("."))
+            head, payload, _ = map(_decode, token.split("."))
             header = _read_object(head)
         except (ValueError, RecursionError):
             raise _malformed("its header is a JSON object in base64url") from None
-        # RFC 7515, section 4.1.11: what is critical and not understood; RFC 7797 is not.
+        # RFC 7515, section 4.1.11: refuse critical extensions. RFC 7797 (b64) would be one.
         if "crit" in header or "b64" in header or not isinstance(header.get("kid", ""), str):
-            raise _malformed("'crit' and 'b64' are not taken, and 'kid' is text")
+            raise _malformed("'crit' and 'b64' are not supported, and 'kid' is text")
         candidates = keys.find(header.get("kid"), header.get("alg"))
         if not candidates:
             raise InvalidToken("token_key", "No key of this app has the token's 'kid' and 'alg'.")
-        if not any(key.verify(token) is not None for key in candidates):
+        if not any(key.verify(token) for key in candidates):
             raise InvalidToken("token_signature", "The token's signature is wrong.")
         try:
-            claims = _read_object(rest[0])
+            claims = _read_object(payload)
         except (ValueError, RecursionError):
             raise _malformed("its payload is a JSON object") from None
-        self._check_origin(header, claims)
+        self._check_purpose(header, claims)
         return _read_customer(claims)
 
-    def _check_origin(self, header: Json, claims: Json) -> None:
-        """Refuse what was made for something else (RFC 8725, sections 3.8, 3.9 and 3.11)."""
+    def _check_purpose(self, header: Json, claims: Json) -> None:
+        """Refuse tokens that are meant for something else (RFC 8725, sections 3.8, 3.9, 3.11)."""
         if self._type and _media_type(header.get("typ")) != _media_type(self._type):
             raise InvalidToken("token_type", "The token's header 'typ' is not the expected one.")
+        # PyJWT 2.10.0 accepts a part of the issuer (CVE-2024-53861), so this is not left to it.
         if self._issuer and claims.get("iss") != self._issuer:
             raise InvalidToken("token_issuer", "The token's 'iss' is not the expected one.")
         if not self._is_audience(claims):
@@ -145,7 +158,7 @@ class CustomerTokens:
             )
 
     def _is_audience(self, claims: Json) -> bool:
-        # RFC 7519, section 4.1.3: whoever has no name of its own is in no audience.
+        # RFC 7519, section 4.1.3: an app without a name is in no audience, not even an empty one.
         if self._audience is None:
             return "aud" not in claims
         audience = claims.get("aud")
@@ -153,17 +166,17 @@ class CustomerTokens:
 
 
 def _load_keys(sources: cabc.Sequence[KeySource]) -> KeySet:
-    from .keys import load_keys
+    from .keys import load_keys  # imports PyJWT, which most apps do not need
 
     return load_keys(sources)
 
 
 def _malformed(rule: str) -> InvalidToken:
-    return InvalidToken("token_invalid", f"This is no token in compact form (RFC 7515): {rule}.")
+    return InvalidToken("token_invalid", f"Not a token in compact form (RFC 7515): {rule}.")
 
 
 def _decode(part: str) -> bytes:
-    """Decode base64url in its one canonical form, so that no bit of a token is without meaning."""
+    """Decode base64url in its one canonical form, so that no bit of a token can be changed."""
     decoded = base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))
     if base64.urlsafe_b64encode(decoded).rstrip(b"=") != part.encode():
         raise ValueError("not canonical")
@@ -178,10 +191,10 @@ def _read_object(text: bytes) -> Json:
 
 
 def _unique(pairs: list[tuple[str, t.Any]]) -> Json:
-    """Refuse a name that comes twice (RFC 7515, section 4; RFC 7519, section 4)."""
+    """Refuse a name that appears twice (RFC 7515, section 4; RFC 7519, section 4)."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name comes twice")
+        raise ValueError("a name appears twice")
     return found
 
 
@@ -190,37 +203,22 @@ def _refuse(constant: str) -> t.NoReturn:
 
 
 def _media_type(typ: object) -> str | None:
-    """Return ``typ`` as it is compared (RFC 7515, section 4.1.9), or None if it is no text."""
+    """Return ``typ`` in its form for comparing (RFC 7515, section 4.1.9), or None if not text."""
     return typ.lower().removeprefix("application/") if isinstance(typ, str) else None
 
 
 def _read_customer(claims: Json) -> VerifiedCustomer:
-    sub = claims.get("sub")
     try:
-        customer_id = check_customer_id(sub) if isinstance(sub, str) else None
-    except InvalidEvent:
-        customer_id = None
-    expires = _read_date(claims, "exp")
-    if customer_id is None or expires is None:
+        read = msgspec.convert(claims, _Claims)
+        customer_id = check_customer_id(read.sub)
+    except (msgspec.ValidationError, InvalidEvent):
         raise InvalidToken(
             "token_claims",
             "A token has 'exp', and 'sub': the customer's id, a str of 1 to 255 printable "
-            "characters.",
-        )
-    begins = max(_read_date(claims, name) or 0 for name in ("nbf", "iat"))
-    return VerifiedCustomer(customer_id, expires, begins)
-
-
-def _read_date(claims: Json, name: str) -> int | None:
-    """Return a NumericDate (RFC 7519, section 2) in nanoseconds, or None if there is none."""
-    if name not in claims:
-        return None
-    value = claims[name]
-    if type(value) in {int, float} and 0 <= value <= _LAST_DATE:
-        return int(value * _SECOND)
-    raise InvalidToken(
-        "token_claims", f"A token's {name!r} is a number of seconds since 1970, before year 10000."
-    )
+            "characters. Its 'exp', 'nbf' and 'iat' are seconds since 1970, before the year 10000.",
+        ) from None
+    begins = max(read.nbf, read.iat)
+    return VerifiedCustomer(customer_id, int(read.exp * _SECOND), int(begins * _SECOND))
 
 
 def _check_time(customer: VerifiedCustomer, now: int) -> None:

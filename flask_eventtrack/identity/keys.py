@@ -1,7 +1,8 @@
 """The keys of customers' tokens: secrets, PEM texts, JWKS files.
 
-The one place that knows PyJWT, and cryptography (extra ``crypto``). A key is good for one
-algorithm, whatever a token says (RFC 8725, section 3.1).
+Only this module knows PyJWT, and cryptography (extra ``crypto``). A key has one algorithm, whatever
+a token's header says (RFC 8725, section 3.1). PyJWT's own ``PyJWKSet`` is not used: it skips what
+it cannot read without telling which key that was and why.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ import re
 import typing as t
 
 import jwt
+from jwt.algorithms import has_crypto
 
+from ..bounded import BoundedDict
 from ..config import KeySource
 from ..errors import ConfigError
 
@@ -35,7 +38,8 @@ _RSA_MIN_BITS = 2048  # RFC 7518, section 3.3
 _FILE_MAX_BYTES = 1024 * 1024
 _REMEMBERED = 4096
 _BOTH = ("sign", "verify")
-_ALGORITHMS: dict[tuple[object, object], Algorithm] = {
+# By `kty` and `crv`.
+_ALGORITHMS: dict[tuple[str, str | None], Algorithm] = {
     ("oct", None): "HS256",
     ("RSA", None): "RS256",
     ("EC", "P-256"): "ES256",
@@ -46,17 +50,17 @@ _PEM = re.compile(rb"-{4,5} ?(BEGIN|END) ")
 # The object identifiers of RSA and EC keys in DER (RFC 3279, section 2.3).
 _KEY_OIDS = (bytes.fromhex("06092a864886f70d010101"), bytes.fromhex("06072a8648ce3d0201"))
 
-#: Inode, size, and times of change: what tells one version of a file from the next.
+#: Inode, size, and times of change: they differ between any two versions of a file.
 Stamp = tuple[int, int, int, int]
 
 
 class KeyFault(ValueError):
-    """Why a key cannot be used, without the key."""
+    """Why a key cannot be used. The message does not contain the key."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Key:
-    """A key and its algorithm. ``verifier`` or ``signer`` is None where it may not or cannot."""
+    """A key and its algorithm. ``verifier`` or ``signer`` is None if the key is not for that."""
 
     kid: str | None
     algorithm: Algorithm
@@ -71,17 +75,21 @@ class Key:
             return None
         return payload
 
-    def sign(self, payload: bytes, typ: str | None) -> str:
-        named = {"kid": self.kid, "typ": typ}
-        headers = {name: value for name, value in named.items() if value is not None}
-        return _JWS.encode(payload, self.signer, algorithm=self.algorithm, headers=headers)
+    def sign(self, claims: dict[str, t.Any], typ: str | None) -> str:
+        """Return a token with those of the claims that are not None."""
+        headers = _without_none({"kid": self.kid, "typ": typ})
+        return jwt.encode(_without_none(claims), self.signer, self.algorithm, headers)
+
+
+def _without_none(values: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 class KeyFile(t.NamedTuple):
     """A JWKS file as it was read.
 
-    ``faults`` says which of its keys are passed over, and why; ``is_secret`` that it holds a
-    secret or a private key.
+    ``faults`` tells which of its keys are unusable, and why; ``is_secret`` whether it has a secret
+    or a private key.
     """
 
     path: pathlib.Path
@@ -91,7 +99,8 @@ class KeyFile(t.NamedTuple):
     is_secret: bool
 
     def reread(self) -> KeyFile:
-        """Return the file of now: this one if it has not changed, its keys if it is broken."""
+        """Return the current file: this one if it has not changed, with its keys if it is broken
+        now."""
         stamp = None
         with contextlib.suppress(OSError):
             stamp = _stamp(self.path.stat())
@@ -100,20 +109,20 @@ class KeyFile(t.NamedTuple):
         try:
             return _open_key_file(self.path)
         except ConfigError as error:
-            logger.warning("%s The keys that were in it before stay in use.", error)
+            logger.warning("%s The keys that it had before stay in use.", error)
             return self._replace(stamp=stamp)
 
 
 class KeySet:
-    """The keys of one moment, and whom the tokens that they have verified name.
+    """The keys at one moment, and by digest of the token the customers that they have verified.
 
-    Keys that change are a new set: what a removed key has verified is forgotten with it.
+    When keys change, there is a new set: what a removed key has verified is forgotten with it.
     """
 
     def __init__(self, parts: cabc.Sequence[Key | KeyFile]) -> None:
         self._parts = parts
         self._by_kid: dict[str | None, list[Key]] = {}
-        self.verified: dict[bytes, VerifiedCustomer] = {}
+        self.verified: BoundedDict[bytes, VerifiedCustomer] = BoundedDict(_REMEMBERED)
         keys = [k for part in parts for k in (part.keys if isinstance(part, KeyFile) else (part,))]
         self.signer = next((key for key in keys if key.signer is not None), None)
         for key in keys:
@@ -131,24 +140,15 @@ class KeySet:
             found = found if len(found) == 1 else []
         return [key for key in found if key.algorithm == algorithm]
 
-    def remember(self, digest: bytes, customer: VerifiedCustomer) -> None:
-        """Keep whom a token names; of 4,096 the one that was asked for least recently goes."""
-        self.verified.pop(digest, None)
-        self.verified[digest] = customer
-        # Without a lock, which a fork could leave locked: another thread may be doing the same.
-        with contextlib.suppress(RuntimeError, StopIteration):
-            while len(self.verified) > _REMEMBERED:
-                self.verified.pop(next(iter(self.verified)), None)
-
     def refresh(self) -> KeySet:
-        """Return the set of now: this one if no file has changed."""
+        """Return the current set: this one if no file has changed."""
         parts = [part.reread() if isinstance(part, KeyFile) else part for part in self._parts]
         is_same = all(new is old for new, old in zip(parts, self._parts, strict=True))
         return self if is_same else KeySet(parts)
 
 
 def load_keys(sources: cabc.Iterable[KeySource]) -> KeySet:
-    """Read what ``EVENTTRACK_JWT_KEYS`` names.
+    """Read the keys of ``EVENTTRACK_JWT_KEYS``.
 
     :raises ConfigError: a key or a file cannot be used, or cryptography is needed and missing.
     """
@@ -168,16 +168,16 @@ def load_keys(sources: cabc.Iterable[KeySource]) -> KeySet:
 def _open_key_file(path: pathlib.Path) -> KeyFile:
     file = read_key_file(path)
     if file.faults:
-        logger.warning("EventTrack passes over keys of %s: %s.", path, "; ".join(file.faults))
+        logger.warning("EventTrack skips keys of %s: %s.", path, "; ".join(file.faults))
     if not file.keys:
-        logger.warning("EventTrack finds no key in %s that it could use.", path)
+        logger.warning("EventTrack finds no usable key in %s.", path)
     return file
 
 
 def read_key_file(path: pathlib.Path) -> KeyFile:
-    """Read a JWK set (RFC 7517, section 5). What is for other uses or algorithms is passed over.
+    """Read a JWK set (RFC 7517, section 5). Keys for other uses or algorithms are left out.
 
-    :raises ConfigError: it cannot be read, or is none, or cryptography is needed and missing.
+    :raises ConfigError: it cannot be read, or is no JWK set, or cryptography is needed and missing.
     """
     try:
         with path.open("rb") as file:
@@ -215,7 +215,7 @@ def _stamp(status: os.stat_result) -> Stamp:
 
 
 def _read_jwk(jwk: dict[str, t.Any]) -> Key | None:
-    """Return a key, or None if it is for another use or algorithm than ours."""
+    """Return a key, or None if it is for another use, or for an algorithm that we do not have."""
     algorithm = _ALGORITHMS.get((str(jwk.get("kty")), jwk.get("crv") and str(jwk["crv"])))
     operations, kid = jwk.get("key_ops", _BOTH), jwk.get("kid")
     if (
@@ -227,7 +227,7 @@ def _read_jwk(jwk: dict[str, t.Any]) -> Key | None:
     ):
         return None
     if kid is not None and not isinstance(kid, str):
-        raise KeyFault("has a kid that is no text")
+        raise KeyFault("has a kid that is not text")
     if algorithm != "HS256":
         _require_cryptography()
     try:
@@ -270,9 +270,9 @@ def _read_pem(text: bytes) -> t.Any:
 
 
 def _is_key_text(text: bytes) -> bool:
-    """Whether a secret is something that is mistaken for one: SSH's form, JSON, or (base64) DER.
+    """Whether a "secret" is a key in another form: SSH's, JSON, or DER (also in base64).
 
-    A public key that signs as a secret lets everybody sign (RFC 8725, section 2.1).
+    With a public key as the secret, everyone could sign (RFC 8725, section 2.1).
     """
     if text.lstrip().startswith((b"ssh-", b"ecdsa-sha2-")):
         return True
@@ -285,13 +285,11 @@ def _is_key_text(text: bytes) -> bool:
 
 
 def _require_cryptography() -> None:
-    try:
-        import cryptography.hazmat.primitives.serialization  # noqa: F401
-    except ImportError as error:
+    if not has_crypto:
         raise ConfigError(
             f"{SETTING} has an RSA or EC key, which needs a package that is not installed: "
             "pip install 'Flask-EventTrack[crypto]'."
-        ) from error
+        )
 
 
 def _bind(material: t.Any, kid: str | None) -> Key:

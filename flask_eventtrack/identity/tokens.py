@@ -1,21 +1,19 @@
 """Signed values: what the cookies and the snippet's tag hold, and how they are checked.
 
-Each kind has a salt of its own, so that none is taken for another. A value that is truncated,
-tampered with, or signed with a key that is no longer known reads as None.
+Each kind is signed under its own salt, so that none is accepted in place of another. A value that
+is cut short, changed, or signed with a key that is no longer known reads as None.
 """
 
 from __future__ import annotations
 
 import base64
-import binascii
 import collections.abc as cabc
 import functools
 import hashlib
+import hmac
 import struct
 import typing as t
 import uuid as uuidlib
-
-from itsdangerous import BadSignature, Signer
 
 from ..config import Policy
 
@@ -23,21 +21,12 @@ MAX_LENGTH = 2048
 CUSTOMER_ID_MAX_LENGTH = 255
 _CACHE_SIZE = 1024
 _EPOCH_LENGTH = 8
+_VERSION = b"\1"
 
 VouchedBy = t.Literal["", "login", "identify", "token", "loader"]
 _VOUCHERS: tuple[VouchedBy, ...] = t.get_args(VouchedBy)
 
-# version; device; profile; sessions so far; whether the last of them was ended
-_DEVICE = struct.Struct(">B16s16sI?")
-# version; device; number of the session; start and last activity in µs; index in _VOUCHERS
-_SESSION = struct.Struct(">B16sIQQB")
-# behind it, where a token vouches: until when in µs; then, in any case, the customer's id
-_UNTIL = struct.Struct(">Q")
-# version; visit; device
-_VISIT = struct.Struct(">B16s16s")
-# version; device; when it expires in µs
-_CSRF = struct.Struct(">B16sQ")
-_VERSION = 1
+Keys = cabc.Sequence[str | bytes]
 
 
 class DeviceToken(t.NamedTuple):
@@ -52,7 +41,7 @@ class DeviceToken(t.NamedTuple):
 class SessionToken(t.NamedTuple):
     """What the session cookie holds. Times are microseconds since the epoch.
 
-    ``vouched_until`` is when a token's word ends; the others' ends with the session.
+    ``vouched_until`` is when a token stops vouching; any other voucher lasts for the session.
     """
 
     device_id: uuidlib.UUID
@@ -64,7 +53,14 @@ class SessionToken(t.NamedTuple):
     vouched_until: int = 0
 
 
-#: What our cookies say: device, session and choice; None what is absent, or not ours.
+class VisitToken(t.NamedTuple):
+    """What the snippet's tag holds: a visit that the server counted, and its device."""
+
+    visit_id: uuidlib.UUID
+    device_id: uuidlib.UUID
+
+
+#: What our cookies say: device, session and choice. None stands for each that is absent or forged.
 Cookies = tuple[DeviceToken | None, SessionToken | None, Policy | None]
 
 
@@ -75,140 +71,133 @@ def match_session(device: DeviceToken | None, session: SessionToken | None) -> S
     return session if session.device_id == device.device_id else None
 
 
-class VisitToken(t.NamedTuple):
-    """What the snippet's tag holds: a server visit, and whose it is."""
-
-    visit_id: uuidlib.UUID
-    device_id: uuidlib.UUID
-
-
 class TokenCodec:
-    """Writes and reads signed values. Reading remembers what it has verified (bounded).
+    """Writes and reads signed values. It remembers the last 1,024 of each cookie that it verified.
 
-    :param keys: secret keys, the current one last, as itsdangerous takes them.
+    :param keys: secret keys; the last one signs, and each of them verifies.
     """
 
-    def __init__(self, keys: cabc.Sequence[str] | cabc.Sequence[bytes]) -> None:
-        self._device = _signer(keys, "eventtrack.device")
-        self._session = _signer(keys, "eventtrack.session")
-        self._visit = _signer(keys, "eventtrack.visit")
-        self._csrf = _signer(keys, "eventtrack.csrf")
-        self._epoch = _signer(keys, "eventtrack.epoch")
-        self._page_key = Signer(keys, salt="eventtrack.page", key_derivation="hmac")
+    def __init__(self, keys: Keys) -> None:
+        # device; profile; sessions so far; whether the last of them was ended
+        self._device = _Format(keys, "eventtrack.device", "16s16sI?")
+        # device; number of the session; its start and last activity; index in _VOUCHERS. Then the
+        # customer's id follows; where a token vouches, its end comes before that.
+        self._session = _Format(keys, "eventtrack.session", "16sIQQB")
+        self._visit = _Format(keys, "eventtrack.visit", "16s16s")  # visit; device
+        self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")  # device; when it expires
+        self._epoch = _prepare(keys[-1], "eventtrack.epoch")
+        self._page = _prepare(keys[-1], "eventtrack.page", "sha1")
         self.read_device = functools.lru_cache(_CACHE_SIZE)(self._read_device)
         self.read_session = functools.lru_cache(_CACHE_SIZE)(self._read_session)
 
     def write_device(self, token: DeviceToken) -> str:
-        return _sign(
-            self._device,
-            _DEVICE.pack(
-                _VERSION, token.device_id.bytes, token.uuid.bytes, token.sessions, token.ended
-            ),
-        )
+        device, profile = token.device_id.bytes, token.uuid.bytes
+        return self._device.write(device, profile, token.sessions, token.ended)
 
     def _read_device(self, value: str) -> DeviceToken | None:
-        fields = _unpack(_DEVICE, _unsign(self._device, value))
-        if fields is None:
+        found = self._device.read(value)
+        if found is None:
             return None
-        _, device, profile, sessions, ended = fields
+        device, profile, sessions, ended, _ = found
         return DeviceToken(uuidlib.UUID(bytes=device), uuidlib.UUID(bytes=profile), sessions, ended)
 
     def write_session(self, token: SessionToken) -> str:
-        packed = _SESSION.pack(
-            _VERSION,
+        until = token.vouched_until.to_bytes(8) if token.vouched_by == "token" else b""
+        return self._session.write(
             token.device_id.bytes,
             token.number,
             token.started,
             token.last,
             _VOUCHERS.index(token.vouched_by),
+            rest=until + (token.customer_id or "").encode(),
         )
-        if token.vouched_by == "token":
-            packed += _UNTIL.pack(token.vouched_until)
-        return _sign(self._session, packed + (token.customer_id or "").encode())
 
     def _read_session(self, value: str) -> SessionToken | None:
-        packed = _unsign(self._session, value)
-        fields = _unpack(_SESSION, packed[: _SESSION.size] if packed else None)
-        if packed is None or fields is None or fields[-1] >= len(_VOUCHERS):
+        found = self._session.read(value)
+        if found is None or found[4] >= len(_VOUCHERS):
             return None
-        _, device, number, started, last, voucher = fields
-        vouched_by, rest, until = _VOUCHERS[voucher], packed[_SESSION.size :], 0
+        device, number, started, last, voucher, rest = found
+        vouched_by, until = _VOUCHERS[voucher], 0
         if vouched_by == "token":
-            (until,), rest = _UNTIL.unpack(rest[: _UNTIL.size]), rest[_UNTIL.size :]
-        return SessionToken(
-            uuidlib.UUID(bytes=device),
-            number,
-            started,
-            last,
-            vouched_by,
-            rest.decode() or None,
-            until,
-        )
+            until, rest = int.from_bytes(rest[:8]), rest[8:]
+        customer_id = rest.decode() or None
+        device_id = uuidlib.UUID(bytes=device)
+        return SessionToken(device_id, number, started, last, vouched_by, customer_id, until)
 
     def write_visit(self, token: VisitToken) -> str:
-        return _sign(
-            self._visit,
-            _VISIT.pack(_VERSION, token.visit_id.bytes, token.device_id.bytes),
-        )
+        return self._visit.write(token.visit_id.bytes, token.device_id.bytes)
 
     def read_visit(self, value: str) -> VisitToken | None:
-        fields = _unpack(_VISIT, _unsign(self._visit, value))
-        if fields is None:
+        found = self._visit.read(value)
+        if found is None:
             return None
-        _, visit, device = fields
-        return VisitToken(uuidlib.UUID(bytes=visit), uuidlib.UUID(bytes=device))
+        return VisitToken(uuidlib.UUID(bytes=found[0]), uuidlib.UUID(bytes=found[1]))
 
     def write_csrf(self, device_id: uuidlib.UUID, expires: int) -> str:
         """Return a device's token that is good until ``expires`` (microseconds since the epoch)."""
-        return _sign(self._csrf, _CSRF.pack(_VERSION, device_id.bytes, expires))
+        return self._csrf.write(device_id.bytes, expires)
 
     def is_csrf_of(self, value: str, device_id: uuidlib.UUID, now: int) -> bool:
         """Whether ``value`` is a token of this device that is good at ``now`` (microseconds).
 
-        It may come with the epoch that stands before it in the cookie.
+        The epoch that precedes it in the cookie may be there or not.
         """
         token = value[_EPOCH_LENGTH + 1 :] if value[_EPOCH_LENGTH:][:1] == "." else value
-        fields = _unpack(_CSRF, _unsign(self._csrf, token))
-        return fields is not None and fields[1] == device_id.bytes and now < fields[2]
+        found = self._csrf.read(token)
+        return found is not None and found[0] == device_id.bytes and now < found[1]
 
     def epoch_of(self, profile: uuidlib.UUID) -> str:
-        """Return what a script may know of a profile: whether it is the one of before."""
-        return self._epoch.get_signature(profile.bytes)[:_EPOCH_LENGTH].decode()
+        """Return what scripts may know of a profile: a text that changes when the profile does."""
+        return _sign(self._epoch, profile.bytes)[:_EPOCH_LENGTH].decode()
 
     def device_of_page(self, page: uuidlib.UUID) -> uuidlib.UUID:
-        """Return the device of a browser without cookies: one for all posts of a page.
+        """Return the device of a browser without cookies: the same for all posts of a page.
 
-        ``page`` is the unguessable id of the browser's half of the visit; the device is derived
-        with the secret key, so that no device can be chosen.
+        ``page`` is the unguessable id of the browser's half of the visit. The device is derived
+        with the secret key, so that no client can choose it.
         """
-        digest = self._page_key.get_signature(page.bytes)
-        return uuidlib.UUID(bytes=hashlib.sha256(digest).digest()[:16], version=4)
+        digest = hashlib.sha256(_sign(self._page, page.bytes)).digest()
+        return uuidlib.UUID(bytes=digest[:16], version=4)
 
 
-def _signer(keys: cabc.Sequence[str] | cabc.Sequence[bytes], salt: str) -> Signer:
-    """Return a signer whose keys are derived once, and not for each signature."""
-    derived = [
-        Signer(key, salt=salt, key_derivation="hmac", digest_method=hashlib.sha256).derive_key()
-        for key in keys
-    ]
-    return Signer(derived, salt=salt, key_derivation="none", digest_method=hashlib.sha256)
+class _Format:
+    """One kind of signed value: ``<base64url of version and fields>.<signature>``.
+
+    The bytes are those of ``itsdangerous.Signer`` with ``key_derivation="hmac"``.
+    """
+
+    def __init__(self, keys: Keys, salt: str, fields: str) -> None:
+        self._macs = [_prepare(key, salt) for key in reversed(keys)]
+        self._fields = struct.Struct(f">{fields}")
+
+    def write(self, *fields: t.Any, rest: bytes = b"") -> str:
+        text = _encode(_VERSION + self._fields.pack(*fields) + rest)
+        return (text + b"." + _sign(self._macs[0], text)).decode()
+
+    def read(self, value: str) -> tuple[t.Any, ...] | None:
+        """Return the fields and the bytes behind them, or None if the value is not ours."""
+        if len(value) > MAX_LENGTH:
+            return None
+        text, _, signature = value.encode(errors="replace").rpartition(b".")
+        if not any(hmac.compare_digest(_sign(mac, text), signature) for mac in self._macs):
+            return None
+        payload = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
+        if payload[:1] != _VERSION:
+            return None
+        return (*self._fields.unpack_from(payload, 1), payload[1 + self._fields.size :])
 
 
-def _sign(signer: Signer, payload: bytes) -> str:
-    return signer.sign(base64.urlsafe_b64encode(payload).rstrip(b"=")).decode()
+def _prepare(key: str | bytes, salt: str, digest: str = "sha256") -> hmac.HMAC:
+    """Return what signs under a salt. A copy of it costs less than the key's preparation."""
+    secret = key.encode() if isinstance(key, str) else key
+    return hmac.new(hmac.digest(secret, salt.encode(), digest), digestmod=digest)
 
 
-def _unsign(signer: Signer, value: str) -> bytes | None:
-    if len(value) > MAX_LENGTH:
-        return None
-    try:
-        payload = signer.unsign(value.encode())
-        return base64.urlsafe_b64decode(payload + b"=" * (-len(payload) % 4))
-    except (BadSignature, binascii.Error, UnicodeEncodeError):
-        return None
+def _sign(mac: hmac.HMAC, text: bytes) -> bytes:
+    mac = mac.copy()
+    mac.update(text)
+    return _encode(mac.digest())
 
 
-def _unpack(layout: struct.Struct, payload: bytes | None) -> tuple[t.Any, ...] | None:
-    if payload is None or len(payload) != layout.size or payload[0] != _VERSION:
-        return None
-    return layout.unpack(payload)
+def _encode(payload: bytes) -> bytes:
+    return base64.urlsafe_b64encode(payload).rstrip(b"=")

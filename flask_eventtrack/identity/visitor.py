@@ -1,9 +1,10 @@
-"""A visitor: one device, its profile and its session, as one request sees them."""
+"""A visitor: the device, profile and session of one request."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 import typing as t
 import uuid as uuidlib
 
@@ -14,31 +15,14 @@ from ..records import SessionRef, from_ns
 from ..text import shorten
 from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
 
-# The sliding cookie is sent again once it is older than this (nanoseconds).
+# The session cookie is sent again once it is older than this (nanoseconds).
 _RENEW_AFTER = 60 * 1_000_000_000
-# A profile's namespace hangs on one fixed point, so that every process derives the same.
+# The fixed root of all profiles' namespaces, so that every process derives the same ids.
 _ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
-# What programs write where they know nobody: as ids, they would make one person of many.
-_NOBODY = frozenset(
-    (
-        "",
-        "-1",
-        "0",
-        "00000000-0000-0000-0000-000000000000",
-        "[object object]",
-        "anonymous",
-        "anonymoususer",
-        "false",
-        "guest",
-        "n/a",
-        "nan",
-        "nil",
-        "none",
-        "null",
-        "true",
-        "undefined",
-        "unknown",
-    )
+# Placeholder ids that apps pass when no one is logged in; they would make one person of many.
+_PLACEHOLDER = re.compile(
+    r"(?:-1|0|0{8}(?:-0{4}){3}-0{12}|\[object object\]|anonymous(?:user)?|false|guest|n/a|nan|nil"
+    r"|none|null|true|undefined|unknown)?"
 )
 
 
@@ -50,33 +34,28 @@ def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
 def check_customer_id(customer: object) -> str:
     """Return a customer's id as text.
 
-    :raises InvalidEvent: it is no str or int, is empty, has more than 255 characters, or is a word
-        for nobody, such as "null", "guest" or 0.
+    :raises InvalidEvent: it is no str or int, is empty, has more than 255 characters, or is a
+        placeholder such as "null", "guest" or 0.
     """
     if isinstance(customer, int) and not isinstance(customer, bool):
+        # Python refuses to print a number of very many digits.
         is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
         customer = str(customer) if is_short else None
-    if (
+    if not (
         isinstance(customer, str)
         and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
         and customer.isprintable()
     ):
-        if customer.strip(" \"'").lower() in _NOBODY:
-            raise InvalidEvent(
-                "invalid_customer",
-                f"{shorten(customer, 40)} is not a customer's id, but a word for nobody: give the "
-                "id of one customer, or identify none.",
-            )
+        rule = f": a str or int of 1 to {CUSTOMER_ID_MAX_LENGTH} printable characters."
+    elif _PLACEHOLDER.fullmatch(customer.strip(" \"'").lower()):
+        rule = " but a placeholder: pass the id of one customer, or none at all."
+    else:
         return customer
-    raise InvalidEvent(
-        "invalid_customer",
-        f"{shorten(customer, 40)} is not a customer's id: a str or int of 1 to "
-        f"{CUSTOMER_ID_MAX_LENGTH} printable characters.",
-    )
+    raise InvalidEvent("invalid_customer", f"{shorten(customer, 40)} is not a customer's id{rule}")
 
 
 class VerifiedCustomer(t.NamedTuple):
-    """Whom a token names, and from when to when it does (nanoseconds since the epoch)."""
+    """The customer that a token names, and when it is valid (nanoseconds since the epoch)."""
 
     customer_id: str
     expires: int
@@ -85,7 +64,7 @@ class VerifiedCustomer(t.NamedTuple):
 
 @functools.lru_cache(maxsize=4096)
 def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
-    """Return the id of a device's session: requests that open it at once agree without asking."""
+    """Return the id of a device's session, the same for all requests that open it at once."""
     return uuidlib.uuid5(device_id, str(number))
 
 
@@ -93,11 +72,11 @@ def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
 class Visitor:
     """Who a request comes from. Times are nanoseconds since the epoch.
 
-    ``number`` counts the device's sessions, ``started`` is None until the session has an event.
-    ``ended`` says that the last session was ended by a log-out, ``opened`` that the session began
-    with this request, and ``stale`` that the cookies have to be sent. ``policy`` is what the
-    visitor lets us record. ``vouched_until`` is when a token's word for the customer ends; the
-    others' ends with the session.
+    ``number`` counts the device's sessions; ``started`` is None until the session has an event.
+    ``ended`` tells whether a log-out ended the last session, ``opened`` whether the session began
+    with this request, and ``stale`` whether the cookies have to be sent. ``policy`` is what the
+    visitor lets us record. ``vouched_until`` is when a token stops vouching for the customer; any
+    other voucher lasts for the session.
     """
 
     device_id: uuidlib.UUID
@@ -116,7 +95,7 @@ class Visitor:
 
     @property
     def session_id(self) -> uuidlib.UUID:
-        """The session of this request's events; the coming one where none is open."""
+        """The session of this request's events; the next one if none is open."""
         return session_id_of(self.device_id, self.number + (self.started is None))
 
     @property
@@ -131,13 +110,13 @@ class Visitor:
 
     @property
     def is_known(self) -> bool:
-        """Whether the profile is a customer's: vouched for or not."""
+        """Whether the profile is a customer's, vouched for or not."""
         return self.uuid.version == 5
 
     def open_session(self, at: int) -> uuidlib.UUID | None:
-        """Make sure that a session is open, from ``at`` if it is new.
+        """Make sure that a session is open; a new one begins at ``at``.
 
-        :returns: the device's session before, which is over, if it has not been ended yet.
+        :returns: the device's previous session if it has not ended yet, as it does now.
         """
         if self.started is not None:
             if self.opened and at < self.started:
@@ -161,7 +140,7 @@ class Visitor:
         self.stale = True
 
     def vouch_again(self, vouched_by: VouchedBy, until: int) -> None:
-        """Take another word for the same customer, if it holds longer than the one before."""
+        """Let another voucher replace the current one of the same customer, if it lasts longer."""
         is_longer = until == 0 or until > self.vouched_until
         if (self.vouched_by == "token" and is_longer) or self.vouched_by == "loader":
             self.vouched_by = vouched_by
@@ -169,13 +148,13 @@ class Visitor:
             self.stale = True
 
     def stop_vouching(self) -> None:
-        """Keep attributing to the customer, without vouching any more."""
+        """Still attribute events to the customer, without vouching."""
         self.customer_id = None
         self.vouched_by = ""
         self.stale = True
 
     def leave(self) -> uuidlib.UUID | None:
-        """Detach the device from its customer: a new profile, and the session is over.
+        """Detach the device from its customer: start a new profile, and end the session.
 
         :returns: the session that was open, if one was.
         """
@@ -188,7 +167,7 @@ class Visitor:
         return over
 
     def owes_cookies(self, now: int) -> bool:
-        """Whether the visitor's cookies have to be sent: changed, or over a minute old."""
+        """Whether the visitor's cookies have to be sent: they changed, or are over a minute old."""
         return self.stale or self.started is None or not 0 <= now - self.last <= _RENEW_AFTER
 
     def device_token(self) -> DeviceToken:
@@ -216,12 +195,12 @@ def resume_visitor(
     timeout: int,
     new_device: t.Callable[[], uuidlib.UUID] = uuid4,
 ) -> Visitor:
-    """Return the visitor whose tokens these are, or a new one.
+    """Return the visitor with these tokens, or a new one.
 
-    The session, which is this device's (:func:`.tokens.match_session`), goes on if it was last
-    active less than ``timeout`` nanoseconds ago; a last activity in the future (a clock stepped
-    back) counts as now. A token that has expired vouches no more, and neither does a session beside
-    a device cookie of before its log-in.
+    The session belongs to this device (:func:`.tokens.match_session`). It continues if its last
+    activity is less than ``timeout`` nanoseconds ago; one in the future counts as now, because the
+    clock went back. A customer is no longer vouched for once the token has expired, nor if the
+    device cookie is from before the log-in.
     """
     if device is None:
         device_id = new_device()

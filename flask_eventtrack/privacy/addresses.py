@@ -1,4 +1,4 @@
-"""Addresses: masked before anything else sees them."""
+"""Client addresses, which are masked before anything else sees them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import ipaddress
 
 @functools.lru_cache(maxsize=4096)
 def mask_address(address: str) -> str:
-    """Return an address without its host part (/24, IPv6 /48), or "" if it is none."""
+    """Return an address without its host part (/24, IPv6 /48), or "" if it is no address."""
     network = find_network(address, 48)
     return str(network.network_address) if network else ""
 
@@ -16,7 +16,7 @@ def mask_address(address: str) -> str:
 def find_network(
     address: str, ipv6_prefix: int
 ) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
-    """Return the network of an address, /24 or of so many bits; None if it is no address."""
+    """Return the network of an address (/24, IPv6 as given), or None if it is no address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Personal data and secrets in what browsers send: found by their form, and masked."""
+"""Personal data and secrets in what browsers send: recognised by their form, and masked."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if t.TYPE_CHECKING:
 
 EMAIL, CARD, TOKEN, MASKED = "[email]", "[card]", "[token]", "[masked]"
 
-# What repeats in these patterns is of a bounded length, or possessive (`++`, `{8,}+`) and begins
-# only where its characters begin: a text is gone through once, whatever it is.
+# Each repetition in these patterns is bounded, or possessive (`++`, `{8,}+`) and starts only where
+# its characters start. So every text is scanned once, and none takes quadratic time.
 _EMAIL = re.compile(
-    # Any run of letters, so that none is looked at again from its middle.
-    # `logo@2x.png` is a picture, `3 mugs@5.99` a price.
+    # It consumes any run of letters, so that no run is tried again from its middle.
+    # `logo@2x.png` is an image, `3 mugs@5.99` a price.
     r"[\w.+-]++((?:@|%40)(?!\dx\.)[\w-]++(?:\.(?!\d)[\w-]++)++)?+"
 )
-# In one piece, or in groups as they are printed on cards.
+# In one piece, or in groups as printed on cards.
 _CARD = re.compile(
     r"(?<![A-Za-z0-9+.,])[2-6]\d{3}"
     r"(?:\d{9,15}|([ -])\d{4}\1\d{4}\1\d{1,4}(\1\d{1,3})?|([ -])\d{6}\3\d{4,5})(?![A-Za-z0-9])",
     re.ASCII,
 )
-# ISO/IEC 7812: who issues cards, and how long their numbers are.
+# ISO/IEC 7812: the issuers of cards, and the lengths of their numbers.
 _ISSUED = re.compile(
     "4(?:[0-9]{12}|[0-9]{15}|[0-9]{18})"  # Visa
     "|(?:5[1-5]|2[2-7])[0-9]{14}"  # Mastercard
@@ -45,7 +45,7 @@ _NAMED = re.compile(
 _TOKEN = re.compile(
     # A JSON Web Token (RFC 7519) begins with `{"` in base64url.
     r"(?<![\w-])eyJ[\w-]{5,}+(?:\.[\w-]*+){1,4}+"
-    # What well-known services begin theirs with.
+    # The prefixes of well-known services.
     r"|(?<![\w-])A(?:KIA|SIA|GPA|IDA|ROA|NPA|NVA)[A-Z0-9]{16}(?![\w-])"
     r"|(?<![\w-])(?:gh[oprsu]_|github_pat_|glpat-|xox[abeoprs]-|npm_|[prs]k_(?:live|test)_|whsec_"
     r"|AIza|sk-)[\w-]{17,}+"
@@ -59,7 +59,7 @@ _TOKEN = re.compile(
 _PLAIN_UUID = re.compile(r"[0-9a-f]{12}[1-8][0-9a-f]{3}[89ab][0-9a-f]{15}")
 _PIECE_LENGTH, _RUN_LENGTH = 16, 32
 
-# For most texts it is cheaper to find out that there is nothing.
+# Most texts have nothing to mask, and a quick check finds that out.
 _SHORT, _UUID_LENGTH = 13, 36
 _MAYBE_NAMED = re.compile("=(?<=(?:[RrWw][Dd]|[Ee][TtNnYy])=)")  # the ends of the names above
 _UUID = re.compile("[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
@@ -70,10 +70,10 @@ _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 class Masker:
     """Replaces e-mail addresses, payment card numbers and tokens by ``[email]``, ``[card]`` and
-    ``[token]``. A text that has been masked stays as it is.
+    ``[token]``. Masking a masked text again does not change it.
 
-    :param extra: what else is replaced: patterns, whose matches become ``[masked]``, and functions
-        from a text to a text.
+    :param extra: further rules: patterns, the matches of which become ``[masked]``, and functions
+        that take a text and return one.
     """
 
     def __init__(self, extra: MaskRules = ()) -> None:
@@ -132,7 +132,7 @@ def _has_suspect(values: cabc.Iterable[t.Any]) -> bool:
 
 
 def _is_suspect(text: str) -> bool:
-    """Whether a text has what something to be masked has at least."""
+    """Whether a text may have something to mask: a quick check that never misses anything."""
     if len(text) < _SHORT:
         return not text.isidentifier() and ("@" in text or "=" in text or "%40" in text)
     if "@" in text or "%40" in text or "earer " in text or '"' in text:
@@ -157,10 +157,11 @@ def _mask_token(match: re.Match[str]) -> str:
 
 
 def _is_secret(run: str) -> bool:
-    """Whether a long run of letters, digits, ``-`` and ``_`` looks drawn by lot.
+    """Whether a long run of letters, digits, ``-`` and ``_`` looks like a random string.
 
-    Words, ids of words and numbers, and UUIDs do not: a piece between hyphens would have to mix
-    small letters, capitals and digits, or be 32 characters long and have both letters and digits.
+    Words, ids made of words and numbers, and UUIDs do not. A random string has a piece between
+    hyphens that mixes small letters, capitals and digits, or that has letters and digits and at
+    least 32 characters.
     """
     return any(_is_mixed(piece) for piece in re.split("[-_]+", run) if len(piece) >= _PIECE_LENGTH)
 
@@ -187,7 +188,10 @@ def _mask_cards(text: str) -> str:
 
 
 def _end_of_card(match: re.Match[str]) -> int:
-    """Return where the card's number ends, or 0 where it is none; a last group may be another's."""
+    """Return where the card's number ends, or 0 if it is none.
+
+    The last group that matched may belong to another number.
+    """
     for end in (match.end(), match.start(2)):
         number = match.string[match.start() : max(0, end)]
         if _is_card(number.replace(" ", "").replace("-", "")):
@@ -196,7 +200,7 @@ def _end_of_card(match: re.Match[str]) -> int:
 
 
 def _is_card(digits: str) -> bool:
-    """Whether a number of 13 to 19 digits has an issuer and the check digit of ISO/IEC 7812."""
+    """Whether 13 to 19 digits have a known issuer and a valid check digit (ISO/IEC 7812)."""
     if not _ISSUED.fullmatch(digits):
         return False
     raw = digits.encode()
@@ -206,6 +210,6 @@ def _is_card(digits: str) -> bool:
 
 
 def _is_article(raw: bytes) -> bool:
-    """Whether thirteen digits are an article's number (EAN, GTIN-13) by their check digit."""
+    """Whether 13 digits have the check digit of a product code (EAN, GTIN-13)."""
     values = raw.translate(_SINGLE)
     return (sum(values[::2]) + 3 * sum(values[1::2])) % 10 == 0

@@ -1,4 +1,4 @@
-"""What a visitor lets us record: what they chose, else what their browser says, else the app."""
+"""What a visitor lets us record: their choice, else their browser's signal, else the default."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import typing as t
 
 from ..config import Policy
 
-#: From the most to the least.
+#: Ordered from the most recorded to the least.
 POLICIES: tuple[Policy, ...] = t.get_args(Policy)
 
 
 def parse_choice(text: str | None) -> Policy | None:
-    """Return the choice that a cookie holds, or None where it holds none."""
+    """Return the choice in a cookie's value, or None if there is none."""
     return next((policy for policy in POLICIES if policy == text), None)
 
 
 def heed_signal(default: Policy, signal: Policy | t.Literal["ignore"]) -> Policy:
-    """Return the policy of a browser that asks for privacy: never laxer than everybody's.
+    """Return the policy for a browser that asks for privacy: the stricter of the two.
 
     :param signal: ``EVENTTRACK_GPC``.
     """

@@ -1,4 +1,4 @@
-"""URLs as they are recorded: without secrets, within bounds, and read for campaigns."""
+"""URLs as they are recorded: without secrets and cut to a length. Campaigns are read from them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _SAFE = "/%:@!$&'()*+,;=~-._"
 
 
 class UrlCleaner:
-    """Cuts user names, fragments and secret query parameters out of URLs.
+    """Removes user names, fragments and secret query parameters from URLs.
 
-    :param keeps_routes: whether a fragment that is a route (``#/path?query``, ``#!path``) stays.
-    :param mask: replaces what in the rest of a text is personal.
+    :param keeps_routes: whether to keep a fragment that is a route (``#/path?query``, ``#!path``).
+    :param mask: replaces personal data in the rest of a text.
     """
 
     def __init__(
@@ -32,11 +32,11 @@ class UrlCleaner:
         self._secrets = frozenset(secret_parameters)
         self._keeps_routes = keeps_routes
         self.mask = mask
-        # The same pages come again and again, as addresses and as referrers.
+        # The same pages come again and again, as URLs and as referrers.
         self._clean_known = functools.lru_cache(maxsize=2048)(self._clean)
 
     def clean(self, url: str) -> str:
-        """Return ``url`` as it may be stored, or "" where it is no http or https URL."""
+        """Return ``url`` as it may be stored, or "" if it is no http or https URL."""
         return self._clean_known(url) if len(url) <= MAX_LENGTH else self._clean(url)
 
     def _clean(self, url: str) -> str:
@@ -58,14 +58,14 @@ class UrlCleaner:
         if not (self._keeps_routes and fragment.startswith(("/", "!"))):
             return ""
         path, _, query = fragment.partition("#")[0].partition("?")
-        # What a log-in page leaves for a script (RFC 6749, 4.2.2) is no route.
+        # A token that a log-in leaves in the fragment (RFC 6749, section 4.2.2) is no route.
         if any(map(self._is_secret, re.split("[!/&;]", path))):
             return ""
         query = self.clean_query(query)
         return f"{urllib.parse.quote(path, safe=_SAFE)}{'?' + query if query else ''}"
 
     def compose(self, scheme: str, host: str, path: str, query: str) -> str:
-        """Return the URL of a request as it may be stored: its path, where the host is no name."""
+        """Return a request's URL as it may be stored, or only its path if the host is invalid."""
         quoted = urllib.parse.quote(path, safe="/:@!$&'()*+,;=~-._")
         url = self.clean(f"{scheme}://{host}{quoted}{'?' + query if query else ''}")
         return url or quoted[:MAX_LENGTH]
@@ -91,7 +91,7 @@ def campaign_of(url: str) -> dict[str, str]:
 
 
 def source_of(url: str, referrer: str) -> str:
-    """Return where a visit came from: its ``utm_source``, another site's host, or "direct"."""
+    """Return the source of a visit: its ``utm_source``, the host of another site, or "direct"."""
     campaign = campaign_of(url)
     if "utm_source" in campaign:
         return campaign["utm_source"]
@@ -116,7 +116,7 @@ def path_of(url: str) -> str:
 
 
 def _split(url: str) -> urllib.parse.SplitResult:
-    """Split a URL that is not overlong: urlsplit() remembers what it is given."""
+    """Split a URL, cut to a length first: ``urlsplit()`` caches what it is given."""
     return urllib.parse.urlsplit(url[:_MAX_RAW_LENGTH])
 
 

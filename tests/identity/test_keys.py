@@ -145,7 +145,7 @@ def test_jwk_says_what_it_is_for(
         (lambda: {"kty": "RSA"}, "key 2 cannot be read"),
         (lambda: {"kty": "oct"}, "key 2 cannot be read"),
         (lambda: {"kty": "oct", "k": 7}, "key 2 cannot be read"),
-        (lambda: jwk_of(SECRET, kid=["k"]), "key 2 has a kid that is no text"),
+        (lambda: jwk_of(SECRET, kid=["k"]), "key 2 has a kid that is not text"),
     ],
 )
 def test_weak_and_broken_keys_of_a_file_are_passed_over_aloud(
@@ -158,7 +158,7 @@ def test_weak_and_broken_keys_of_a_file_are_passed_over_aloud(
     codec = tokens(jwks.write(jwk_of(SECRET), key()).path)
     assert code_of(codec, make()) == ""
     [message] = caplog.messages
-    assert message.startswith(f"EventTrack passes over keys of {jwks.path}: {fault}")
+    assert message.startswith(f"EventTrack skips keys of {jwks.path}: {fault}")
 
 
 def test_jwks_file_is_read_again_when_it_changes(jwks: KeyDir, clock: FakeClock) -> None:
@@ -231,7 +231,7 @@ def test_empty_set_takes_all_keys_away(
     jwks.write()
     clock.advance(seconds=1)
     assert code_of(codec, token, clock() / NS) == "token_key"
-    assert caplog.messages == [f"EventTrack finds no key in {jwks.path} that it could use."]
+    assert caplog.messages == [f"EventTrack finds no usable key in {jwks.path}."]
 
 
 # keys that are refused
