@@ -40,7 +40,7 @@ def read_settings() -> dict[str, Setting]:
             found[name] = Setting(
                 name,
                 _write_type(ast.unparse(field.annotation)),
-                _write_default(field.value),
+                _write_default(t.cast("ast.Call", field.value).args[0]),
                 inspect.cleandoc(ast.literal_eval(text.value)),
             )
     return found
@@ -63,10 +63,8 @@ def _write_type(annotation: str) -> str:
     return " or ".join(_TYPES.get(name.strip(), name.strip()) for name in names).replace("'", '"')
 
 
-def _write_default(value: ast.expr | None) -> str:
-    text = ast.unparse(value) if value is not None else ""
-    if text.startswith("dataclasses.field"):
-        return "{}"
+def _write_default(value: ast.expr) -> str:
+    text = ast.unparse(value)
     if text.isupper():
         return repr(list(getattr(config, text)))
     return text.replace("dt.", "").replace("'", '"')
