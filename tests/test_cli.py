@@ -82,7 +82,7 @@ def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
         db_host.db.drop_all()
     for _ in range(2):
         answer = run(db_host, "init-db")
-        assert (answer.exit_code, answer.output) == (0, "10 tables are there.\n")
+        assert (answer.exit_code, answer.output) == (0, "All 10 tables exist.\n")
     assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -120,7 +120,7 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
 def test_init_db_in_memory(make: MakeHost) -> None:
     """On the one connection that there is."""
     host = make(url="sqlite://", create=False)
-    assert run(host, "init-db").output == "10 tables are there.\n"
+    assert run(host, "init-db").output == "All 10 tables exist.\n"
     host.client().get("/", headers=NAVIGATION)
     assert host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -250,8 +250,8 @@ def test_forget_erases_a_person(db_host: Host, who: str) -> None:
     answer = run(busy, "forget", who, "--yes")
     assert answer.exit_code == 0
     assert answer.stdout.splitlines() == [
-        "There are 3 events, 0 sessions and 0 aliases.",
-        "3 events, 0 sessions, 0 aliases and 0 rejected records are erased.",
+        "Found 3 events, 0 sessions and 0 aliases.",
+        "Erased 3 events, 0 sessions, 0 aliases and 0 rejected records.",
     ]
     assert busy.rows("event") == []
     assert "0 events" in run(busy, "forget", who, "--yes").stdout
@@ -275,7 +275,7 @@ def test_forget_asks_before_it_erases(
     arguments = ["eventtrack", "forget", "7", *options]
     answer = busy.app.test_cli_runner().invoke(args=arguments, input=typed)
     assert answer.exit_code == status
-    assert "There are 3 events" in answer.output
+    assert "Found 3 events" in answer.output
     assert len(busy.rows("event")) == left
 
 
@@ -305,7 +305,7 @@ def test_forget_takes_an_id_that_reads_as_a_uuid(host: Host) -> None:
         track("a.b", customer=theirs)
     host.clock.advance(seconds=1)
     host.flush()
-    assert "1 events" in run(host, "forget", theirs, "--yes").output
+    assert "Erased 1 event," in run(host, "forget", theirs, "--yes").output
     assert host.rows("event") == []
 
 
@@ -351,8 +351,12 @@ def test_export_of_nobody_is_empty(host: Host) -> None:
 @pytest.mark.parametrize(
     ("options", "printed", "left"),
     [
-        (("--dry-run",), "3 events, 0 sessions and 0 rejected records are older than", 3),
-        ((), "3 events, 0 sessions and 0 rejected records were removed.", 0),
+        (
+            ("--dry-run",),
+            "Past their retention period: 3 events, 0 sessions and 0 rejected records.",
+            3,
+        ),
+        ((), "Removed 3 events, 0 sessions and 0 rejected records.", 0),
     ],
 )
 def test_prune_removes_what_is_older_than_it_is_kept(
@@ -444,7 +448,8 @@ def test_doctor_et002_unreachable_database(make: MakeHost, tmp_path: pathlib.Pat
     assert sentence.startswith("error: The database cannot be reached: ")
     assert "unable to open database file" in sentence
     assert hint == (
-        "Start it, or correct SQLALCHEMY_DATABASE_URI. Events wait in memory meanwhile."
+        "Start it, or correct SQLALCHEMY_DATABASE_URI. Meanwhile events wait in the journal, or in "
+        "memory if there is none."
     )
     assert run(host, "doctor").exit_code == 1
 
@@ -524,7 +529,7 @@ def test_doctor_et015_key_file_that_broke(keyed: tuple[Host, pathlib.Path]) -> N
     path.write_text("[]")
     sentence, hint = findings_of(host)["ET015"]
     assert sentence.startswith(f"error: EVENTTRACK_JWT_KEYS: '{path}' is no JWK set: JSON such as")
-    assert hint == "Write it anew. Running processes keep the keys that they read before."
+    assert hint == "Correct the file. Running processes keep the keys that they read before."
     path.unlink()
     assert "cannot be read: No such file or directory." in findings_of(host)["ET015"][0]
     assert run(host, "doctor").exit_code == 1
@@ -543,7 +548,7 @@ def test_doctor_et016_keys_that_are_too_short(keyed: tuple[Host, pathlib.Path]) 
         == "Tokens are signed with HS256 (32 bytes or more), RS256 (2048 bits or more) or ES256."
     )
     write_keys(path)
-    assert findings_of(host)["ET016"][0].endswith("cannot be used: it has none for us.")
+    assert findings_of(host)["ET016"][0].endswith("cannot be used: none is supported.")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
@@ -553,8 +558,7 @@ def test_doctor_et017_key_file_that_others_may_write_to(keyed: tuple[Host, pathl
     path.chmod(0o620)
     assert findings_of(host) == {
         "ET017": (
-            f"warning: Other users may write to {path}: with a key of their own they are any "
-            "customer.",
+            f"warning: Other users may write to {path}: a key that they add can name any customer.",
             f"Run: chmod go-w {path}",
         )
     }
