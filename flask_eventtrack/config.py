@@ -298,7 +298,7 @@ class Config:
     returns False, the visit is not recorded."""
 
     allowed_origins: tuple[str, ...] = _setting((), _origins)
-    """Other origins whose pages may post to the collector, such as
+    """Other origins that may post to the collector from their pages, such as
     ``"https://shop.example.com"``."""
 
     jwt_keys: KeySources = _setting((), _jwt_keys)
