@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import sys
 import time
@@ -68,14 +69,12 @@ def init_db() -> None:
 def tail(*, lines: int, follow: bool, as_json: bool) -> None:
     """Print the events that were written last."""
     database = get_state().pipeline.database
-    render = _as_json if as_json else _as_text
     latest = read_latest(database, max(1, lines))  # following begins after the last one
-    for stored in latest[:lines]:
-        click.echo(render(stored.event))
-    if follow:
-        for news in iter_new(database, latest):
-            for stored in news:
-                click.echo(render(stored.event))
+    pages = itertools.chain([latest[:lines]], iter_new(database, latest) if follow else ())
+    for page in pages:
+        for stored in page:
+            click.echo(_as_json(stored.event) if as_json else _as_text(stored.event))
+        if follow:
             time.sleep(_FOLLOW_INTERVAL)
 
 

@@ -21,8 +21,7 @@ from .errors import ConfigError
 
 PREFIX = "EVENTTRACK_"
 
-Patterns = tuple[str, ...]
-SitePatterns = cabc.Mapping[str, Patterns]
+SitePatterns = cabc.Mapping[str, tuple[str, ...]]
 Keeps = cabc.Mapping[str, dt.timedelta]
 MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
 #: The rate a second, and the burst.
@@ -72,7 +71,7 @@ def _one_of(*allowed: object) -> _Parser[t.Any]:
     return _accept(lambda value: (type(value), value) in typed, " or ".join(map(repr, allowed)))
 
 
-def _matching(pattern: str, expected: str) -> _Parser[t.Any]:
+def _matching(pattern: str, expected: str) -> _Parser[str]:
     matches = re.compile(pattern, re.DOTALL).fullmatch
     return _accept(lambda value: isinstance(value, str) and bool(matches(value)), expected)
 
@@ -106,8 +105,7 @@ _cookie_domain = _matching(
 
 
 def _path(key: str, value: object) -> str:
-    path: str = _text(key, os.fspath(value) if isinstance(value, os.PathLike) else value)
-    return path
+    return _text(key, os.fspath(value) if isinstance(value, os.PathLike) else value)
 
 
 def parse_duration(value: object) -> dt.timedelta | None:

@@ -30,15 +30,12 @@ def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.
     Rows are read lazily, in pages.
     """
     tables = database.tables
-    profile, alias = tables.profile, tables.alias
     with database.read() as connection:
         profiles = find_profiles(connection, tables, roots)
-    for kind, query, column in (
-        ("profile", sa.select(profile), profile.c.uuid),
-        ("alias", sa.select(alias), alias.c.anonymous_uuid),
-    ):
+    keys = {"profile": tables.profile.c.uuid, "alias": tables.alias.c.anonymous_uuid}
+    for kind, key in keys.items():
         for uuids in in_chunks(profiles):
-            for row in _read(database, query.where(column.in_(uuids))):
+            for row in _read(database, sa.select(key.table).where(key.in_(uuids))):
                 yield _plain(kind, row)
     for kind, moment in (("session", tables.session.c.started_at), ("event", tables.event.c.time)):
         streams = [
