@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from click.testing import Result
 
 from flask_eventtrack import track
 from flask_eventtrack.text import quantify
@@ -13,8 +14,8 @@ from .conftest import MakeHost
 from .hosts import Host
 
 
-def run(host: Host, *arguments: str) -> str:
-    return host.app.test_cli_runner().invoke(args=["eventtrack", *arguments]).output
+def run(host: Host, *arguments: str) -> Result:
+    return host.app.test_cli_runner().invoke(args=["eventtrack", *arguments])
 
 
 @pytest.mark.parametrize(
@@ -36,13 +37,13 @@ def test_number_agrees_with_its_noun(number: int, noun: str, text: str) -> None:
 def test_prune_says_when_nothing_is_old(make: MakeHost, options: tuple[str, ...]) -> None:
     """Instead of a list of noughts."""
     host = make({"EVENTTRACK_RETENTION": dt.timedelta(days=30)})
-    assert run(host, "prune", *options) == "Nothing is past its retention period.\n"
+    assert run(host, "prune", *options).stdout == "Nothing is past its retention period.\n"
 
 
 def test_prune_without_a_retention_names_the_setting(host: Host) -> None:
     """Nothing can be pruned then."""
     expected = "Nothing to prune: no retention is set (see EVENTTRACK_RETENTION).\n"
-    assert run(host, "prune") == expected
+    assert run(host, "prune").stdout == expected
 
 
 def test_one_event_is_one_event(host: Host) -> None:
@@ -52,5 +53,6 @@ def test_one_event_is_one_event(host: Host) -> None:
         track("a.b", customer="7")
     host.flush()
     host.clock.advance(seconds=1)
-    assert run(host, "export", "7").endswith("1 line.\n")
-    assert run(host, "forget", "7", "--dry-run") == "Found 1 event, 0 sessions and 0 aliases.\n"
+    assert run(host, "export", "7").stderr == "1 line.\n"
+    found = run(host, "forget", "7", "--dry-run").stdout
+    assert found == "Found 1 event, 0 sessions and 0 aliases.\n"
