@@ -24,7 +24,7 @@ PREFIX = "EVENTTRACK_"
 SitePatterns = cabc.Mapping[str, tuple[str, ...]]
 Keeps = cabc.Mapping[str, dt.timedelta]
 MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
-#: The rate a second, and the burst.
+#: How many per second, and how many at once.
 RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
@@ -264,7 +264,7 @@ class Config:
     totals."""
 
     session_timeout: dt.timedelta = _setting(dt.timedelta(minutes=30), _duration)
-    """How long a visitor is inactive before the session ends: a timedelta, or seconds."""
+    """How long a visitor may be inactive before the session ends: a timedelta, or seconds."""
 
     profile_salt: str = _setting("flask-eventtrack", _text)
     """The secret from which customers' profile uuids are derived. Set your own before the first
@@ -329,15 +329,14 @@ class Config:
     them make changes as well, and False to answer 404. Without it, everyone gets 404."""
 
     secret_parameters: tuple[str, ...] = _setting(SECRET_PARAMETERS, _lower_texts)
-    """Query parameters that are removed from recorded URLs and referrers, in upper or lower
-    case."""
+    """Query parameters that are removed from recorded URLs and referrers. Case does not matter."""
 
     mask: bool | MaskRules = _setting(True, _mask)
     """Whether e-mail addresses, payment card numbers and tokens are masked in what browsers and
     apps send. A list adds your own rules: compiled patterns, and functions from text to text."""
 
     device_limit: RateLimit | None = _setting((20, 200), _optional(_rate_limit))
-    """How many posts the collector accepts from a device: a number a second, and a number at
+    """How many posts the collector accepts from a device: how many per second, and how many at
     once. None sets no limit."""
 
     address_limit: RateLimit | None = _setting((200, 2000), _optional(_rate_limit))
