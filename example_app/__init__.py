@@ -23,7 +23,7 @@ def create_app(config: dict[str, t.Any] | None = None) -> Flask:
         SQLALCHEMY_DATABASE_URI="sqlite:///shop.db",
         SESSION_COOKIE_SAMESITE="Lax",
         EVENTTRACK_PROFILE_SALT="the-wobbly-shelf",
-        EVENTTRACK_SPA=True,  # for the lookbook, which turns its pages without loading them
+        EVENTTRACK_SPA=True,  # the lookbook turns its pages without a reload
     )
     app.config.from_prefixed_env()
     app.config.from_mapping(config or {})

@@ -30,7 +30,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Basket:
-    """What this visitor has put aside."""
+    """The products that this visitor wants to buy."""
 
     lines: tuple[Line, ...]
 
@@ -46,7 +46,7 @@ class Basket:
 
 
 def get_basket() -> Basket:
-    """Read the basket, without what the shop no longer sells."""
+    """Read the basket, without products that the shop no longer sells."""
     wanted = _quantities()
     products = db.session.scalars(select(Product).where(Product.sku.in_(wanted)))
     by_sku = {product.sku: product for product in products}
@@ -59,12 +59,12 @@ def count_items() -> int:
 
 
 def add(product: Product, quantity: int) -> None:
-    """Put some more of a product in."""
+    """Add this many of a product."""
     set_quantity(product, _quantities().get(product.sku, 0) + quantity)
 
 
 def set_quantity(product: Product, quantity: int) -> None:
-    """Hold exactly this many of a product, at most ``MAX_QUANTITY``; none takes it out."""
+    """Set how many of a product are in the basket: at most ``MAX_QUANTITY``; 0 removes it."""
     quantities = _quantities()
     before = quantities.pop(product.sku, 0)
     after = max(0, min(quantity, MAX_QUANTITY))

@@ -12,7 +12,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 
 class Base(DeclarativeBase):
-    """What all models of the shop are built on."""
+    """The base of the shop's models."""
 
 
 db = SQLAlchemy(model_class=Base)
@@ -64,7 +64,7 @@ class Product(Model):
 
 
 class Order(Model):
-    """A basket that somebody sent us. ``user_id`` is None for a guest's."""
+    """A basket that somebody ordered. ``user_id`` is None if they were not logged in."""
 
     __tablename__ = "order"
 
@@ -82,7 +82,7 @@ class Order(Model):
 
 
 class OrderItem(Model):
-    """One product of an order, at the price of that moment."""
+    """One product of an order, at the price when it was ordered."""
 
     __tablename__ = "order_item"
 

@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, abort, request, session
 
 
 def ensure_secret_key(app: Flask) -> None:
-    """Give the app a key that survives a restart, so that visitors stay who they are."""
+    """Give the app a key that survives a restart, so that cookies stay valid."""
     if app.config["SECRET_KEY"]:
         return
     path = Path(app.instance_path) / "secret_key"
@@ -21,16 +21,15 @@ def ensure_secret_key(app: Flask) -> None:
 
 
 def form_token() -> str:
-    """Return this browser's form token, made when first asked for."""
+    """Return this browser's form token; the first call makes it."""
     token: str = session.setdefault("form_token", secrets.token_urlsafe(24))
     return token
 
 
 def protect(blueprint: Blueprint) -> None:
-    """Refuse a POST to any of this blueprint's views that does not bring the form token.
+    """Refuse POST requests to this blueprint's views if they do not have the form token.
 
-    It is per blueprint so that the collector of Flask-EventTrack, which has checks of its own,
-    stays out of it.
+    Each blueprint asks for this itself: the collector of Flask-EventTrack has its own checks.
     """
     blueprint.before_request(_check_form_token)
 

@@ -1,8 +1,8 @@
-"""What the shop tracks, beside what Flask-EventTrack tracks by itself.
+"""What the shop tracks, in addition to what Flask-EventTrack tracks by itself.
 
-``anonymous=True`` lets any visitor's browser send the event, without it only a logged-in customer's
-may; ``server_only=True`` keeps it to the views. The basket uses the built-in ``product.addToCart``
-and ``product.removeFromCart``.
+``anonymous=True`` lets the browser of any visitor send the event; otherwise the customer must be
+logged in. With ``server_only=True`` only the views may send it. The basket uses the built-in
+``product.addToCart`` and ``product.removeFromCart``.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class LookbookLike:
 @events.define("newsletter.signup", label="Signed up for news about {topic}", anonymous=True)
 @dataclass
 class NewsletterSignup:
-    """Somebody gave us their address for the newsletter. The event does not carry it."""
+    """Somebody subscribed to the newsletter. The event does not contain the address."""
 
     topic: str
 

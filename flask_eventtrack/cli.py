@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import sys
 import time
@@ -16,19 +18,22 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from . import data_rights
 from .doctor import examine
 from .errors import InvalidEvent
-from .reports import FeedEvent, iter_new, read_latest
-from .state import State, get_state, this_app
-from .store import Pruned
+from .reports import FeedEvent, iter_new, iter_person, read_latest
+from .state import get_state, this_app
+from .store import Erased, Pruned, count_rows
+from .text import quantify
 
 _FOLLOW_INTERVAL = 1.0
 
 
 class _Group(AppGroup):
-    """Says in one line what is wrong with the database."""
+    """Reports a wrong argument or a problem with the database in one line."""
 
     def invoke(self, ctx: click.Context) -> t.Any:
         try:
             return super().invoke(ctx)
+        except InvalidEvent as error:
+            raise click.BadParameter(str(error), ctx) from None
         except (OperationalError, ProgrammingError) as error:
             raise click.ClickException(
                 f"{error.orig}. If tables are missing, run 'flask eventtrack init-db'."
@@ -36,16 +41,18 @@ class _Group(AppGroup):
 
 
 eventtrack_cli = _Group("eventtrack", help="Look after the events of this app.")
+_who = click.argument("who", metavar="WHO")
+_dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print the numbers only.")
 
 
 @eventtrack_cli.command("init-db")
 def init_db() -> None:
     """Create the tables that are missing."""
     database = get_state().pipeline.database
+    tables = database.tables.all()
     with database.begin() as connection:
-        tables = database.tables.all()
         tables[0].metadata.create_all(connection, tables=tables)
-    click.echo(f"{len(tables)} tables are there.")
+    click.echo(f"All {len(tables)} tables exist.")
 
 
 @eventtrack_cli.command()
@@ -57,54 +64,53 @@ def init_db() -> None:
     show_default=True,
     help="How many events to start with.",
 )
-@click.option("-f", "--follow", is_flag=True, help="Go on with the events to come.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new events until Ctrl+C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def tail(*, lines: int, follow: bool, as_json: bool) -> None:
     """Print the events that were written last."""
     database = get_state().pipeline.database
-    render = _as_json if as_json else _as_text
-    latest = read_latest(database, max(1, lines))  # one says where to go on
-    for stored in latest[-lines:] if lines else []:
-        click.echo(render(stored.event))
-    if follow:
-        for news in iter_new(database, latest):
-            for stored in news:
-                click.echo(render(stored.event))
+    latest = read_latest(database, max(1, lines))  # following begins after the last one
+    pages = itertools.chain([latest[:lines]], iter_new(database, latest) if follow else ())
+    for page in pages:
+        for stored in page:
+            click.echo(_as_json(stored.event) if as_json else _as_text(stored.event))
+        if follow:
             time.sleep(_FOLLOW_INTERVAL)
 
 
 @eventtrack_cli.command()
 def sweep() -> None:
-    """End the sessions that have been silent for the timeout and five minutes."""
+    """End sessions that were inactive for the session timeout and five more minutes."""
     ended = get_state().pipeline.sweep()
-    click.echo(f"{len(ended)} sessions ended.")
+    click.echo(f"{quantify(len(ended), 'session')} ended.")
 
 
 @eventtrack_cli.command()
 @click.argument("anonymous", metavar="UUID", type=click.UUID)
 def unmerge(*, anonymous: uuid.UUID) -> None:
-    """Part the anonymous profile UUID from the customer whose it was taken for."""
+    """Undo the merge of an anonymous profile with a customer.
+
+    UUID is the anonymous profile's.
+    """
     customer = data_rights.unmerge(get_state(), anonymous)
     if customer is None:
-        raise click.ClickException(f"{anonymous} has not been merged with a customer.")
-    click.echo(f"{anonymous} is not {customer} any more.")
+        raise click.ClickException(f"{anonymous} is not merged with a customer.")
+    click.echo(f"{anonymous} is no longer merged with {customer}.")
 
 
 @eventtrack_cli.command()
-@click.argument("who", metavar="WHO")
-@click.option("--dry-run", is_flag=True, help="Only say how much there is.")
-@click.option("-y", "--yes", is_flag=True, help="Do not ask.")
+@_who
+@_dry_run
+@click.option("-y", "--yes", is_flag=True, help="Do not ask for confirmation.")
 def forget(*, who: str, dry_run: bool, yes: bool) -> None:
-    """Erase all that is stored of a person, for good.
+    """Erase everything stored about a person, for good.
 
     WHO is a customer's id, or a profile's uuid.
     """
     state = get_state()
-    person = _parse_person(state, who)
-    found = data_rights.count_person(state, person)
-    click.echo(
-        f"There are {found.events} events, {found.sessions} sessions and {found.aliases} aliases."
-    )
+    person = data_rights.parse_person(state, who)
+    found = count_rows(state.pipeline.database, person.profiles)
+    click.echo(f"Found {_describe(found, 'event', 'session', 'alias')}.")
     if dry_run:
         return
     if not yes:
@@ -113,78 +119,69 @@ def forget(*, who: str, dry_run: bool, yes: bool) -> None:
     with click.progressbar(length=found.events, label="Erasing", file=sys.stderr) as bar:
         for erased in data_rights.iter_forget(state, person):
             bar.update(erased.events - bar.pos)
-    click.echo(
-        f"{erased.events} events, {erased.sessions} sessions, {erased.aliases} aliases and "
-        f"{erased.rejected} rejected records are erased."
-    )
+    click.echo(f"Erased {_describe(erased, 'event', 'session', 'alias', 'rejected record')}.")
 
 
 @eventtrack_cli.command()
-@click.argument("who", metavar="WHO")
+@_who
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, allow_dash=True), default="-", help="A file."
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, allow_dash=True),
+    default="-",
+    help="Write to this file instead.",
 )
 def export(*, who: str, output: str) -> None:
-    """Print all that is stored of a person, as JSON Lines.
+    """Print everything stored about a person, as JSON Lines.
 
     WHO is a customer's id, or a profile's uuid.
     """
     state = get_state()
-    person = _parse_person(state, who)
+    person = data_rights.parse_person(state, who)
+    state.pipeline.flush()
     count = 0
     with click.open_file(output, "wb") as file:
-        for count, item in enumerate(data_rights.iter_export(state, person), 1):  # noqa: B007
+        for count, item in enumerate(iter_person(state.pipeline.database, person.profiles), 1):  # noqa: B007
             file.write(msgspec.json.encode(item) + b"\n")
-    click.echo(f"{count} lines.", err=True)
+    click.echo(f"{quantify(count, 'line')}.", err=True)
 
 
 @eventtrack_cli.command()
-@click.option("--dry-run", is_flag=True, help="Only say how much there is.")
+@_dry_run
 def prune(*, dry_run: bool) -> None:
-    """Remove what is older than it is kept."""
+    """Remove events that are past their retention period."""
     state = get_state()
     if not (state.config.retention or state.catalogue.keeps()):
-        click.echo("Everything is kept for ever: EVENTTRACK_RETENTION says otherwise.")
+        click.echo("Nothing to prune: no retention is set (see EVENTTRACK_RETENTION).")
         return
     found = state.pipeline.count_old()
-    if dry_run:
-        click.echo(f"{_describe(found)} are older than they are kept.")
-        return
-    removed = Pruned()
-    with click.progressbar(length=found.events, label="Pruning", file=sys.stderr) as bar:
-        for more in state.pipeline.prune():
-            removed += more
-            bar.update(more.events)
-    click.echo(f"{_describe(removed)} were removed.")
+    if not dry_run:
+        length, found = found.events, Pruned()
+        with click.progressbar(length=length, label="Pruning", file=sys.stderr) as bar:
+            for removed in state.pipeline.prune():
+                found += removed
+                bar.update(removed.events)
+    if found == Pruned():
+        click.echo("Nothing is past its retention period.")
+    else:
+        verb = "Past their retention period:" if dry_run else "Removed"
+        click.echo(f"{verb} {_describe(found, 'event', 'session', 'rejected record')}.")
 
 
-def _describe(pruned: Pruned) -> str:
-    return (
-        f"{pruned.events} events, {pruned.sessions} sessions and {pruned.rejected} rejected records"
-    )
-
-
-def _parse_person(state: State, who: str) -> data_rights.Person:
-    try:
-        return data_rights.parse_person(state, who)
-    except InvalidEvent as error:
-        raise click.BadParameter(str(error)) from None
+def _describe(rows: Erased | Pruned, *nouns: str) -> str:
+    """Return the first numbers of a record with their nouns: "3 events and 1 session"."""
+    *first, last = map(quantify, dataclasses.astuple(rows), nouns)
+    return f"{', '.join(first)} and {last}"
 
 
 @eventtrack_cli.command()
 def definitions() -> None:
     """List the events that are defined, with their parameters."""
     for definition in get_state().catalogue:
-        marks = [
-            "server only"
-            if definition.server_only
-            else "anyone"
-            if definition.anonymous
-            else "customers"
-        ]
-        if definition.builtin:
-            marks.append("built in")
-        click.echo(f"{click.style(definition.action, bold=True)}  ({', '.join(marks)})")
+        sender = "anyone" if definition.anonymous else "customers"
+        marks = "server only" if definition.server_only else sender
+        marks += ", built in" if definition.builtin else ""
+        click.echo(f"{click.style(definition.action, bold=True)}  ({marks})")
         if definition.label:
             click.echo(f"    {definition.label}")
         for name, kind in definition.types.items():
@@ -193,7 +190,7 @@ def definitions() -> None:
 
 @eventtrack_cli.command()
 def doctor() -> None:
-    """Say what is misconfigured; exits with 1 if anything keeps events from being recorded."""
+    """Report what is misconfigured; the exit status is 1 if there is an error."""
     findings = examine(this_app(), get_state())
     for finding in findings:
         colour = "red" if finding.level == "error" else "yellow"
@@ -212,5 +209,4 @@ def _as_text(event: FeedEvent) -> str:
 
 
 def _as_json(event: FeedEvent) -> str:
-    row: dict[str, t.Any] = event._asdict()
-    return json.dumps(row, default=str)
+    return json.dumps(event._asdict(), default=str)

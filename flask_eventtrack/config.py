@@ -1,4 +1,5 @@
 """Every ``EVENTTRACK_*`` setting: name, default, meaning and check in one place."""
+# ruff: noqa: RUF009 - `_setting` returns a `dataclasses.field`
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import contextlib
 import dataclasses
 import datetime as dt
 import difflib
+import functools
 import inspect
 import math
 import os
@@ -19,11 +21,10 @@ from .errors import ConfigError
 
 PREFIX = "EVENTTRACK_"
 
-Patterns = tuple[str, ...]
-SitePatterns = cabc.Mapping[str, Patterns]
+SitePatterns = cabc.Mapping[str, tuple[str, ...]]
 Keeps = cabc.Mapping[str, dt.timedelta]
 MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
-#: So many a second, and so many at once.
+#: How many per second, and how many at once.
 RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
@@ -31,29 +32,10 @@ Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
 
 #: Query parameters that carry secrets or personal data more often than not.
 SECRET_PARAMETERS = (
-    "access_token",
-    "api_key",
-    "apikey",
-    "auth",
-    "code",
-    "email",
-    "id_token",
-    "jwt",
-    "key",
-    "passwd",
-    "password",
-    "pwd",
-    "refresh_token",
-    "reset",
-    "secret",
-    "session",
-    "sessionid",
-    "sid",
-    "sig",
-    "signature",
-    "state",
-    "token",
-)
+    "access_token", "api_key", "apikey", "auth", "code", "email", "id_token", "jwt", "key",
+    "passwd", "password", "pwd", "refresh_token", "reset", "secret", "session", "sessionid", "sid",
+    "sig", "signature", "state", "token",
+)  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -67,223 +49,76 @@ class KeySource:
 KeySources = tuple[KeySource, ...]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
-class Config:
-    """The settings of one app, read once by ``init_app``. Each field is ``EVENTTRACK_<NAME>``."""
+# Parsers: each takes a key and its value, and returns what the rest of the package uses.
 
-    enabled: bool = True
-    """Whether anything is recorded at all. Off: no hook, no cookie; ``track()`` returns None and
-    the snippet renders as nothing."""
-
-    url_prefix: str = "/_et"
-    """Where the collector and the script are served."""
-
-    bind_key: str | None = None
-    """The Flask-SQLAlchemy bind that holds the tables; None is the default database."""
-
-    cookie_domain: str | None = None
-    """The ``Domain`` of the cookies; None keeps them on the host name that set them."""
-
-    cookie_path: str = "/"
-    """The ``Path`` of the cookies."""
-
-    cookie_secure: bool | t.Literal["auto"] = "auto"
-    """The ``Secure`` flag of the cookies; ``"auto"`` sets it whenever the request is HTTPS."""
-
-    default_policy: Policy = "full"
-    """What is recorded of a visitor who has not chosen: ``"full"`` everything; ``"anonymous"``
-    page visits, without a cookie and without saying whose they are; ``"none"`` nothing."""
-
-    gpc: t.Literal["anonymous", "none", "ignore"] = "anonymous"
-    """What is recorded of a visitor who has not chosen, and whose browser sends Global Privacy
-    Control or Do Not Track; ``"ignore"`` is the same as of others."""
-
-    bots: t.Literal["drop", "tag"] = "drop"
-    """What is recorded of bots: ``"drop"`` nothing; ``"tag"`` page visits and what ``track()`` is
-    called with, as nobody's, with ``source`` ``"bot"`` and without a part in the totals."""
-
-    session_timeout: dt.timedelta = dt.timedelta(minutes=30)
-    """The gap that ends a session: a timedelta, or seconds."""
-
-    profile_salt: str = "flask-eventtrack"
-    """What customers' uuids are derived with. Set one of your own before the first customer, and
-    never change it: another salt makes everybody another person."""
-
-    undefined_events: t.Literal["reject", "store"] = "reject"
-    """What happens to an event whose action is not defined."""
-
-    allow: SitePatterns = dataclasses.field(default_factory=dict)
-    """Action patterns (``"product.*"``) that alone are admitted: a list, or a list per site, where
-    ``"*"`` stands for all sites. Empty admits every action."""
-
-    deny: SitePatterns = dataclasses.field(default_factory=dict)
-    """Action patterns that are refused, in the shape of ``EVENTTRACK_ALLOW``. Deny wins."""
-
-    max_age: dt.timedelta = dt.timedelta(days=7)
-    """How old an event from a browser or app may be when it arrives: a timedelta, or seconds."""
-
-    spa: bool | t.Literal["hash"] = False
-    """Whether the script counts soft navigations by itself: each new address that the page gives
-    its history; with ``"hash"`` also each new fragment."""
-
-    debug_js: bool = False
-    """Whether the script logs each event and its answer to the browser's console."""
-
-    page_visit_filter: PageVisitFilter | None = None
-    """Called without arguments inside a request that would be a page visit; False refuses it."""
-
-    allowed_origins: tuple[str, ...] = ()
-    """Other origins whose pages may post to the collector: ``"https://shop.example.com"``."""
-
-    jwt_keys: KeySources = ()
-    """The keys of customers' tokens: a secret of 32 bytes or more (HS256), the PEM text of an RSA
-    (RS256) or EC P-256 key (ES256), the path of a JWKS file, a dict of ``kid`` to secrets and PEM
-    texts, or a list of these."""
-
-    jwt_audience: str | None = None
-    """What the ``aud`` of a token must be or contain; None takes only tokens without ``aud``."""
-
-    jwt_issuer: str | None = None
-    """What the ``iss`` of a token must be; None takes any."""
-
-    jwt_type: str | None = None
-    """What the header ``typ`` of a token must be, such as ``"at+jwt"``; None takes any."""
-
-    retention: Keeps = dataclasses.field(default_factory=dict)
-    """How long events are kept: a timedelta or seconds; or a dict of action patterns
-    (``"page.*"``) to these, of which the first that fits counts. A definition's own ``keep`` comes
-    before it. What nothing is said of is kept for ever, and totals always are."""
-
-    prune: bool = False
-    """Whether what is older than it is kept is removed once a day, by the writer of one process.
-    Without it, ``flask eventtrack prune`` does so."""
-
-    dashboard_permission: Permission | None = None
-    """Called without arguments inside a request for what is for your own people only, which is
-    ``GET /_et/catalogue.json``: ``"view"`` lets them read it, ``"manage"`` or True also change what
-    can be changed. False is 404; without it everybody gets that."""
-
-    secret_parameters: tuple[str, ...] = SECRET_PARAMETERS
-    """Query parameters that are cut out of recorded URLs and referrers, whatever their case."""
-
-    mask: bool | MaskRules = True
-    """Whether e-mail addresses, payment card numbers and tokens are masked in what browsers and
-    apps send. A list does so too, and adds patterns of your own, and functions of a text."""
-
-    device_limit: RateLimit | None = (20, 200)
-    """How many posts the collector takes of a device: so many a second, and so many at once; None
-    takes any number."""
-
-    address_limit: RateLimit | None = (200, 2000)
-    """The same of a network: the first 24 bits of an address, of IPv6 64."""
-
-    limits_url: str | None = None
-    """Where all processes share these limits: ``"redis://…"`` (``[redis]`` extra); None is each
-    process by itself."""
-
-    gzip_posts: bool = False
-    """Whether posts to the collector may be compressed with gzip. Sent and unpacked, they have the
-    same limit as others."""
-
-    undefined_limit: int = 1000
-    """How many names of undefined actions and parameters a process takes from browsers and apps in
-    an hour."""
-
-    agent_parser: t.Literal["builtin", "ua-parser"] = "builtin"
-    """What names browsers and systems: a small rule set, or ua-parser (``[agents]`` extra)."""
-
-    country_header: str | None = None
-    """A request header in which your proxy names the visitor's country, such as
-    ``"CF-IPCountry"``. Only where the proxy overwrites what clients send."""
-
-    country_database: str | None = None
-    """The path of a MaxMind DB file that maps addresses to countries (``[geo]`` extra)."""
-
-    flush_interval: dt.timedelta = dt.timedelta(seconds=0.5)
-    """How long an event waits for others before the writer writes: a timedelta, or seconds."""
-
-    durability: t.Literal["memory", "journal", "durable"] = "journal"
-    """What an event that was acknowledged survives until it is in the database: ``"memory"``
-    nothing, ``"journal"`` the death of the process, ``"durable"`` also a loss of power."""
-
-    journal_dir: str | None = None
-    """The folder of the journal; None is ``eventtrack`` in the app's instance folder. It must be
-    on a local disk and outside what a web server serves."""
-
-    journal_max_bytes: int = 256 * 1024 * 1024
-    """How many bytes may wait in the journal, such as while the database is away. Beyond, the
-    collector answers 503 and page visits are dropped and counted."""
-
-    buffer_size: int = 20_000
-    """How many events may wait where they wait in memory. Beyond, as with a full journal."""
-
-    sqlite_wal: bool = True
-    """Whether a SQLite file is switched to write-ahead logging, so that the writer and the app's
-    own pages do not lock each other out."""
-
-
-def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
-    """Read and check the ``EVENTTRACK_*`` keys of an app's configuration.
-
-    :raises ConfigError: for an unknown key (naming the nearest) or a value it cannot take.
-    """
-    known = {PREFIX + field.name.upper(): field.name for field in dataclasses.fields(Config)}
-    settings = {}
-    for key, value in values.items():
-        if not key.startswith(PREFIX):
-            continue
-        if key not in known:
-            raise ConfigError(f"{key!r} is not an EventTrack setting.{_did_you_mean(key, known)}")
-        settings[known[key]] = _PARSERS[known[key]](key, value)
-    return Config(**settings)
-
-
-def _did_you_mean(key: str, known: cabc.Iterable[str]) -> str:
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f" Did you mean {nearest[0]!r}?" if nearest else " There is none like it."
+_D = t.TypeVar("_D")
+_V = t.TypeVar("_V")
+_Parser = cabc.Callable[[str, t.Any], _V]
 
 
 def _refuse(key: str, value: object, expected: str) -> t.NoReturn:
     raise ConfigError(f"{key} must be {expected}, not {value!r}.")
 
 
-def _boolean(key: str, value: object) -> bool:
-    return value if isinstance(value, bool) else _refuse(key, value, "True or False")
+def _accept(is_valid: cabc.Callable[[t.Any], bool], expected: str) -> _Parser[t.Any]:
+    """Return a parser that takes valid values as they are."""
+    return lambda key, value: value if is_valid(value) else _refuse(key, value, expected)
 
 
-def _one_of(*allowed: object) -> cabc.Callable[[str, object], t.Any]:
-    expected = " or ".join(repr(item) for item in allowed)
-
-    def parse(key: str, value: object) -> object:
-        # `True == 1`: the type must be right too.
-        if any(value == item and type(value) is type(item) for item in allowed):
-            return value
-        _refuse(key, value, expected)
-
-    return parse
+def _one_of(*allowed: object) -> _Parser[t.Any]:
+    # `True == 1`: the type must be right too.
+    typed = [(type(item), item) for item in allowed]
+    return _accept(lambda value: (type(value), value) in typed, " or ".join(map(repr, allowed)))
 
 
-def _text(key: str, value: object) -> str:
-    return value if isinstance(value, str) and value else _refuse(key, value, "a non-empty str")
+def _matching(pattern: str, expected: str) -> _Parser[str]:
+    matches = re.compile(pattern, re.DOTALL).fullmatch
+    return _accept(lambda value: isinstance(value, str) and bool(matches(value)), expected)
 
 
-def _optional(parse: cabc.Callable[[str, object], t.Any]) -> cabc.Callable[[str, object], t.Any]:
+def _optional(parse: _Parser[_V]) -> _Parser[_V | None]:
     return lambda key, value: None if value is None else parse(key, value)
 
 
+def _is_positive(value: t.Any, *, whole: bool = False) -> bool:
+    is_number = isinstance(value, int if whole else int | float) and not isinstance(value, bool)
+    return is_number and 0 < value < math.inf
+
+
+def _is_callback(value: object) -> bool:
+    return callable(value) and not inspect.iscoroutinefunction(value)
+
+
+_boolean = _one_of(True, False)
+_text = _matching(".+", "a non-empty str")
+_count = _accept(functools.partial(_is_positive, whole=True), "a whole number above 0")
+_callback = _optional(_accept(_is_callback, "a callable, not async, or None"))
+_url_path = _matching(
+    r"(/[A-Za-z0-9._~\-]+)+", "a path such as '/_et': a leading '/', no trailing '/'"
+)
+_cookie_path = _matching(
+    "/[!-:<-~]*", "a path that starts with '/', in ASCII and without ';' or spaces"
+)
+_cookie_domain = _matching(
+    r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", "a host name such as 'example.com'"
+)
+
+
 def _path(key: str, value: object) -> str:
-    if isinstance(value, os.PathLike):
-        value = os.fspath(value)
-    return _text(key, value)
+    return _text(key, os.fspath(value) if isinstance(value, os.PathLike) else value)
+
+
+def parse_duration(value: object) -> dt.timedelta | None:
+    """Return a timedelta or a number of seconds as a timedelta; None if it is not above 0."""
+    if _is_positive(value):
+        with contextlib.suppress(OverflowError):
+            value = dt.timedelta(seconds=t.cast("float", value))
+    return value if isinstance(value, dt.timedelta) and value > dt.timedelta(0) else None
 
 
 def _duration(key: str, value: object) -> dt.timedelta:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        with contextlib.suppress(ValueError, OverflowError):
-            value = dt.timedelta(seconds=value)
-    if isinstance(value, dt.timedelta) and value > dt.timedelta(0):
-        return value
-    _refuse(key, value, "a timedelta or a number of seconds, more than 0")
+    expected = "a timedelta or a number of seconds, more than 0"
+    return parse_duration(value) or _refuse(key, value, expected)
 
 
 def _keeps(key: str, value: object) -> Keeps:
@@ -292,23 +127,11 @@ def _keeps(key: str, value: object) -> Keeps:
     return {} if value is None else {"*": _duration(key, value)}
 
 
-def _count(key: str, value: object) -> int:
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
-        return value
-    _refuse(key, value, "a whole number above 0")
-
-
-def _rate_limit(key: str, value: object) -> RateLimit:
-    if isinstance(value, list | tuple) and len(value) == 2:
-        rate, burst = value
-        if _is_positive(rate) and _is_positive(burst) and isinstance(burst, int):
+def _rate_limit(key: str, value: t.Any) -> RateLimit:
+    match value:
+        case [rate, burst] if _is_positive(rate) and _is_positive(burst, whole=True):
             return rate, burst
     _refuse(key, value, "two numbers above 0, so many a second and so many at once, or None")
-
-
-def _is_positive(value: object) -> bool:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return is_number and 0 < t.cast("float", value) < math.inf
 
 
 def _mask(key: str, value: object) -> bool | MaskRules:
@@ -320,15 +143,7 @@ def _mask(key: str, value: object) -> bool | MaskRules:
 
 
 def _is_mask_rule(rule: object) -> bool:
-    if isinstance(rule, re.Pattern):
-        return isinstance(rule.pattern, str)
-    return callable(rule)
-
-
-def _callable(key: str, value: object) -> cabc.Callable[..., t.Any]:
-    if callable(value) and not inspect.iscoroutinefunction(value):
-        return value
-    _refuse(key, value, "a callable, not async, or None")
+    return callable(rule) or (isinstance(rule, re.Pattern) and isinstance(rule.pattern, str))
 
 
 def _texts(key: str, value: object) -> tuple[str, ...]:
@@ -343,31 +158,33 @@ def _lower_texts(key: str, value: object) -> tuple[str, ...]:
     return tuple(item.lower() for item in _texts(key, value))
 
 
-def _url_path(key: str, value: object) -> str:
-    if isinstance(value, str) and re.fullmatch(r"(/[A-Za-z0-9._~\-]+)+", value):
-        return value
-    _refuse(key, value, "a path such as '/_et': a leading '/', no trailing '/'")
+def _site_patterns(key: str, value: object) -> SitePatterns:
+    if isinstance(value, cabc.Mapping):
+        return {_text(key, site).lower(): _texts(key, items) for site, items in value.items()}
+    if isinstance(value, str):
+        _refuse(key, value, "a list of action patterns, or a dict of site to such a list")
+    return {"*": _texts(key, value)}
 
 
-def _cookie_path(key: str, value: object) -> str:
-    if isinstance(value, str) and value.startswith("/") and _is_attribute(value):
-        return value
-    _refuse(key, value, "a path that starts with '/', in ASCII and without ';' or spaces")
+def _origins(key: str, value: object) -> tuple[str, ...]:
+    for origin in _texts(key, value):
+        if not _is_origin(origin):
+            _refuse(key, origin, "origins such as 'https://shop.example.com', without a path")
+    return _lower_texts(key, value)
 
 
-def _cookie_domain(key: str, value: object) -> str:
-    if isinstance(value, str) and re.fullmatch(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*", value):
-        return value
-    _refuse(key, value, "a host name such as 'example.com'")
-
-
-def _is_attribute(text: str) -> bool:
-    """Whether a text ends no attribute of a cookie, and no header."""
-    return text.isascii() and text.isprintable() and not set(text) & set("; ")
+def _is_origin(text: str) -> bool:
+    try:
+        parts = urllib.parse.urlsplit(text)
+        is_named = bool(parts.hostname) and parts.username is None and parts.port != 0
+    except ValueError:
+        return False
+    is_bare = f"{parts.scheme}://{parts.netloc}".lower() == text.lower()
+    return parts.scheme in {"http", "https"} and is_named and is_bare
 
 
 def _jwt_keys(key: str, value: object) -> KeySources:
-    """Read the shape of ``EVENTTRACK_JWT_KEYS``; what is wrong is told without a key's text."""
+    """Read ``EVENTTRACK_JWT_KEYS``; errors never quote a key."""
     if value is None:
         return ()
     items = value if isinstance(value, list | tuple) else [value]
@@ -400,72 +217,198 @@ def _key_text(key: str, value: object) -> bytes | pathlib.Path:
     )
 
 
-def _site_patterns(key: str, value: object) -> SitePatterns:
-    if isinstance(value, cabc.Mapping):
-        return {_text(key, site).lower(): _texts(key, items) for site, items in value.items()}
-    if isinstance(value, str):
-        _refuse(key, value, "a list of action patterns, or a dict of site to such a list")
-    return {"*": _texts(key, value)}
+def _setting(default: _D, parse: _Parser[_V]) -> _D | _V:
+    """Return a field of :class:`Config` that carries its parser."""
+    # By a factory, as a dataclass takes no dict for a default.
+    return dataclasses.field(default_factory=lambda: default, metadata={"parse": parse})
 
 
-def _origins(key: str, value: object) -> tuple[str, ...]:
-    for origin in _texts(key, value):
-        if not _is_origin(origin):
-            _refuse(key, origin, "origins such as 'https://shop.example.com', without a path")
-    return _lower_texts(key, value)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
+class Config:
+    """The settings of one app, read once by ``init_app``. Each field is ``EVENTTRACK_<NAME>``."""
+
+    enabled: bool = _setting(True, _boolean)
+    """Whether anything is recorded. If False, no hooks are installed and no cookies are set,
+    ``track()`` returns None, and the snippet renders nothing."""
+
+    url_prefix: str = _setting("/_et", _url_path)
+    """The URL prefix of the collector and the script."""
+
+    bind_key: str | None = _setting(None, _optional(_text))
+    """The Flask-SQLAlchemy bind that holds the tables. None is the default database."""
+
+    cookie_domain: str | None = _setting(None, _optional(_cookie_domain))
+    """The ``Domain`` of the cookies. None limits them to the host that set them."""
+
+    cookie_path: str = _setting("/", _cookie_path)
+    """The ``Path`` of the cookies."""
+
+    cookie_secure: bool | t.Literal["auto"] = _setting("auto", _one_of(True, False, "auto"))
+    """The ``Secure`` flag of the cookies. ``"auto"`` sets it when the request came over HTTPS."""
+
+    default_policy: Policy = _setting("full", _one_of(*t.get_args(Policy)))
+    """What is recorded of visitors who have not chosen: ``"full"`` records everything;
+    ``"anonymous"`` records page visits, without cookies and without an identity; ``"none"``
+    records nothing."""
+
+    gpc: t.Literal["anonymous", "none", "ignore"] = _setting(
+        "anonymous", _one_of("anonymous", "none", "ignore")
+    )
+    """What is recorded of visitors who have not chosen, if their browser sends Global Privacy
+    Control or Do Not Track. ``"anonymous"`` and ``"none"`` are the policies of that name;
+    ``"ignore"`` treats them like everyone else."""
+
+    bots: t.Literal["drop", "tag"] = _setting("drop", _one_of("drop", "tag"))
+    """What is recorded of bots. ``"drop"`` records nothing. ``"tag"`` records page visits and
+    calls of ``track()`` anonymously, with ``source`` ``"bot"``, and leaves them out of the
+    totals."""
+
+    session_timeout: dt.timedelta = _setting(dt.timedelta(minutes=30), _duration)
+    """How long a visitor may be inactive before the session ends: a timedelta, or seconds."""
+
+    profile_salt: str = _setting("flask-eventtrack", _text)
+    """The secret from which customers' profile uuids are derived. Set your own before the first
+    customer logs in, and never change it: a new salt gives every customer a new profile."""
+
+    undefined_events: t.Literal["reject", "store"] = _setting("reject", _one_of("reject", "store"))
+    """What happens to events with an action that is not defined: they are rejected or stored."""
+
+    allow: SitePatterns = _setting({}, _site_patterns)
+    """Patterns of the only actions to record, such as ``"product.*"``: a list, or a dict of site
+    to list in which ``"*"`` stands for all sites. Empty allows every action."""
+
+    deny: SitePatterns = _setting({}, _site_patterns)
+    """Patterns of actions to refuse, in the same form as ``EVENTTRACK_ALLOW``. Deny wins."""
+
+    max_age: dt.timedelta = _setting(dt.timedelta(days=7), _duration)
+    """How old an event from a browser or app may be when it arrives: a timedelta, or seconds.
+    Older events are rejected."""
+
+    spa: bool | t.Literal["hash"] = _setting(False, _one_of(False, True, "hash"))
+    """Whether the script records soft navigations by itself: every new address that the page
+    pushes to its history. ``"hash"`` also counts every new fragment."""
+
+    debug_js: bool = _setting(False, _boolean)
+    """Whether the script logs each event and the answer to it in the browser's console."""
+
+    page_visit_filter: PageVisitFilter | None = _setting(None, _callback)
+    """A callable without arguments, called inside each request that would be a page visit. If it
+    returns False, the visit is not recorded."""
+
+    allowed_origins: tuple[str, ...] = _setting((), _origins)
+    """Other origins that may post to the collector from their pages, such as
+    ``"https://shop.example.com"``."""
+
+    jwt_keys: KeySources = _setting((), _jwt_keys)
+    """The keys of customers' tokens: a secret of at least 32 bytes (HS256), the PEM text of an RSA
+    key (RS256) or an EC P-256 key (ES256), the path of a JWKS file, a dict of ``kid`` to secrets
+    and PEM texts, or a list of these."""
+
+    jwt_audience: str | None = _setting(None, _optional(_text))
+    """What the claim ``aud`` of a token must be or contain. None accepts only tokens without
+    ``aud``."""
+
+    jwt_issuer: str | None = _setting(None, _optional(_text))
+    """What the claim ``iss`` of a token must be. None accepts any issuer."""
+
+    jwt_type: str | None = _setting(None, _optional(_text))
+    """What the header ``typ`` of a token must be, such as ``"at+jwt"``. None accepts any type."""
+
+    retention: Keeps = _setting({}, _keeps)
+    """How long events are kept: a timedelta or seconds, or a dict of action patterns
+    (``"page.*"``) to these, in which the first match counts. A definition's own ``keep`` takes
+    precedence. Events that match no pattern are kept forever, and so are totals."""
+
+    prune: bool = _setting(False, _boolean)
+    """Whether events past their retention period are removed automatically: once a day, by one
+    of the processes. If False, run ``flask eventtrack prune``."""
+
+    dashboard_permission: Permission | None = _setting(None, _callback)
+    """A callable without arguments, called inside requests for what only your own staff may see:
+    ``GET /_et/catalogue.json``. It returns ``"view"`` to let them read, ``"manage"`` or True to let
+    them make changes as well, and False to answer 404. Without it, everyone gets 404."""
+
+    secret_parameters: tuple[str, ...] = _setting(SECRET_PARAMETERS, _lower_texts)
+    """Query parameters that are removed from recorded URLs and referrers. Case does not matter."""
+
+    mask: bool | MaskRules = _setting(True, _mask)
+    """Whether e-mail addresses, payment card numbers and tokens are masked in what browsers and
+    apps send. A list adds your own rules: compiled patterns, and functions from text to text."""
+
+    device_limit: RateLimit | None = _setting((20, 200), _optional(_rate_limit))
+    """How many posts the collector accepts from a device: how many per second, and how many at
+    once. None sets no limit."""
+
+    address_limit: RateLimit | None = _setting((200, 2000), _optional(_rate_limit))
+    """The same for a network: the first 24 bits of an IPv4 address, the first 64 of an IPv6
+    address."""
+
+    limits_url: str | None = _setting(None, _optional(_text))
+    """Where all processes share these limits: ``"redis://…"`` (``[redis]`` extra). None limits
+    each process separately."""
+
+    gzip_posts: bool = _setting(False, _boolean)
+    """Whether posts to the collector may be compressed with gzip. The size limit of posts applies
+    before and after they are decompressed."""
+
+    undefined_limit: int = _setting(1000, _count)
+    """How many different names of undefined actions and parameters a process accepts from
+    browsers and apps in an hour."""
+
+    agent_parser: t.Literal["builtin", "ua-parser"] = _setting(
+        "builtin", _one_of("builtin", "ua-parser")
+    )
+    """What recognises browsers and operating systems: a small set of built-in rules, or ua-parser
+    (``[agents]`` extra)."""
+
+    country_header: str | None = _setting(None, _optional(_text))
+    """A request header in which your proxy sends the visitor's country, such as
+    ``"CF-IPCountry"``. Set it only if the proxy overwrites what clients send in this header."""
+
+    country_database: str | None = _setting(None, _optional(_path))
+    """The path of a MaxMind DB file that maps IP addresses to countries (``[geo]`` extra)."""
+
+    flush_interval: dt.timedelta = _setting(dt.timedelta(seconds=0.5), _duration)
+    """How long an event may wait so that it is written together with others: a timedelta, or
+    seconds."""
+
+    durability: t.Literal["memory", "journal", "durable"] = _setting(
+        "journal", _one_of("memory", "journal", "durable")
+    )
+    """What an acknowledged event survives before it is in the database: ``"memory"`` nothing,
+    ``"journal"`` the death of the process, ``"durable"`` also a power failure."""
+
+    journal_dir: str | None = _setting(None, _optional(_path))
+    """The folder of the journal. It must be on a local disk, and outside the folders that a web
+    server serves. None is ``eventtrack`` in the app's instance folder."""
+
+    journal_max_bytes: int = _setting(256 * 1024 * 1024, _count)
+    """How many bytes may wait in the journal, for instance while the database is down. When it is
+    full, the collector answers 503, and page visits are dropped and counted."""
+
+    buffer_size: int = _setting(20_000, _count)
+    """How many events may wait in memory, where there is no journal. When it is full, the same
+    happens as with a full journal."""
+
+    sqlite_wal: bool = _setting(True, _boolean)
+    """Whether a SQLite file is switched to write-ahead logging, so that the writer and the app do
+    not block each other."""
 
 
-def _is_origin(text: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(text)
-        is_named = bool(parts.hostname) and parts.username is None and parts.port != 0
-    except ValueError:
-        return False
-    is_bare = f"{parts.scheme}://{parts.netloc}".lower() == text.lower()
-    return parts.scheme in {"http", "https"} and is_named and is_bare
+def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
+    """Read and check the ``EVENTTRACK_*`` keys of an app's configuration.
+
+    :raises ConfigError: a key is unknown (the nearest is named), or its value is not possible.
+    """
+    known = {PREFIX + field.name.upper(): field for field in dataclasses.fields(Config)}
+    settings = {}
+    for key in filter(lambda key: key.startswith(PREFIX), values):
+        if key not in known:
+            raise ConfigError(f"{key!r} is not an EventTrack setting.{_did_you_mean(key, known)}")
+        settings[known[key].name] = known[key].metadata["parse"](key, values[key])
+    return Config(**settings)
 
 
-_PARSERS: dict[str, cabc.Callable[[str, t.Any], t.Any]] = {
-    "enabled": _boolean,
-    "url_prefix": _url_path,
-    "bind_key": _optional(_text),
-    "cookie_domain": _optional(_cookie_domain),
-    "cookie_path": _cookie_path,
-    "cookie_secure": _one_of(True, False, "auto"),
-    "default_policy": _one_of(*t.get_args(Policy)),
-    "gpc": _one_of("anonymous", "none", "ignore"),
-    "bots": _one_of("drop", "tag"),
-    "session_timeout": _duration,
-    "profile_salt": _text,
-    "undefined_events": _one_of("reject", "store"),
-    "allow": _site_patterns,
-    "deny": _site_patterns,
-    "max_age": _duration,
-    "retention": _keeps,
-    "prune": _boolean,
-    "spa": _one_of(False, True, "hash"),
-    "debug_js": _boolean,
-    "page_visit_filter": _optional(_callable),
-    "allowed_origins": _origins,
-    "jwt_keys": _jwt_keys,
-    "jwt_audience": _optional(_text),
-    "jwt_issuer": _optional(_text),
-    "jwt_type": _optional(_text),
-    "dashboard_permission": _optional(_callable),
-    "secret_parameters": _lower_texts,
-    "mask": _mask,
-    "device_limit": _optional(_rate_limit),
-    "address_limit": _optional(_rate_limit),
-    "limits_url": _optional(_text),
-    "gzip_posts": _boolean,
-    "undefined_limit": _count,
-    "agent_parser": _one_of("builtin", "ua-parser"),
-    "country_header": _optional(_text),
-    "country_database": _optional(_path),
-    "flush_interval": _duration,
-    "durability": _one_of("memory", "journal", "durable"),
-    "journal_dir": _optional(_path),
-    "journal_max_bytes": _count,
-    "buffer_size": _count,
-    "sqlite_wal": _boolean,
-}
+def _did_you_mean(key: str, known: cabc.Iterable[str]) -> str:
+    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    return f" Did you mean {nearest[0]!r}?" if nearest else " There is none like it."

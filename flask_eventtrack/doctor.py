@@ -1,4 +1,4 @@
-"""What may be wrong with a registration: the checks of ``flask eventtrack doctor``."""
+"""What may be misconfigured: the checks of ``flask eventtrack doctor``."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ from .config import Config
 from .errors import ConfigError
 from .pipeline import find_obstacle, list_bad
 from .state import State
+from .text import quantify
 
 _WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _KEY_MIN_LENGTH = 16
 
 
 class Finding(t.NamedTuple):
-    """Something to look at. An error keeps events from being recorded rightly."""
+    """A problem, and what to do about it. An error keeps events from being recorded correctly."""
 
     id: str
     level: t.Literal["error", "warning"]
@@ -32,7 +33,7 @@ class Finding(t.NamedTuple):
 
 
 def examine(app: Flask, state: State) -> list[Finding]:
-    """Return all that the checks find, errors first."""
+    """Return the findings of all checks, errors first."""
     found = [finding for check in _CHECKS for finding in check(app, state)]
     return sorted(found, key=lambda finding: (finding.level, finding.id))
 
@@ -48,18 +49,17 @@ def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
     database = state.pipeline.database
     try:
         with database.read() as connection:
-            present = set(sa.inspect(connection).get_table_names(database.tables.event.schema))
+            present = sa.inspect(connection).get_table_names(database.tables.event.schema)
             missing = [table.name for table in database.tables.all() if table.name not in present]
-            rejected = 0
-            if not missing:
-                count = sa.select(sa.func.count()).select_from(database.tables.rejected)
-                rejected = connection.scalar(count) or 0
+            count = sa.select(sa.func.count()).select_from(database.tables.rejected)
+            rejected = 0 if missing else connection.scalar(count) or 0
     except SQLAlchemyError as error:
         yield Finding(
             "ET002",
             "error",
             f"The database cannot be reached: {str(error).splitlines()[0]}",
-            "Start it, or correct SQLALCHEMY_DATABASE_URI. Events wait in memory meanwhile.",
+            "Start it, or correct SQLALCHEMY_DATABASE_URI. Meanwhile events wait in the journal, "
+            "or in memory if there is none.",
         )
         return
     if missing:
@@ -73,7 +73,7 @@ def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
         yield Finding(
             "ET004",
             "warning",
-            f"The database has refused {rejected} events.",
+            f"The database has refused {quantify(rejected, 'event')}.",
             "Read the reasons in eventtrack_rejected.",
         )
 
@@ -119,8 +119,8 @@ def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
         yield Finding(
             "ET013",
             "warning",
-            f"Records of the journal could not be read; {len(bad)} files hold them.",
-            f"Look at the disk, then at {state.journal}/*.bad, and remove them.",
+            f"Damaged records of the journal were set aside in {quantify(len(bad), 'file')}.",
+            f"Check the disk, look at {state.journal}/*.bad, then remove these files.",
         )
     for folder in (state.journal.parent, state.journal):
         if folder.is_dir() and _mode_of(folder) & _WRITE_OF_OTHERS:
@@ -133,7 +133,7 @@ def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
 
 
 def _mode_of(path: pathlib.Path) -> int:
-    """Return who may do what with a file or folder, as far as POSIX's modes tell."""
+    """Return the mode of a file or folder; 0 if it does not exist, or the system has no modes."""
     return path.stat().st_mode if os.name == "posix" and path.exists() else 0
 
 
@@ -144,7 +144,7 @@ def _check_key_files(app: Flask, state: State) -> cabc.Iterator[Finding]:
 
 
 def _examine_key_file(path: pathlib.Path) -> cabc.Iterator[Finding]:
-    from .identity.keys import read_key_file  # PyJWT is imported by those who use it
+    from .identity.keys import read_key_file  # PyJWT is imported only where it is used
 
     try:
         file = read_key_file(path)
@@ -153,14 +153,14 @@ def _examine_key_file(path: pathlib.Path) -> cabc.Iterator[Finding]:
             "ET015",
             "error",
             f"{error}",
-            "Write it anew. Running processes keep the keys that they read before.",
+            "Correct the file. Running processes keep the keys that they read before.",
         )
         return
     if file.faults or not file.keys:
         yield Finding(
             "ET016",
             "warning",
-            f"Keys of {path} cannot be used: {'; '.join(file.faults) or 'it has none for us'}.",
+            f"Keys of {path} cannot be used: {'; '.join(file.faults) or 'none is supported'}.",
             "Tokens are signed with HS256 (32 bytes or more), RS256 (2048 bits or more) or ES256.",
         )
     for place in (path, path.parent):
@@ -169,7 +169,7 @@ def _examine_key_file(path: pathlib.Path) -> cabc.Iterator[Finding]:
             yield Finding(
                 "ET017",
                 "warning",
-                f"Other users may write to {place}: with a key of their own they are any customer.",
+                f"Other users may write to {place}: a key that they add can name any customer.",
                 f"Run: chmod go-w {place}",
             )
     if file.is_secret and _mode_of(path) & stat.S_IROTH:
@@ -239,7 +239,7 @@ def _check_definitions(app: Flask, state: State) -> cabc.Iterator[Finding]:
             "ET011",
             "warning",
             "EVENTTRACK_UNDEFINED_EVENTS is 'store': any browser can add actions of any name.",
-            "Define the events that you want and set it to 'reject'.",
+            "Define the events that you want, and set it to 'reject'.",
         )
 
 

@@ -24,7 +24,7 @@ from .clients import AgentParser, CountryDatabase, FactFinder
 from .collector.routes import make_blueprint
 from .config import load_config
 from .errors import ConfigError
-from .identity import CustomerTokens, TokenCodec, check_customer_id, customer_uuid
+from .identity import CustomerTokens, TokenCodec
 from .limits import Limiter, Novelty
 from .pages.hooks import EXEMPT, PageHooks
 from .pages.snippet import eventtrack_snippet, make_tag
@@ -186,7 +186,7 @@ class EventTrack:
         :param anonymous: whether a visitor who is no customer may send it from a browser.
         :param server_only: whether it is refused over HTTP.
         :param keep: how long its events are kept, a timedelta or seconds; by default for as long as
-            ``EVENTTRACK_RETENTION`` says. ``timedelta.max`` is for ever.
+            ``EVENTTRACK_RETENTION`` says. ``timedelta.max`` is forever.
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the definition contradicts another, or cannot be used.
         """
@@ -265,12 +265,11 @@ class EventTrack:
         :param before: only events earlier than this aware moment.
         """
         state = get_state()
-        if not isinstance(who, uuidlib.UUID):
-            who = customer_uuid(state.config.profile_salt, check_customer_id(who))
+        [profile] = data_rights.find_person(state, who).profiles
         database = state.pipeline.database
         if database.is_in_memory:
             state.pipeline.flush()
-        return reports.read_feed(database, who, before, limit)
+        return reports.read_feed(database, profile, before, limit)
 
 
 def _refuse_second(app: Flask) -> None:

@@ -1,7 +1,7 @@
-"""Signals (blinker). The sender is the Flask app; see each for what comes along.
+"""Signals (blinker). The sender is the Flask app; each signal lists its arguments.
 
-``events_written``, ``session_started`` and ``session_ended`` are sent after the commit by whichever
-thread wrote, usually the writer's: inside an app context, outside any request.
+``events_written``, ``session_started`` and ``session_ended`` are sent after the commit, by the
+thread that wrote, usually the writer thread: inside an app context, outside any request.
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ from blinker import Namespace
 
 _signals = Namespace()
 
-#: ``event``: an :class:`~flask_eventtrack.Event` passed every check and was put on its way.
+#: ``event``: an :class:`~flask_eventtrack.Event` passed every check and will be written.
 event_accepted = _signals.signal("eventtrack-event-accepted")
 
 #: ``error``: an :class:`~flask_eventtrack.errors.InvalidEvent`, and ``action``: what was refused.
 event_rejected = _signals.signal("eventtrack-event-rejected")
 
-#: ``count``: that many new rows stand in the event table.
+#: ``count``: the number of new rows in the event table.
 events_written = _signals.signal("eventtrack-events-written")
 
-#: ``session_id``: a session's first event was written.
+#: ``session_id``: the first event of a session was written.
 session_started = _signals.signal("eventtrack-session-started")
 
 #: ``session_id`` and ``reason`` (``"timeout"`` or ``"logout"``): a ``session.end`` was written.

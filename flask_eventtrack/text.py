@@ -51,6 +51,12 @@ def shorten(value: object, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
+def quantify(number: int, noun: str) -> str:
+    """Return a number with its noun: "1 event", "2 events", "0 aliases"."""
+    ending = "" if number == 1 else "es" if noun.endswith("s") else "s"
+    return f"{number} {noun}{ending}"
+
+
 def clean_text(text: str) -> str:
     """Return ``text`` with what no database stores replaced by U+FFFD."""
     return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text

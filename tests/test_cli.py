@@ -58,7 +58,7 @@ def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
         db_host.db.drop_all()
     for _ in range(2):
         answer = run(db_host, "init-db")
-        assert (answer.exit_code, answer.output) == (0, "10 tables are there.\n")
+        assert (answer.exit_code, answer.output) == (0, "All 10 tables exist.\n")
     assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -96,7 +96,7 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
 def test_init_db_in_memory(make: MakeHost) -> None:
     """On the one connection that there is."""
     host = make(url="sqlite://", create=False)
-    assert run(host, "init-db").output == "10 tables are there.\n"
+    assert run(host, "init-db").output == "All 10 tables exist.\n"
     host.client().get("/", headers=NAVIGATION)
     assert host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -226,8 +226,8 @@ def test_forget_erases_a_person(db_host: Host, who: str) -> None:
     answer = run(busy, "forget", who, "--yes")
     assert answer.exit_code == 0
     assert answer.stdout.splitlines() == [
-        "There are 3 events, 0 sessions and 0 aliases.",
-        "3 events, 0 sessions, 0 aliases and 0 rejected records are erased.",
+        "Found 3 events, 0 sessions and 0 aliases.",
+        "Erased 3 events, 0 sessions, 0 aliases and 0 rejected records.",
     ]
     assert busy.rows("event") == []
     assert "0 events" in run(busy, "forget", who, "--yes").stdout
@@ -251,7 +251,7 @@ def test_forget_asks_before_it_erases(
     arguments = ["eventtrack", "forget", "7", *options]
     answer = busy.app.test_cli_runner().invoke(args=arguments, input=typed)
     assert answer.exit_code == status
-    assert "There are 3 events" in answer.output
+    assert "Found 3 events" in answer.output
     assert len(busy.rows("event")) == left
 
 
@@ -281,7 +281,7 @@ def test_forget_takes_an_id_that_reads_as_a_uuid(host: Host) -> None:
         track("a.b", customer=theirs)
     host.clock.advance(seconds=1)
     host.flush()
-    assert "1 events" in run(host, "forget", theirs, "--yes").output
+    assert "Erased 1 event," in run(host, "forget", theirs, "--yes").output
     assert host.rows("event") == []
 
 
@@ -327,8 +327,12 @@ def test_export_of_nobody_is_empty(host: Host) -> None:
 @pytest.mark.parametrize(
     ("options", "printed", "left"),
     [
-        (("--dry-run",), "3 events, 0 sessions and 0 rejected records are older than", 3),
-        ((), "3 events, 0 sessions and 0 rejected records were removed.", 0),
+        (
+            ("--dry-run",),
+            "Past their retention period: 3 events, 0 sessions and 0 rejected records.",
+            3,
+        ),
+        ((), "Removed 3 events, 0 sessions and 0 rejected records.", 0),
     ],
 )
 def test_prune_removes_what_is_older_than_it_is_kept(

@@ -76,7 +76,8 @@ def test_doctor_et002_unreachable_database(make: MakeHost, tmp_path: pathlib.Pat
     assert sentence.startswith("error: The database cannot be reached: ")
     assert "unable to open database file" in sentence
     assert hint == (
-        "Start it, or correct SQLALCHEMY_DATABASE_URI. Events wait in memory meanwhile."
+        "Start it, or correct SQLALCHEMY_DATABASE_URI. Meanwhile events wait in the journal, or in "
+        "memory if there is none."
     )
     assert run(host, "doctor").exit_code == 1
 
@@ -156,7 +157,7 @@ def test_doctor_et015_key_file_that_broke(keyed: tuple[Host, pathlib.Path]) -> N
     path.write_text("[]")
     sentence, hint = findings_of(host)["ET015"]
     assert sentence.startswith(f"error: EVENTTRACK_JWT_KEYS: '{path}' is no JWK set: JSON such as")
-    assert hint == "Write it anew. Running processes keep the keys that they read before."
+    assert hint == "Correct the file. Running processes keep the keys that they read before."
     path.unlink()
     assert "cannot be read: No such file or directory." in findings_of(host)["ET015"][0]
     assert run(host, "doctor").exit_code == 1
@@ -175,7 +176,7 @@ def test_doctor_et016_keys_that_are_too_short(keyed: tuple[Host, pathlib.Path]) 
         == "Tokens are signed with HS256 (32 bytes or more), RS256 (2048 bits or more) or ES256."
     )
     write_keys(path)
-    assert findings_of(host)["ET016"][0].endswith("cannot be used: it has none for us.")
+    assert findings_of(host)["ET016"][0].endswith("cannot be used: none is supported.")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
@@ -185,8 +186,7 @@ def test_doctor_et017_key_file_that_others_may_write_to(keyed: tuple[Host, pathl
     path.chmod(0o620)
     assert findings_of(host) == {
         "ET017": (
-            f"warning: Other users may write to {path}: with a key of their own they are any "
-            "customer.",
+            f"warning: Other users may write to {path}: a key that they add can name any customer.",
             f"Run: chmod go-w {path}",
         )
     }

@@ -1,6 +1,6 @@
 /* What the shop's pages do in the browser. All of it is optional: without this script, or without
-   Flask-EventTrack's, every page and form still works. What is tracked stands in the templates'
-   data-eventtrack attributes; the wish alone is tracked from here, for it wants to know the answer. */
+   Flask-EventTrack's, every page and form still works. Most tracking is in the templates, as
+   data-eventtrack attributes. Only the wish is tracked here, because its button shows the answer. */
 (() => {
   "use strict";
 
@@ -25,7 +25,7 @@
     button.parentElement.hidden = false;
     button.addEventListener("click", () => {
       button.setAttribute("aria-pressed", "true");
-      button.dataset.eventtrackSkip = ""; // one heart a look
+      button.dataset.eventtrackSkip = ""; // one heart for each look
       answer.textContent = "Thank you!";
     });
   }

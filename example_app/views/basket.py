@@ -1,4 +1,4 @@
-"""The basket, the checkout and the order that comes of it."""
+"""The basket, the checkout and the orders."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show() -> ResponseReturnValue:
 
 @blueprint.post("/basket/add")
 def add() -> ResponseReturnValue:
-    """Put a product in."""
+    """Add a product."""
     product = _get_posted_product()
     basket.add(product, request.form.get("quantity", 1, type=int))
     flash(f"{product.name} is in your basket.")
@@ -38,7 +38,7 @@ def add() -> ResponseReturnValue:
 
 @blueprint.post("/basket/update")
 def update() -> ResponseReturnValue:
-    """Change how many of a product are in."""
+    """Change the quantity of a product."""
     product = _get_posted_product()
     basket.set_quantity(product, request.form.get("quantity", 1, type=int))
     return redirect(url_for(".show"), 303)
@@ -55,7 +55,7 @@ def remove() -> ResponseReturnValue:
 
 @blueprint.get("/checkout")
 def checkout() -> ResponseReturnValue:
-    """Ask where the order goes."""
+    """Ask for the name and address."""
     wanted = basket.get_basket()
     if not wanted.lines:
         return redirect(url_for(".show"))

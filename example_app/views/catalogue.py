@@ -53,7 +53,7 @@ def product(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/search")
 def search() -> ResponseReturnValue:
-    """Find products by a word in what is written about them."""
+    """Find products by words in their texts."""
     words = request.args.get("q", "").strip()[:80]
     products = find_products(words) if words else []
     if words:
@@ -62,7 +62,7 @@ def search() -> ResponseReturnValue:
 
 
 def find_products(words: str) -> list[Product]:
-    """Return the products that mention these words."""
+    """Return the products with these words in their texts."""
     columns = (Product.name, Product.kind, Product.category, Product.description)
     mentions = or_(*(column.icontains(words, autoescape=True) for column in columns))
     return list(db.session.scalars(select(Product).where(mentions).order_by(Product.id)))

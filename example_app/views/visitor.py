@@ -1,4 +1,4 @@
-"""What the shop knows of its visitor, and what it says about that."""
+"""The pages about the visitor and about the shop."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def about_you() -> ResponseReturnValue:
 
 @blueprint.get("/about")
 def about() -> ResponseReturnValue:
-    """Say who we are and what is tracked."""
+    """Explain what the shop is and what it tracks."""
     return render_template("about.html")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import contextlib
 import dataclasses
 import datetime as dt
 import difflib
@@ -15,6 +14,7 @@ import typing as t
 import msgspec
 from msgspec import inspect
 
+from ..config import parse_duration
 from ..errors import InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
 from ..text import check_action, clean_text, clip_label, shorten
 from .params import normalise
@@ -47,7 +47,7 @@ _TAKE_TEXT = frozenset({inspect.AnyType, inspect.StrType})
 _REASONS = {
     "session.start": "it is recorded with the first event of a session",
     "session.end": "it is recorded when a session is over",
-    "transaction.charge": "it is never a custom event: record it with track_transaction()",
+    "transaction.charge": "nothing records it in this version",
 }
 
 
@@ -270,14 +270,12 @@ def _options_of(definition: Definition) -> tuple[object, ...]:
 
 
 def _read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | None:
-    if isinstance(keep, int | float) and not isinstance(keep, bool):
-        with contextlib.suppress(ValueError, OverflowError):
-            keep = dt.timedelta(seconds=keep)
-    if keep is None or (isinstance(keep, dt.timedelta) and keep > dt.timedelta(0)):
-        return keep
-    raise InvalidDefinition(
-        f"{action!r}: keep is a timedelta or a number of seconds, more than 0, not {keep!r}."
-    )
+    duration = parse_duration(keep)
+    if keep is not None and duration is None:
+        raise InvalidDefinition(
+            f"{action!r}: keep is a timedelta or a number of seconds, more than 0, not {keep!r}."
+        )
+    return duration
 
 
 def _check_label(definition: Definition) -> None:

@@ -219,8 +219,9 @@ class Post:
             raise InvalidEvent("invalid_time", f"{entry.time!r} is out of range.") from None
         if self._received_at - corrected > self._state.config.max_age:
             days = self._state.config.max_age.total_seconds() / 86400
+            unit = "day" if days == 1 else "days"
             raise InvalidEvent(
-                "too_old", f"Events are accepted for {days:g} days after they happen."
+                "too_old", f"Events are accepted for {days:g} {unit} after they happen."
             )
         return settle_time(corrected, self._received_at, params, original=given)
 

@@ -15,6 +15,7 @@ from ..request.context import get_current
 from ..request.cookies import read_identity, send_choice, send_device
 from ..request.host_login import read_bearer
 from ..state import BLUEPRINT, State, get_state
+from ..text import quantify
 from .assets import serve_catalogue, serve_openapi, serve_script
 from .body import TYPES, read_body
 from .intake import Post
@@ -194,9 +195,9 @@ def _check_limits(state: State, sender: Sender) -> None:
     address = request.environ.get("REMOTE_ADDR", "")
     wait = state.limiter.check(device and device.device_id, address)
     if wait is not None:
-        seconds = str(math.ceil(wait))
-        detail = f"Too many posts: wait for {seconds} second{'s' * (seconds != '1')}."
-        raise Refused(problem(429, "too_many_posts", detail, Retry_After=seconds))
+        seconds = math.ceil(wait)
+        detail = f"Too many posts: wait for {quantify(seconds, 'second')}."
+        raise Refused(problem(429, "too_many_posts", detail, Retry_After=str(seconds)))
 
 
 def _check_csrf(poster: Poster, token: str | None) -> None:

@@ -1,4 +1,4 @@
-"""Questions asked of the store, answered as typed rows."""
+"""Queries of the store, answered with typed rows."""
 
 from .export import iter_person
 from .feed import FeedEvent, Stored, iter_new, read_feed, read_latest

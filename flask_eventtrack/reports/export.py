@@ -1,4 +1,4 @@
-"""All that is stored of a person, as plain values."""
+"""Everything stored about a person, as plain values."""
 
 from __future__ import annotations
 
@@ -24,21 +24,18 @@ _Uuids = list[uuidlib.UUID]
 
 
 def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.Iterator[Item]:
-    """Yield a person's rows as JSON has them, each with its ``type``.
+    """Yield a person's rows as values for JSON, each with its ``type``.
 
-    First ``profile`` (with its traits) and ``alias``, then ``session`` and ``event``, the oldest
-    first. Rows are read in pages as they are asked for.
+    First ``profile`` (with its traits) and ``alias``, then ``session`` and ``event``, oldest first.
+    Rows are read lazily, in pages.
     """
     tables = database.tables
-    profile, alias = tables.profile, tables.alias
     with database.read() as connection:
         profiles = find_profiles(connection, tables, roots)
-    for kind, query, column in (
-        ("profile", sa.select(profile), profile.c.uuid),
-        ("alias", sa.select(alias), alias.c.anonymous_uuid),
-    ):
+    keys = {"profile": tables.profile.c.uuid, "alias": tables.alias.c.anonymous_uuid}
+    for kind, key in keys.items():
         for uuids in in_chunks(profiles):
-            for row in _read(database, query.where(column.in_(uuids))):
+            for row in _read(database, sa.select(key.table).where(key.in_(uuids))):
                 yield _plain(kind, row)
     for kind, moment in (("session", tables.session.c.started_at), ("event", tables.event.c.time)):
         streams = [
@@ -53,7 +50,7 @@ def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.
 def _group(
     database: Database, moment: _Moment, profiles: cabc.Iterable[uuidlib.UUID]
 ) -> list[tuple[dt.datetime, _Uuids]]:
-    """Put profiles together whose rows make up a page; one with more rows is by itself.
+    """Group profiles so that a group has at most a page of rows, or is a single profile.
 
     :returns: the groups, each with the moment of its first row.
     """
@@ -78,9 +75,10 @@ def _group(
 def _iter_rows(
     database: Database, moment: _Moment, first: dt.datetime, uuids: _Uuids
 ) -> cabc.Iterator[tuple[dt.datetime, Item | None]]:
-    """Yield the rows of some profiles in their order, a page at a time, with their moments.
+    """Yield the rows of some profiles with their moments, oldest first.
 
-    Before them comes the ``first`` moment alone: no row is read before it is that one's turn.
+    The ``first`` moment comes before them without a row, so that the merge of all groups reads no
+    page before its turn.
     """
     yield first, None
     row_id = moment.table.c.id

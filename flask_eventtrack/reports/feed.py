@@ -1,4 +1,4 @@
-"""Events as people read them: a visitor's feed, and the latest of all."""
+"""Events for people to read: the feed of a visitor, and the latest events of all visitors."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class FeedEvent(t.NamedTuple):
 
 
 class Stored(t.NamedTuple):
-    """An event and when the writer stored it."""
+    """An event, and when the writer stored it."""
 
     stored_at: dt.datetime
     event: FeedEvent
@@ -59,16 +59,17 @@ def read_feed(
 
 
 def read_latest(database: Database, limit: int) -> list[Stored]:
-    """Return the events written last, in the order in which they were written and happened."""
+    """Return the events written last: batch by batch, and in each as they happened."""
     event = database.tables.event.c
     query = _stored(database.tables).order_by(event.stored_at.desc(), event.time.desc())
     return _read(database, query.limit(limit))
 
 
 def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Stored]]:
-    """Yield, each time it is asked, the events written since; it begins behind ``latest``.
+    """Yield, at each step, the events written since the last one; the first follows ``latest``.
 
-    A row is stamped before it is committed: each look goes back for those of slow transactions.
+    A row gets its time before its transaction commits, so each step looks back for the rows of
+    slow transactions.
     """
     last = latest[-1].stored_at if latest else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     known: set[uuidlib.UUID] | None = None

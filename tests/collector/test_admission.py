@@ -40,8 +40,7 @@ from .posts import CLICK, error_of, post, post_one, quality, statuses
         (
             "transaction.charge",
             "reserved_event",
-            "'transaction.charge' cannot be sent: it is never a custom event: record it with "
-            "track_transaction().",
+            "'transaction.charge' cannot be sent: nothing records it in this version.",
         ),
     ],
 )

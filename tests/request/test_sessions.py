@@ -113,7 +113,7 @@ def test_sweep_ends_sessions_silent_for_the_timeout_and_five_minutes(
     visit(host.client())
     host.flush()
     host.clock.advance(minutes=minutes)
-    assert sweep(host) == f"{ended} sessions ended.\n"
+    assert sweep(host) == f"{ended} session{'' if ended == 1 else 's'} ended.\n"
     assert host.actions()["session.end"] == ended
 
 
@@ -123,7 +123,7 @@ def test_swept_session_is_not_ended_again_when_the_device_returns(host: Host) ->
     visit(client)
     host.flush()
     host.clock.advance(hours=1)
-    assert (sweep(host), sweep(host)) == ("1 sessions ended.\n", "0 sessions ended.\n")
+    assert (sweep(host), sweep(host)) == ("1 session ended.\n", "0 sessions ended.\n")
     visit(client)
     assert host.actions() == {"page.visit": 2, "session.start": 2, "session.end": 1}
     [end] = host.events_of("session.end")
