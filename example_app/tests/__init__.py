@@ -1,0 +1,1 @@
+"""The shop's tests: what it records, and what it must not."""

@@ -1,0 +1,65 @@
+"""Accounts: what visitors did before they logged in is theirs afterwards."""
+
+from __future__ import annotations
+
+import uuid
+
+from flask import Flask
+from flask.testing import FlaskClient
+
+from example_app.tracking import events
+from flask_eventtrack import current_visitor
+
+from .helpers import HOME_VISITED, log_in, rows, story, submit
+
+
+def test_history_moves_to_the_customer_at_sign_up(client: FlaskClient) -> None:
+    """The visit before is in the feed of the new customer, who is number 2."""
+    client.get("/")
+    submit(client, "/signup", name="Ada", email="ada@example.com", password="wobble")
+    assert story("2") == ["Started session", HOME_VISITED, "Logged in", "Opened an account"]
+
+
+def test_history_moves_to_the_customer_at_log_in(client: FlaskClient) -> None:
+    """The events keep the anonymous profile; one alias row says whose it is."""
+    client.get("/")
+    anonymous = current_visitor.uuid
+    log_in(client)
+    assert story("1") == ["Started session", HOME_VISITED, "Logged in"]
+    [alias] = rows(events.tables.alias)
+    assert (alias["anonymous_uuid"], alias["customer_uuid"]) == (anonymous, current_visitor.uuid)
+
+
+def test_a_wrong_password_identifies_no_one(client: FlaskClient) -> None:
+    """The page says so, and the visitor stays anonymous."""
+    answer = submit(client, "/login", email="demo@example.com", password="guess")
+    assert answer.status_code == 422
+    assert current_visitor.customer_id is None
+    assert rows(events.tables.profile) == []
+
+
+def test_log_out_ends_the_session(client: FlaskClient) -> None:
+    """What the next person at this browser does is not the customer's."""
+    log_in(client)
+    submit(client, "/logout")
+    client.get("/")
+    assert story("1") == ["Started session", "Logged in", "Logged out", "Session end"]
+    assert story() == ["Started session", HOME_VISITED]
+
+
+def test_a_customer_is_the_same_person_on_each_device(app: Flask, client: FlaskClient) -> None:
+    """A client is a device. A third one, on which no one logs in, has a story of its own."""
+    phone, stranger = app.test_client(), app.test_client()
+    log_in(client)
+    log_in(phone)
+    stranger.get("/about")
+    assert story("1") == ["Started session", "Logged in"] * 2
+    assert len(rows(events.tables.session)) == 3
+
+
+def test_customers_keep_their_uuid(client: FlaskClient) -> None:
+    """It is derived from the shop's salt, which must never change: then it would be another."""
+    log_in(client)
+    [profile] = rows(events.tables.profile)
+    assert profile["customer_id"] == "1"
+    assert profile["uuid"] == uuid.UUID("a6cce8b0-216b-5c9c-a677-d5658b75076b")

@@ -1,0 +1,65 @@
+"""From the shelf to the basket, and from the basket to an order."""
+
+from __future__ import annotations
+
+from flask.testing import FlaskClient
+
+from .helpers import recorded, story, submit
+
+ADDRESS = {"name": "Ada", "address": "1 Test Street"}
+
+
+def test_the_basket_tracks_what_goes_in_and_out(client: FlaskClient) -> None:
+    """A smaller quantity is a removal of the difference."""
+    submit(client, "/basket/add", sku="K-03", quantity="3")
+    submit(client, "/basket/update", sku="K-03", quantity="1")
+    submit(client, "/basket/remove", sku="K-03")
+    assert recorded("product.addToCart") == [
+        {"sku": "K-03", "name": "Otto", "quantity": 3, "price": 26.0}
+    ]
+    assert recorded("product.removeFromCart") == [
+        {"sku": "K-03", "name": "Otto", "quantity": 2},
+        {"sku": "K-03", "name": "Otto", "quantity": 1},
+    ]
+
+
+def test_an_unchanged_basket_tracks_nothing(client: FlaskClient) -> None:
+    """The same quantity again, and more than fits in: 20 of each is the most."""
+    submit(client, "/basket/add", sku="K-03", quantity="50")
+    submit(client, "/basket/update", sku="K-03", quantity="20")
+    submit(client, "/basket/add", sku="K-03", quantity="1")
+    [added] = recorded("product.addToCart")
+    assert added["quantity"] == 20
+    assert recorded("product.removeFromCart") == []
+
+
+def test_an_order_is_recorded_with_its_total(client: FlaskClient) -> None:
+    """Two of Otto and one of Bruno. Neither name nor address is in the event."""
+    submit(client, "/basket/add", sku="K-03", quantity="2")
+    submit(client, "/basket/add", sku="K-01", quantity="1")
+    answer = submit(client, "/checkout", **ADDRESS)
+    assert answer.location == "/orders/1"
+    assert recorded("order.place") == [{"order": 1, "items": 3, "total": 66.5, "currency": "EUR"}]
+
+
+def test_an_order_is_the_last_of_its_story(client: FlaskClient) -> None:
+    """What led to an order can be read in the visitor's feed."""
+    client.get("/products/otto")
+    submit(client, "/basket/add", sku="K-03", quantity="1")
+    client.get("/checkout")
+    submit(client, "/checkout", **ADDRESS)
+    assert story() == [
+        "Started session",
+        "Visited page Otto, fruit bowl · The Wobbly Shelf",
+        "Viewed Otto",
+        "Added Otto to the basket",
+        "Visited page Checkout · The Wobbly Shelf",
+        "Placed order 1",
+    ]
+
+
+def test_without_an_address_there_is_no_order(client: FlaskClient) -> None:
+    """The form is sent again; what is recorded is that of the basket alone."""
+    submit(client, "/basket/add", sku="K-03", quantity="1")
+    submit(client, "/checkout", name="Ada", address=" ")
+    assert recorded("order.place") == []
