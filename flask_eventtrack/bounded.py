@@ -28,5 +28,5 @@ class BoundedDict(dict[Key, Value]):
         if len(self) > self._most:
             # By halves: each step over the gaps that removed keys leave costs time.
             with contextlib.suppress(RuntimeError):  # another thread changed the dict
-                for old in list(itertools.islice(self, self._most // 2)):
+                for old in list(itertools.islice(self, len(self) // 2)):
                     self.pop(old, None)

@@ -19,6 +19,7 @@ import re
 import typing as t
 
 import jwt
+import msgspec
 from jwt.algorithms import has_crypto
 
 from ..bounded import BoundedDict
@@ -52,6 +53,10 @@ _KEY_OIDS = (bytes.fromhex("06092a864886f70d010101"), bytes.fromhex("06072a8648c
 
 #: Inode, size, and times of change: they differ between any two versions of a file.
 Stamp = tuple[int, int, int, int]
+
+
+class _JwkSet(msgspec.Struct):
+    keys: list[dict[str, t.Any]]
 
 
 class KeyFault(ValueError):
@@ -182,10 +187,12 @@ def read_key_file(path: pathlib.Path) -> KeyFile:
     try:
         with path.open("rb") as file:
             stamp, text = _stamp(os.fstat(file.fileno())), file.read(_FILE_MAX_BYTES + 1)
-        members = _members(text)
+        if len(text) > _FILE_MAX_BYTES:
+            raise ValueError("too large")
+        members = msgspec.json.decode(text, type=_JwkSet).keys
     except OSError as error:
         raise ConfigError(f"{SETTING}: {str(path)!r} cannot be read: {error.strerror}.") from error
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, ValueError, RecursionError):
         raise ConfigError(
             f"{SETTING}: {str(path)!r} is no JWK set: JSON such as "
             '{"keys": [{"kty": "RSA", "kid": "…", …}]}, up to 1 MiB.'
@@ -200,14 +207,6 @@ def read_key_file(path: pathlib.Path) -> KeyFile:
             keys.extend([key] if key else [])
     is_secret = any(name in member for member in members for name in ("d", "k"))
     return KeyFile(path, stamp, tuple(keys), tuple(faults), is_secret)
-
-
-def _members(text: bytes) -> list[dict[str, t.Any]]:
-    found = json.loads(text.decode()) if len(text) <= _FILE_MAX_BYTES else None
-    members = found.get("keys") if isinstance(found, dict) else None
-    if not isinstance(members, list) or not all(isinstance(item, dict) for item in members):
-        raise ValueError("no JWK set")
-    return members
 
 
 def _stamp(status: os.stat_result) -> Stamp:

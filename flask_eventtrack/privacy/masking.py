@@ -80,12 +80,11 @@ class Masker:
         self._extra = tuple(map(_replacer, extra))
 
     def mask_params(self, params: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return ``params`` masked at all levels, names as well; itself where nothing is.
+        """Return ``params`` with names and values masked at all levels, or the same dict if nothing
+        was masked.
 
         :param params: plain JSON values, as the catalogue normalises them.
         """
-        if not self._extra and not _has_suspect([params]):
-            return params
         masked: dict[str, t.Any] = self._mask(params)
         return params if masked == params else masked
 
@@ -115,20 +114,6 @@ def _replacer(rule: re.Pattern[str] | cabc.Callable[[str], str]) -> cabc.Callabl
     if isinstance(rule, re.Pattern):
         return lambda text: rule.sub(MASKED, text)
     return rule
-
-
-def _has_suspect(values: cabc.Iterable[t.Any]) -> bool:
-    for value in values:
-        kind = type(value)
-        if kind is str:
-            if _is_suspect(value):
-                return True
-        elif kind is list:
-            if _has_suspect(value):
-                return True
-        elif kind is dict and (_has_suspect(value) or _has_suspect(value.values())):
-            return True
-    return False
 
 
 def _is_suspect(text: str) -> bool:
