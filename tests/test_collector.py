@@ -457,8 +457,8 @@ def test_max_age_is_a_setting(make: MakeHost) -> None:
         (
             "transaction.charge",
             "reserved_event",
-            "'transaction.charge' cannot be sent: it is never a custom event: record it with "
-            "track_transaction().",
+            "'transaction.charge' cannot be sent: it is reserved for transactions, and custom "
+            "events cannot use it.",
         ),
     ],
 )
