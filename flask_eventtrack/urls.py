@@ -22,11 +22,9 @@ def origin_of(url: str) -> Origin | None:
     """Return the origin of a URL in lower case, or None if it has no host or cannot be read."""
     try:
         parts = urllib.parse.urlsplit(url[:MAX_RAW_LENGTH])
-        port = parts.port
+        host, port = parts.hostname, parts.port
     except ValueError:
         return None
-    if not parts.hostname:
-        return None
-    return Origin(
-        parts.scheme, parts.hostname, _DEFAULT_PORTS.get(parts.scheme) if port is None else port
-    )
+    if port is None:
+        port = _DEFAULT_PORTS.get(parts.scheme)
+    return Origin(parts.scheme, host, port) if host else None
