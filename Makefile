@@ -5,7 +5,7 @@ SQLALCHEMY ?= SQLAlchemy
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check wheel bench soak fuzz snippet reference docs clean
+.PHONY: demo test check wheel bench soak fuzz snippet openapi reference docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -28,6 +28,7 @@ check: $(VENV)/.check node_modules
 	$(BIN)/lint-imports
 	$(MAKE) docs
 	npm run --silent check-snippet
+	$(BIN)/python docs/_ext/openapi.py --check
 
 # The built wheel, installed in a clean environment: what users get works without the checkout.
 wheel: $(VENV)/.check
@@ -57,6 +58,9 @@ fuzz: $(VENV)/.test
 
 snippet: node_modules
 	npm run --silent build
+
+openapi: $(VENV)/.check
+	$(BIN)/python docs/_ext/openapi.py
 
 node_modules: package.json package-lock.json
 	npm ci --silent --no-audit --no-fund

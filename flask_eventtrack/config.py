@@ -15,9 +15,9 @@ import os
 import pathlib
 import re
 import typing as t
-import urllib.parse
 
 from .errors import ConfigError
+from .origins import origin_of
 
 PREFIX = "EVENTTRACK_"
 
@@ -174,13 +174,9 @@ def _origins(key: str, value: object) -> tuple[str, ...]:
 
 
 def _is_origin(text: str) -> bool:
-    try:
-        parts = urllib.parse.urlsplit(text)
-        is_named = bool(parts.hostname) and parts.username is None and parts.port != 0
-    except ValueError:
-        return False
-    is_bare = f"{parts.scheme}://{parts.netloc}".lower() == text.lower()
-    return parts.scheme in {"http", "https"} and is_named and is_bare
+    origin = origin_of(text)
+    is_bare = re.fullmatch(r"https?://[^/?#@\s]+", text, re.IGNORECASE)
+    return bool(is_bare and origin and origin.port)
 
 
 def _jwt_keys(key: str, value: object) -> KeySources:

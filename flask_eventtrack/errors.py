@@ -1,23 +1,82 @@
-"""Everything this package raises.
+"""The errors of this package and their codes.
 
 ::
 
     EventTrackError
-    ├── ConfigError (ValueError)      a setting, or the way the extension is registered
-    ├── NotRegistered (RuntimeError)  used without an app, a request or a registration
-    ├── InvalidEvent (ValueError)     the event itself: action, parameters, label, time
+    ├── ConfigError (ValueError)      a wrong setting, or an app registered twice
+    ├── NotRegistered (RuntimeError)  no app, no request, or no EventTrack on the app
+    ├── InvalidEvent (ValueError)     a wrong action, parameter, label, time or customer id
     │   ├── UndefinedEvent (LookupError)
     │   └── ReservedEvent
-    ├── InvalidToken (ValueError)     a customer's token: signature, claims, time
-    ├── InvalidDefinition (TypeError) what was given to ``define``
-    └── FlushTimeout (TimeoutError)
+    ├── InvalidToken (ValueError)     a customer's token that is refused
+    ├── InvalidDefinition (TypeError) wrong arguments of ``define()``
+    └── FlushTimeout (TimeoutError)   ``flush()`` took too long
 """
 
 from __future__ import annotations
 
+import typing as t
+
+#: Why an event that is posted is rejected.
+RejectionCode = t.Literal[
+    "invalid_event",
+    "invalid_action",
+    "undefined_event",
+    "reserved_event",
+    "denied_event",
+    "server_only",
+    "customer_required",
+    "invalid_id",
+    "invalid_params",
+    "invalid_param",
+    "invalid_param_name",
+    "too_many_params",
+    "too_many_undefined",
+    "params_too_large",
+    "params_too_deep",
+    "invalid_time",
+    "too_old",
+    "bot",
+    "opted_out",
+]
+#: Why an event is invalid, the reasons that only ``track()`` and ``identify()`` have included.
+EventCode = t.Literal[
+    RejectionCode, "invalid_customer", "invalid_label", "invalid_visitor", "no_transaction"
+]
+#: Why a customer's token is refused.
+TokenCode = t.Literal[
+    "token_unsupported",
+    "token_too_large",
+    "token_invalid",
+    "token_key",
+    "token_signature",
+    "token_type",
+    "token_issuer",
+    "token_audience",
+    "token_claims",
+    "token_expired",
+    "token_not_yet_valid",
+]
+#: Why a whole request to the collector fails.
+ProblemCode = t.Literal[
+    TokenCode,
+    "token_missing",
+    "malformed",
+    "foreign_origin",
+    "csrf",
+    "not_found",
+    "method_not_allowed",
+    "too_large",
+    "encoded",
+    "unsupported_type",
+    "too_many_posts",
+    "no_room",
+    "unavailable",
+]
+
 
 class EventTrackError(Exception):
-    """The base of all errors of this package."""
+    """The base class of all errors of this package."""
 
 
 class ConfigError(EventTrackError, ValueError):
@@ -25,22 +84,23 @@ class ConfigError(EventTrackError, ValueError):
 
 
 class NotRegistered(EventTrackError, RuntimeError):
-    """There is no app, no request, or no EventTrack on the app, where one is needed."""
+    """A function needs an app, a request, or an EventTrack on the app, and there is none."""
 
 
 class InvalidDefinition(EventTrackError, TypeError):
-    """A definition cannot be used: its class or its label template, or it contradicts another."""
+    """The class, the label or ``keep`` of a definition is wrong, or it contradicts another one."""
 
 
 class InvalidEvent(EventTrackError, ValueError):
     """An event breaks a rule.
 
-    :param code: a stable word for programs, such as ``"invalid_action"``.
-    :param message: a sentence for people that says what came and what was expected.
-    :param param: the parameter at fault, if it is one.
+    :param code: identifies the rule, such as ``"invalid_action"``; it stays the same in later
+        versions.
+    :param message: says in a sentence what was given and what was expected.
+    :param param: the name of the parameter at fault, if a parameter is.
     """
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+    def __init__(self, code: EventCode, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -48,25 +108,26 @@ class InvalidEvent(EventTrackError, ValueError):
 
 
 class UndefinedEvent(InvalidEvent, LookupError):
-    """The catalogue does not know the action."""
+    """The action is not defined."""
 
 
 class ReservedEvent(InvalidEvent):
-    """The action is one that a caller may not send by this road."""
+    """The action is reserved: the extension alone records it."""
 
 
 class InvalidToken(EventTrackError, ValueError):
     """A customer's token is refused.
 
-    :param code: a stable word for programs, such as ``"token_expired"``.
-    :param message: a sentence for people, without anything of the token.
+    :param code: identifies the reason, such as ``"token_expired"``; it stays the same in later
+        versions.
+    :param message: gives the reason in a sentence, and never repeats the token or a part of it.
     """
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: TokenCode, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
 
 
 class FlushTimeout(EventTrackError, TimeoutError):
-    """``flush()`` could not finish in time; the events are kept and will be written."""
+    """``flush()`` did not finish in time. The events are kept, and will be written later."""

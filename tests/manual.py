@@ -43,15 +43,11 @@ def find_entries(name: str) -> set[str]:
     return {entry for row in rows for entry in re.findall(r"`([^`]+)`", row)}
 
 
-def find_codes(*functions: str) -> set[str]:
-    """Return the codes that calls of these functions name anywhere in the package."""
-    codes = set()
-    for path in PACKAGE.rglob("*.py"):
-        for call in ast.walk(ast.parse(path.read_text())):
-            if isinstance(call, ast.Call) and getattr(call.func, "id", "") in functions:
-                texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant)]
-                codes |= {x for x in texts if isinstance(x, str) and re.fullmatch("[a-z_]+", x)}
-    return codes
+def find_unused(codes: cabc.Iterable[str]) -> set[str]:
+    """Return the codes that no module names, apart from the one that lists them."""
+    modules = (path.read_text() for path in PACKAGE.rglob("*.py") if path.name != "errors.py")
+    nodes = (node for module in modules for node in ast.walk(ast.parse(module)))
+    return set(codes) - {node.value for node in nodes if isinstance(node, ast.Constant)}
 
 
 def run_blocks(name: str, names: dict[str, t.Any], blocks: slice = slice(None)) -> dict[str, t.Any]:

@@ -33,6 +33,7 @@ for encoding in ("", "gzip", "br"):
         assert script.headers.get("Content-Encoding", "") == encoding, script.headers
         assert len(script.data) > 1000, len(script.data)
 assert (package / "browser/eventtrack.d.ts").is_file()
+assert client.get("/_et/openapi.json").get_json()["servers"] == [{"url": "/_et"}]
 with app.app_context():
     events.flush()
     with db.engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""The scripts that browsers load: sources in ``src/``, the built files in ``static/``."""
+"""The scripts that browsers load: ``src/`` has their sources, ``static/`` the built files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import hashlib
 import pathlib
 
 _STATIC = pathlib.Path(__file__).with_name("static")
-#: The one of the tag, which loads the others when it needs them.
+#: The script that the tag names. It loads the others when they are needed.
 CORE = "et.js"
 
 
@@ -23,7 +23,7 @@ class Script:
 
     @property
     def integrity(self) -> str:
-        """What a tag's ``integrity`` holds (W3C, Subresource Integrity)."""
+        """The value of a tag's attribute ``integrity`` (W3C, Subresource Integrity)."""
         digest = hashlib.sha384(self.source).digest()
         return f"sha384-{base64.b64encode(digest).decode()}"
 
@@ -33,14 +33,14 @@ class Script:
 
 
 class Scripts(dict[str, Script]):
-    """The scripts by name. They stand side by side below an address that names their content."""
+    """The scripts by name. They share a folder, named after their content, below the prefix."""
 
     @functools.cached_property
     def digest(self) -> str:
         return hashlib.sha384(b"".join(self[name].source for name in sorted(self))).hexdigest()[:16]
 
     def path(self, name: str) -> str:
-        """Return where a script is below the blueprint's prefix."""
+        """Return the path of a script below the blueprint's prefix."""
         return f"/{self.digest}/{name}"
 
 

@@ -1,4 +1,4 @@
-"""What may be tracked: definitions, validation, built-in events, and all that as JSON."""
+"""The events that may be recorded: definitions, validation, built-in events, allow lists."""
 
 from .access import Access
 from .definitions import Catalogue, Definition

@@ -1,10 +1,9 @@
-"""Allow and deny lists of action patterns, for all sites or per site."""
+"""Allow and deny lists of action patterns, for all sites or for one."""
 
 from __future__ import annotations
 
 import fnmatch
 import functools
-import re
 import typing as t
 
 if t.TYPE_CHECKING:
@@ -12,24 +11,24 @@ if t.TYPE_CHECKING:
 
 
 class Access:
-    """Says which actions a site records. Deny wins; an allow list admits only what it names."""
+    """Decides which actions a site records. A deny list outweighs an allow list."""
 
     def __init__(self, allow: SitePatterns, deny: SitePatterns) -> None:
         self._allow = allow
         self._deny = deny
-        #: Whether nothing is refused anywhere.
+        #: Whether every site records every action.
         self.is_open = not allow and not deny
-        # Sites come from the Host header: the cache is bounded.
+        # Sites come from the Host header, so the cache has to be bounded.
         self.admits = functools.lru_cache(maxsize=1024)(self._admits)
 
     def _admits(self, action: str, site: str) -> bool:
-        denied = _pattern(self._deny, site)
-        if denied is not None and denied.fullmatch(action):
-            return False
-        allowed = _pattern(self._allow, site)
-        return allowed is None or allowed.fullmatch(action) is not None
+        allowed, denied = _patterns(self._allow, site), _patterns(self._deny, site)
+        return (not allowed or _matches(action, allowed)) and not _matches(action, denied)
 
 
-def _pattern(lists: SitePatterns, site: str) -> re.Pattern[str] | None:
-    patterns = [*lists.get("*", ()), *lists.get(site, ())]
-    return re.compile("|".join(map(fnmatch.translate, patterns))) if patterns else None
+def _patterns(lists: SitePatterns, site: str) -> list[str]:
+    return [*lists.get("*", ()), *lists.get(site, ())]
+
+
+def _matches(action: str, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(action, pattern) for pattern in patterns)

@@ -1,18 +1,18 @@
-"""The events that exist without being defined, with the labels of the seeds."""
+"""The built-in events: their parameters and labels."""
 
 from __future__ import annotations
 
 import dataclasses
 
-from .definitions import Catalogue, Definition, describe_fields
+from .definitions import Catalogue, Definition
 
 
 @dataclasses.dataclass
 class PageVisit:
-    """A page was shown. ``url`` is the one that Synerise requires.
+    """A page was shown. Synerise requires ``url`` alone.
 
-    What the page says it is about: ``content_type`` to ``section`` as Allegro reads it (its
-    ``context`` is the section), ``opengraph`` as Synerise does, by property.
+    ``content_type`` to ``section`` and ``opengraph`` are metadata of the page. The first are read
+    as Allegro does (its ``context`` is ``section``); the last as Synerise does, by property.
     """
 
     url: str
@@ -45,7 +45,7 @@ class PageVisit:
 
 @dataclasses.dataclass
 class SessionEnd:
-    """``duration`` in seconds, from the session's start to its last activity."""
+    """``duration``: seconds from the start of the session to its last activity."""
 
     duration: float
     pages: int
@@ -55,14 +55,14 @@ class SessionEnd:
 
 @dataclasses.dataclass
 class Login:
-    """``customer_id`` as the host app knows it."""
+    """``customer_id``: the customer's id in the host app."""
 
     customer_id: str
 
 
 @dataclasses.dataclass
 class FormSubmit:
-    """The fields that were tagged come along as parameters of their own."""
+    """Tagged fields of the form are further parameters."""
 
     form: str | None = None
 
@@ -86,7 +86,7 @@ class ElementView:
 
 @dataclasses.dataclass
 class ElementHover:
-    """``dwell_ms``: how long the pointer rested on the element, in milliseconds."""
+    """``dwell_ms``: how many milliseconds the pointer rested on the element."""
 
     id: str
     dwell_ms: int | None = None
@@ -94,9 +94,9 @@ class ElementHover:
 
 @dataclasses.dataclass
 class PageEngage:
-    """Totals since the page opened: of several events of one visit, the last one counts.
+    """Totals since the page was opened: if a visit has several of these events, the last counts.
 
-    ``visible_s``: seconds in view; ``scroll``: the deepest point seen, 0 to 100 percent.
+    ``visible_s``: seconds in view; ``scroll``: the deepest point seen, in percent of the page.
     """
 
     visible_s: float
@@ -129,48 +129,42 @@ class ProductBuy(BasketChange):
 
 @dataclasses.dataclass
 class ScreenView:
-    """The page visit of an app."""
+    """An app's equivalent of a page visit."""
 
     name: str
 
 
-def _define(
-    action: str,
-    schema: type | None = None,
-    label: str | None = None,
-    *,
-    server_only: bool = False,
-) -> Definition:
-    return Definition(
-        action=action,
-        schema=schema,
-        label=label,
-        anonymous=not server_only,
-        server_only=server_only,
-        builtin=True,
-        types=describe_fields(schema) if schema else {},
-    )
+_BUILTIN: tuple[tuple[str, type | None, str], ...] = (
+    ("page.visit", PageVisit, "Visited page {title}"),
+    ("session.start", None, "Started session"),
+    ("session.end", SessionEnd, "Session end"),
+    ("customer.login", Login, "Logged in"),
+    ("customer.logout", Login, "Logged out"),
+    ("form.submit", FormSubmit, "Submitted form {form}"),
+    ("button.click", ButtonClick, "Clicked button {text}"),
+    ("link.click", LinkClick, "Clicked link {href}"),
+    ("element.view", ElementView, "Saw {id}"),
+    ("element.hover", ElementHover, "Hovered over {id}"),
+    ("page.engage", PageEngage, "Left the page"),
+    ("product.addToCart", AddToCart, "Added {name} to the basket"),
+    ("product.removeFromCart", RemoveFromCart, "Removed {name} from the basket"),
+    ("transaction.charge", None, "Paid"),
+    ("product.buy", ProductBuy, "Bought {name}"),
+    ("screen.view", ScreenView, "Viewed screen {name}"),
+)
+_SERVER_ONLY = ("session.", "customer.", "transaction.", "product.buy")
 
 
 def builtin_catalogue() -> Catalogue:
-    """Return a catalogue that holds the built-in events and nothing else."""
+    """Return a catalogue of the built-in events."""
     return Catalogue(
-        [
-            _define("page.visit", PageVisit, "Visited page {title}"),
-            _define("session.start", None, "Started session", server_only=True),
-            _define("session.end", SessionEnd, "Session end", server_only=True),
-            _define("customer.login", Login, "Logged in", server_only=True),
-            _define("customer.logout", Login, "Logged out", server_only=True),
-            _define("form.submit", FormSubmit, "Submitted form {form}"),
-            _define("button.click", ButtonClick, "Clicked button {text}"),
-            _define("link.click", LinkClick, "Clicked link {href}"),
-            _define("element.view", ElementView, "Saw {id}"),
-            _define("element.hover", ElementHover, "Hovered over {id}"),
-            _define("page.engage", PageEngage, "Left the page"),
-            _define("product.addToCart", AddToCart, "Added {name} to the basket"),
-            _define("product.removeFromCart", RemoveFromCart, "Removed {name} from the basket"),
-            _define("transaction.charge", None, "Paid", server_only=True),
-            _define("product.buy", ProductBuy, "Bought {name}", server_only=True),
-            _define("screen.view", ScreenView, "Viewed screen {name}"),
-        ]
+        Definition(
+            action=action,
+            schema=schema,
+            label=label,
+            anonymous=not action.startswith(_SERVER_ONLY),
+            server_only=action.startswith(_SERVER_ONLY),
+            builtin=True,
+        )
+        for action, schema, label in _BUILTIN
     )

@@ -1,4 +1,4 @@
-"""Parameters made plain: values that every database takes, within limits."""
+"""Parameters as every database can store them, within limits."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _INT64 = range(-(2**63), 2**63)
 
 
 def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return ``params`` as plain JSON values that SQLite, PostgreSQL and MariaDB all store.
+    """Return ``params`` as plain JSON values that SQLite, PostgreSQL and MariaDB can store.
 
-    NUL and lone surrogates become U+FFFD, NaN and infinities None, integers beyond 64 bits
-    strings, decimals numbers; dates are written as ISO 8601, and enumerations as their value.
+    NUL and lone surrogates become U+FFFD, NaN and infinities None, integers beyond 64 bits text,
+    decimals numbers, dates ISO 8601 text, and members of enumerations their value.
 
-    :raises InvalidEvent: beyond 32 KiB encoded, 8 levels, 256 names (at all levels together), or 64
-        characters a name, and for a value that has no JSON form.
+    :raises InvalidEvent: a value has no JSON form, or they exceed 32 KiB encoded, 8 levels, 256
+        names at all levels together, or 64 characters in a name.
     """
     try:
         plain = msgspec.to_builtins(
@@ -55,7 +55,7 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def _encode(value: object) -> object:
-    """Turn what msgspec does not know into what it does: subclasses and other mappings."""
+    """Return a subclass of a plain type, or another mapping, as a value that msgspec can write."""
     for kind in (str, int, float):
         if isinstance(value, kind):
             return kind(value)
@@ -78,6 +78,8 @@ def _write_integer(value: int) -> str:
 
 
 class _Cleaner:
+    """Replaces what a database cannot store, and counts the names of all levels."""
+
     def __init__(self) -> None:
         self.names = 0
 

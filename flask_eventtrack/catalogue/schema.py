@@ -11,11 +11,10 @@ from .definitions import Catalogue
 
 
 def describe_catalogue(catalogue: Catalogue) -> dict[str, t.Any]:
-    """Return all definitions by action, in the order of their actions.
+    """Return all definitions by action, sorted.
 
-    Each has its ``label``, who may send it (``anonymous``, ``server_only``), whether it is
-    ``builtin``, and its ``params``: a JSON Schema (2020-12). Parameters beside these are stored
-    too.
+    ``params`` is the JSON Schema (2020-12) of the parameters; others are stored too. The rest are
+    fields of :class:`Definition`.
     """
     return {
         definition.action: {
@@ -30,8 +29,9 @@ def describe_catalogue(catalogue: Catalogue) -> dict[str, t.Any]:
 
 
 def _describe_params(schema: type | None) -> msgspec.Raw:
-    """Return the JSON Schema of a class; of one that JSON cannot describe, that it is an object."""
-    # A default that is no JSON, a type that msgspec does not know, two classes of the same name.
+    """Return the JSON Schema of a class, or of any object if the class has none."""
+    # It has none if a default is not JSON, msgspec has no schema for a type, or two classes have
+    # the same name.
     with contextlib.suppress(TypeError, ValueError, KeyError):
         if schema is not None:
             return msgspec.Raw(msgspec.json.encode(msgspec.json.schema(schema)))

@@ -1,6 +1,8 @@
-"""What the blueprint serves beside the collector: the scripts, and what describes it."""
+"""What the blueprint serves: the scripts, the description of the collector, and the catalogue."""
 
 from __future__ import annotations
+
+import pathlib
 
 import msgspec
 from flask import Response, request
@@ -10,12 +12,13 @@ from ..catalogue import describe_catalogue
 from ..state import State, get_state
 from .problems import not_found, problem
 
+_OPENAPI = pathlib.Path(__file__).with_name("openapi.json")
 _SCRIPT_HEADERS = {
-    # A proxy that minifies would break the tag's `integrity`.
+    # A proxy that minified the script would break the `integrity` of the tag.
     "Cache-Control": "public, max-age=31536000, immutable, no-transform",
     "Vary": "Accept-Encoding",
     "X-Content-Type-Options": "nosniff",
-    # Without secrets: pages of other subdomains, and isolated ones, may load it too.
+    # Scripts hold no secrets: other subdomains and cross-origin isolated pages may load them.
     "Access-Control-Allow-Origin": "*",
     "Cross-Origin-Resource-Policy": "cross-origin",
 }
@@ -28,12 +31,12 @@ _CATALOGUE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "no
 
 
 def serve_script(digest: str, name: str) -> Response:
+    """Serve a script of the current version, compressed as the client accepts it."""
     scripts = get_state().scripts
     script = scripts.get(f"{name}.js")
     if script is None or digest != scripts.digest:
-        return problem(404, "not_found", "This is no current script.")
-    response = Response(mimetype="text/javascript")
-    response.headers.update(_SCRIPT_HEADERS)
+        return problem(404, "not_found", "This version has no such script.")
+    response = Response(script.source, mimetype="text/javascript", headers=_SCRIPT_HEADERS)
     accepted = request.accept_encodings
     if script.brotli and accepted.quality("br"):
         response.headers["Content-Encoding"] = "br"
@@ -41,39 +44,38 @@ def serve_script(digest: str, name: str) -> Response:
     elif accepted.quality("gzip"):
         response.headers["Content-Encoding"] = "gzip"
         response.set_data(script.gzip)
-    else:
-        response.set_data(script.source)
     return response
 
 
 def serve_openapi() -> Response:
-    from .openapi import describe
-
-    state, scripts = get_state(), get_state().scripts
-    server = request.script_root + state.config.url_prefix
-    document = describe(server, scripts.digest, tuple(sorted(scripts)))
-    response = Response(document, mimetype="application/json")
-    response.headers.update(_API_HEADERS)
-    return response
+    """Serve the description, with the paths of the collector and of the scripts in this app."""
+    state = get_state()
+    document = msgspec.json.decode(_OPENAPI.read_bytes())
+    document["servers"] = [{"url": request.script_root + state.config.url_prefix}]
+    script = document["paths"]["/{digest}/{name}.js"]["get"]
+    script["parameters"][0]["schema"]["const"] = state.scripts.digest
+    return _json(document, _API_HEADERS)
 
 
 def serve_catalogue() -> Response:
+    """Serve the definitions, if the host app permits this request to see them."""
     state = get_state()
     if not _may_view(state):
         return not_found()
-    document = msgspec.json.encode(describe_catalogue(state.catalogue))
-    response = Response(document, mimetype="application/json")
-    response.headers.update(_CATALOGUE_HEADERS)
-    return response
+    return _json(describe_catalogue(state.catalogue), _CATALOGUE_HEADERS)
+
+
+def _json(document: object, headers: dict[str, str]) -> Response:
+    return Response(msgspec.json.encode(document), mimetype="application/json", headers=headers)
 
 
 def _may_view(state: State) -> bool:
-    """Whether the host lets who asks see what is for its own people only."""
+    """Return whether the host app permits this request to see what is for its staff only."""
     ask = state.config.dashboard_permission
     try:
         return ask is not None and ask() in (True, "view", "manage")
-    except HTTPException:  # as abort(403) raises it
+    except HTTPException:  # the host's function may refuse with abort(403)
         return False
-    except Exception as error:  # noqa: BLE001 - the edge: what fails opens nothing
+    except Exception as error:  # noqa: BLE001 - a failing function permits nothing
         state.report_failure("asking for EVENTTRACK_DASHBOARD_PERMISSION", error)
         return False

@@ -1,4 +1,4 @@
-"""The body of a post: read no further than its limit, and inflated no further."""
+"""The body of a post. Neither it nor what it decompresses to is read beyond the limit."""
 
 from __future__ import annotations
 
@@ -17,30 +17,50 @@ _GZIP = 16 + zlib.MAX_WBITS
 
 
 def read_body(types: cabc.Set[str] = TYPES) -> bytes:
-    encoding = _check_encoding(request.headers.get("Content-Encoding", "identity").lower())
+    """Return the body of the request, decompressed.
+
+    :param types: the content types to take.
+    :raises Refused: by its type, encoding or size, or because it did not arrive whole.
+    """
+    encoding = request.headers.get("Content-Encoding", "identity").lower()
+    _check_encoding(encoding)
     if request.mimetype not in types:
-        raise Refused(
-            problem(415, "unsupported_type", "Send application/json, or the same as text/plain.")
-        )
+        raise Refused(problem(415, "unsupported_type", "Send application/json or text/plain."))
     body = _read_bytes()
-    if body is not None and encoding == "gzip":
+    if encoding == "gzip" and len(body) <= MAX_BYTES:
         body = _inflate(body)
-    if body is None or len(body) > MAX_BYTES:
-        raise Refused(problem(413, "too_large", f"A post takes at most {MAX_BYTES} bytes."))
+    if len(body) > MAX_BYTES:
+        raise _too_large()
     return body
 
 
-def _check_encoding(encoding: str) -> str:
-    """Return an encoding that bodies may have; another is told which those are (RFC 7694)."""
+def _too_large() -> Refused:
+    return Refused(problem(413, "too_large", f"A post has at most {MAX_BYTES:,} bytes."))
+
+
+def _check_encoding(encoding: str) -> None:
     accepted = ["gzip", "identity"] if get_state().config.gzip_posts else ["identity"]
     if encoding not in accepted:
-        detail = f"The body may be encoded as: {', '.join(accepted)}."
-        raise Refused(problem(415, "encoded", detail, Accept_Encoding=", ".join(accepted)))
-    return encoding
+        names = ", ".join(accepted)
+        # RFC 7694: the answer lists the encodings that are accepted.
+        detail = f"These encodings are accepted: {names}."
+        raise Refused(problem(415, "encoded", detail, Accept_Encoding=names))
+
+
+def _read_bytes() -> bytes:
+    """Return the body as it came; one that is too large may be cut after the limit."""
+    # One more than allowed: a body without a length is cut there and would pass for a short one.
+    request.max_content_length = MAX_BYTES + 1
+    try:
+        return request.get_data(cache=False)
+    except RequestEntityTooLarge:
+        raise _too_large() from None
+    except (HTTPException, OSError):
+        raise Refused(problem(400, "malformed", "The body did not arrive whole.")) from None
 
 
 def _inflate(body: bytes) -> bytes:
-    """Return what is in a gzip body, or the first bytes of it where it is larger than allowed."""
+    """Return what is in a gzip body, cut after the limit."""
     unzip = zlib.decompressobj(_GZIP)
     try:
         inflated = unzip.decompress(body, MAX_BYTES + 1)
@@ -50,16 +70,3 @@ def _inflate(body: bytes) -> bytes:
     if not is_cut and (not unzip.eof or unzip.unused_data):
         raise Refused(problem(400, "malformed", "The body is not one whole gzip stream."))
     return inflated
-
-
-def _read_bytes() -> bytes | None:
-    """Return the body as it came, or None where it is too large."""
-    # One more than allowed: a body without a length is cut there and would pass for a short one.
-    request.max_content_length = MAX_BYTES + 1
-    try:
-        body = request.get_data(cache=False)
-    except RequestEntityTooLarge:
-        return None
-    except (HTTPException, OSError):
-        raise Refused(problem(400, "malformed", "The body did not arrive whole.")) from None
-    return body if len(body) <= MAX_BYTES else None

@@ -1,4 +1,4 @@
-"""What the collector is sent, from bytes to typed values, and what it answers."""
+"""What clients send to the collector, from bytes to typed values, and what it answers."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ import json
 import typing as t
 
 import msgspec
+from msgspec import Meta
 
 from ..config import Policy
-from ..errors import InvalidEvent
+from ..errors import EventCode, InvalidEvent
 from ..request.checking import parse_time
 from ..text import ACTION_MAX_LENGTH, clean_text
 
@@ -18,29 +19,29 @@ MAX_BYTES = 256 * 1024
 MAX_EVENTS = 100
 MAX_DROPPED = 100_000
 
-
-_Action = t.Annotated[
-    str,
-    msgspec.Meta(
-        examples=["product.view"],
-        extra_json_schema={
-            "pattern": r"^[a-zA-Z0-9._-]+\.[a-zA-Z0-9._-]+$",
-            "maxLength": ACTION_MAX_LENGTH,
-        },
-    ),
-]
-_Id = t.Annotated[
-    str,
-    msgspec.Meta(description="A UUID of version 4 or 7.", extra_json_schema={"format": "uuid"}),
-]
+_ACTION_RULE = {"pattern": r"^[a-zA-Z0-9._-]+\.[a-zA-Z0-9._-]+$", "maxLength": ACTION_MAX_LENGTH}
+_Action = t.Annotated[str, Meta(examples=["product.view"], extra_json_schema=_ACTION_RULE)]
+_Uuid = t.Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
+_Id = t.Annotated[_Uuid, Meta(description="A UUID of version 4 or 7.")]
+_Date = t.Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _Time = t.Annotated[
-    int | float | t.Annotated[str, msgspec.Meta(extra_json_schema={"format": "date-time"})],
-    msgspec.Meta(description="Milliseconds since the epoch, or ISO 8601 with a zone."),
+    int | float | _Date,
+    Meta(description="Milliseconds since the epoch, or ISO 8601 with a time zone."),
+]
+_Dropped = t.Annotated[
+    int, Meta(ge=0, le=MAX_DROPPED, description="How many events the sender had no room to keep.")
+]
+_ByVisit = t.Annotated[
+    bool,
+    Meta(
+        description="The sender kept the events for later, and the visitor may have changed since. "
+        "Each belongs to the visitor of its `visit` or `page`."
+    ),
 ]
 
 
 class PostedEvent(msgspec.Struct, kw_only=True):
-    """One event as clients send it; what is absent is None."""
+    """An event as clients send it."""
 
     action: _Action
     event_id: _Id | None = None
@@ -52,7 +53,7 @@ class PostedEvent(msgspec.Struct, kw_only=True):
 
 
 class Account(msgspec.Struct, kw_only=True):
-    """Who posts: what every post may say of it."""
+    """What every post may say about its sender."""
 
     csrf_token: str | None = None
     token: str | None = None
@@ -62,44 +63,33 @@ class PostFields(Account, kw_only=True):
     """What a post may say besides its events."""
 
     sent_at: dt.datetime | None = None
-    dropped: t.Annotated[
-        int,
-        msgspec.Meta(
-            ge=0, le=MAX_DROPPED, description="How many events the sender had no room for."
-        ),
-    ] = 0
-    by_visit: t.Annotated[
-        bool,
-        msgspec.Meta(
-            description="The events were kept for somebody who may not be here now: whose they are "
-            "is by their visit alone."
-        ),
-    ] = False
+    dropped: _Dropped = 0
+    by_visit: _ByVisit = False
 
 
 class Envelope(PostFields, kw_only=True):
-    """A post: one event, or several."""
+    """A post: one event, or a batch."""
 
     events: list[t.Any]
     is_batch: bool
 
 
 class Choice(msgspec.Struct):
-    """What a visitor wants to be recorded."""
+    """What the visitor allows to be recorded."""
 
     choice: Policy
 
 
 class Rejection(msgspec.Struct):
-    """Why an event is rejected: a word for programs, a sentence, the parameter if it is one's."""
+    """Why an event is rejected. `param` names the parameter at fault, if a parameter is."""
 
-    code: str
+    code: EventCode
     message: str
     param: str | None
 
 
 class Result(msgspec.Struct):
-    """What became of one event; a rejected one's id is the sender's."""
+    """What became of one event. If it is rejected, `event_id` is what the sender gave."""
 
     event_id: str | None
     status: t.Literal["accepted", "duplicate", "rejected"]
@@ -121,9 +111,7 @@ def parse_post(body: bytes) -> Envelope:
 
     :raises MalformedPost: it is not JSON in UTF-8, or neither an event nor a batch of 1 to 100.
     """
-    value = _parse_json(body)
-    if not isinstance(value, dict):
-        raise MalformedPost('The body must be a JSON object: an event, or {"events": [...]}.')
+    value = _parse_object(body, 'an event, or {"events": [...]}')
     is_batch = "events" in value
     if is_batch and not isinstance(value["events"], list):
         raise MalformedPost('"events" must be a list.')
@@ -132,73 +120,25 @@ def parse_post(body: bytes) -> Envelope:
         raise MalformedPost(f"A post holds 1 to {MAX_EVENTS} events, this holds {len(events)}.")
     sent_at = value.get("sent_at")
     try:
-        return msgspec.convert(
-            {
-                "events": events,
-                "is_batch": is_batch,
-                "sent_at": None if sent_at is None else parse_time(sent_at),
-                "csrf_token": value.get("csrf_token"),
-                "token": value.get("token"),
-                "dropped": _read_dropped(value.get("dropped")),
-                "by_visit": value.get("by_visit") is True,
-            },
-            Envelope,
-        )
+        sent_at = None if sent_at is None else parse_time(sent_at)
     except InvalidEvent as error:
         raise MalformedPost(f'"sent_at": {error}') from None
-    except msgspec.ValidationError as error:
-        raise MalformedPost(f"{error}.") from None
+    read = {
+        "events": events,
+        "is_batch": is_batch,
+        "sent_at": sent_at,
+        "dropped": _read_dropped(value.get("dropped")),
+        "by_visit": value.get("by_visit") is True,
+    }
+    return _convert({**value, **read}, Envelope)
 
 
 def parse_account(body: bytes) -> Account:
-    """Read a post that has no events; an empty one says nothing.
+    """Read a post without events; its body may be empty.
 
-    :raises MalformedPost: it is not JSON in UTF-8, or no object.
+    :raises MalformedPost: it is not a JSON object in UTF-8.
     """
-    value = _parse_json(body) if body else {}
-    if not isinstance(value, dict):
-        raise MalformedPost('The body must be a JSON object: {"token": "..."}.')
-    fields = {name: value.get(name) for name in ("csrf_token", "token")}
-    try:
-        return msgspec.convert(fields, Account)
-    except msgspec.ValidationError as error:
-        raise MalformedPost(f"{error}.") from None
-
-
-def _read_dropped(value: object) -> int:
-    """Return a count that cannot spoil the sums: what is no whole number up to 100,000 is none."""
-    return value if type(value) is int and 1 <= value <= MAX_DROPPED else 0
-
-
-def _parse_json(body: bytes) -> object:
-    if not body:
-        raise MalformedPost("The body is empty.")
-    try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        pass
-    except RecursionError:
-        raise MalformedPost("The body is nested too deeply.") from None
-    # msgspec refuses a whole body for one lone surrogate or NaN, which the catalogue mends.
-    try:
-        return _mend(json.loads(body.decode()))
-    except UnicodeDecodeError:
-        raise MalformedPost("The body is not UTF-8.") from None
-    except RecursionError:
-        raise MalformedPost("The body is nested too deeply.") from None
-    except ValueError as error:
-        raise MalformedPost(f"The body is not JSON: {error}.") from None
-
-
-def _mend(value: t.Any) -> t.Any:
-    """Replace the lone surrogates of a JSON value, also in its names."""
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, list):
-        return [_mend(item) for item in value]
-    if isinstance(value, dict):
-        return {clean_text(name): _mend(item) for name, item in value.items()}
-    return value
+    return _convert(_parse_object(body, '{"token": "..."}') if body else {}, Account)
 
 
 def parse_event(value: object) -> PostedEvent:
@@ -212,3 +152,54 @@ def parse_event(value: object) -> PostedEvent:
         return msgspec.convert(value, PostedEvent)
     except msgspec.ValidationError as error:
         raise InvalidEvent("invalid_event", f"{error}.") from None
+
+
+_Post = t.TypeVar("_Post", bound=Account)
+
+
+def _convert(fields: dict[str, t.Any], kind: type[_Post]) -> _Post:
+    try:
+        return msgspec.convert(fields, kind)
+    except msgspec.ValidationError as error:
+        raise MalformedPost(f"{error}.") from None
+
+
+def _read_dropped(value: object) -> int:
+    """Return how many events were dropped; 0 for anything but a plausible count, so that one post
+    cannot distort the totals."""
+    return value if type(value) is int and 1 <= value <= MAX_DROPPED else 0
+
+
+def _parse_object(body: bytes, example: str) -> dict[str, t.Any]:
+    if not body:
+        raise MalformedPost("The body is empty.")
+    try:
+        value = _decode(body)
+    except UnicodeDecodeError:
+        raise MalformedPost("The body is not UTF-8.") from None
+    except RecursionError:
+        raise MalformedPost("The body is nested too deeply.") from None
+    except ValueError as error:
+        raise MalformedPost(f"The body is not JSON: {error}.") from None
+    if not isinstance(value, dict):
+        raise MalformedPost(f"The body must be a JSON object: {example}.")
+    return value
+
+
+def _decode(body: bytes) -> t.Any:
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # msgspec refuses a whole body for one lone surrogate or NaN. Those can be replaced.
+        return _mend(json.loads(body.decode()))
+
+
+def _mend(value: t.Any) -> t.Any:
+    """Replace the lone surrogates of a JSON value and of the names in it."""
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, list):
+        return [_mend(item) for item in value]
+    if isinstance(value, dict):
+        return {clean_text(name): _mend(item) for name, item in value.items()}
+    return value

@@ -1,4 +1,4 @@
-"""Why a whole request fails, as RFC 9457 has it."""
+"""Problem documents (RFC 9457): the answers to requests that fail as a whole."""
 
 from __future__ import annotations
 
@@ -7,33 +7,37 @@ import typing as t
 import msgspec
 from flask import Response
 
+from ..errors import ProblemCode
+
 
 class Problem(msgspec.Struct, kw_only=True):
-    """Why a whole request fails (RFC 9457)."""
+    """Why the request failed (RFC 9457)."""
 
     type: t.Literal["about:blank"] = "about:blank"
     status: int
-    code: str
+    code: ProblemCode
     detail: str
 
 
 class Refused(Exception):
-    """A whole request fails, with this answer."""
+    """The request fails as a whole, with this answer."""
 
     def __init__(self, response: Response) -> None:
         super().__init__()
         self.response = response
 
 
-def problem(status: int, code: str, detail: str, **headers: str) -> Response:
-    """Return a problem document. Flask never sees it raised: the host's error handlers are for its
-    own errors."""
+def problem(status: int, code: ProblemCode, detail: str, **headers: str) -> Response:
+    """Return a problem document.
+
+    It is an answer and no HTTPException, which would reach the error handlers of the host app.
+
+    :param headers: more headers of the answer, with ``_`` for ``-`` in their names.
+    """
     body = msgspec.json.encode(Problem(status=status, code=code, detail=detail))
-    response = Response(body, status, mimetype="application/problem+json")
-    for name, value in headers.items():
-        response.headers[name.replace("_", "-")] = value
-    response.headers["Cache-Control"] = "no-store"
-    return response
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named["Cache-Control"] = "no-store"
+    return Response(body, status, named, mimetype="application/problem+json")
 
 
 def not_found() -> Response:

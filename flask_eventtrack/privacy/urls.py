@@ -7,11 +7,11 @@ import functools
 import re
 import urllib.parse
 
+from ..origins import MAX_RAW_LENGTH
 from ..records import CAMPAIGN
 from ..text import clean_text
 
 MAX_LENGTH = 2000
-_MAX_RAW_LENGTH = 4 * MAX_LENGTH
 _SAFE = "/%:@!$&'()*+,;=~-._"
 
 
@@ -117,7 +117,7 @@ def path_of(url: str) -> str:
 
 def _split(url: str) -> urllib.parse.SplitResult:
     """Split a URL, cut to a length first: ``urlsplit()`` caches what it is given."""
-    return urllib.parse.urlsplit(url[:_MAX_RAW_LENGTH])
+    return urllib.parse.urlsplit(url[:MAX_RAW_LENGTH])
 
 
 def site_of(host: str) -> str:

@@ -150,7 +150,7 @@ def test_time_in_the_future_is_now(shop: Host, run: Run) -> None:
             errors.InvalidEvent,
             "expected `int`.*'x' came",
         ),
-        (lambda: track("transaction.charge"), errors.ReservedEvent, "in this version"),
+        (lambda: track("transaction.charge"), errors.ReservedEvent, "reserved for transactions"),
         (lambda: track("session.end"), errors.ReservedEvent, "when a session is over"),
         (lambda: track("note"), errors.InvalidEvent, "with a dot inside"),
         (lambda: track("note.add", time="noon"), errors.InvalidEvent, "'noon' is not a time"),

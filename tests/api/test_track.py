@@ -27,7 +27,7 @@ def shop(host: Host) -> Host:
     [
         ("order.shp", UndefinedEvent, r"^'order.shp' is not defined. Did you mean 'order.ship'\?$"),
         ("zzz.qqq", UndefinedEvent, r"^'zzz.qqq' is not defined.$"),
-        ("transaction.charge", ReservedEvent, "nothing records it in this version"),
+        ("transaction.charge", ReservedEvent, "reserved for transactions"),
         ("session.start", ReservedEvent, "recorded with the first event of a session"),
         ("session.end", ReservedEvent, "recorded when a session is over"),
         ("order.ship\n", InvalidEvent, "letters a-z"),

@@ -40,7 +40,8 @@ from .posts import CLICK, error_of, post, post_one, quality, statuses
         (
             "transaction.charge",
             "reserved_event",
-            "'transaction.charge' cannot be sent: nothing records it in this version.",
+            "'transaction.charge' cannot be sent: it is reserved for transactions, and custom "
+            "events cannot use it.",
         ),
     ],
 )

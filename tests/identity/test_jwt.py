@@ -12,7 +12,12 @@ import jwt
 import pytest
 from hypothesis import strategies as st
 
-from flask_eventtrack.errors import ConfigError, EventTrackError, InvalidEvent, InvalidToken
+from flask_eventtrack.errors import (
+    ConfigError,
+    EventTrackError,
+    InvalidEvent,
+    InvalidToken,
+)
 from flask_eventtrack.identity import CustomerTokens, VerifiedCustomer
 
 from .jwts import (

@@ -1,0 +1,281 @@
+"""Makes ``flask_eventtrack/collector/openapi.json``: the collector as OpenAPI 3.1 describes it.
+
+The types that read posts and write answers give the schemas, ``errors.py`` gives the codes. ``make
+openapi`` writes the file, ``make check`` compares it. An app that serves it fills in its own paths.
+"""
+
+from __future__ import annotations
+
+import http
+import importlib.metadata
+import pathlib
+import sys
+import typing as t
+
+import msgspec
+
+import flask_eventtrack
+from flask_eventtrack.browser import load_scripts
+from flask_eventtrack.collector.messages import (
+    MAX_EVENTS,
+    Account,
+    Choice,
+    PostedEvent,
+    PostFields,
+    Results,
+)
+from flask_eventtrack.collector.problems import Problem
+from flask_eventtrack.collector.sender import DEVICE_HEADER, SESSION_HEADER
+from flask_eventtrack.errors import ProblemCode, RejectionCode, TokenCode
+from flask_eventtrack.request.cookies import DEVICE_COOKIE, SESSION_COOKIE
+
+PATH = pathlib.Path(flask_eventtrack.__file__).with_name("collector") / "openapi.json"
+
+_Schema = dict[str, t.Any]
+_Codes = dict[int, tuple[ProblemCode, ...]]
+
+_CHOICE_PROBLEMS: _Codes = {
+    400: ("malformed",),
+    403: ("foreign_origin",),
+    413: ("too_large",),
+    415: ("encoded", "unsupported_type"),
+    429: ("too_many_posts",),
+    503: ("unavailable",),
+}
+_LOGOUT_PROBLEMS: _Codes = {
+    **_CHOICE_PROBLEMS,
+    401: t.get_args(TokenCode),
+    403: ("foreign_origin", "csrf"),
+}
+_POST_PROBLEMS: _Codes = {**_LOGOUT_PROBLEMS, 503: ("no_room", "unavailable")}
+_LOGIN_PROBLEMS: _Codes = {**_POST_PROBLEMS, 401: ("token_missing", *t.get_args(TokenCode))}
+
+_TEXT: _Schema = {"type": "string"}
+_RETRY: _Schema = {
+    "Retry-After": {
+        "description": "In seconds.",
+        "required": True,
+        "schema": {"type": "integer", "minimum": 1},
+    }
+}
+_PROBLEM_HEADERS: dict[int, _Schema] = {
+    401: {"WWW-Authenticate": {"required": True, "schema": _TEXT}},
+    429: _RETRY,
+    503: _RETRY,
+}
+_IDENTITY = {DEVICE_HEADER: "device", SESSION_HEADER: "session"}
+
+
+def make_document() -> bytes:
+    """Return the description as the file has it, with the default prefix for the server."""
+    document = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Flask-EventTrack",
+            "version": importlib.metadata.version("Flask-EventTrack"),
+            "description": "Takes events from browsers, apps and other back ends. The answer to "
+            "an unknown path is NotFound, to a wrong method MethodNotAllowed.",
+        },
+        "servers": [{"url": "/_et"}],
+        "paths": {**_posts(), **_files()},
+        "components": {
+            "schemas": _schemas(),
+            "securitySchemes": {
+                "customer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "device": {"type": "apiKey", "in": "cookie", "name": DEVICE_COOKIE},
+                "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
+            },
+            "responses": {
+                "NotFound": _problem(404, "not_found"),
+                "MethodNotAllowed": _problem(405, "method_not_allowed"),
+            },
+        },
+    }
+    return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
+
+
+def _posts() -> dict[str, _Schema]:
+    return {
+        "/in": _post(
+            "takeEvents",
+            "Send one event or several.",
+            _body("Post"),
+            {
+                202: _results("A result for each event, some of which may be rejected."),
+                422: _results("The post is a single event, and that event is rejected."),
+            },
+            _POST_PROBLEMS,
+        ),
+        "/identify": _post(
+            "identify",
+            "Log in the customer of a token, sent in the body or as `Authorization: Bearer`.",
+            _body("Account", required=False),
+            {204: _done()},
+            _LOGIN_PROBLEMS,
+        ),
+        "/logout": _post(
+            "logOut",
+            "Log the customer out. With a token, only the customer that it names is logged out.",
+            _body("Account", required=False),
+            {204: _done()},
+            _LOGOUT_PROBLEMS,
+        ),
+        "/consent": _post(
+            "choose",
+            "Choose what is recorded of the visitor.",
+            _body("Choice"),
+            {204: {"description": "The choice is kept in a cookie."}},
+            _CHOICE_PROBLEMS,
+            is_by_visitor=False,
+        ),
+    }
+
+
+def _post(
+    name: str,
+    summary: str,
+    body: _Schema,
+    answers: dict[int, _Schema],
+    problems: _Codes,
+    *,
+    is_by_visitor: bool = True,
+) -> _Schema:
+    post: _Schema = {
+        "operationId": name,
+        "summary": summary,
+        "requestBody": body,
+        "responses": _responses(answers, problems),
+    }
+    if is_by_visitor:
+        post["security"] = [{}, {"customer": []}, {"device": [], "session": []}]
+        post["parameters"] = [
+            _parameter(header, "header", description=f"The {what}, if no cookie names it.")
+            for header, what in _IDENTITY.items()
+        ]
+    return {"post": post, "options": _preflight()}
+
+
+def _preflight() -> _Schema:
+    names = ("Allow-Origin", "Allow-Credentials", "Allow-Methods", "Allow-Headers", "Max-Age")
+    headers = {f"Access-Control-{name}": {"required": True, "schema": _TEXT} for name in names}
+    allowed = {"description": "The origin may post here.", "headers": headers}
+    return {
+        "summary": "The preflight request of another origin.",
+        "parameters": [_parameter("Origin", "header", required=True)],
+        "responses": _responses({204: allowed}, {403: ("foreign_origin",)}),
+    }
+
+
+def _files() -> dict[str, _Schema]:
+    """Describe what is served; the app adds the digest that the path of its scripts has."""
+    names = [name.removesuffix(".js") for name in sorted(load_scripts())]
+    parameters = [
+        _parameter("digest", "path", required=True, schema=_TEXT),
+        _parameter("name", "path", required=True, schema={**_TEXT, "enum": names}),
+    ]
+    script = _content("The script.", "text/javascript", _TEXT)
+    openapi = _content("OpenAPI 3.1.", "application/json", {"type": "object"})
+    definitions = _content("The definitions by action.", "application/json", {"type": "object"})
+    missing: _Codes = {404: ("not_found",)}
+    return {
+        "/{digest}/{name}.js": _get(
+            "script",
+            "A script of this version, which never changes.",
+            script,
+            missing,
+            parameters=parameters,
+        ),
+        "/openapi.json": _get("describe", "This description.", openapi, {}),
+        "/catalogue.json": _get(
+            "catalogue",
+            "The events that may be recorded, for people whom the host app permits to see them.",
+            definitions,
+            missing,
+        ),
+    }
+
+
+def _get(name: str, summary: str, answer: _Schema, problems: _Codes, **more: t.Any) -> _Schema:
+    responses = _responses({200: answer}, problems)
+    return {"get": {"operationId": name, "summary": summary, **more, "responses": responses}}
+
+
+def _parameter(name: str, place: str, **options: t.Any) -> _Schema:
+    return {"name": name, "in": place, "schema": _TEXT, **options}
+
+
+def _body(name: str, *, required: bool = True) -> _Schema:
+    schema = _ref(name)
+    text = {**_TEXT, "contentMediaType": "application/json", "contentSchema": schema}
+    return {
+        "required": required,
+        "content": {"application/json": {"schema": schema}, "text/plain": {"schema": text}},
+    }
+
+
+def _responses(answers: dict[int, _Schema], problems: _Codes) -> dict[str, _Schema]:
+    responses = answers | {status: _problem(status, *codes) for status, codes in problems.items()}
+    return {str(status): responses[status] for status in sorted(responses)}
+
+
+def _problem(status: int, *codes: ProblemCode) -> _Schema:
+    own = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
+    schema = {"allOf": [_ref("Problem"), own]}
+    description = f"{http.HTTPStatus(status).phrase}: {', '.join(codes)}."
+    response = _content(description, "application/problem+json", schema)
+    if status in _PROBLEM_HEADERS:
+        response["headers"] = _PROBLEM_HEADERS[status]
+    return response
+
+
+def _results(description: str) -> _Schema:
+    return {**_done(), **_content(description, "application/json", _ref("Results"))}
+
+
+def _done() -> _Schema:
+    headers = {
+        header: {"description": f"The {what}, for the next request.", "schema": _TEXT}
+        for header, what in _IDENTITY.items()
+    }
+    return {"description": "Done.", "headers": headers}
+
+
+def _content(description: str, media_type: str, schema: _Schema) -> _Schema:
+    return {"description": description, "content": {media_type: {"schema": schema}}}
+
+
+def _ref(name: str) -> _Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _schemas() -> dict[str, _Schema]:
+    types = (PostedEvent, PostFields, Account, Choice, Results, Problem)
+    _, schemas = msgspec.json.schema_components(types, ref_template=_ref("{name}")["$ref"])
+    # Not in the types: how a time is written, which codes are sent, and that the fields of a post
+    # lie beside those of its event.
+    event, fields = schemas["PostedEvent"]["properties"], schemas["PostFields"]["properties"]
+    fields["sent_at"] = event["time"]
+    schemas["Rejection"]["properties"]["code"]["enum"] = t.get_args(RejectionCode)
+    events = {"type": "array", "items": _ref("PostedEvent"), "minItems": 1, "maxItems": MAX_EVENTS}
+    schemas["Batch"] = {
+        "type": "object",
+        "required": ["events"],
+        "properties": {"events": events},
+    }
+    content = {"anyOf": [_ref("PostedEvent"), _ref("Batch")]}
+    schemas["Post"] = {"allOf": [content, _ref("PostFields")]}
+    return schemas
+
+
+def main() -> str | None:
+    """Write the file, or with ``--check`` return what is wrong with it."""
+    document = make_document()
+    if "--check" not in sys.argv:
+        PATH.write_bytes(document)
+    elif document != PATH.read_bytes():
+        return f"{PATH.name} does not match its source: run make openapi, and commit it."
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())
