@@ -41,12 +41,12 @@ class Basket:
 
     @property
     def total_cents(self) -> int:
-        """What all of it costs."""
+        """What everything in it costs."""
         return sum(line.total_cents for line in self.lines)
 
 
 def get_basket() -> Basket:
-    """Read the basket, without what the shop no longer sells."""
+    """Read the basket; leave out products that the shop no longer sells."""
     wanted = _quantities()
     products = db.session.scalars(select(Product).where(Product.sku.in_(wanted)))
     by_sku = {product.sku: product for product in products}
@@ -64,7 +64,7 @@ def add(product: Product, quantity: int) -> None:
 
 
 def set_quantity(product: Product, quantity: int) -> None:
-    """Hold exactly this many of a product, at most ``MAX_QUANTITY``; none takes it out."""
+    """Set how many of a product are in, at most ``MAX_QUANTITY``; 0 takes it out."""
     quantities = _quantities()
     before = quantities.pop(product.sku, 0)
     after = max(0, min(quantity, MAX_QUANTITY))

@@ -28,7 +28,7 @@ def _now() -> dt.datetime:
 
 
 class User(UserMixin, Model):  # type: ignore[misc]  # Flask-Login ships no types
-    """Somebody with an account."""
+    """A customer with an account."""
 
     __tablename__ = "user"
 
@@ -64,7 +64,7 @@ class Product(Model):
 
 
 class Order(Model):
-    """A basket that somebody sent us. ``user_id`` is None for a guest's."""
+    """A basket that was ordered. ``user_id`` is None if the customer was not logged in."""
 
     __tablename__ = "order"
 
@@ -82,7 +82,7 @@ class Order(Model):
 
 
 class OrderItem(Model):
-    """One product of an order, at the price of that moment."""
+    """One product of an order, at the price when it was ordered."""
 
     __tablename__ = "order_item"
 

@@ -1,4 +1,4 @@
-"""The signing key, and the token that proves that a form was sent from one of our own pages."""
+"""The signing key, and the token that proves that a form comes from one of our own pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, abort, request, session
 
 
 def ensure_secret_key(app: Flask) -> None:
-    """Give the app a key that survives a restart, so that visitors stay who they are."""
+    """Give the app a key that survives a restart, so that visitors are recognised again."""
     if app.config["SECRET_KEY"]:
         return
     path = Path(app.instance_path) / "secret_key"
@@ -21,16 +21,15 @@ def ensure_secret_key(app: Flask) -> None:
 
 
 def form_token() -> str:
-    """Return this browser's form token, made when first asked for."""
+    """Return this browser's form token; make one if it has none."""
     token: str = session.setdefault("form_token", secrets.token_urlsafe(24))
     return token
 
 
 def protect(blueprint: Blueprint) -> None:
-    """Refuse a POST to any of this blueprint's views that does not bring the form token.
+    """Refuse POST requests to this blueprint's views that do not have the form token.
 
-    It is per blueprint so that the collector of Flask-EventTrack, which has checks of its own,
-    stays out of it.
+    It is done for each blueprint, not for the app: Flask-EventTrack's collector has its own checks.
     """
     blueprint.before_request(_check_form_token)
 

@@ -108,7 +108,7 @@ CATEGORY_OF = {"K": "kitchen", "G": "green", "L": "glow", "D": "desk", "C": "cos
 
 
 def ensure_database() -> None:
-    """Create the tables and fill the shelf, as far as that has not been done."""
+    """Create the tables, the products and the demo customer, as far as they are missing."""
     db.create_all()
     known = set(db.session.scalars(select(Product.sku)))
     db.session.add_all(_make_product(*row) for row in PRODUCTS if row[0] not in known)

@@ -1,6 +1,6 @@
 /* What the shop's pages do in the browser. All of it is optional: without this script, or without
-   Flask-EventTrack's, every page and form still works. What is tracked stands in the templates'
-   data-eventtrack attributes; the wish alone is tracked from here, for it wants to know the answer. */
+   Flask-EventTrack's, every page and form still works. What is tracked is in the templates'
+   data-eventtrack attributes. Only the wish is tracked from here, because it shows the answer. */
 (() => {
   "use strict";
 

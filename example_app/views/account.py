@@ -23,7 +23,7 @@ protect(blueprint)
 
 @blueprint.get("/signup")
 def signup() -> ResponseReturnValue:
-    """Offer an account."""
+    """Show the form that opens an account."""
     return render_template("signup.html")
 
 
@@ -45,13 +45,13 @@ def open_account() -> ResponseReturnValue:
 
 @blueprint.get("/login")
 def login() -> ResponseReturnValue:
-    """Ask who is there."""
+    """Show the log-in form."""
     return render_template("login.html")
 
 
 @blueprint.post("/login")
 def check_login() -> ResponseReturnValue:
-    """Log somebody in who knows the password."""
+    """Log in a customer who knows the password."""
     user = _find_user(_read("email"))
     if user is None or not check_password_hash(user.password_hash, _read("password")):
         problem = "That address and password do not belong together."

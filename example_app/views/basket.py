@@ -1,4 +1,4 @@
-"""The basket, the checkout and the order that comes of it."""
+"""The basket, the checkout and the order."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def add() -> ResponseReturnValue:
 
 @blueprint.post("/basket/update")
 def update() -> ResponseReturnValue:
-    """Change how many of a product are in."""
+    """Change the quantity of a product."""
     product = _get_posted_product()
     basket.set_quantity(product, request.form.get("quantity", 1, type=int))
     return redirect(url_for(".show"), 303)

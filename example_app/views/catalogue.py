@@ -42,7 +42,7 @@ def home() -> ResponseReturnValue:
 
 @blueprint.get("/products/<slug>")
 def product(slug: str) -> ResponseReturnValue:
-    """Show one product and its neighbours."""
+    """Show one product and the others of its category."""
     shown: Product = db.first_or_404(select(Product).filter_by(slug=slug))
     neighbours = db.session.scalars(
         select(Product).where(Product.category == shown.category, Product.id != shown.id)
@@ -53,7 +53,7 @@ def product(slug: str) -> ResponseReturnValue:
 
 @blueprint.get("/search")
 def search() -> ResponseReturnValue:
-    """Find products by a word in what is written about them."""
+    """Find products by words in their name, kind, category or description."""
     words = request.args.get("q", "").strip()[:80]
     products = find_products(words) if words else []
     if words:

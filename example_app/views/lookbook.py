@@ -1,4 +1,4 @@
-"""The lookbook: its pages work by themselves, and shop.js turns them without a reload."""
+"""The lookbook: its pages work without a script, and shop.js turns them without a page load."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ protect(blueprint)
 @blueprint.get("")
 @blueprint.get("/<slug>")
 def show(slug: str = "") -> ResponseReturnValue:
-    """Show one look, or all of them small. Every page holds all looks, one unhidden."""
+    """Show one look, or the overview. Each page contains all of them and hides all but one."""
     if slug and slug not in {look.slug for look in LOOKS}:
         abort(404)
     skus = {sku for look in LOOKS for sku in look.skus}

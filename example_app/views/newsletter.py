@@ -1,4 +1,4 @@
-"""The newsletter form, which stands at the foot of every page."""
+"""The newsletter form, which is at the foot of every page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ protect(blueprint)
 
 @blueprint.post("")
 def sign_up() -> ResponseReturnValue:
-    """Take down an address and what its owner wants to read about."""
+    """Store an e-mail address and the topic that its owner chose."""
     email = request.form.get("email", "").strip().lower()
     topic = request.form.get("topic", "")
     if "@" not in email or topic not in TOPICS:
