@@ -22,6 +22,7 @@ def create_app(config: dict[str, t.Any] | None = None) -> Flask:
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI="sqlite:///shop.db",
         SESSION_COOKIE_SAMESITE="Lax",
+        # Never change it: every customer would become another person.
         EVENTTRACK_PROFILE_SALT="the-wobbly-shelf",
         EVENTTRACK_SPA=True,  # the lookbook turns its pages without a reload
     )

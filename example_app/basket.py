@@ -41,7 +41,7 @@ class Basket:
 
     @property
     def total_cents(self) -> int:
-        """What all of it costs."""
+        """What everything in it costs."""
         return sum(line.total_cents for line in self.lines)
 
 

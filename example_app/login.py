@@ -1,4 +1,4 @@
-"""Who is logged in. Flask-EventTrack notices log-in and log-out by Flask-Login's signals."""
+"""Log-in with Flask-Login. Flask-EventTrack follows its log-in and log-out signals by itself."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ def _now() -> dt.datetime:
 
 
 class User(UserMixin, Model):  # type: ignore[misc]  # Flask-Login ships no types
-    """Somebody with an account."""
+    """A customer with an account."""
 
     __tablename__ = "user"
 

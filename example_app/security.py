@@ -1,4 +1,4 @@
-"""The signing key, and the token that proves that a form was sent from one of our own pages."""
+"""The signing key, and the token that proves that a form comes from one of our own pages."""
 
 from __future__ import annotations
 

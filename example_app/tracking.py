@@ -17,7 +17,7 @@ events = EventTrack()
 @events.define("product.view", label="Viewed {name}", anonymous=True)
 @dataclass
 class ProductView:
-    """Somebody opened a product's page."""
+    """A visitor opened a product's page."""
 
     sku: str
     name: str
@@ -36,7 +36,7 @@ class ProductWish:
 @events.define("search.submit", label="Searched for {query}", anonymous=True)
 @dataclass
 class SearchSubmit:
-    """Somebody searched the shelf."""
+    """A visitor searched the shelf."""
 
     query: str
     results: int
@@ -45,7 +45,7 @@ class SearchSubmit:
 @events.define("banner.click", label="Clicked the {id} banner", anonymous=True)
 @dataclass
 class BannerClick:
-    """Somebody followed the banner on the home page."""
+    """A visitor followed the banner on the home page."""
 
     id: str
 
@@ -53,7 +53,7 @@ class BannerClick:
 @events.define("lookbook.like", label="Liked the look {look}", anonymous=True)
 @dataclass
 class LookbookLike:
-    """Somebody pressed the heart beside a look."""
+    """A visitor pressed the heart beside a look."""
 
     look: str
 
@@ -69,7 +69,7 @@ class NewsletterSignup:
 @events.define("customer.signup", label="Opened an account", server_only=True)
 @dataclass
 class CustomerSignup:
-    """Somebody opened an account."""
+    """A visitor opened an account."""
 
 
 @events.define("order.place", label="Placed order {order}", server_only=True)

@@ -35,14 +35,14 @@ def track_in_browser(client: FlaskClient, action: str, **params: t.Any) -> TestR
     return client.post("/_et/in", json={"action": action, "params": params}, headers=FROM_OWN_PAGE)
 
 
-def story(who: str | uuid.UUID | None = None) -> list[str | None]:
+def story(who: str | uuid.UUID | None = None) -> list[str]:
     """Return the labels of a person's events, oldest first.
 
     :param who: a customer's id; without it, the visitor of the client's last request.
     """
     events.flush()
     feed = events.feed(current_visitor.uuid if who is None else who)
-    return [event.label for event in reversed(feed)]
+    return [event.label or event.action for event in reversed(feed)]
 
 
 def recorded(action: str) -> list[dict[str, t.Any]]:

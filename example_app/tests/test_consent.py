@@ -49,7 +49,7 @@ def test_a_refusal_removes_the_cookies(client: FlaskClient) -> None:
 
 
 def test_a_refusal_can_be_taken_back(client: FlaskClient) -> None:
-    """From then on the visitor is recorded, as somebody new."""
+    """From then on the visitor is recorded, as a new person."""
     choose(client, "none")
     client.get("/products/otto")
     choose(client, "full")

@@ -60,7 +60,7 @@ def test_a_wish_needs_a_customer(client: FlaskClient) -> None:
 
 
 def test_a_browser_cannot_place_an_order(client: FlaskClient) -> None:
-    """An order is recorded by the view that takes it, whoever else says there is one."""
+    """Only the view that takes an order may record it."""
     log_in(client)
     refused = track_in_browser(client, "order.place", order=1, items=1, total=0.01)
     assert refused.get_json()["results"][0]["error"]["code"] == "server_only"

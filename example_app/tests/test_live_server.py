@@ -10,16 +10,11 @@ import urllib.parse
 import urllib.request
 import uuid
 
-import pytest
 from pytest_flask.live_server import LiveServer
 
 from example_app.tracking import events
 
 from .helpers import FROM_OWN_PAGE, HOME_VISITED, recorded, rows, story
-
-# pytest-flask forks the server off; from Python 3.12 on that is a warning where threads run, and
-# pytest-xdist's do. None of them is at work then.
-pytestmark = pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning")
 
 FIREFOX = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Firefox/150.0"
 

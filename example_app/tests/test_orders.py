@@ -59,7 +59,7 @@ def test_an_order_is_the_last_of_its_story(client: FlaskClient) -> None:
 
 
 def test_without_an_address_there_is_no_order(client: FlaskClient) -> None:
-    """The form is sent again; what is recorded is that of the basket alone."""
+    """The visitor gets the form again, and no order is recorded."""
     submit(client, "/basket/add", sku="K-03", quantity="1")
     submit(client, "/checkout", name="Ada", address=" ")
     assert recorded("order.place") == []

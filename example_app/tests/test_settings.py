@@ -16,7 +16,7 @@ from .helpers import rows
 
 
 def test_the_shops_own_settings(config: Config) -> None:
-    """Its salt, and visits of the lookbook's pages, which are turned without a load."""
+    """The salt of its customers, and the lookbook's pages, which turn without a page load."""
     assert config["EVENTTRACK_PROFILE_SALT"] == "the-wobbly-shelf"
     assert config["EVENTTRACK_SPA"] is True
 

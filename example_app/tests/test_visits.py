@@ -41,7 +41,7 @@ def test_a_visit_says_where_the_visitor_came_from(client: FlaskClient) -> None:
 
 
 def test_pages_of_one_client_are_one_session(client: FlaskClient) -> None:
-    """It begins at the page the visitor came in by, and its source is the campaign's."""
+    """The session knows its first and its last page, and the campaign."""
     for path in ("/?utm_source=letter", "/lookbook", "/about"):
         client.get(path)
     [session] = rows(events.tables.session)
@@ -52,7 +52,7 @@ def test_pages_of_one_client_are_one_session(client: FlaskClient) -> None:
 
 @pytest.mark.parametrize("path", ["/products/nessie", "/static/shop.css", "/checkout"])
 def test_what_is_not_a_page_is_no_visit(client: FlaskClient, path: str) -> None:
-    """A missing page, a file, and a redirect: there is nothing in the basket to check out."""
+    """A missing page, a file, and a redirect: an empty basket cannot be checked out."""
     client.get(path).close()
     assert rows(events.tables.event) == []
 
@@ -65,13 +65,13 @@ def test_a_refused_form_is_no_visit(client: FlaskClient) -> None:
 
 
 def test_a_bot_is_not_recorded(client: FlaskClient) -> None:
-    """A search engine reads the shelf, and is no visitor."""
+    """A search engine that reads the shelf is not a visitor."""
     client.get("/products/otto", headers={"User-Agent": "Googlebot/2.1"})
     assert rows(events.tables.event) == []
 
 
 def test_about_you_shows_the_visitors_own_events(client: FlaskClient) -> None:
-    """Its flush has the page before in the database; its own visit follows."""
+    """The page before is on it. Its own visit is recorded when it has been sent."""
     client.get("/products/otto")
     page = client.get("/about-you").text
     assert "Viewed Otto" in page

@@ -42,7 +42,7 @@ def home() -> ResponseReturnValue:
 
 @blueprint.get("/products/<slug>")
 def product(slug: str) -> ResponseReturnValue:
-    """Show one product and its neighbours."""
+    """Show one product and the others of its category."""
     shown: Product = db.first_or_404(select(Product).filter_by(slug=slug))
     neighbours = db.session.scalars(
         select(Product).where(Product.category == shown.category, Product.id != shown.id)

@@ -28,6 +28,7 @@ protect(blueprint)
 @blueprint.get("/about-you")
 def about_you() -> ResponseReturnValue:
     """Show this visitor's own events, newest first, session by session."""
+    # Only so that the demo shows the page before at once: a request need not wait for the writer.
     with contextlib.suppress(FlushTimeout):
         events.flush(timeout=2)
     feed = events.feed(current_visitor.uuid, limit=MOST_SHOWN)
