@@ -28,6 +28,7 @@ import zlib
 
 from filelock import FileLock, Timeout
 
+from .homes import BAD_SUFFIX
 from .queue import Claimed
 from .segment import START, ForeignSegment, SegmentReader
 
@@ -37,7 +38,6 @@ _LOCK = "lock"
 _CHECKPOINT = "checkpoint"
 _SUFFIX = ".segment"
 _NAME = re.compile(r"([0-9]{1,18})\.segment").fullmatch
-_BAD_SUFFIX = ".bad"
 _BAD_MAX_BYTES = 16 * 1024 * 1024
 _POSITION = struct.Struct("<QQ")  # segment; position in it
 _CHECKSUM = struct.Struct("<I")
@@ -241,10 +241,10 @@ class Chain:
 
     def _set_aside(self, data: bytes) -> None:
         """Keep what cannot be read for a person to look at, up to 16 MiB in all."""
-        path = self.folder.with_suffix(_BAD_SUFFIX)
+        path = self.folder.with_suffix(BAD_SUFFIX)
         logger.error("%d bytes of the journal cannot be read; see %s", len(data), path)
         with contextlib.suppress(OSError):
-            kept = sum(bad.stat().st_size for bad in list_bad(self.folder.parent))
+            kept = sum(bad.stat().st_size for bad in self.folder.parent.glob(f"*{BAD_SUFFIX}"))
             if kept + len(data) <= _BAD_MAX_BYTES:
                 fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
                 with os.fdopen(fd, "ab") as file:
@@ -255,20 +255,6 @@ class Chain:
             if file is not None:
                 file.close()
         self._reader = self._checkpoint = None
-
-
-def list_bad(home: pathlib.Path) -> list[pathlib.Path]:
-    """Return the files of what could not be read."""
-    return sorted(home.glob(f"*{_BAD_SUFFIX}"))
-
-
-def remove_bad(home: pathlib.Path, needles: t.Collection[bytes]) -> None:
-    """Remove the files that contain one of these, among what could not be read."""
-    for path in list_bad(home):
-        with contextlib.suppress(FileNotFoundError):
-            data = path.read_bytes()
-            if any(needle in data for needle in needles):
-                path.unlink()
 
 
 def _make_private(home: pathlib.Path) -> None:

@@ -14,7 +14,8 @@ import os
 import pathlib
 import threading
 
-from .chain import Chain, Tip, remove_bad
+from .chain import Chain, Tip
+from .homes import readable_homes, remove_bad
 from .queue import Claimed
 from .segment import SegmentWriter
 
@@ -28,13 +29,15 @@ _MAX_ORPHANS = 16  # at a time: each takes open files
 class Journal:
     """The queue of one process, and of the dead ones that it has adopted.
 
-    :param home: the folder of all processes with the same target.
+    :param folder: the journals' of all processes that write to the same database.
     :param max_bytes: how much may wait; beyond, :meth:`put` refuses.
     :param is_durable: whether :meth:`sync` waits for the disk.
     """
 
-    def __init__(self, home: pathlib.Path, max_bytes: int, *, is_durable: bool) -> None:
-        self._home = home
+    def __init__(self, folder: pathlib.Path, max_bytes: int, *, is_durable: bool) -> None:
+        self._folder = folder
+        self._homes = readable_homes(folder)
+        self._home = self._homes[-1]
         self._max_bytes = max_bytes
         self._is_durable = is_durable
         self._chain: Chain | None = None
@@ -209,7 +212,14 @@ class Journal:
             self._others = max(0, self._others - size)
 
     def has_neighbours(self) -> bool:
-        return bool(_list_folders(self._home))
+        return bool(self._list_folders())
+
+    def _list_folders(self) -> list[pathlib.Path]:
+        found: list[pathlib.Path] = []
+        for home in self._homes:
+            with contextlib.suppress(OSError):
+                found += sorted(path for path in home.iterdir() if path.is_dir())
+        return found
 
     def has_orphans(self) -> bool:
         return bool(self._orphans)
@@ -226,7 +236,7 @@ class Journal:
         adopted = {orphan.folder for orphan in self._orphans}
         others = 0
         self._has_more = False
-        for folder in _list_folders(self._home):
+        for folder in self._list_folders():
             if chain is not None and folder == chain.folder:
                 continue
             others += _size_of(folder)
@@ -255,7 +265,7 @@ class Journal:
             self._writer = None  # the next record begins another segment
             chain.claim(1, Tip(writer.number + 1, 0))
         if needles:
-            remove_bad(self._home, needles)
+            remove_bad(self._folder, needles)
 
     def close(self) -> None:
         try:
@@ -266,8 +276,9 @@ class Journal:
             writer = self._writer
             if writer is None or self._chain.is_read(Tip(writer.number, writer.end)):
                 self._chain.remove()
-                with contextlib.suppress(OSError):
-                    self._home.rmdir()  # unless others are there
+                for home in self._homes:
+                    with contextlib.suppress(OSError):
+                        home.rmdir()  # unless others are there
             else:
                 self._chain.release()
         for orphan in self._orphans:
@@ -282,28 +293,6 @@ class Journal:
         for chain in (self._chain, *self._orphans):
             if chain is not None:
                 chain.forget()
-
-
-def find_obstacle(home: pathlib.Path) -> str:
-    """Return why a journal cannot be kept in a folder, or ""; nothing is made."""
-    folder = home
-    try:
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        if not folder.is_dir():
-            return f"{folder} is not a folder"
-    except OSError as error:
-        return f"{folder} cannot be reached ({error.strerror})"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{folder} cannot be written"
-    return ""
-
-
-def _list_folders(home: pathlib.Path) -> list[pathlib.Path]:
-    try:
-        return sorted(path for path in home.iterdir() if path.is_dir())
-    except OSError:
-        return []
 
 
 def _size_of(folder: pathlib.Path) -> int:

@@ -1,7 +1,18 @@
 """One file of a journal: records, each with its length and its checksum.
 
-The checksums are seeded with a number that the file's head holds and no client knows, so that
-nothing within a record passes for one.
+::
+
+    ETRACK01 seed               the head: magic with the format's number, seed of the checksums
+    length checksum record      for each record, which is MessagePack (../records.py)
+
+The seed is random and no client knows it, so that nothing within a record can pass for another.
+
+These bytes are a format, not an implementation detail: a process that died before an upgrade has
+left them on the disk, and during a deploy the old release adopts what a process of the new one
+leaves. Records may therefore gain fields at their end, as ``records.py`` says. Any other change of
+what lies in a journal's folder (head, frame, checkpoint, lock, an encoding, a record's type) is a
+new format: raise :data:`FORMAT`, keep the code that reads the older ones, and ``homes.py`` keeps
+the folders apart. The golden bytes in the tests hold every release to this.
 """
 
 from __future__ import annotations
@@ -17,7 +28,9 @@ import sys
 import typing as t
 import zlib
 
-_MAGIC = b"ETRACK01"
+#: The number of the format that this release writes; it reads all older ones as well.
+FORMAT = 1
+
 _HEAD = struct.Struct("<8sI")  # magic; seed of the checksums
 _FRAME = struct.Struct("<II")  # length of the record; its checksum
 _CHUNK = 1024 * 1024
@@ -45,7 +58,7 @@ class SegmentWriter:
         #: False once it is closed, or ends in a torn record that could not be cut off.
         self.is_open = True
         try:
-            self.end = os.write(self._fd, _HEAD.pack(_MAGIC, self._seed))
+            self.end = os.write(self._fd, _HEAD.pack(_magic_of(FORMAT), self._seed))
             if self.end < START:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
@@ -120,7 +133,7 @@ class SegmentReader:
         self._file = path.open("rb", buffering=0)
         head = self._file.read(_HEAD.size)
         magic, self._seed = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
-        if magic != _MAGIC:
+        if magic not in map(_magic_of, range(1, FORMAT + 1)):
             self._file.close()
             raise ForeignSegment(str(path))
 
@@ -175,6 +188,10 @@ class SegmentReader:
     def _goes_on(self, data: bytes, at: int) -> bool:
         end = _end_of(data, at)
         return at == len(data) or (end is not None and self._is_whole(data, at, end))
+
+
+def _magic_of(number: int) -> bytes:
+    return b"ETRACK%02d" % number
 
 
 def _end_of(data: bytes, at: int) -> int | None:
