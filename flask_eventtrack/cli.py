@@ -146,7 +146,7 @@ def prune(*, dry_run: bool) -> None:
     if not (state.config.retention or state.catalogue.keeps()):
         click.echo("Everything is kept for ever: EVENTTRACK_RETENTION says otherwise.")
         return
-    found = state.pipeline.count_old()
+    found = state.pipeline.writer.count_old()
     if dry_run:
         click.echo(f"{_describe(found)} are older than they are kept.")
         return

@@ -38,9 +38,7 @@ def forget(who: str | int | uuidlib.UUID) -> Erased:
     :raises sqlalchemy.exc.SQLAlchemyError: the database refused, perhaps half-way. Call it again.
     """
     state = get_state()
-    erased = Erased()
-    for erased in iter_forget(state, find_person(state, who)):  # noqa: B007
-        pass
+    *_, erased = iter_forget(state, find_person(state, who))
     return erased
 
 

@@ -24,7 +24,7 @@ if t.TYPE_CHECKING:
     from .identity import CustomerTokens, TokenCodec
     from .identity.tokens import Cookies
     from .limits import Limiter, Novelty
-    from .pipeline import Pipeline
+    from .pipeline import Pipeline, Pipelines
     from .privacy import Masker, UrlCleaner
     from .records import Clock
 
@@ -86,7 +86,7 @@ class State:
     scripts: Scripts
     tag: Markup
     journal: pathlib.Path | None
-    pipeline: Pipeline
+    pipelines: Pipelines
     clock: Clock
     session_timeout_ns: int
     recent_ids: RecentIds = dataclasses.field(default_factory=RecentIds)
@@ -94,6 +94,11 @@ class State:
     has_pages: dict[str, bool] = dataclasses.field(default_factory=dict)
     has_login: bool = True
     is_set_up: bool = False
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """This process's way to the database."""
+        return self.pipelines.get()
 
     def report_failure(self, doing: str, error: Exception) -> None:
         """Deal with an exception of ours at the edge: the host's users never meet it.

@@ -206,7 +206,7 @@ def test_an_erased_person_is_nowhere(shop: Host) -> None:
 
 def test_what_was_written_leaves_the_journal(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record does not stay in its segment for as long as the process lives."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     browse(shop, "/", ADA)
     assert segments(home_of(shop)) != []
     shop.flush()
@@ -650,7 +650,7 @@ def test_a_tombstone_says_nothing_without_the_salt(shop: Host) -> None:
     rows = [row for row in shop.rows("tombstone") if row["uuid_hash"]]
     assert [len(row["uuid_hash"]) for row in rows] == [64]
     assert rows[0]["erased_at"] == shop.clock.moment
-    assert rows[0]["uuid_hash"] == shop.state.pipeline._writer._hooks.tombstones.hash_of(ADA_UUID)
+    assert rows[0]["uuid_hash"] == shop.state.pipeline.writer._hooks.tombstones.hash_of(ADA_UUID)
 
 
 # At once

@@ -114,7 +114,7 @@ def test_no_thread_before_the_first_event(make: MakeHost) -> None:
     """Registering and answering what is not tracked starts nothing and opens no connection."""
     host = make(create=False)
     assert host.client().get("/data.json").status_code == 200
-    assert host.state.pipeline._worker._thread is None
+    assert host.state.pipeline._thread is None
     assert host.state.pipeline.database._engine.pool.status().count("Connections in pool: 0") == 1
 
 
@@ -140,7 +140,7 @@ def test_flush_with_nothing_to_do_returns(host: Host) -> None:
 
 def test_the_thread_sweeps_silent_sessions(make: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions end by themselves while the process goes on writing."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     host = make()
     visit(host)
     host.flush()
@@ -420,7 +420,7 @@ with signals.events_written.connected_to(fork, host.app):
         host.flush()
     with host.app.app_context():
         host.state.pipeline.sweep()
-assert host.state.pipeline._worker._failures == 0
+assert host.state.pipeline._status.failures == 0
 """
     run_script(_SETUP + script, database_url)
     assert host.actions() == {"parent.test": 3}
@@ -501,7 +501,7 @@ def orders(host: Host) -> list[int]:
 def test_in_memory_events_wait_for_a_flush(memory: Host) -> None:
     """There is no thread that could get into the host's way on the one connection."""
     visit(memory, 3)
-    assert (waiting(memory), memory.state.pipeline._worker._thread) == (3, None)
+    assert (waiting(memory), memory.state.pipeline._thread) == (3, None)
     assert memory.actions() == {"page.visit": 3, "session.start": 1}
 
 
@@ -918,8 +918,8 @@ def test_an_outage_behind_a_refused_event_counts_nothing_twice(
 ) -> None:
     """A batch that was written in part is written again: no row, counter or dead letter more."""
     host = make({"EVENTTRACK_FLUSH_INTERVAL": 3600})
-    worker = host.state.pipeline._worker
-    commit, calls = worker.writer._commit, 0
+    worker = host.state.pipeline
+    commit, calls = worker.writer._commit_once, 0
 
     def fail_once(records: t.Sequence[Record], outcomes: t.Any) -> t.Any:
         nonlocal calls
@@ -928,7 +928,7 @@ def test_an_outage_behind_a_refused_event_counts_nothing_twice(
             raise sa.exc.OperationalError("INSERT", {}, Exception("the database is away"))
         return commit(records, outcomes)
 
-    monkeypatch.setattr(worker.writer, "_commit", fail_once)
+    monkeypatch.setattr(worker.writer, "_commit_once", fail_once)
     visits = [a_page(f"/{n}", uuid=uuidlib.uuid4(), session=None) for n in range(4)]
     broken = msgspec.structs.replace(visits[0], time=dt.datetime(2026, 1, 1))  # noqa: DTZ001
     host.state.pipeline.count(Outcome("dropped", "page.visit", "no room"))
@@ -967,18 +967,18 @@ def test_chores_are_done_under_steady_traffic(
     make: MakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writer comes to an end of what it began, however many events come meanwhile."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     host = make({"EVENTTRACK_FLUSH_INTERVAL": 0.01})
-    worker = host.state.pipeline._worker
+    worker = host.state.pipeline
     chores: list[bool] = []
     monkeypatch.setattr(worker, "_do_chores", lambda **_: chores.append(True))
-    write = worker.writer.write
+    write = worker.writer.commit
 
     def write_while_others_come(*args: t.Any, **options: t.Any) -> None:
         write(*args, **options)
         host.state.pipeline.put(a_page("/more", uuid=uuidlib.uuid4(), session=None))
 
-    monkeypatch.setattr(worker.writer, "write", write_while_others_come)
+    monkeypatch.setattr(worker.writer, "commit", write_while_others_come)
     visit(host)
     wait_until(lambda: len(chores) > 2)
     monkeypatch.undo()

@@ -1,5 +1,6 @@
 """From a record to a committed row, off the request path."""
 
+from .forks import Pipelines
 from .homes import find_obstacle, list_bad, list_homes
 from .journal import Journal
 from .pipeline import Pipeline
@@ -11,6 +12,7 @@ __all__ = [
     "Journal",
     "MemoryQueue",
     "Pipeline",
+    "Pipelines",
     "Queue",
     "find_obstacle",
     "list_bad",

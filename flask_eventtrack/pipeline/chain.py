@@ -194,7 +194,7 @@ class Chain:
         self._close_files()
         self._lock.release()
 
-    def forget(self) -> None:
+    def abandon(self) -> None:
         """In a fork's child: the lock is the parent's, and filelock knows it."""
         self._close_files()
 

@@ -122,21 +122,18 @@ class Journal:
         """Wait for the disk if that is promised; who waits here together shares one wait."""
         if not self._is_durable:
             return True
-        failure = None
-        with self._syncing:
-            # First, since a later success says nothing of what has failed before it.
-            if self._is_broken(position):
-                return False
-            if self._synced >= position:
-                return True
-            if self._writer is None:
-                return False
-            try:
+        try:
+            with self._syncing:
+                # This comes first: a later success says nothing about what failed before it.
+                if self._is_broken(position):
+                    return False
+                if self._synced >= position:
+                    return True
+                if self._writer is None:
+                    return False
                 self._sync_writer(self._writer)
-            except OSError as error:
-                failure = error
-        if failure is not None:  # told without the lock: a host's log handler may track
-            self._note_failure(failure)
+        except OSError as error:  # logged without the lock: a host's log handler may track
+            self._note_failure(error)
             return False
         if self._failure:
             self._note_recovery()
@@ -253,46 +250,46 @@ class Journal:
 
     def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
         chain, writer = self._chain, self._writer
-        if (
-            chain is not None
-            and writer is not None
-            and chain.is_read(Tip(writer.number, writer.end))
-        ):
-            try:
-                self._retire_writer()
-            except OSError as error:
-                self._note_failure(error)
-            self._writer = None  # the next record begins another segment
-            chain.claim(1, Tip(writer.number + 1, 0))
+        if chain is not None and writer is not None and self._is_read():
+            self._end_segment()  # the next record begins another
+            chain.claim(1, Tip(writer.number + 1, 0))  # which removes the file
         if needles:
             remove_bad(self._folder, needles)
 
     def close(self) -> None:
+        is_read = self._is_read()
+        self._end_segment()
+        if self._chain is not None and is_read:
+            self._chain.remove()
+            for home in self._homes:
+                with contextlib.suppress(OSError):
+                    home.rmdir()  # unless others are there
+        elif self._chain is not None:
+            self._chain.release()
+        for orphan in self._orphans:
+            orphan.release()
+        self._orphans.clear()
+        self._chain = self._claimed_from = None
+        self._committed = self._put
+
+    def _is_read(self) -> bool:
+        """Whether all that this process has put is committed."""
+        chain, writer = self._chain, self._writer
+        return chain is None or writer is None or chain.is_read(Tip(writer.number, writer.end))
+
+    def _end_segment(self) -> None:
         try:
             self._retire_writer()
         except OSError as error:
             self._note_failure(error)
-        if self._chain is not None:
-            writer = self._writer
-            if writer is None or self._chain.is_read(Tip(writer.number, writer.end)):
-                self._chain.remove()
-                for home in self._homes:
-                    with contextlib.suppress(OSError):
-                        home.rmdir()  # unless others are there
-            else:
-                self._chain.release()
-        for orphan in self._orphans:
-            orphan.release()
-        self._orphans.clear()
-        self._chain = self._claimed_from = self._writer = None
-        self._committed = self._put
+        self._writer = None
 
-    def forget(self) -> None:
+    def abandon(self) -> None:
         if self._writer is not None:
             self._writer.close()
         for chain in (self._chain, *self._orphans):
             if chain is not None:
-                chain.forget()
+                chain.abandon()
 
 
 def _size_of(folder: pathlib.Path) -> int:

@@ -208,23 +208,15 @@ def sync_to_disk(fd: int) -> None:
     :raises OSError: that failed.
     """
     sync = getattr(os, "fdatasync", os.fsync)
-    pool = _greenlet_pool()
-    if pool is None:
+    if not is_patched_by_gevent():
         sync(fd)
-    else:
-        pool.apply(sync, (fd,))
+        return
+    from gevent import get_hub
+
+    get_hub().threadpool.apply(sync, (fd,))
 
 
 def is_patched_by_gevent() -> bool:
     """Whether this process's threads are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("threading")
-
-
-def _greenlet_pool() -> t.Any:
-    """Return gevent's pool of threads where it has patched the process, or None."""
-    if not is_patched_by_gevent():
-        return None
-    from gevent import get_hub
-
-    return get_hub().threadpool

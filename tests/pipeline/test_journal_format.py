@@ -508,7 +508,7 @@ for line in sys.stdin:
         if line.strip() == "track":
             assert track("order.ship", customer="1") is not None
         else:
-            host.state.pipeline._worker.settle()
+            host.state.pipeline.settle()
     print("done", flush=True)
 """
 
