@@ -1,7 +1,7 @@
 """Records in files, so that they outlive the process: each process appends to its own.
 
-The journals of all processes that write to the same database lie in one folder. A process holds
-its own locked; the journal of one that has died is adopted by another.
+The journals of all processes that write to the same database lie in one folder. A process keeps
+its own journal locked. When it dies, another process adopts the journal.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from .segment import SegmentWriter
 logger = logging.getLogger("flask_eventtrack")
 
 _SEGMENT_BYTES = 1024 * 1024
-_MAX_BROKEN = 64  # failures of the disk that requests may still be asking about
+_MAX_BROKEN = 64  # failed syncs, about which requests may still ask
 _MAX_ORPHANS = 16  # at a time: each takes open files
 
 
 class Journal:
     """The queue of one process, and of the dead ones that it has adopted.
 
-    :param folder: the journals' of all processes that write to the same database.
-    :param max_bytes: how much may wait; beyond, :meth:`put` refuses.
+    :param folder: where the journals of the same database lie; ``homes.py`` says how.
+    :param max_bytes: how much may wait. When there is more, :meth:`put` refuses.
     :param is_durable: whether :meth:`sync` waits for the disk.
     """
 
@@ -44,7 +44,7 @@ class Journal:
         self._writer: SegmentWriter | None = None
         self._orphans: collections.deque[Chain] = collections.deque()
         self._has_more = False
-        self._skipped: set[pathlib.Path] = set()  # cannot be read now
+        self._skipped: set[pathlib.Path] = set()  # cannot be read at the moment
         self._claimed_from: Chain | None = None
         self._syncing = threading.Lock()
         self._failure = ""
@@ -52,7 +52,7 @@ class Journal:
         self._put = 0
         self._committed = 0
         self._synced = 0
-        # Where what was put may never reach the disk: a sync has failed.
+        # Positions that may never reach the disk, because a sync has failed.
         self._broken: collections.deque[range] = collections.deque(maxlen=_MAX_BROKEN)
         # Bytes of other processes, when we last looked.
         self._others = 0
@@ -65,7 +65,8 @@ class Journal:
             if writer is None or writer.end > _SEGMENT_BYTES or not writer.is_open:
                 writer = self._begin_segment()
             size = writer.append(payloads)
-            if not writer.is_open:  # its reader has given it up meanwhile, and may not see these
+            # The writer's thread may have found it damaged meanwhile, and not read as far as here.
+            if not writer.is_open:
                 return 0
             self._put += size
         except OSError as error:
@@ -78,6 +79,7 @@ class Journal:
     def _begin_segment(self) -> SegmentWriter:
         self._retire_writer()
         if self._chain is not None and not self._chain.folder.exists():
+            # Someone deleted it. What we hold open of it can still be read, as an orphan's.
             self._orphans.append(self._chain)
             self._chain = None
             self._committed = self._put
@@ -98,7 +100,7 @@ class Journal:
         writer = self._writer
         if writer is None or not writer.has_file:
             return
-        with self._syncing:  # another thread may be bringing it to the disk
+        with self._syncing:  # another thread may be syncing it
             if self._is_durable and not self._is_broken(self._put):
                 self._sync_writer(writer)
             writer.close()
@@ -119,7 +121,7 @@ class Journal:
         logger.warning("The journal can be written again.")
 
     def sync(self, position: int) -> bool:
-        """Wait for the disk if that is promised; who waits here together shares one wait."""
+        """Wait for the disk, if that is promised. Threads that wait together share one sync."""
         if not self._is_durable:
             return True
         try:
@@ -142,8 +144,8 @@ class Journal:
     def _sync_writer(self, writer: SegmentWriter) -> None:
         """Bring what was put so far to the disk.
 
-        :raises OSError: that failed. The system forgets what it could not write, so that a later
-            success says nothing of it: the next record begins another segment.
+        :raises OSError: that failed. The kernel drops what it could not write, so a later success
+            says nothing about it: the next record begins another segment.
         """
         reached = self._put
         try:
@@ -159,7 +161,7 @@ class Journal:
         return any(position in lost for lost in self._broken)
 
     def claim(self, limit: int) -> Claimed | None:
-        """Return what comes next, of ours and of the dead in turn."""
+        """Return what comes next: ours and what was adopted take turns."""
         claims = [self._claim_own, self._claim_orphans]
         if self._orphans and self._claimed_from is self._chain:
             claims.reverse()
@@ -176,9 +178,9 @@ class Journal:
             tip = Tip(writer.number + 1, 0)
         claimed = chain.claim(limit, tip)
         if claimed is None:
-            self._committed = max(self._committed, put)  # also what somebody has removed
+            self._committed = max(self._committed, put)  # also what someone has deleted
         elif claimed.damaged and self._writer is writer:
-            # Somebody has written to it: what comes after may not be where it should be.
+            # Something else wrote to the file: later records may not be where they should be.
             writer.is_open = False
         return claimed
 
@@ -294,14 +296,14 @@ class Journal:
 
 def _size_of(folder: pathlib.Path) -> int:
     size = 0
-    with contextlib.suppress(OSError):  # files of the living come and go
+    with contextlib.suppress(OSError):  # its process may remove files meanwhile
         for path in folder.iterdir():
             size += path.stat().st_size
     return size
 
 
 def _sync_folders(*folders: pathlib.Path) -> None:
-    """Bring the names of new files to the disk, where that is a matter of folders."""
+    """Bring the names of new files to the disk: on POSIX these are the folders' contents."""
     if os.name != "posix":
         return
     for folder in folders:

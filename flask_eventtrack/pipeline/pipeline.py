@@ -1,4 +1,8 @@
-"""From the requests of one process to its writer's thread, and back to whoever waits."""
+"""From the requests of one process to its writer thread, and the answer to those who wait.
+
+Names on the way down: the thread *drains* the queue batch by batch, the writer *commits* a batch in
+one transaction or several, and inside a transaction the store *applies* it.
+"""
 
 from __future__ import annotations
 
@@ -163,7 +167,7 @@ class Pipeline:
             if status.failures > failures and status.error is not None:
                 raise status.error
         raise FlushTimeout(
-            f"{self.waiting} records were not written within {timeout} seconds; they are kept."
+            f"Records still waiting after {timeout} s: {self.waiting}. They are kept."
         )
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
@@ -319,9 +323,9 @@ class Pipeline:
         """Say by when to write what there is, unless a failure has said it already."""
         status = self._status
         with self._lock:
-            is_waiting = status.waiting > 0 or self._queue.has_orphans()
             if status.failed:
                 return
+            is_waiting = status.waiting > 0 or self._queue.has_orphans()
             if is_waiting or self._is_expecting or self._pruning is not None:
                 # Not later than before: chores must not put it off again and again.
                 status.due_at = min(status.due_at, time.monotonic() + self._interval)
@@ -394,15 +398,12 @@ class Pipeline:
             with self._lock:
                 self._outcomes += outcomes
             raise
-        self._note_all_written(put)
-        return False
-
-    def _note_all_written(self, put: int) -> None:
-        """Forget records that never came out of the journal again: they are damaged."""
         with self._lock:
+            # What was put and never came out again is lost, as when a journal's file is deleted.
             if self._status.put == put != self._status.written:
                 self._status.written = put
                 self._changed.notify_all()
+        return False
 
     def _commit(self, claimed: Claimed | None, outcomes: collections.Counter[Outcome]) -> None:
         """Write records and outcomes, and acknowledge the records only then."""
@@ -431,7 +432,7 @@ class Pipeline:
                 has_orphans = self._queue.adopt()
             if has_orphans:
                 self.hurry()
-            if not is_first:  # which must not hold up the first events
+            if not is_first:  # at first, events wait already
                 self._discard()
                 self._count_uncounted()
                 self.sweep()
@@ -474,7 +475,7 @@ def _decode(payloads: cabc.Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
 
 
 def _needles_of(profiles: set[uuidlib.UUID], customer_ids: set[str]) -> set[bytes]:
-    """Return what the records of a person contain, also where they cannot be decoded any more."""
+    """Return bytes that a person's records contain, by which to find them even if damaged."""
     needles = set(map(msgspec.msgpack.encode, customer_ids))
     for uuid in profiles:
         needles |= {uuid.bytes, uuid.hex.encode(), str(uuid).encode()}

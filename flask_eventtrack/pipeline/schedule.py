@@ -1,4 +1,4 @@
-"""What the writer's thread does next, as a pure function of where the pipeline stands."""
+"""What the writer thread does next, as a pure function of where the pipeline stands."""
 
 from __future__ import annotations
 

@@ -40,13 +40,13 @@ START = _HEAD.size
 
 
 class ForeignSegment(Exception):
-    """The file is no segment, or of a version that is not known."""
+    """The file is no segment, or has a format that this release does not know."""
 
 
 class SegmentWriter:
-    """Appends to a new file; ``number`` is its place in the chain, ``end`` how far it is whole.
+    """Appends to a new file. ``number`` is its place in the chain, ``end`` its last whole record's.
 
-    :raises OSError: the file cannot be made.
+    :raises OSError: the file cannot be created.
     """
 
     def __init__(self, number: int, path: pathlib.Path) -> None:
@@ -69,7 +69,7 @@ class SegmentWriter:
     def append(self, payloads: cabc.Iterable[bytes]) -> int:
         """Append records in one write; return the bytes that they take.
 
-        :raises OSError: there is no space; the file is as it was, or no longer :attr:`is_open`.
+        :raises OSError: there is no space. The file is then as it was, or not :attr:`is_open`.
         """
         seed, data = self._seed, b""
         for payload in payloads:
@@ -80,7 +80,7 @@ class SegmentWriter:
             while written < size:
                 written += os.write(self._fd, data[written:])
             self.end += size
-        except BaseException:  # also what a signal's handler raises
+        except BaseException:  # a signal's handler may raise anything here
             self._cut()
             raise
         return size
@@ -92,9 +92,9 @@ class SegmentWriter:
             self.is_open = False
 
     def sync(self) -> None:
-        """Bring the records to the disk.
+        """Wait until the records are on the disk.
 
-        :raises OSError: that failed.
+        :raises OSError: they may never be.
         """
         sync_to_disk(self._fd)
 
@@ -103,7 +103,7 @@ class SegmentWriter:
         return self._fd >= 0
 
     def is_cut(self) -> bool:
-        """Whether somebody has shortened the file."""
+        """Whether something else has shortened the file."""
         end = self.end
         return self.has_file and os.fstat(self._fd).st_size < end
 
@@ -146,13 +146,13 @@ class SegmentReader:
     def read(self, position: int, end: int, limit: int) -> Records:
         """Read up to ``limit`` records between two positions.
 
-        A record whose checksum is wrong is skipped if another follows where it says that it ends;
-        otherwise nothing after it can be found, and all of the rest is damaged.
+        A record with a wrong checksum is skipped if a whole one begins where its length says that
+        it ends. Otherwise later records cannot be found, and all the rest counts as damaged.
         """
         data = self._read_at(position, min(_CHUNK, end - position))
         found = self._parse(data, position, limit, is_all=position + len(data) >= end)
         if found.position == position and len(data) < end - position:
-            # A very long record, or a damaged one, which takes all of the rest to judge.
+            # A very long record or a damaged one: only all the rest can tell which.
             data = self._read_at(position, end - position)
             found = self._parse(data, position, limit, is_all=True)
         return found
@@ -203,7 +203,7 @@ def _end_of(data: bytes, at: int) -> int | None:
 
 
 def sync_to_disk(fd: int) -> None:
-    """Wait until a file's bytes are on the disk, without holding up other greenlets.
+    """Wait until a file's bytes are on the disk; under gevent, other greenlets run meanwhile.
 
     :raises OSError: that failed.
     """

@@ -93,7 +93,7 @@ class Writer:
     def __init__(self, database: Database, hooks: Hooks) -> None:
         self.database = database
         self._hooks = hooks
-        self._mysteries = 0
+        self._unexpected = 0
         self._is_replay = False
 
     def commit(
@@ -114,22 +114,22 @@ class Writer:
         self._is_replay = is_replay
         with self._hooks.context():
             self._commit_parts(records, outcomes)
-        self._mysteries = 0
+        self._unexpected = 0
 
     def _commit_parts(
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
     ) -> None:
-        """Commit all at once; where that is refused, halve until the culprit is alone."""
+        """Commit all at once; if the database refuses that, halve until the culprit is alone."""
         try:
             written = self._commit_once(records, outcomes)
         except Exception as error:
-            if not self._is_for_good(error):
+            if not self._is_permanent(error):
                 raise
             if not records:
                 logger.error("The database refused counters: %s", error)
                 return
-            # The outcomes come last: if a part fails, all parts are written again, and outcomes
-            # have no id by which to notice.
+            # The outcomes come last: if a part fails, all parts are committed again, and unlike
+            # records, which have ids, outcomes would be counted twice.
             if len(records) == 1:
                 self._set_aside(records[0], error)
                 self._commit_parts((), outcomes)
@@ -140,14 +140,16 @@ class Writer:
         else:
             self._hooks.written(written)
 
-    def _is_for_good(self, error: Exception) -> bool:
-        """Whether trying again is useless. An unexpected error is so after a few tries."""
+    def _is_permanent(self, error: Exception) -> bool:
+        """Whether trying again is useless: after a few tries also for errors of our own code,
+        which must not hold up all other records.
+        """
         if is_data_error(error):
             return True
         if isinstance(error, exc.SQLAlchemyError | OSError):
             return False
-        self._mysteries += 1
-        return self._mysteries > _TRIES
+        self._unexpected += 1
+        return self._unexpected > _TRIES
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End up to 200 silent sessions, and destroy the salts whose days are over."""
@@ -198,7 +200,7 @@ class Writer:
         return count_old(self.database, self._hooks.retention(), self._now)
 
     def prune_daily(self) -> cabc.Iterator[Pruned] | None:
-        """Return today's run of :meth:`prune`; None if it is off, or another process's today."""
+        """Return today's run of :meth:`prune`; None if it is off or was begun today already."""
         if not (self._hooks.prunes and self._hooks.retention()):
             return None
         with self._hooks.context():
@@ -217,7 +219,7 @@ class Writer:
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
     ) -> Written:
         def work(connection: sa.Connection) -> tuple[Written, Sifted]:
-            # Before sifting, which drops records of erased profiles: these may become one.
+            # Before sifting: the profile that a record gets here may be an erased one.
             named = name_nobodys(connection, self.database.tables, records, self._now)
             sifted = self._sift(connection, named)
             dropped = _count_erased(sifted.dropped)
@@ -225,6 +227,7 @@ class Writer:
             return self._apply(connection, batch), sifted
 
         written, sifted = self.database.retry(work)
+        # Dropped records showed that these profiles belong to erased people too.
         for profile, at in sifted.kin.items():
             collections.deque(self.erase([profile], at).run(), maxlen=0)
         return written
@@ -258,7 +261,7 @@ class Writer:
         reason = f"{type(cause).__name__}: {cause}"
         # Without the database's message, which may quote the row: that is for the table only.
         logger.error(
-            "An event was refused by the database (%s) and set aside in eventtrack_rejected.",
+            "The database refused an event (%s). It is set aside in eventtrack_rejected.",
             type(cause).__name__,
         )
         row = {
@@ -310,7 +313,7 @@ def _action_of(record: Record) -> str:
 
 
 def _name_fields(value: object) -> object:
-    """Return a record with names of fields for people to read: MessagePack leaves them out."""
+    """Return a record with the names of its fields, for people; as an array it has none."""
     if not isinstance(value, msgspec.Struct):
         return value
     fields = msgspec.structs.asdict(value)
