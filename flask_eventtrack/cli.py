@@ -154,7 +154,7 @@ def prune(*, dry_run: bool) -> None:
     if not (state.config.retention or state.catalogue.keeps()):
         click.echo("Nothing to prune: no retention is set (see EVENTTRACK_RETENTION).")
         return
-    found = state.pipeline.count_old()
+    found = state.pipeline.writer.count_old()
     if not dry_run:
         length, found = found.events, Pruned()
         with click.progressbar(length=length, label="Pruning", file=sys.stderr) as bar:

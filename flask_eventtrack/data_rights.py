@@ -8,7 +8,6 @@ import logging
 import typing as t
 import uuid as uuidlib
 
-from .identity import check_customer_id, customer_uuid
 from .reports import iter_person
 from .signals import profile_erased
 from .state import State, get_state, send
@@ -78,8 +77,7 @@ def find_person(state: State, who: str | int | uuidlib.UUID) -> Person:
     """
     if isinstance(who, uuidlib.UUID):
         return Person((who,))
-    customer_id = check_customer_id(who)
-    return Person((customer_uuid(state.config.profile_salt, customer_id),), customer_id)
+    return Person((state.profile_of(who),), str(who))
 
 
 def parse_person(state: State, text: str) -> Person:

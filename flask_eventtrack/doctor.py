@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Config
 from .errors import ConfigError
-from .pipeline import find_obstacle, list_bad
+from .pipeline import find_obstacle, list_bad, list_homes
 from .state import State
 from .text import quantify
 
@@ -116,13 +116,14 @@ def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
             "Set EVENTTRACK_JOURNAL_DIR to a folder that this user can write.",
         )
     elif bad := list_bad(state.journal):
+        places = ", ".join(sorted({f"{path.parent}/*.bad" for path in bad}))
         yield Finding(
             "ET013",
             "warning",
             f"Damaged records of the journal were set aside in {quantify(len(bad), 'file')}.",
-            f"Check the disk, look at {state.journal}/*.bad, then remove these files.",
+            f"Check the disk, look at {places}, then remove these files.",
         )
-    for folder in (state.journal.parent, state.journal):
+    for folder in (state.journal.parent, *list_homes(state.journal)):
         if folder.is_dir() and _mode_of(folder) & _WRITE_OF_OTHERS:
             yield Finding(
                 "ET014",

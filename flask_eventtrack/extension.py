@@ -29,7 +29,7 @@ from .limits import Limiter, Novelty
 from .pages.hooks import EXEMPT, PageHooks
 from .pages.snippet import eventtrack_snippet, make_tag
 from .pages.visit import VisitExpander
-from .pipeline import Hooks, Journal, MemoryQueue, Pipeline, find_obstacle
+from .pipeline import Hooks, Journal, MemoryQueue, Pipeline, Pipelines, find_obstacle
 from .privacy import Masker, UrlCleaner
 from .request.cookies import cookie_reader
 from .request.flask_login import follow_flask_login
@@ -134,6 +134,8 @@ class EventTrack:
             token_type=config.jwt_type,
         )
         journal = _journal_folder(app, database, config)
+        make_queue = _queue_maker(journal, config)
+        flush_interval = config.flush_interval.total_seconds()
         scripts = load_scripts()
         return State(
             config=config,
@@ -150,11 +152,8 @@ class EventTrack:
             scripts=scripts,
             tag=make_tag(config, scripts),
             journal=journal,
-            pipeline=Pipeline(
-                database,
-                hooks,
-                _queue_maker(journal, config),
-                flush_interval=config.flush_interval.total_seconds(),
+            pipelines=Pipelines(
+                lambda: Pipeline(database, hooks, make_queue(), flush_interval=flush_interval)
             ),
             expand=pages.expand,
             clock=self._clock,

@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
     from .identity import CustomerTokens, TokenCodec
     from .identity.tokens import Cookies
     from .limits import Limiter, Novelty
-    from .pipeline import Pipeline
+    from .pipeline import Pipeline, Pipelines
     from .privacy import Masker, UrlCleaner
     from .records import Clock, Event, PageView
 
@@ -71,7 +71,7 @@ class State:
     scripts: Scripts
     tag: Markup
     journal: pathlib.Path | None
-    pipeline: Pipeline
+    pipelines: Pipelines
     expand: cabc.Callable[[Event | PageView], Event]
     clock: Clock
     session_timeout_ns: int
@@ -83,8 +83,14 @@ class State:
     has_login: bool = True
     is_set_up: bool = False
 
+    @property
+    def pipeline(self) -> Pipeline:
+        """This process's way to the database."""
+        return self.pipelines.get()
+
     def profile_of(self, customer_id: str | int) -> uuidlib.UUID:
         """Return the profile of a customer.
+
 
         :raises InvalidEvent: the id is none.
         """

@@ -15,6 +15,8 @@ import struct
 import typing as t
 import uuid as uuidlib
 
+from itsdangerous import BadSignature, Signer, want_bytes
+
 from ..config import Policy
 
 MAX_LENGTH = 2048
@@ -163,23 +165,31 @@ class TokenCodec:
 class _Format:
     """One kind of signed value: ``<base64url of version and fields>.<signature>``.
 
-    The bytes are those of ``itsdangerous.Signer`` with ``key_derivation="hmac"``.
+    It is itsdangerous's, which reads it. It is written by a prepared HMAC that makes the same bytes
+    in less time: each page with the snippet's tag signs its visit.
     """
 
     def __init__(self, keys: Keys, salt: str, fields: str) -> None:
-        self._macs = [_prepare(key, salt) for key in reversed(keys)]
+        self._signer = Signer(
+            [want_bytes(key) for key in keys],
+            salt,
+            key_derivation="hmac",
+            digest_method=hashlib.sha256,
+        )
+        self._mac = _prepare(keys[-1], salt)
         self._fields = struct.Struct(f">{fields}")
 
     def write(self, *fields: t.Any, rest: bytes = b"") -> str:
         text = _encode(_VERSION + self._fields.pack(*fields) + rest)
-        return (text + b"." + _sign(self._macs[0], text)).decode()
+        return (text + b"." + _sign(self._mac, text)).decode()
 
     def read(self, value: str) -> tuple[t.Any, ...] | None:
         """Return the fields and the bytes behind them, or None if the value is not ours."""
         if len(value) > MAX_LENGTH:
             return None
-        text, _, signature = value.encode(errors="replace").rpartition(b".")
-        if not any(hmac.compare_digest(_sign(mac, text), signature) for mac in self._macs):
+        try:
+            text = self._signer.unsign(value.encode(errors="replace"))
+        except BadSignature:
             return None
         payload = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
         if payload[:1] != _VERSION:
@@ -189,8 +199,7 @@ class _Format:
 
 def _prepare(key: str | bytes, salt: str, digest: str = "sha256") -> hmac.HMAC:
     """Return what signs under a salt. A copy of it costs less than the key's preparation."""
-    secret = key.encode() if isinstance(key, str) else key
-    return hmac.new(hmac.digest(secret, salt.encode(), digest), digestmod=digest)
+    return hmac.new(hmac.digest(want_bytes(key), salt.encode(), digest), digestmod=digest)
 
 
 def _sign(mac: hmac.HMAC, text: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""The segments of one process: a folder that its owner holds locked, read in order.
+"""The segments of one process: a folder that its owner keeps locked, read in order.
 
 ::
 
@@ -6,9 +6,8 @@
     <folder>/checkpoint   how far the records have been committed
     <folder>/<n>.segment  the records
 
-A checkpoint is written before the segments that it makes superfluous are removed. Whichever of
-these files is missing or damaged after a crash, the worst that comes of it is that records are
-written again, which changes nothing.
+A checkpoint is written before the segments that it makes superfluous are removed. If it is missing
+or damaged after a crash, records are written again, which changes nothing.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ import zlib
 
 from filelock import FileLock, Timeout
 
+from .homes import BAD_SUFFIX
 from .queue import Claimed
 from .segment import START, ForeignSegment, SegmentReader
 
@@ -37,11 +37,10 @@ _LOCK = "lock"
 _CHECKPOINT = "checkpoint"
 _SUFFIX = ".segment"
 _NAME = re.compile(r"([0-9]{1,18})\.segment").fullmatch
-_BAD_SUFFIX = ".bad"
 _BAD_MAX_BYTES = 16 * 1024 * 1024
 _POSITION = struct.Struct("<QQ")  # segment; position in it
 _CHECKSUM = struct.Struct("<I")
-# An empty folder may belong to a process that is just beginning.
+# An empty folder may belong to a process that is just starting.
 _EMPTY_SECONDS = 60
 _TRIES = 10
 
@@ -54,7 +53,7 @@ class Tip(t.NamedTuple):
 
 
 class _Receipt(t.NamedTuple):
-    """Where a claim ends, what it found damaged, and whether its segment has no more."""
+    """Where a claim ends, what damage it found, and whether its segment has no more records."""
 
     position: int
     damage: list[bytes]
@@ -76,14 +75,14 @@ class Chain:
 
     @classmethod
     def begin(cls, home: pathlib.Path) -> Chain:
-        """Make a folder of our own below ``home``.
+        """Create a folder of our own below ``home``, and lock it.
 
         :raises OSError: that is not possible.
         """
         for _ in range(_TRIES):
             _make_private(home)
             folder = home / uuidlib.uuid4().hex
-            # Another process may remove the empty home, or take the new folder for a dead one's.
+            # Until it is locked, another process may remove the home as empty or adopt the folder.
             with contextlib.suppress(FileNotFoundError):
                 folder.mkdir(mode=0o700)
                 try:
@@ -99,7 +98,8 @@ class Chain:
     def adopt(cls, folder: pathlib.Path) -> Chain | None:
         """Take over a dead process's folder; None if its owner lives, or if it is empty.
 
-        Another user's is left alone: whoever may write to ours must not speak for our visitors.
+        A folder of another user is left alone: a user who can create folders in our home must not
+        be able to make up events of our visitors.
         """
         if not _list_segments(folder):
             _remove_if_old(folder)
@@ -118,22 +118,22 @@ class Chain:
     def add(self, number: int) -> None:
         self._last = number
         if not self._segments:
-            # So that it can be read even if somebody cleans the folder up.
+            # Opened now, so that it can be read even if the file is deleted.
             self._reader = SegmentReader(self._path(number))
         self._segments.append(number)
 
     def has(self, number: int) -> bool:
-        """Whether nobody has removed a segment's file."""
+        """Whether a segment's file still exists."""
         return self._path(number).exists()
 
     def is_read(self, tip: Tip) -> bool:
-        """Whether nothing comes before ``tip`` that has not been acknowledged."""
+        """Whether everything before ``tip`` has been acknowledged."""
         return not self._segments or (self._segments[0] == tip.number and self._position >= tip.end)
 
     def claim(self, limit: int, tip: Tip | None = None) -> Claimed | None:
         """Return the next records, or None at the end.
 
-        :param tip: how far the segment is whole that the owner still writes.
+        :param tip: how far the owner, who still appends, has got; None if it is dead.
         """
         while self._segments and (tip is None or self._segments[0] <= tip.number):
             claimed = self._claim_first(limit, tip)
@@ -163,7 +163,7 @@ class Chain:
         return Claimed(found.payloads, receipt, len(found.damage))
 
     def acknowledge(self, claimed: Claimed, foreign: t.Sequence[bytes]) -> int:
-        """Go on behind what was claimed; return how many bytes that was."""
+        """Move past what was claimed; return how many bytes that was."""
         receipt = t.cast("_Receipt", claimed.receipt)
         for span in (*receipt.damage, *foreign):
             self._set_aside(span)
@@ -178,31 +178,22 @@ class Chain:
     def remove(self) -> None:
         """Remove the folder: all of it is committed."""
         self._close_files()
-        with contextlib.suppress(OSError):
-            for number in self._segments:
-                self._path(number).unlink(missing_ok=True)
-            (self.folder / _CHECKPOINT).unlink(missing_ok=True)
-            # Before it is let go, so that nobody locks a file that is about to vanish.
-            with contextlib.suppress(PermissionError):  # on Windows
-                (self.folder / _LOCK).unlink(missing_ok=True)
-        self._lock.release()
-        with contextlib.suppress(OSError):
-            self.folder.rmdir()
+        _remove(self.folder, self._lock, map(self._path, self._segments))
 
     def release(self) -> None:
         """Leave the folder to whoever adopts it."""
         self._close_files()
         self._lock.release()
 
-    def forget(self) -> None:
-        """In a fork's child: the lock is the parent's, and filelock knows it."""
+    def abandon(self) -> None:
+        """In a fork's child: close our copies of the files. The lock stays the parent's."""
         self._close_files()
 
     def _path(self, number: int) -> pathlib.Path:
         return self.folder / f"{number:08}{_SUFFIX}"
 
     def _drop_first(self) -> None:
-        """Remove the first segment: the checkpoint comes first."""
+        """Remove the first segment, after the checkpoint is beyond it."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -217,10 +208,8 @@ class Chain:
         """Go to the checkpoint, if there is one that can be read."""
         with contextlib.suppress(OSError):
             data = (self.folder / _CHECKPOINT).read_bytes()
-            if len(data) != _POSITION.size + _CHECKSUM.size:
-                return
-            packed, (checksum,) = data[: _POSITION.size], _CHECKSUM.unpack(data[_POSITION.size :])
-            if zlib.crc32(packed) != checksum:
+            packed, checksum = data[: _POSITION.size], data[_POSITION.size :]
+            if checksum != _CHECKSUM.pack(zlib.crc32(packed)):
                 return
             number, position = _POSITION.unpack(packed)
             while self._segments and self._segments[0] < number:
@@ -229,7 +218,7 @@ class Chain:
                 self._position = position
 
     def _write_checkpoint(self) -> None:
-        # Without one the records are written again: that is no reason to stop.
+        # A failure loses nothing: without a checkpoint, records are only written again.
         with contextlib.suppress(OSError):
             if self._checkpoint is None:
                 path = self.folder / _CHECKPOINT
@@ -240,11 +229,11 @@ class Chain:
             self._checkpoint.write(packed + _CHECKSUM.pack(zlib.crc32(packed)))
 
     def _set_aside(self, data: bytes) -> None:
-        """Keep what cannot be read for a person to look at, up to 16 MiB in all."""
-        path = self.folder.with_suffix(_BAD_SUFFIX)
+        """Keep what cannot be read, for a person to look at: up to 16 MiB in a home."""
+        path = self.folder.with_suffix(BAD_SUFFIX)
         logger.error("%d bytes of the journal cannot be read; see %s", len(data), path)
         with contextlib.suppress(OSError):
-            kept = sum(bad.stat().st_size for bad in list_bad(self.folder.parent))
+            kept = sum(bad.stat().st_size for bad in self.folder.parent.glob(f"*{BAD_SUFFIX}"))
             if kept + len(data) <= _BAD_MAX_BYTES:
                 fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
                 with os.fdopen(fd, "ab") as file:
@@ -255,20 +244,6 @@ class Chain:
             if file is not None:
                 file.close()
         self._reader = self._checkpoint = None
-
-
-def list_bad(home: pathlib.Path) -> list[pathlib.Path]:
-    """Return the files of what could not be read."""
-    return sorted(home.glob(f"*{_BAD_SUFFIX}"))
-
-
-def remove_bad(home: pathlib.Path, needles: t.Collection[bytes]) -> None:
-    """Remove the files that contain one of these, among what could not be read."""
-    for path in list_bad(home):
-        with contextlib.suppress(FileNotFoundError):
-            data = path.read_bytes()
-            if any(needle in data for needle in needles):
-                path.unlink()
 
 
 def _make_private(home: pathlib.Path) -> None:
@@ -291,8 +266,9 @@ def _is_ours(folder: pathlib.Path) -> bool:
 def _lock(folder: pathlib.Path) -> FileLock | None:
     """Return a folder's lock, or None where another holds it.
 
-    :raises OSError: it cannot be had at all.
+    :raises OSError: it cannot be locked at all.
     """
+    # Not thread-local: the writer's thread releases what a request's thread has locked.
     lock = FileLock(folder / _LOCK, timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
@@ -308,9 +284,18 @@ def _remove_if_old(folder: pathlib.Path) -> None:
         lock = _lock(folder)
         if lock is None:
             return
-        if not _list_segments(folder):
-            for name in (_CHECKPOINT, _LOCK):
-                with contextlib.suppress(PermissionError):
-                    (folder / name).unlink(missing_ok=True)
-        lock.release()
+        if _list_segments(folder):  # its owner has begun after all
+            lock.release()
+        else:
+            _remove(folder, lock)
+
+
+def _remove(folder: pathlib.Path, lock: FileLock, segments: t.Iterable[pathlib.Path] = ()) -> None:
+    with contextlib.suppress(OSError):  # Windows does not remove a file that is open, as the lock
+        # The segments first: should one stay, its checkpoint must too. The lock last, but before it
+        # is released, so that no process locks a file that is about to vanish.
+        for path in (*segments, folder / _CHECKPOINT, folder / _LOCK):
+            path.unlink(missing_ok=True)
+    lock.release()
+    with contextlib.suppress(OSError):
         folder.rmdir()

@@ -1,7 +1,7 @@
 """Records in files, so that they outlive the process: each process appends to its own.
 
-The journals of all processes that write to the same database lie in one folder. A process holds
-its own locked; the journal of one that has died is adopted by another.
+The journals of all processes that write to the same database lie in one folder. A process keeps
+its own journal locked. When it dies, another process adopts the journal.
 """
 
 from __future__ import annotations
@@ -14,34 +14,37 @@ import os
 import pathlib
 import threading
 
-from .chain import Chain, Tip, remove_bad
+from .chain import Chain, Tip
+from .homes import readable_homes, remove_bad
 from .queue import Claimed
 from .segment import SegmentWriter
 
 logger = logging.getLogger("flask_eventtrack")
 
 _SEGMENT_BYTES = 1024 * 1024
-_MAX_BROKEN = 64  # failures of the disk that requests may still be asking about
+_MAX_BROKEN = 64  # failed syncs, about which requests may still ask
 _MAX_ORPHANS = 16  # at a time: each takes open files
 
 
 class Journal:
     """The queue of one process, and of the dead ones that it has adopted.
 
-    :param home: the folder of all processes with the same target.
-    :param max_bytes: how much may wait; beyond, :meth:`put` refuses.
+    :param folder: where the journals of the same database lie; ``homes.py`` says how.
+    :param max_bytes: how much may wait. When there is more, :meth:`put` refuses.
     :param is_durable: whether :meth:`sync` waits for the disk.
     """
 
-    def __init__(self, home: pathlib.Path, max_bytes: int, *, is_durable: bool) -> None:
-        self._home = home
+    def __init__(self, folder: pathlib.Path, max_bytes: int, *, is_durable: bool) -> None:
+        self._folder = folder
+        self._homes = readable_homes(folder)
+        self._home = self._homes[-1]
         self._max_bytes = max_bytes
         self._is_durable = is_durable
         self._chain: Chain | None = None
         self._writer: SegmentWriter | None = None
         self._orphans: collections.deque[Chain] = collections.deque()
         self._has_more = False
-        self._skipped: set[pathlib.Path] = set()  # cannot be read now
+        self._skipped: set[pathlib.Path] = set()  # cannot be read at the moment
         self._claimed_from: Chain | None = None
         self._syncing = threading.Lock()
         self._failure = ""
@@ -49,7 +52,7 @@ class Journal:
         self._put = 0
         self._committed = 0
         self._synced = 0
-        # Where what was put may never reach the disk: a sync has failed.
+        # Positions that may never reach the disk, because a sync has failed.
         self._broken: collections.deque[range] = collections.deque(maxlen=_MAX_BROKEN)
         # Bytes of other processes, when we last looked.
         self._others = 0
@@ -62,7 +65,8 @@ class Journal:
             if writer is None or writer.end > _SEGMENT_BYTES or not writer.is_open:
                 writer = self._begin_segment()
             size = writer.append(payloads)
-            if not writer.is_open:  # its reader has given it up meanwhile, and may not see these
+            # The writer's thread may have found it damaged meanwhile, and not read as far as here.
+            if not writer.is_open:
                 return 0
             self._put += size
         except OSError as error:
@@ -75,6 +79,7 @@ class Journal:
     def _begin_segment(self) -> SegmentWriter:
         self._retire_writer()
         if self._chain is not None and not self._chain.folder.exists():
+            # Someone deleted it. What we hold open of it can still be read, as an orphan's.
             self._orphans.append(self._chain)
             self._chain = None
             self._committed = self._put
@@ -95,7 +100,7 @@ class Journal:
         writer = self._writer
         if writer is None or not writer.has_file:
             return
-        with self._syncing:  # another thread may be bringing it to the disk
+        with self._syncing:  # another thread may be syncing it
             if self._is_durable and not self._is_broken(self._put):
                 self._sync_writer(writer)
             writer.close()
@@ -116,24 +121,21 @@ class Journal:
         logger.warning("The journal can be written again.")
 
     def sync(self, position: int) -> bool:
-        """Wait for the disk if that is promised; who waits here together shares one wait."""
+        """Wait for the disk, if that is promised. Threads that wait together share one sync."""
         if not self._is_durable:
             return True
-        failure = None
-        with self._syncing:
-            # First, since a later success says nothing of what has failed before it.
-            if self._is_broken(position):
-                return False
-            if self._synced >= position:
-                return True
-            if self._writer is None:
-                return False
-            try:
+        try:
+            with self._syncing:
+                # This comes first: a later success says nothing about what failed before it.
+                if self._is_broken(position):
+                    return False
+                if self._synced >= position:
+                    return True
+                if self._writer is None:
+                    return False
                 self._sync_writer(self._writer)
-            except OSError as error:
-                failure = error
-        if failure is not None:  # told without the lock: a host's log handler may track
-            self._note_failure(failure)
+        except OSError as error:  # logged without the lock: a host's log handler may track
+            self._note_failure(error)
             return False
         if self._failure:
             self._note_recovery()
@@ -142,8 +144,8 @@ class Journal:
     def _sync_writer(self, writer: SegmentWriter) -> None:
         """Bring what was put so far to the disk.
 
-        :raises OSError: that failed. The system forgets what it could not write, so that a later
-            success says nothing of it: the next record begins another segment.
+        :raises OSError: that failed. The kernel drops what it could not write, so a later success
+            says nothing about it: the next record begins another segment.
         """
         reached = self._put
         try:
@@ -159,7 +161,7 @@ class Journal:
         return any(position in lost for lost in self._broken)
 
     def claim(self, limit: int) -> Claimed | None:
-        """Return what comes next, of ours and of the dead in turn."""
+        """Return what comes next: ours and what was adopted take turns."""
         claims = [self._claim_own, self._claim_orphans]
         if self._orphans and self._claimed_from is self._chain:
             claims.reverse()
@@ -176,9 +178,9 @@ class Journal:
             tip = Tip(writer.number + 1, 0)
         claimed = chain.claim(limit, tip)
         if claimed is None:
-            self._committed = max(self._committed, put)  # also what somebody has removed
+            self._committed = max(self._committed, put)  # also what someone has deleted
         elif claimed.damaged and self._writer is writer:
-            # Somebody has written to it: what comes after may not be where it should be.
+            # Something else wrote to the file: later records may not be where they should be.
             writer.is_open = False
         return claimed
 
@@ -209,7 +211,14 @@ class Journal:
             self._others = max(0, self._others - size)
 
     def has_neighbours(self) -> bool:
-        return bool(_list_folders(self._home))
+        return bool(self._list_folders())
+
+    def _list_folders(self) -> list[pathlib.Path]:
+        found: list[pathlib.Path] = []
+        for home in self._homes:
+            with contextlib.suppress(OSError):
+                found += sorted(path for path in home.iterdir() if path.is_dir())
+        return found
 
     def has_orphans(self) -> bool:
         return bool(self._orphans)
@@ -226,7 +235,7 @@ class Journal:
         adopted = {orphan.folder for orphan in self._orphans}
         others = 0
         self._has_more = False
-        for folder in _list_folders(self._home):
+        for folder in self._list_folders():
             if chain is not None and folder == chain.folder:
                 continue
             others += _size_of(folder)
@@ -243,79 +252,58 @@ class Journal:
 
     def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
         chain, writer = self._chain, self._writer
-        if (
-            chain is not None
-            and writer is not None
-            and chain.is_read(Tip(writer.number, writer.end))
-        ):
-            try:
-                self._retire_writer()
-            except OSError as error:
-                self._note_failure(error)
-            self._writer = None  # the next record begins another segment
-            chain.claim(1, Tip(writer.number + 1, 0))
+        if chain is not None and writer is not None and self._is_read():
+            self._end_segment()  # the next record begins another
+            chain.claim(1, Tip(writer.number + 1, 0))  # which removes the file
         if needles:
-            remove_bad(self._home, needles)
+            remove_bad(self._folder, needles)
 
     def close(self) -> None:
+        is_read = self._is_read()
+        self._end_segment()
+        if self._chain is not None and is_read:
+            self._chain.remove()
+            for home in self._homes:
+                with contextlib.suppress(OSError):
+                    home.rmdir()  # unless others are there
+        elif self._chain is not None:
+            self._chain.release()
+        for orphan in self._orphans:
+            orphan.release()
+        self._orphans.clear()
+        self._chain = self._claimed_from = None
+        self._committed = self._put
+
+    def _is_read(self) -> bool:
+        """Whether all that this process has put is committed."""
+        chain, writer = self._chain, self._writer
+        return chain is None or writer is None or chain.is_read(Tip(writer.number, writer.end))
+
+    def _end_segment(self) -> None:
         try:
             self._retire_writer()
         except OSError as error:
             self._note_failure(error)
-        if self._chain is not None:
-            writer = self._writer
-            if writer is None or self._chain.is_read(Tip(writer.number, writer.end)):
-                self._chain.remove()
-                with contextlib.suppress(OSError):
-                    self._home.rmdir()  # unless others are there
-            else:
-                self._chain.release()
-        for orphan in self._orphans:
-            orphan.release()
-        self._orphans.clear()
-        self._chain = self._claimed_from = self._writer = None
-        self._committed = self._put
+        self._writer = None
 
-    def forget(self) -> None:
+    def abandon(self) -> None:
         if self._writer is not None:
             self._writer.close()
         for chain in (self._chain, *self._orphans):
             if chain is not None:
-                chain.forget()
-
-
-def find_obstacle(home: pathlib.Path) -> str:
-    """Return why a journal cannot be kept in a folder, or ""; nothing is made."""
-    folder = home
-    try:
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        if not folder.is_dir():
-            return f"{folder} is not a folder"
-    except OSError as error:
-        return f"{folder} cannot be reached ({error.strerror})"
-    if not os.access(folder, os.W_OK | os.X_OK):
-        return f"{folder} cannot be written"
-    return ""
-
-
-def _list_folders(home: pathlib.Path) -> list[pathlib.Path]:
-    try:
-        return sorted(path for path in home.iterdir() if path.is_dir())
-    except OSError:
-        return []
+                chain.abandon()
 
 
 def _size_of(folder: pathlib.Path) -> int:
     size = 0
-    with contextlib.suppress(OSError):  # files of the living come and go
+    with contextlib.suppress(OSError):  # its process may remove files meanwhile
         for path in folder.iterdir():
             size += path.stat().st_size
     return size
 
 
 def _sync_folders(*folders: pathlib.Path) -> None:
-    """Bring the names of new files to the disk, where that is a matter of folders."""
+    """Bring the names of new files to the disk: on POSIX these are the folders' contents."""
     if os.name != "posix":
         return
     for folder in folders:

@@ -1,95 +1,134 @@
-"""The road from a source to the database, as the rest of the extension sees it.
+"""From the requests of one process to its writer thread, and the answer to those who wait.
 
-Each process has a worker of its own. Before a fork the parent's pauses, and goes on afterwards; the
-child forgets it, without touching what is the parent's. Where a server forks without telling
-Python, the child does so when it first asks for a worker.
+Names on the way down: the thread *drains* the queue batch by batch, the writer *commits* a batch in
+one transaction or several, and inside a transaction the store *applies* it.
 """
 
 from __future__ import annotations
 
-import atexit
-import os
+import collections
+import collections.abc as cabc
+import contextlib
+import logging
+import random
+import threading
 import time
 import typing as t
 import uuid as uuidlib
-import weakref
 
 import msgspec
 
-from .worker import Worker
+from ..errors import FlushTimeout
+from ..records import Outcome, Record, decode_record, encode_record
+from .queue import Claimed
+from .schedule import BATCH_SIZE, NEVER, Status, Step, longest_pause, next_step
+from .segment import is_patched_by_gevent
 from .writer import Hooks, Writer
 
 if t.TYPE_CHECKING:
-    import collections.abc as cabc
-
-    from ..records import EndReason, Outcome, Record
+    from ..records import EndReason
     from ..store import Database, Erased, Pruned
     from .queue import Queue
 
-_EXIT_TIMEOUT = 3.0
+logger = logging.getLogger("flask_eventtrack")
+
+CHORES_INTERVAL = 60.0
+# How long to look for events that a host is about to commit in its own transaction.
+_EXPECTATION = 10.0
+_MAX_OUTCOMES = 1000  # distinct ones that wait to be written
+_MAX_FORK_DELAY = 2.0
+_CLOSE_TIMEOUT = 3.0
 
 
 class Pipeline:
-    """Takes records from any thread; the process's writer thread brings them into the database.
+    """Takes records from any thread of a process; a thread of its own writes them.
 
-    :param make_queue: returns where the records wait; called again in a fork's child.
+    The thread starts with the first record. With an in-memory database there is none, since it
+    would share the host's one connection: there :meth:`flush` writes.
+
+    Two locks: ``_lock`` guards the status and the queue's end, and is held for moments only.
+    ``_writing`` is held by the thread that writes, through whole transactions.
+
     :param flush_interval: seconds that a record waits for others.
     """
 
     def __init__(
-        self,
-        database: Database,
-        hooks: Hooks,
-        make_queue: cabc.Callable[[], Queue],
-        *,
-        flush_interval: float,
+        self, database: Database, hooks: Hooks, queue: Queue, *, flush_interval: float
     ) -> None:
         self.database = database
-        self._writer = Writer(database, hooks)
-        self._make_queue = make_queue
-        self._flush_interval = flush_interval
-        self._workers: dict[int, Worker] = {}
-        _pipelines.add(self)
-
-    @property
-    def _worker(self) -> Worker:
-        """This process's worker, made when it is first used: gevent may patch the locks that it
-        makes after a fork, and a server may fork behind Python's back, as uWSGI does."""
-        return self._workers.get(os.getpid()) or self._make_worker()
-
-    def _make_worker(self) -> Worker:
-        self.forget_others()
-        made = Worker(self._writer, self._make_queue(), interval=self._flush_interval)
-        worker = self._workers.setdefault(os.getpid(), made)  # another thread may be as far
-        if worker is made:
-            # The thread holds the worker, not the pipeline: a dropped app takes it along.
-            weakref.finalize(self, worker.stop, 0.0).atexit = False
-        return worker
-
-    def put(self, *records: Record) -> bool:
-        """Append records, or none of them: False says that there is no room.
-
-        True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
-        """
-        worker = self._workers.get(os.getpid()) or self._make_worker()
-        return worker.put(records)
+        self.writer = Writer(database, hooks)
+        self._queue = queue
+        self._interval = flush_interval
+        self._status = Status()
+        self._outcomes: collections.Counter[Outcome] = collections.Counter()
+        self._pruning: cabc.Iterator[Pruned] | None = None
+        self._thread: threading.Thread | None = None
+        # Reentrant: a host's log handler may track what we log while we hold it.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
+        # Reentrant: a receiver of our signals may sweep or fork.
+        self._writing = threading.RLock()
+        self._writing_thread: threading.Thread | None = None
 
     @property
     def waiting(self) -> int:
-        """How many records of this process have not been written yet."""
-        return self._worker.waiting
+        """How many records and outcomes of this process have not been written yet."""
+        return self._status.waiting
 
     def start(self) -> None:
-        """Start the writer, which first takes over what dead processes have left."""
-        self._worker.start()
+        """Start the thread if dead processes may have left something to take over."""
+        if self._queue.has_neighbours():
+            with self._lock:
+                self._notify()
+
+    def put(self, *records: Record) -> bool:
+        """Append records, all or none: False says that there is no room.
+
+        True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
+        """
+        payloads = list(map(encode_record, records))
+        status = self._status
+        with self._lock:
+            position = 0 if status.life == "closed" else self._queue.put(payloads)
+            if not position:
+                return False
+            before = status.put - status.written
+            status.put += len(payloads)
+            is_full = before < BATCH_SIZE <= before + len(payloads)
+            if not before or is_full or self._thread is None:
+                self._notify()
+        # Without the lock: it may wait for the disk.
+        return self._queue.sync(position)
 
     def count(self, outcome: Outcome, by: int = 1) -> None:
-        """Count events that came to nothing."""
-        self._worker.count(outcome, by)
+        """Count events that are not stored. These counts take no room in the queue."""
+        with self._lock:
+            if len(self._outcomes) >= _MAX_OUTCOMES and outcome not in self._outcomes:
+                outcome = outcome._replace(action="", reason="others")
+            self._outcomes[outcome] += by
+            self._status.put += by
+            self._notify()
 
     def expect_uncounted(self) -> None:
-        """Have the writer look for events that a host is about to commit in its own transaction."""
-        self._worker.expect_uncounted()
+        """Have the thread look for events that a host is about to commit in its own transaction."""
+        with self._lock:
+            self._status.expecting_until = time.monotonic() + _EXPECTATION
+            self._notify()
+
+    def _notify(self) -> None:
+        """Wake the thread, or start it: an earlier start may have failed."""
+        if self._status.due_at == NEVER:
+            self._status.due_at = time.monotonic() + self._interval
+        self._changed.notify_all()
+        if self.database.is_in_memory or (self._thread is not None and self._thread.is_alive()):
+            return
+        thread = threading.Thread(target=self._run, name="eventtrack-writer", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:  # no more threads, or the interpreter is shutting down
+            self._note_failure(error, "The writer cannot start, and events wait: %s")
+        else:
+            self._thread = thread
 
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything put so far is in the database.
@@ -97,106 +136,347 @@ class Pipeline:
         :param timeout: seconds to wait; None waits for as long as the attempt takes.
         :raises FlushTimeout: it took longer.
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused. The records are kept, and the
-            writer goes on trying.
+            thread goes on trying.
         """
-        self._worker.flush(timeout)
+        this = threading.current_thread()
+        if this is self._thread or this is self._writing_thread:
+            return  # a log handler or a receiver of our signals asks: it would wait for itself
+        if self.database.is_in_memory:
+            self._drain()
+        else:
+            self._await_written(timeout)
+        if self._is_expecting:
+            self._count_uncounted()
+
+    def _await_written(self, timeout: float | None) -> None:
+        status = self._status
+        with self._lock:
+            target, failures = status.put, status.failures
+            status.is_hurried = True
+            self._notify()
+            self._changed.wait_for(
+                lambda: (
+                    status.written >= target
+                    or status.failures > failures
+                    or status.life == "closed"
+                ),
+                timeout,
+            )
+            if status.written >= target:
+                return
+            if status.failures > failures and status.error is not None:
+                raise status.error
+        raise FlushTimeout(
+            f"Records still waiting after {timeout} s: {self.waiting}. They are kept."
+        )
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End every session that has been silent for long enough; return those ended here."""
-        return self._worker.sweep()
+        ended: list[tuple[uuidlib.UUID, EndReason]] = []
+        while True:
+            with self._write_alone():
+                batch = self.writer.sweep()
+            if not batch:
+                return ended
+            ended += batch
+
+    def prune(self) -> cabc.Iterator[Pruned]:
+        """Remove what is past its retention period; yield what each batch has removed."""
+        self.sweep()  # only sessions that are over are removed
+        return self.writer.prune()
 
     def forget(
         self, profiles: cabc.Collection[uuidlib.UUID], customer_id: str | None = None
     ) -> cabc.Iterator[Erased]:
-        """Erase the person who has these profiles; yield now and then how much is removed so far.
+        """Erase the person who has these profiles; yield the totals removed so far.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused, perhaps half-way; try again.
         """
-        self._worker.settle()
-        erasure = self._writer.erase(profiles)
+        self.settle()
+        erasure = self.writer.erase(profiles)
         yield from erasure.run()
         known = {customer_id} if customer_id else set()
-        self._worker.discard(_needles_of(erasure.profiles, known.union(erasure.customer_ids)))
+        self._discard(_needles_of(erasure.profiles, known | erasure.customer_ids))
 
-    def prune(self) -> cabc.Iterator[Pruned]:
-        """Remove what is older than it is kept; yield what each batch has removed."""
-        self._worker.sweep()
-        return self._writer.prune()
+    def settle(self) -> None:
+        """Write what waits, here and in what the dead have left, and keep none of it on the disk.
 
-    def count_old(self) -> Pruned:
-        """Return how much :meth:`prune` would remove."""
-        return self._writer.count_old()
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused; the records are kept.
+        """
+        self.flush()
+        with self._write_alone():
+            self._queue.adopt()
+            while self._queue.has_orphans() and self._status.life != "closed":
+                self._drain()
+        self._discard()
+
+    def _discard(self, needles: cabc.Collection[bytes] = ()) -> None:
+        with self._write_alone(), self._lock:
+            self._queue.discard(needles)
 
     def hurry(self) -> None:
-        """Have the writer write now what waits."""
-        if worker := self._workers.get(os.getpid()):
-            worker.hurry()
+        """Have the thread write what waits now."""
+        with self._lock:
+            self._status.is_hurried = True
+            self._changed.notify_all()
 
     def leave(self, timeout: float) -> None:
-        """Give the writer up to ``timeout`` seconds to write what waits; raises nothing."""
-        if worker := self._workers.get(os.getpid()):
-            worker.leave(timeout)
+        """At the end of the process: write what waits, then end the thread; raises nothing.
+
+        What is put later starts another, or waits in the journal.
+
+        :param timeout: seconds for both.
+        """
+        deadline = time.monotonic() + timeout
+        with self._lock:
+            thread = self._thread
+            if thread is None or not thread.is_alive():
+                return
+            self._changed.wait_for(lambda: not self.waiting, timeout)
+            if self._status.life == "running":
+                self._status.life = "leaving"
+            self._changed.notify_all()
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+    def stop(self, timeout: float) -> None:
+        """End the thread for good once it has finished its batch. What waits is not written."""
+        if self._status.life == "abandoned":
+            return
+        with self._lock:
+            self._status.life = "closed"
+            self._changed.notify_all()
+            thread = self._thread
+            if thread is None or not thread.is_alive():
+                self._queue.close()
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(timeout)
 
     def close(self) -> None:
-        """End the thread and give the connection back. What waits is not written."""
-        self._worker.stop(_EXIT_TIMEOUT)
+        """Stop, and give the connection back."""
+        self.stop(_CLOSE_TIMEOUT)
         self.database.close()
 
     def pause(self) -> None:
-        """Before a fork."""
-        if worker := self._workers.get(os.getpid()):
-            worker.pause()
+        """Before a fork: finish the transaction, and close the connection to a SQLite file.
 
-    def go_on(self) -> None:
+        SQLite's locks belong to the process: connections that a child inherits break its own for
+        good (https://sqlite.org/howtocorrupt.html, section 2.6). Under gevent the child also has
+        the parent's writer, a greenlet, which would go on with the parent's transaction. In all
+        other cases the child inherits nothing that it uses, and the fork need not wait.
+        """
+        is_file = self.database.is_file
+        patience = _MAX_FORK_DELAY if is_file or is_patched_by_gevent() else 0
+        if self._writing.acquire(timeout=patience) and is_file:
+            self.database.close()
+
+    def resume(self) -> None:
         """After a fork, in the parent."""
-        if worker := self._workers.get(os.getpid()):
-            worker.go_on()
+        with contextlib.suppress(RuntimeError):  # pause() has not got the lock
+            self._writing.release()
 
-    def forget_others(self) -> None:
-        """In a fork's child: forget what is the parent's."""
-        for pid in list(self._workers):  # another thread may be at the same
-            if pid != os.getpid() and (worker := self._workers.pop(pid, None)) is not None:
-                worker.forget()
-                self.database.forget_connections()
+    def abandon(self) -> None:
+        """In a fork's child: leave everything to the parent.
+
+        No lock is taken: a thread of the parent may have held it, and there is none to release it.
+        """
+        self._status.life = "abandoned"
+        self._queue.abandon()
+        self.database.forget_connections()
+
+    # The thread
+
+    def _run(self) -> None:
+        try:
+            while (step := self._await_step()) != "end":
+                if step == "chores":
+                    self._do_chores(is_first=not self._status.chores_at)
+                    self._status.chores_at = time.monotonic() + CHORES_INTERVAL
+                else:
+                    self._attempt()
+                    self._prune_some()
+                self._plan()
+        finally:
+            if self._status.life != "abandoned":
+                self._end()
+
+    def _await_step(self) -> Step:
+        with self._lock:
+            while True:
+                now = time.monotonic()
+                step = next_step(self._status, now)
+                if step == "write":
+                    self._status.is_hurried, self._status.due_at = False, NEVER
+                if step != "wait":
+                    return step
+                self._changed.wait(self._status.wakes_at - now)
+
+    def _end(self) -> None:
+        self.database.close()
+        with self._lock:
+            if self._status.life == "leaving":
+                self._status.life = "running"
+            self._status.chores_at = 0.0
+            self._thread = None
+            self._queue.close()
+
+    def _plan(self) -> None:
+        """Say by when to write what there is, unless a failure has said it already."""
+        status = self._status
+        with self._lock:
+            if status.failed:
+                return
+            is_waiting = status.waiting > 0 or self._queue.has_orphans()
+            if is_waiting or self._is_expecting or self._pruning is not None:
+                # Not later than before: chores must not put it off again and again.
+                status.due_at = min(status.due_at, time.monotonic() + self._interval)
+            else:
+                status.due_at = NEVER
+
+    def _attempt(self) -> None:
+        try:
+            self._drain()
+            if self._is_expecting:
+                self._count_uncounted()
+        except Exception as error:  # noqa: BLE001 - the thread outlives whatever the database does
+            self._note_failure(error, "Events cannot be written, and wait: %s")
+            return
+        if self._status.failed:
+            logger.warning("Events are written again.")
+            self._status.failed, self._status.error = 0, None
+
+    def _note_failure(self, error: Exception, message: str) -> None:
+        status = self._status
+        with self._lock:
+            is_news = type(error) is not type(status.error)
+            status.error = error
+            status.failed += 1
+            spread = random.uniform(0.5, 1)  # noqa: S311 - so that processes do not try at once
+            pause = spread * longest_pause(status.failed, self._interval)
+            status.due_at = time.monotonic() + pause
+        if is_news:  # noted already: a host's log handler may track, and so come back here
+            logger.error(message, error)
+        with self._lock:
+            status.failures += 1
+            self._changed.notify_all()
+
+    def _drain(self) -> None:
+        """Write what waits now, and full batches; the few that come meanwhile wait for others."""
+        with self._lock:
+            target = self._status.put
+        with self._write_alone():
+            while self._status.life != "closed" and self._drain_batch():
+                if not self.database.is_in_memory and self._may_rest(target):
+                    break
+
+    @contextlib.contextmanager
+    def _write_alone(self) -> t.Iterator[None]:
+        with self._writing:
+            before, self._writing_thread = self._writing_thread, threading.current_thread()
+            try:
+                yield
+            finally:
+                self._writing_thread = before
+
+    def _may_rest(self, target: int) -> bool:
+        if time.monotonic() >= self._status.chores_at:
+            self._status.is_hurried = True  # the rest comes right after the chores
+            return True
+        is_little = self.waiting < BATCH_SIZE and not self._queue.has_orphans()
+        return self._status.written >= target and is_little
+
+    def _drain_batch(self) -> bool:
+        """Bring up to a batch from the queue into the database; False if there is nothing."""
+        with self._lock:
+            put = self._status.put
+            outcomes, self._outcomes = self._outcomes, collections.Counter()
+        try:
+            claimed = self._queue.claim(BATCH_SIZE)
+            if claimed is not None or outcomes:
+                self._commit(claimed, outcomes)
+                return True
+        except BaseException:
+            with self._lock:
+                self._outcomes += outcomes
+            raise
+        with self._lock:
+            # What was put and never came out again is lost, as when a journal's file is deleted.
+            if self._status.put == put != self._status.written:
+                self._status.written = put
+                self._changed.notify_all()
+        return False
+
+    def _commit(self, claimed: Claimed | None, outcomes: collections.Counter[Outcome]) -> None:
+        """Write records and outcomes, and acknowledge the records only then."""
+        batch = claimed or Claimed([])
+        records, foreign = _decode(batch.payloads)
+        unreadable = collections.Counter(
+            {Outcome("dropped", "", "unreadable"): len(foreign) + batch.damaged}
+        )
+        self.writer.commit(
+            records,
+            outcomes + unreadable,  # which leaves noughts out
+            is_replay=batch.is_replay or self._status.failed > 0,
+        )
+        if claimed is not None:
+            self._queue.acknowledge(claimed, foreign)
+        with self._lock:
+            # Another process has put what is replayed.
+            ours = 0 if batch.is_replay else len(batch.payloads)
+            self._status.written += outcomes.total() + ours
+            self._changed.notify_all()
+
+    def _do_chores(self, *, is_first: bool) -> None:
+        """Take over from the dead, count what hosts have committed, end silent sessions, prune."""
+        try:
+            with self._write_alone():
+                has_orphans = self._queue.adopt()
+            if has_orphans:
+                self.hurry()
+            if not is_first:  # at first, events wait already
+                self._discard()
+                self._count_uncounted()
+                self.sweep()
+                self._pruning = self._pruning or self.writer.prune_daily()
+        except Exception as error:  # noqa: BLE001 - the next time finds what this one left
+            logger.warning("The chores of this minute failed, and are tried again: %s", error)
+
+    @property
+    def _is_expecting(self) -> bool:
+        return time.monotonic() < self._status.expecting_until
+
+    def _count_uncounted(self) -> None:
+        with self._write_alone():
+            while self.writer.count_uncounted():
+                pass
+
+    def _prune_some(self) -> None:
+        """Go on with the daily pruning for a moment; events come first."""
+        until = time.monotonic() + self._interval
+        try:
+            while self._pruning and time.monotonic() < until and self._status.life == "running":
+                with self._write_alone():
+                    if not self.writer.go_on_pruning(self._pruning):
+                        self._pruning = None
+        except Exception as error:  # noqa: BLE001 - tomorrow's run finds what this one left
+            self._pruning = None
+            logger.warning("Pruning failed, and goes on tomorrow: %s", error)
+
+
+def _decode(payloads: cabc.Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
+    """Return the records, and the payloads that are none."""
+    records: list[Record] = []
+    foreign: list[bytes] = []
+    for payload in payloads:
+        try:
+            records.append(decode_record(payload))
+        except (msgspec.DecodeError, ValueError):
+            foreign.append(payload)
+    return records, foreign
 
 
 def _needles_of(profiles: set[uuidlib.UUID], customer_ids: set[str]) -> set[bytes]:
-    """Return what records of a person contain, also where they cannot be read any more."""
+    """Return bytes that a person's records contain, by which to find them even if damaged."""
     needles = set(map(msgspec.msgpack.encode, customer_ids))
     for uuid in profiles:
         needles |= {uuid.bytes, uuid.hex.encode(), str(uuid).encode()}
     return needles
-
-
-_pipelines: weakref.WeakSet[Pipeline] = weakref.WeakSet()
-
-
-def _leave_all() -> None:
-    deadline = time.monotonic() + _EXIT_TIMEOUT
-    pipelines = list(_pipelines)
-    for pipeline in pipelines:
-        pipeline.hurry()
-    for pipeline in pipelines:
-        pipeline.leave(max(0.0, deadline - time.monotonic()))
-
-
-def _pause_workers() -> None:
-    for pipeline in list(_pipelines):
-        pipeline.pause()
-
-
-def _go_on() -> None:
-    for pipeline in list(_pipelines):
-        pipeline.go_on()
-
-
-def _forget_parents() -> None:
-    for pipeline in list(_pipelines):
-        pipeline.forget_others()
-
-
-atexit.register(_leave_all)
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_pause_workers, after_in_parent=_go_on, after_in_child=_forget_parents
-    )

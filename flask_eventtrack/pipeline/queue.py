@@ -9,9 +9,9 @@ import typing as t
 
 
 class Claimed(t.NamedTuple):
-    """Records that the writer is at: each as :func:`..event.encode_record` made it.
+    """The records that the writer works on, each as :func:`..records.encode_record` made it.
 
-    ``receipt`` is the queue's own. ``damaged`` counts the records between them that cannot be read;
+    ``receipt`` is for the queue. ``damaged`` counts the records among them that cannot be read;
     ``is_replay`` says that another process may have written some of them already.
     """
 
@@ -22,51 +22,58 @@ class Claimed(t.NamedTuple):
 
 
 class Queue(t.Protocol):
-    """The road from a process's requests to its writer.
+    """Where a process's records wait between its requests and its writer.
 
     The writer claims records and acknowledges them once they are committed; until then a claim
-    gives the same ones again. Only one thread does so, while others put.
+    returns the same ones again. Only one thread does so, while others put. What concerns files has
+    defaults, for queues that have none.
     """
 
     def put(self, payloads: cabc.Sequence[bytes]) -> int:
-        """Append all records, or none; return where they end, or 0 where there is no room.
+        """Append records, all or none; return the position behind them, or 0 without room.
 
         Never called twice at once.
         """
 
     def sync(self, position: int) -> bool:
-        """Bring what ends there to where it is promised to be; False if that failed."""
+        """Bring what lies before a position to where it is safe; False if that failed."""
+        return True
 
     def claim(self, limit: int) -> Claimed | None:
         """Return the next ``limit`` records, or None."""
 
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
-        """Discard records that were claimed; those that nobody can read are set aside."""
+        """Discard records that were claimed; set the foreign ones aside, which are no records."""
 
     def has_neighbours(self) -> bool:
         """Whether there may be something to adopt."""
+        return False
 
     def has_orphans(self) -> bool:
         """Whether something that was adopted has not been written yet."""
+        return False
 
     def adopt(self) -> bool:
         """Take over what dead processes have left; whether there was anything."""
+        return False
 
     def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
-        """Let nothing stay on the disk that is committed, nor what was set aside and contains one
-        of the needles.
+        """Remove from the disk what is committed, and what was set aside and contains a needle.
 
         Never called while another thread puts.
         """
+        return
 
     def close(self) -> None:
-        """Let go of files and locks; what waits goes on waiting there."""
+        """Release files and locks; what waits goes on waiting there."""
+        return
 
-    def forget(self) -> None:
-        """In a fork's child: let go of the parent's files without touching them."""
+    def abandon(self) -> None:
+        """In a fork's child: release the parent's files without touching them."""
+        return
 
 
-class MemoryQueue:
+class MemoryQueue(Queue):
     """Records in memory: they die with the process.
 
     :param capacity: how many may wait.
@@ -82,31 +89,10 @@ class MemoryQueue:
         self._payloads.extend(payloads)
         return len(self._payloads)
 
-    def sync(self, position: int) -> bool:
-        return True
-
     def claim(self, limit: int) -> Claimed | None:
-        count = min(limit, len(self._payloads))
-        return Claimed(list(itertools.islice(self._payloads, count))) if count else None
+        payloads = list(itertools.islice(self._payloads, limit))
+        return Claimed(payloads) if payloads else None
 
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
         for _ in claimed.payloads:
             self._payloads.popleft()
-
-    def has_neighbours(self) -> bool:
-        return False
-
-    def has_orphans(self) -> bool:
-        return False
-
-    def adopt(self) -> bool:
-        return False
-
-    def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
-        pass
-
-    def close(self) -> None:
-        pass
-
-    def forget(self) -> None:
-        pass

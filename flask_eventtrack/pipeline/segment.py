@@ -1,7 +1,18 @@
 """One file of a journal: records, each with its length and its checksum.
 
-The checksums are seeded with a number that the file's head holds and no client knows, so that
-nothing within a record passes for one.
+::
+
+    ETRACK01 seed               the head: magic with the format's number, seed of the checksums
+    length checksum record      for each record, which is MessagePack (../records.py)
+
+The seed is random and no client knows it, so that nothing within a record can pass for another.
+
+These bytes are a format, not an implementation detail: a process that died before an upgrade has
+left them on the disk, and during a deploy the old release adopts what a process of the new one
+leaves. Records may therefore gain fields at their end, as ``records.py`` says. Any other change of
+what lies in a journal's folder (head, frame, checkpoint, lock, an encoding, a record's type) is a
+new format: raise :data:`FORMAT`, keep the code that reads the older ones, and ``homes.py`` keeps
+the folders apart. The golden bytes in the tests hold every release to this.
 """
 
 from __future__ import annotations
@@ -17,7 +28,9 @@ import sys
 import typing as t
 import zlib
 
-_MAGIC = b"ETRACK01"
+#: The number of the format that this release writes; it reads all older ones as well.
+FORMAT = 1
+
 _HEAD = struct.Struct("<8sI")  # magic; seed of the checksums
 _FRAME = struct.Struct("<II")  # length of the record; its checksum
 _CHUNK = 1024 * 1024
@@ -27,13 +40,13 @@ START = _HEAD.size
 
 
 class ForeignSegment(Exception):
-    """The file is no segment, or of a version that is not known."""
+    """The file is no segment, or has a format that this release does not know."""
 
 
 class SegmentWriter:
-    """Appends to a new file; ``number`` is its place in the chain, ``end`` how far it is whole.
+    """Appends to a new file. ``number`` is its place in the chain, ``end`` its last whole record's.
 
-    :raises OSError: the file cannot be made.
+    :raises OSError: the file cannot be created.
     """
 
     def __init__(self, number: int, path: pathlib.Path) -> None:
@@ -45,7 +58,7 @@ class SegmentWriter:
         #: False once it is closed, or ends in a torn record that could not be cut off.
         self.is_open = True
         try:
-            self.end = os.write(self._fd, _HEAD.pack(_MAGIC, self._seed))
+            self.end = os.write(self._fd, _HEAD.pack(_magic_of(FORMAT), self._seed))
             if self.end < START:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError:
@@ -56,7 +69,7 @@ class SegmentWriter:
     def append(self, payloads: cabc.Iterable[bytes]) -> int:
         """Append records in one write; return the bytes that they take.
 
-        :raises OSError: there is no space; the file is as it was, or no longer :attr:`is_open`.
+        :raises OSError: there is no space. The file is then as it was, or not :attr:`is_open`.
         """
         seed, data = self._seed, b""
         for payload in payloads:
@@ -67,7 +80,7 @@ class SegmentWriter:
             while written < size:
                 written += os.write(self._fd, data[written:])
             self.end += size
-        except BaseException:  # also what a signal's handler raises
+        except BaseException:  # a signal's handler may raise anything here
             self._cut()
             raise
         return size
@@ -79,9 +92,9 @@ class SegmentWriter:
             self.is_open = False
 
     def sync(self) -> None:
-        """Bring the records to the disk.
+        """Wait until the records are on the disk.
 
-        :raises OSError: that failed.
+        :raises OSError: they may never be.
         """
         sync_to_disk(self._fd)
 
@@ -90,7 +103,7 @@ class SegmentWriter:
         return self._fd >= 0
 
     def is_cut(self) -> bool:
-        """Whether somebody has shortened the file."""
+        """Whether something else has shortened the file."""
         end = self.end
         return self.has_file and os.fstat(self._fd).st_size < end
 
@@ -120,7 +133,7 @@ class SegmentReader:
         self._file = path.open("rb", buffering=0)
         head = self._file.read(_HEAD.size)
         magic, self._seed = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
-        if magic != _MAGIC:
+        if magic not in map(_magic_of, range(1, FORMAT + 1)):
             self._file.close()
             raise ForeignSegment(str(path))
 
@@ -133,13 +146,13 @@ class SegmentReader:
     def read(self, position: int, end: int, limit: int) -> Records:
         """Read up to ``limit`` records between two positions.
 
-        A record whose checksum is wrong is skipped if another follows where it says that it ends;
-        otherwise nothing after it can be found, and all of the rest is damaged.
+        A record with a wrong checksum is skipped if a whole one begins where its length says that
+        it ends. Otherwise later records cannot be found, and all the rest counts as damaged.
         """
         data = self._read_at(position, min(_CHUNK, end - position))
         found = self._parse(data, position, limit, is_all=position + len(data) >= end)
         if found.position == position and len(data) < end - position:
-            # A very long record, or a damaged one, which takes all of the rest to judge.
+            # A very long record or a damaged one: only all the rest can tell which.
             data = self._read_at(position, end - position)
             found = self._parse(data, position, limit, is_all=True)
         return found
@@ -177,6 +190,10 @@ class SegmentReader:
         return at == len(data) or (end is not None and self._is_whole(data, at, end))
 
 
+def _magic_of(number: int) -> bytes:
+    return b"ETRACK%02d" % number
+
+
 def _end_of(data: bytes, at: int) -> int | None:
     """Return where the record at ``at`` says that it ends, or None if that is not in ``data``."""
     if at + _FRAME.size > len(data):
@@ -186,28 +203,20 @@ def _end_of(data: bytes, at: int) -> int | None:
 
 
 def sync_to_disk(fd: int) -> None:
-    """Wait until a file's bytes are on the disk, without holding up other greenlets.
+    """Wait until a file's bytes are on the disk; under gevent, other greenlets run meanwhile.
 
     :raises OSError: that failed.
     """
     sync = getattr(os, "fdatasync", os.fsync)
-    pool = _greenlet_pool()
-    if pool is None:
+    if not is_patched_by_gevent():
         sync(fd)
-    else:
-        pool.apply(sync, (fd,))
+        return
+    from gevent import get_hub
+
+    get_hub().threadpool.apply(sync, (fd,))
 
 
 def is_patched_by_gevent() -> bool:
     """Whether this process's threads are greenlets."""
     monkey = sys.modules.get("gevent.monkey")
     return monkey is not None and monkey.is_module_patched("threading")
-
-
-def _greenlet_pool() -> t.Any:
-    """Return gevent's pool of threads where it has patched the process, or None."""
-    if not is_patched_by_gevent():
-        return None
-    from gevent import get_hub
-
-    return get_hub().threadpool

@@ -63,11 +63,11 @@ _PAYLOAD_MAX_LENGTH = 32 * 1024
 class Hooks:
     """What the pipeline asks the rest of the extension.
 
-    ``context`` is what the host's own listeners may ask for: its app context. ``expand`` reads a
-    page view's raw values, ``describe`` the session columns that an event tells, ``admits`` whether
-    an action is recorded on a site; ``written`` is told of each commit. ``max_age`` is how old what
-    a browser has kept may be; ``retention`` says how long events are kept, and ``prunes`` that what
-    is older is removed daily.
+    ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
+    values of a page view into an event. ``describe`` returns the session columns that follow from
+    an event, ``admits`` whether an action is recorded on a site. ``written`` is told of each
+    commit. ``max_age`` is how old an event that a browser kept may be. ``retention`` says how long
+    events are kept, ``prunes`` whether older ones are removed daily.
     """
 
     context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
@@ -84,62 +84,72 @@ class Hooks:
 
 
 class Writer:
-    """Writes records in transactions; sets aside the ones that the database refuses for good."""
+    """Commits records in transactions; sets aside those that the database will always refuse.
+
+    From a batch down: :meth:`commit` runs :meth:`_commit_parts`, in which each part is one
+    transaction of :meth:`_commit_once`, inside of which :meth:`_apply` writes the rows.
+    """
 
     def __init__(self, database: Database, hooks: Hooks) -> None:
         self.database = database
         self._hooks = hooks
-        self._mysteries = 0
+        self._unexpected = 0
         self._is_replay = False
 
-    def write(
+    def commit(
         self,
         records: cabc.Sequence[Record],
         outcomes: cabc.Mapping[Outcome, int],
         *,
         is_replay: bool = False,
     ) -> None:
-        """Write records in one transaction, or in smaller ones around those that are refused.
+        """Commit records in one transaction, or in smaller ones around those that are refused.
 
-        :param outcomes: how many events came to nothing, for the quality counters.
-        :param is_replay: whether some of the records may have been written already, by a dead
-            process or by an attempt that failed: that is no duplicate.
+        :param outcomes: how many events were not stored, and why, for the quality counters.
+        :param is_replay: whether some records may be in the database already, from a dead process
+            or a failed attempt. These are not counted as duplicates.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away, locked or without tables.
         """
         self._is_replay = is_replay
         with self._hooks.context():
-            self._write(records, outcomes)
-        self._mysteries = 0
+            self._commit_parts(records, outcomes)
+        self._unexpected = 0
 
-    def _write(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> None:
+    def _commit_parts(
+        self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
+    ) -> None:
+        """Commit all at once; if the database refuses that, halve until the culprit is alone."""
         try:
-            written = self._commit(records, outcomes)
+            written = self._commit_once(records, outcomes)
         except Exception as error:
-            if not self._is_for_good(error):
+            if not self._is_permanent(error):
                 raise
             if not records:
-                logger.error("Counters were refused by the database: %s", error)
+                logger.error("The database refused counters: %s", error)
                 return
-            # The outcomes last: where one of the parts fails, all of it is written again.
+            # The outcomes come last: if a part fails, all parts are committed again, and unlike
+            # records, which have ids, outcomes would be counted twice.
             if len(records) == 1:
                 self._set_aside(records[0], error)
-                self._write((), outcomes)
+                self._commit_parts((), outcomes)
                 return
             middle = len(records) // 2
-            self._write(records[:middle], {})
-            self._write(records[middle:], outcomes)
+            self._commit_parts(records[:middle], {})
+            self._commit_parts(records[middle:], outcomes)
         else:
             self._hooks.written(written)
 
-    def _is_for_good(self, error: Exception) -> bool:
-        """Whether trying again is in vain. What nobody foresaw gets a few tries, then counts."""
+    def _is_permanent(self, error: Exception) -> bool:
+        """Whether trying again is useless: after a few tries also for errors of our own code,
+        which must not hold up all other records.
+        """
         if is_data_error(error):
             return True
         if isinstance(error, exc.SQLAlchemyError | OSError):
             return False
-        self._mysteries += 1
-        return self._mysteries > _TRIES
+        self._unexpected += 1
+        return self._unexpected > _TRIES
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End up to 200 silent sessions, and destroy the salts whose days are over."""
@@ -155,7 +165,7 @@ class Writer:
         return ended
 
     def count_uncounted(self) -> int:
-        """Count up to 200 events that hosts have committed in their own transactions."""
+        """Count up to 200 events that hosts committed in their own transactions."""
         with self._hooks.context():
             count, written = self.database.retry(self._count_some)
             if written is not None:
@@ -172,17 +182,17 @@ class Writer:
         remove_rows(connection, tables, [event.id for event in erased])
         kept = [record for record in sifted.records if isinstance(record, Event)]
         batch = Batch(uncounted=kept, outcomes=_count_erased(erased))
-        return len(events), self._write_batch(connection, batch)
+        return len(events), self._apply(connection, batch)
 
     def erase(
         self, profiles: cabc.Iterable[uuidlib.UUID], at: dt.datetime | None = None
     ) -> Erasure:
-        """Return the erasure, still to be run, of what a person did until a moment: now."""
+        """Return the erasure of what a person did until ``at`` (now); it is still to be run."""
         hooks = self._hooks
         return Erasure(self.database, hooks.tombstones, profiles, at or self._now, hooks.max_age)
 
     def prune(self) -> cabc.Iterator[Pruned]:
-        """Remove what is older than it is kept, a batch each time that it is asked."""
+        """Remove what is past its retention period; each ``next()`` removes a batch."""
         return prune(self.database, self._hooks.retention(), self._now)
 
     def count_old(self) -> Pruned:
@@ -190,14 +200,14 @@ class Writer:
         return count_old(self.database, self._hooks.retention(), self._now)
 
     def prune_daily(self) -> cabc.Iterator[Pruned] | None:
-        """Return today's run of :meth:`prune` if it is to be, and nobody else has begun it."""
+        """Return today's run of :meth:`prune`; None if it is off or was begun today already."""
         if not (self._hooks.prunes and self._hooks.retention()):
             return None
         with self._hooks.context():
             return self.prune() if claim_day(self.database, self._now) else None
 
     def go_on_pruning(self, batches: cabc.Iterator[Pruned]) -> bool:
-        """Remove another batch; False if there was none."""
+        """Remove another batch; False if there was none left."""
         with self._hooks.context():
             return next(batches, None) is not None
 
@@ -205,18 +215,19 @@ class Writer:
     def _now(self) -> dt.datetime:
         return from_ns(self._hooks.clock())
 
-    def _commit(
+    def _commit_once(
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
     ) -> Written:
-        def write(connection: sa.Connection) -> tuple[Written, Sifted]:
-            # Before they are sifted: it is their own profile that may be an erased one.
+        def work(connection: sa.Connection) -> tuple[Written, Sifted]:
+            # Before sifting: the profile that a record gets here may be an erased one.
             named = name_nobodys(connection, self.database.tables, records, self._now)
             sifted = self._sift(connection, named)
             dropped = _count_erased(sifted.dropped)
             batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
-            return self._write_batch(connection, batch), sifted
+            return self._apply(connection, batch), sifted
 
-        written, sifted = self.database.retry(write)
+        written, sifted = self.database.retry(work)
+        # Dropped records showed that these profiles belong to erased people too.
         for profile, at in sifted.kin.items():
             collections.deque(self.erase([profile], at).run(), maxlen=0)
         return written
@@ -226,7 +237,7 @@ class Writer:
             return Sifted(records)
         return self._hooks.tombstones.sift(connection, self.database.tables, records)
 
-    def _write_batch(self, connection: sa.Connection, batch: Batch) -> Written:
+    def _apply(self, connection: sa.Connection, batch: Batch) -> Written:
         hooks = self._hooks
         tables = self.database.tables
         return write_batch(connection, tables, batch, self._now, hooks.describe, hooks.admits)
@@ -248,9 +259,9 @@ class Writer:
     def _set_aside(self, record: Record, error: Exception) -> None:
         cause = (error.orig if isinstance(error, exc.DBAPIError) else None) or error
         reason = f"{type(cause).__name__}: {cause}"
-        # Without the database's words, which may quote the row: they are in the table.
+        # Without the database's message, which may quote the row: that is for the table only.
         logger.error(
-            "An event was refused by the database (%s) and set aside in eventtrack_rejected.",
+            "The database refused an event (%s). It is set aside in eventtrack_rejected.",
             type(cause).__name__,
         )
         row = {
@@ -264,15 +275,16 @@ class Writer:
     def _keep_rejected(
         self, record: Record, row: dict[str, t.Any], connection: sa.Connection
     ) -> None:
-        """Keep a record as it would have been written, unless it is of an erased person's."""
+        """Keep a record as it would have been written, unless its person was erased."""
         tables = self.database.tables
         [named] = name_nobodys(connection, tables, [record], self._now)
         if self._sift(connection, [named]).dropped:
             return
         if named is not record and isinstance(named, Event):
-            # It would tell, for longer than the salt lives, whose the day's profile is.
+            # Client data would identify the anonymous profile of a day, even after its salt is
+            # destroyed.
             named = msgspec.structs.replace(named, client=None)
-        # In ASCII, so that nothing of what was refused can be refused again.
+        # json.dumps escapes to ASCII, so the refused bytes cannot be refused again.
         payload = json.dumps(msgspec.to_builtins(_name_fields(named), str_keys=True))
         add_rejected(connection, tables, **row, payload=payload[:_PAYLOAD_MAX_LENGTH])
 
@@ -301,7 +313,7 @@ def _action_of(record: Record) -> str:
 
 
 def _name_fields(value: object) -> object:
-    """Return a record as a person reads it: in the journal its fields have no names."""
+    """Return a record with the names of its fields, for people; as an array it has none."""
     if not isinstance(value, msgspec.Struct):
         return value
     fields = msgspec.structs.asdict(value)

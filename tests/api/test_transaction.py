@@ -70,7 +70,7 @@ def test_it_is_counted_once_after_the_commit(db_host: Host) -> None:
     client.post("/orders/commit")
     for _ in range(3):
         db_host.flush()
-        db_host.state.pipeline._worker._count_uncounted()
+        db_host.state.pipeline._count_uncounted()
     [session] = db_host.rows("session")
     assert (session["pages"], session["events"]) == (1, 2)
     totals = {row["action"]: row["count"] for row in db_host.rows("hourly")}
@@ -97,7 +97,7 @@ def test_another_process_counts_what_a_dead_one_left(make: MakeHost, database_ur
         track("order.place", customer="1", in_transaction=True)
         host.db.session.commit()
     other = make(url=database_url, create=False)
-    other.state.pipeline._worker._count_uncounted()
+    other.state.pipeline._count_uncounted()
     assert [row["action"] for row in other.rows("hourly")] == ["order.place"]
 
 

@@ -171,7 +171,7 @@ with signals.events_written.connected_to(fork, host.app):
         host.flush()
     with host.app.app_context():
         host.state.pipeline.sweep()
-assert host.state.pipeline._worker._failures == 0
+assert host.state.pipeline._status.failures == 0
 """
     run_script(_SETUP + script, database_url)
     assert host.actions() == {"parent.test": 3}

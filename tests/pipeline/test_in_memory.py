@@ -34,7 +34,7 @@ def orders(host: Host) -> list[int]:
 def test_in_memory_events_wait_for_a_flush(memory: Host) -> None:
     """There is no thread that could get into the host's way on the one connection."""
     visit(memory, 3)
-    assert (waiting(memory), memory.state.pipeline._worker._thread) == (3, None)
+    assert (waiting(memory), memory.state.pipeline._thread) == (3, None)
     assert memory.actions() == {"page.visit": 3, "session.start": 1}
 
 

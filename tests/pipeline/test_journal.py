@@ -180,7 +180,7 @@ def test_what_is_adopted_does_not_wait_behind_what_is_ours(
     host = make(config)
     leave(host, an_event(session=None), an_event("order.late", session=None))
     visit(host)
-    host.state.pipeline._worker.start()
+    host.state.pipeline.start()
     table = host.state.pipeline.database.tables.event
     late = sa.select(table.c.id).where(table.c.action == "order.late")
 
@@ -195,7 +195,7 @@ def test_the_chore_of_a_live_process_adopts(
     make: MakeHost, config: dict[str, t.Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each minute it looks for the dead, without a request."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     host = make(config)
     visit(host)
     host.flush()

@@ -21,7 +21,7 @@ def test_a_fork_s_child_has_no_hold_on_its_parent_s_journal(
 ) -> None:
     """The parent is killed while the child lives: the parent's events arrive, and when the child
     is dead the child's."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     script = """
 for _ in range(3):
     note("parent.test")

@@ -72,7 +72,7 @@ def test_no_thread_before_the_first_event(make: MakeHost) -> None:
     """Registering and answering what is not tracked starts nothing and opens no connection."""
     host = make(create=False)
     assert host.client().get("/data.json").status_code == 200
-    assert host.state.pipeline._worker._thread is None
+    assert host.state.pipeline._thread is None
     assert host.state.pipeline.database._engine.pool.status().count("Connections in pool: 0") == 1
 
 
@@ -98,7 +98,7 @@ def test_flush_with_nothing_to_do_returns(host: Host) -> None:
 
 def test_the_thread_sweeps_silent_sessions(make: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """Sessions end by themselves while the process goes on writing."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     host = make()
     visit(host)
     host.flush()
@@ -305,18 +305,18 @@ def test_chores_are_done_under_steady_traffic(
     make: MakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The writer comes to an end of what it began, however many events come meanwhile."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     host = make({"EVENTTRACK_FLUSH_INTERVAL": 0.01})
-    worker = host.state.pipeline._worker
+    worker = host.state.pipeline
     chores: list[bool] = []
     monkeypatch.setattr(worker, "_do_chores", lambda **_: chores.append(True))
-    write = worker.writer.write
+    write = worker.writer.commit
 
     def write_while_others_come(*args: t.Any, **options: t.Any) -> None:
         write(*args, **options)
         host.state.pipeline.put(a_page("/more", uuid=uuidlib.uuid4(), session=None))
 
-    monkeypatch.setattr(worker.writer, "write", write_while_others_come)
+    monkeypatch.setattr(worker.writer, "commit", write_while_others_come)
     visit(host)
     wait_until(lambda: len(chores) > 2)
     monkeypatch.undo()

@@ -103,7 +103,7 @@ def write(
 
 def write_records(host: Host, *records: Record) -> None:
     """Write records as the thread does that takes them out of the journal."""
-    host.state.pipeline._worker.writer.write(records, {})
+    host.state.pipeline.writer.commit(records, {})
 
 
 def totals(host: Host) -> dict[HourKey, int]:

@@ -146,7 +146,7 @@ def test_an_erased_person_is_nowhere(shop: Host) -> None:
 
 def test_what_was_written_leaves_the_journal(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """A record does not stay in its segment for as long as the process lives."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
     browse(shop, "/", ADA)
     assert segments(home_of(shop)) != []
     shop.flush()

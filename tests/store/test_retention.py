@@ -154,7 +154,7 @@ def test_an_event_that_is_held_is_left_to_the_next_run(make: MakeHost, database_
 def wait_for_chores(host: Host) -> None:
     """Wait until the thread has done twice what it does every minute."""
     done: list[object] = []
-    writer, sweep = host.state.pipeline._writer, host.state.pipeline._writer.sweep
+    writer, sweep = host.state.pipeline.writer, host.state.pipeline.writer.sweep
 
     def note() -> t.Any:
         done.append(None)
@@ -167,7 +167,7 @@ def wait_for_chores(host: Host) -> None:
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_eventtrack.pipeline.worker.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
 
 
 @pytest.mark.usefixtures("hasty")
@@ -181,7 +181,7 @@ def test_the_thread_prunes_daily_where_it_is_asked_to(make: MakeHost, database_u
         host.client().get("/", headers=NAVIGATION)
         host.flush()
     wait_until(lambda: ages(first) == [])
-    wait_until(lambda: not any(h.state.pipeline._worker._pruning for h in (first, second)))
+    wait_until(lambda: not any(h.state.pipeline._pruning for h in (first, second)))
     days_ago(first, 5)
     wait_for_chores(first)
     wait_for_chores(second)

@@ -346,4 +346,4 @@ def test_a_tombstone_says_nothing_without_the_salt(shop: Host) -> None:
     rows = [row for row in shop.rows("tombstone") if row["uuid_hash"]]
     assert [len(row["uuid_hash"]) for row in rows] == [64]
     assert rows[0]["erased_at"] == shop.clock.moment
-    assert rows[0]["uuid_hash"] == shop.state.pipeline._writer._hooks.tombstones.hash_of(ADA_UUID)
+    assert rows[0]["uuid_hash"] == shop.state.pipeline.writer._hooks.tombstones.hash_of(ADA_UUID)

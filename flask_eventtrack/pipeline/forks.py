@@ -1,0 +1,96 @@
+"""One pipeline for each process of an app: through forks, and to the end of the process.
+
+A pipeline has a thread, locks, open files and a connection. None of these may be used by a fork's
+child. So the parent's pipeline pauses before a fork and resumes after it, and the child abandons it
+without touching what belongs to the parent. Some servers fork without telling Python, as uWSGI
+does: there the child abandons it when it first asks for a pipeline.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import time
+import typing as t
+import weakref
+
+if t.TYPE_CHECKING:
+    import collections.abc as cabc
+
+    from .pipeline import Pipeline
+
+_EXIT_TIMEOUT = 3.0
+
+
+class Pipelines:
+    """The pipelines of an app, by process.
+
+    :param make: returns a new pipeline.
+    """
+
+    def __init__(self, make: cabc.Callable[[], Pipeline]) -> None:
+        self._make = make
+        self._by_pid: dict[int, Pipeline] = {}
+        _all.add(self)
+
+    def get(self) -> Pipeline:
+        """Return this process's pipeline.
+
+        It is made when it is first used, not at start-up: gevent may patch its locks until then.
+        """
+        return self._by_pid.get(os.getpid()) or self._begin()
+
+    def find(self) -> Pipeline | None:
+        """Return this process's pipeline, or None if it was not used yet."""
+        return self._by_pid.get(os.getpid())
+
+    def _begin(self) -> Pipeline:
+        self.abandon_others()
+        made = self._make()
+        ours = self._by_pid.setdefault(os.getpid(), made)  # another thread may have been faster
+        if ours is made:
+            # A dropped app ends its thread: that holds the pipeline, but neither this nor the app.
+            weakref.finalize(self, ours.stop, 0.0).atexit = False
+        return ours
+
+    def abandon_others(self) -> None:
+        """In a fork's child: let go of the parent's pipeline."""
+        for pid in list(self._by_pid):  # another thread may do the same
+            if pid != os.getpid() and (parents := self._by_pid.pop(pid, None)) is not None:
+                parents.abandon()
+
+
+_all: weakref.WeakSet[Pipelines] = weakref.WeakSet()
+
+
+def _ours() -> list[Pipeline]:
+    return [found for pipelines in list(_all) if (found := pipelines.find())]
+
+
+def _leave() -> None:
+    """Write what waits before the process ends: all pipelines at once, within one bound."""
+    deadline = time.monotonic() + _EXIT_TIMEOUT
+    for pipeline in _ours():
+        pipeline.hurry()
+    for pipeline in _ours():
+        pipeline.leave(max(0.0, deadline - time.monotonic()))
+
+
+def _pause() -> None:
+    for pipeline in _ours():
+        pipeline.pause()
+
+
+def _resume() -> None:
+    for pipeline in _ours():
+        pipeline.resume()
+
+
+def _abandon() -> None:
+    for pipelines in list(_all):
+        pipelines.abandon_others()
+
+
+atexit.register(_leave)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_abandon)
