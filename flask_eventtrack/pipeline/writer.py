@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from ..records import (
-    PAGE_VISIT,
     Clock,
     EndReason,
     Event,
@@ -254,9 +253,9 @@ class Writer:
             type(cause).__name__,
         )
         row = {
-            "id": _id_of(record),
+            "id": record.id,
             "rejected_at": self._now,
-            "action": clean_action(_action_of(record)),
+            "action": clean_action(record.action),
             "reason": reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
         }
         self.database.retry(functools.partial(self._keep_rejected, record, row))
@@ -279,25 +278,10 @@ class Writer:
 
 def _count_erased(dropped: cabc.Iterable[Record]) -> collections.Counter[Outcome]:
     return collections.Counter(
-        Outcome("dropped", clean_action(_action_of(record)), "erased")
+        Outcome("dropped", clean_action(record.action), "erased")
         for record in dropped
         if isinstance(record, Event | PageView)
     )
-
-
-def _id_of(record: Record) -> uuidlib.UUID:
-    """Return an id for what is set aside: the same each time."""
-    match record:
-        case Event() | PageView():
-            return record.id
-        case SessionEnd():
-            return record.session_id
-        case Identified():
-            return record.uuid
-
-
-def _action_of(record: Record) -> str:
-    return PAGE_VISIT if isinstance(record, PageView) else getattr(record, "action", "")
 
 
 def _name_fields(value: object) -> object:

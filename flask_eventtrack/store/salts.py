@@ -59,7 +59,7 @@ def _load(
 
 
 def _is_nobodys(record: Record) -> t.TypeGuard[Event]:
-    return isinstance(record, Event) and record.session is None and record.client is not None
+    return isinstance(record, Event) and record.is_anonymous
 
 
 def _name(event: Event, salts: cabc.Mapping[dt.date, bytes]) -> Event:

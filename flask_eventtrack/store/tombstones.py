@@ -21,7 +21,8 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..records import Event, Identified, PageView, Record, SessionEnd, from_ns
+from ..ids import is_customer
+from ..records import Event, Identified, PageView, Record, from_ns
 from .dialects import in_chunks, queue_for
 from .tables import Tables
 
@@ -29,7 +30,6 @@ from .tables import Tables
 LATEST = ""
 
 _BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_NEVER_ERASED = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 Moments = dict[uuidlib.UUID, dt.datetime]
 
@@ -95,10 +95,10 @@ class Tombstones:
         A session that began before then begins anew with what comes after.
         """
         latest = self._hold(connection, tables)
-        suspects = [record for record in records if _begin_of(record) <= latest]
+        suspects = [record for record in records if record.begins_at <= latest]
         if not suspects:
             return Sifted(records)
-        uuids = {uuid for record in suspects for uuid in _uuids_of(record)}
+        uuids = {uuid for record in suspects for uuid in record.profiles}
         erased = self._find(connection, tables, uuids)
         if not erased:
             return Sifted(records)
@@ -153,7 +153,7 @@ class Tombstones:
             query = sa.select(event.c.id, event.c.uuid).where(event.c.id.in_(visits))
             for visit_id, uuid in connection.execute(query):
                 # A customer's or a known stranger's is nobody's stand-in.
-                if uuid.version != 5 and _owner_of(connection, tables, uuid) is None:
+                if not is_customer(uuid) and _owner_of(connection, tables, uuid) is None:
                     kin.setdefault(uuid, visits[visit_id])
         return {uuid: at for uuid, at in kin.items() if uuid not in erased}
 
@@ -170,37 +170,10 @@ def _owner_of(
     return connection.scalar(query)
 
 
-def _begin_of(record: Record) -> dt.datetime:
-    """Return the earliest moment that a record tells of; what has no time zone tells of none."""
-    match record:
-        case Event(time=time, session=session):
-            moments = [time, session.started_at] if session else [time]
-        case PageView():
-            moments = [from_ns(min(record.arrival, record.session_started))]
-        case Identified():
-            moments = [record.time]
-        case SessionEnd():  # ends nothing where there is no session
-            return _NEVER_ERASED
-    return min(moments) if all(moment.tzinfo for moment in moments) else _NEVER_ERASED
-
-
-def _uuids_of(record: Record) -> list[uuidlib.UUID]:
-    match record:
-        case Event(claim=claim) if claim is not None and claim.cookieless:
-            return [record.uuid, claim.visit_id]
-        case Event() | PageView():
-            return [record.uuid]
-        case Identified(anonymous=stranger) if stranger is not None:
-            return [record.uuid, stranger]
-        case Identified():
-            return [record.uuid]
-    return []
-
-
 def _judge(record: Record, erased: Moments) -> Record | None:
     """Return a record as it may be written, or None if it tells of what is erased."""
-    moments = [erased[uuid] for uuid in _uuids_of(record) if uuid in erased]
-    if not moments or _begin_of(record) > max(moments):
+    moments = [erased[uuid] for uuid in record.profiles if uuid in erased]
+    if not moments or record.begins_at > max(moments):
         return record
     match record:
         case Event():

@@ -17,6 +17,7 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
+from ..ids import is_customer
 from ..records import CAMPAIGN, PAGE_VISIT, Event, SessionRef
 from ..text import page_label
 from .dialects import ids_parameter, is_among
@@ -66,7 +67,7 @@ class Visit(msgspec.Struct, gc=False):
     @property
     def is_customers(self) -> bool:
         """Whether the profile is derived from a customer's id (a UUID version 5)."""
-        return self.row.uuid.version == 5
+        return is_customer(self.row.uuid)
 
     @property
     def is_open(self) -> bool:
