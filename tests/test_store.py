@@ -7,6 +7,7 @@ import multiprocessing
 import re
 import typing as t
 import uuid as uuidlib
+from unittest import mock
 
 import msgspec
 import pytest
@@ -40,7 +41,7 @@ SITE = "localhost"
 NAIVE = dt.datetime(2026, 11, 21)  # noqa: DTZ001
 HourKey = tuple[dt.datetime, str, str, str]
 
-_describe = FactFinder(AgentParser("builtin"), None).describe
+_facts = FactFinder(AgentParser("builtin"), None)
 
 
 def at(seconds: float) -> dt.datetime:
@@ -106,7 +107,7 @@ def write(
             database.tables,
             batch,
             from_ns(host.clock()),
-            _describe,
+            _facts,
             lambda action, site: action not in denied,
         )
 
@@ -406,20 +407,17 @@ def test_our_connection_to_sqlite_has_a_cache_of_its_own(host: Host) -> None:
 
 def test_facts_are_asked_for_when_they_matter(host: Host) -> None:
     """A session's client and first page are described once, not with each of its events."""
-    asked = []
-
-    def describe(event: Event) -> t.Mapping[str, str | None]:
-        asked.append(event)
-        return _describe(event)
+    facts = mock.Mock(wraps=_facts)
 
     database = host.state.pipeline.database
     for start in (0, 100):
         batch = Batch([a_page(f"/{n}", start + n) for n in range(50)])
         with database.begin() as connection:
             write_batch(
-                connection, database.tables, batch, at(200), describe, lambda action, site: True
+                connection, database.tables, batch, at(200), facts, lambda action, site: True
             )
-    assert len(asked) == 2
+    assert facts.describe_origin.call_count == 1
+    assert facts.describe_client.call_count == 2  # once in each batch
     assert the_session(host)["pages"] == 100
     assert the_session(host)["browser"] == "Chrome"
 

@@ -32,6 +32,7 @@ from ..store import (
     Batch,
     Database,
     Erasure,
+    Facts,
     Pruned,
     Retention,
     Sifted,
@@ -63,15 +64,15 @@ class Hooks:
     """What the pipeline asks the rest of the extension.
 
     ``context`` is what the host's own listeners may ask for: its app context. ``expand`` reads a
-    page view's raw values, ``describe`` the session columns that an event tells, ``admits`` whether
-    an action is recorded on a site; ``written`` is told of each commit. ``max_age`` is how old what
-    a browser has kept may be; ``retention`` says how long events are kept, and ``prunes`` that what
-    is older is removed daily.
+    page view's raw values, ``facts`` says which columns of a session its client and origin fill,
+    ``admits`` whether an action is recorded on a site; ``written`` is told of each commit.
+    ``max_age`` is how old what a browser has kept may be; ``retention`` says how long events are
+    kept, and ``prunes`` that what is older is removed daily.
     """
 
     context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
     expand: cabc.Callable[[PageView], Event]
-    describe: cabc.Callable[[Event], cabc.Mapping[str, str | None]]
+    facts: Facts
     admits: cabc.Callable[[str, str], bool]
     written: cabc.Callable[[Written], None]
     clock: Clock
@@ -228,7 +229,7 @@ class Writer:
     def _write_batch(self, connection: sa.Connection, batch: Batch) -> Written:
         hooks = self._hooks
         tables = self.database.tables
-        return write_batch(connection, tables, batch, self._now, hooks.describe, hooks.admits)
+        return write_batch(connection, tables, batch, self._now, hooks.facts, hooks.admits)
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)

@@ -8,7 +8,7 @@ from .profiles import remove_alias
 from .rejected import add_rejected
 from .retention import Pruned, Retention, claim_day, count_old, prune
 from .salts import destroy_salts, name_nobodys
-from .sessions import end_silent_sessions
+from .sessions import Facts, end_silent_sessions
 from .tables import Tables
 from .tombstones import Sifted, Tombstones
 
@@ -17,6 +17,7 @@ __all__ = [
     "Database",
     "Erased",
     "Erasure",
+    "Facts",
     "Pruned",
     "Retention",
     "Sifted",

@@ -21,7 +21,7 @@ _REASON_MAX_LENGTH = 64
 _Key = tuple[int, str, str, str]
 
 
-class Counts:
+class Totals:
     """What a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
 
     def __init__(self) -> None:

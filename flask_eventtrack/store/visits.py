@@ -23,7 +23,6 @@ from ..text import page_label
 from .dialects import ids_parameter, is_among
 from .fast_rows import read_rows, select_rows, update_rows
 from .rows import EventRow
-from .tables import Tables
 
 _SERVER_OWNED = frozenset(
     {
@@ -63,6 +62,13 @@ class Visit(msgspec.Struct, gc=False):
     @property
     def has_server_half(self) -> bool:
         return "status" in self.row.params
+
+    def find_session(self) -> SessionRef | None:
+        """Return its session. A stored one keeps its own device and start, whatever this says."""
+        row = self.row
+        if self.session is not None or row.session_id is None:
+            return self.session
+        return SessionRef(row.session_id, row.uuid, row.received_at)
 
     @property
     def is_customers(self) -> bool:
@@ -107,9 +113,9 @@ class Visit(msgspec.Struct, gc=False):
 class VisitBook:
     """The visits that a batch touches, and what becomes of its halves."""
 
-    def __init__(self, connection: sa.Connection, tables: Tables) -> None:
+    def __init__(self, connection: sa.Connection, table: sa.Table) -> None:
         self._connection = connection
-        self._table = tables.event
+        self._table = table
         # By the numbers of UUIDs, which hash and compare faster than these.
         self._visits: dict[int, Visit] = {}
         self._by_key: dict[int, Visit] = {}
@@ -131,9 +137,9 @@ class VisitBook:
                 ids.add(event.id.int)
             if event.half == "browser":
                 pages.add(event.id.int)
-            elif event.claim and event.claim.kept:
+            elif event.claim and event.claim.kind == "kept":
                 pages.add(event.claim.visit_id.int)
-            if event.claim and (event.half or event.claim.cookieless):
+            if event.claim and (event.half or event.takes_identity):
                 ids.add(event.claim.visit_id.int)
             if event.session and _may_repeat(event):
                 self._repeats.append(event)
@@ -234,7 +240,7 @@ class VisitBook:
 
     def _is_repeat(self, event: Event) -> bool:
         """Whether an event shows an earlier page again, as far as can be told before its turn."""
-        if event.claim is None or event.claim.foreign:
+        if event.claim is None or event.claim.kind == "foreign":
             return True
         visit = self.find(event.claim.visit_id)
         return visit is not None and visit.row.claimed_by is not None
