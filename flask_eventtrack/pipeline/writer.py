@@ -43,7 +43,7 @@ from ..store import (
     count_old,
     destroy_salts,
     end_silent_sessions,
-    name_nobodys,
+    name_anonymous,
     prune,
     remove_rows,
     take_uncounted,
@@ -210,7 +210,7 @@ class Writer:
     ) -> Written:
         def write(connection: sa.Connection) -> tuple[Written, Sifted]:
             # Before they are sifted: it is their own profile that may be an erased one.
-            named = name_nobodys(connection, self.database.tables, records, self._now)
+            named = name_anonymous(connection, self.database.tables, records, self._now)
             sifted = self._sift(connection, named)
             dropped = _count_erased(sifted.dropped)
             batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
@@ -266,7 +266,7 @@ class Writer:
     ) -> None:
         """Keep a record as it would have been written, unless it is of an erased person's."""
         tables = self.database.tables
-        [named] = name_nobodys(connection, tables, [record], self._now)
+        [named] = name_anonymous(connection, tables, [record], self._now)
         if self._sift(connection, [named]).dropped:
             return
         if named is not record and isinstance(named, Event):

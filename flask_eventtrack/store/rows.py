@@ -13,6 +13,7 @@ import msgspec
 
 from ..records import Event
 from ..text import page_label
+from .types import to_utc
 
 
 class EventRow(msgspec.Struct, gc=False):
@@ -64,27 +65,19 @@ class SessionRow(msgspec.Struct, gc=False):
     site: str = ""
 
 
-class HourlyRow(msgspec.Struct, gc=False):
-    """A row of ``eventtrack_hourly``."""
+class CountRow(msgspec.Struct, gc=False):
+    """A row of ``eventtrack_hourly`` (site, action, URL rule) or ``eventtrack_quality`` (outcome,
+    action, reason).
+    """
 
     hour: dt.datetime
-    site: str
+    first: str
     action: str
-    url_rule: str
+    last: str
     count: int
 
 
-class QualityRow(msgspec.Struct, gc=False):
-    """A row of ``eventtrack_quality``."""
-
-    hour: dt.datetime
-    outcome: str
-    action: str
-    reason: str
-    count: int
-
-
-Row = EventRow | SessionRow | HourlyRow | QualityRow
+Row = EventRow | SessionRow | CountRow
 
 
 def row_of(event: Event, stored_at: dt.datetime) -> EventRow:
@@ -108,15 +101,3 @@ def row_of(event: Event, stored_at: dt.datetime) -> EventRow:
         event.params,
         list(event.undefined) or None,
     )
-
-
-def to_utc(moment: dt.datetime) -> dt.datetime:
-    """Return an aware moment in UTC.
-
-    :raises ValueError: it has no time zone.
-    """
-    if moment.tzinfo is dt.UTC:
-        return moment
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone")
-    return moment.astimezone(dt.UTC)

@@ -24,10 +24,11 @@ from ..records import (
     Event,
     SessionRef,
 )
-from .fast_rows import insert_rows, read_rows, read_rows_by_id, select_rows, update_rows
-from .rows import EventRow, SessionRow, row_of, to_utc
+from .fast_rows import insert_rows, read_rows, read_rows_by_id, update_rows
+from .rows import EventRow, SessionRow, row_of
 from .tables import Tables
 from .totals import Totals
+from .types import to_utc
 
 #: Whether an action is recorded on a site.
 Admits = cabc.Callable[[str, str], bool]
@@ -303,7 +304,7 @@ def end_silent_sessions(
     silent = read_rows(
         connection,
         SessionRow,
-        select_rows(connection.dialect.name, table)
+        sa.select(table)
         .where(
             table.c.ended_at.is_(None),
             # Implied by the next line; it is here for the index, which has no last_seen_at.
