@@ -116,7 +116,7 @@ class EventTrack:
         hooks = Hooks(
             context=lambda: _context_of(reference()),
             expand=pages.expand,
-            describe=FactFinder(AgentParser(config.agent_parser), countries).describe,
+            facts=FactFinder(AgentParser(config.agent_parser), countries),
             admits=access.admits,
             written=_announcer(reference),
             clock=self._clock,

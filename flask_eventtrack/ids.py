@@ -1,4 +1,4 @@
-"""Ids: random ones, ones that sort by time, and the derived ids of session events."""
+"""Ids: random ones, ones that sort by time, and those derived from other ids."""
 
 from __future__ import annotations
 
@@ -11,21 +11,19 @@ import uuid as uuidlib
 class _RandomBits:
     """Random bits of the operating system, fetched in blocks.
 
-    Each fetch lets go of the GIL, which a busy writer thread then keeps for a while. A fork's child
-    starts with a block of its own, also where a server forks behind Python's back, as uWSGI does.
+    Each fetch releases the GIL, and a busy writer thread may then hold it for a while. A child
+    process fetches a block of its own; the pid also tells forks that Python does not see, as
+    uWSGI's.
     """
 
     def __init__(self) -> None:
-        self.forget()
-
-    def forget(self) -> None:
         self._block: cabc.Iterator[int] = iter(())
-        self._pid = os.getpid()
+        self._pid = 0
 
     def __call__(self) -> int:
         """Return 64 random bits."""
         if self._pid != os.getpid():
-            self.forget()
+            self._pid, self._block = os.getpid(), iter(())
         bits = next(self._block, None)
         if bits is None:
             self._block = iter(struct.unpack("512Q", os.urandom(4096)))
@@ -36,7 +34,7 @@ class _RandomBits:
 _random_bits = _RandomBits()
 
 
-# A UUID refuses to be set.
+# A UUID's own __setattr__ raises: it is immutable.
 _new_uuid, _set, _UNKNOWN = uuidlib.UUID.__new__, object.__setattr__, uuidlib.SafeUUID.unknown
 
 
@@ -56,18 +54,23 @@ def uuid7(now_ns: int) -> uuidlib.UUID:
 
 
 def _make_uuid(number: int) -> uuidlib.UUID:
-    """Return ``UUID(int=number)``, in half the time."""
+    """Return ``UUID(int=number)``, in half the time: its constructor checks what is known here."""
     made = _new_uuid(uuidlib.UUID)
     _set(made, "int", number)
     _set(made, "is_safe", _UNKNOWN)
     return made
 
 
+def is_customer(profile: uuidlib.UUID) -> bool:
+    """Whether a profile's uuid is derived from a customer's id (version 5)."""
+    return profile.version == 5
+
+
 def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
-    """Return the id of a session's one ``session.start``: whoever writes it agrees on it."""
+    """Return the id of a session's ``session.start``: the same in each process that writes it."""
     return uuidlib.uuid5(session_id, "session.start")
 
 
 def session_end_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
-    """Return the id of a session's one ``session.end``: whoever writes it agrees on it."""
+    """Return the id of a session's ``session.end``: the same in each process that writes it."""
     return uuidlib.uuid5(session_id, "session.end")

@@ -1,4 +1,9 @@
-"""What happened: the records that travel from a source to a row, their ids and their clock."""
+"""What happened: the records that travel from a source to a row, their clock and encoding.
+
+A journal holds each record as an array of its fields, without names. So the order of the fields is
+a format on disk, which a later release has to read: append new fields, each with a default, and
+never move or remove one.
+"""
 
 from __future__ import annotations
 
@@ -13,13 +18,18 @@ import msgspec
 Clock = cabc.Callable[[], int]
 Source = t.Literal["server", "browser", "app", "bot"]
 EndReason = t.Literal["timeout", "logout"]
+#: See :attr:`Claim.kind`.
+ClaimKind = t.Literal["own", "foreign", "cookieless", "kept"]
+Profiles = tuple[uuidlib.UUID, ...]
 
 SESSION_START = "session.start"
 SESSION_END = "session.end"
 PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
-#: The query parameters of a URL that name a campaign, and where they are kept.
+#: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+#: Later than all moments: where a record begins that tells of none.
+NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
@@ -50,7 +60,7 @@ class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a request says of the program that made it: raw, parsed by the writer."""
+    """What a request says about the program that sent it: raw values, which the writer parses."""
 
     user_agent: str = ""
     language: str = ""
@@ -59,13 +69,14 @@ class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A browser event's word, verified by signature, on which server visit its page came from.
+    """Which page visit of the server a browser event says it belongs to, verified by signature.
 
-    ``cookieless``: the browser sent no device cookie, so the event takes the visit's identity if
-    the visit is this page's. ``foreign``: the visit is another device's, as on a page that the host
-    keeps in a cache; it is never joined. ``kept``: the event was kept for somebody who may not be
-    here any more, by the device that the page was for. Such a page visit joins a customer's too;
-    any other event names by ``visit_id`` the browser's half of the visit, an id that is the proof.
+    ``visit_id`` is the visit's id. In a ``kept`` event that is no page visit, it is the id of the
+    browser's half instead, which only that browser knows.
+
+    The three flags are read through :attr:`kind`. ``cookieless``: the request had no device cookie.
+    ``foreign``: its device is not the one that the page was made for. ``kept``: the browser kept
+    the event until it was allowed to send it, and has proved that the page's device is its own.
     """
 
     visit_id: uuidlib.UUID
@@ -73,13 +84,36 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
     foreign: bool = False
     kept: bool = False
 
+    @property
+    def kind(self) -> ClaimKind:
+        """How the event relates to the visit.
+
+        ``"own"``
+            The cookies are those of the visit's device.
+        ``"foreign"``
+            The cookies are another device's, as on a page out of a shared cache: the event never
+            joins the visit.
+        ``"cookieless"``
+            There were no cookies. If the visit turns out to be this page's, the event takes the
+            visit's profile and session. It never joins a customer's: logging in takes cookies, so
+            the page came out of a cache.
+        ``"kept"``
+            There were no cookies, and the browser proved that the page is its own: like
+            ``"cookieless"``, but it joins a customer's visit too.
+        """
+        if self.foreign:
+            return "foreign"
+        if not self.cookieless:
+            return "own"
+        return "kept" if self.kept else "cookieless"
+
 
 class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="event"):
     """Something that happened, checked and ready to be written.
 
     All times are aware and UTC. ``undefined`` names the parameters that the definition does not
-    know. ``half`` marks the two witnesses of a page visit. ``page`` is the id of the browser's half
-    of the visit during which a browser event happened; ``claim`` is the server's half of it.
+    have. ``half`` marks the two halves of a page visit. ``page`` is the id of the browser's half of
+    the visit during which a browser event happened; ``claim`` names the server's half.
     """
 
     id: uuidlib.UUID
@@ -99,12 +133,35 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     page: uuidlib.UUID | None = None
     claim: Claim | None = None
 
+    @property
+    def begins_at(self) -> dt.datetime:
+        """When it happened or its session began, whichever is earlier."""
+        moments = (self.time, self.session.started_at) if self.session else (self.time,)
+        return min(moments) if all(moment.tzinfo for moment in moments) else NEVER
+
+    @property
+    def profiles(self) -> Profiles:
+        """Its profile, and the visit from which the event may take another one."""
+        if self.takes_identity and self.claim is not None:
+            return (self.uuid, self.claim.visit_id)
+        return (self.uuid,)
+
+    @property
+    def takes_identity(self) -> bool:
+        """Whether it came without cookies, and takes profile and session from the page's visit."""
+        return self.claim is not None and self.claim.kind in ("cookieless", "kept")
+
+    @property
+    def is_anonymous(self) -> bool:
+        """Whether it is an anonymous visitor's: such an event has a client and no session."""
+        return self.session is None and self.client is not None
+
 
 class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page"):
     """The server's half of a page visit: raw values of one request, expanded by the writer.
 
     ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
-    the device's sessions; ``client`` is there where the visit opens one.
+    the device's sessions; ``client`` is given if the visit opens a session.
     """
 
     id: uuidlib.UUID
@@ -126,22 +183,45 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     duration_ns: int
     client: Client | None
 
+    # Without an annotation it is no field.
+    action = PAGE_VISIT
+
     @property
-    def action(self) -> str:
-        return PAGE_VISIT
+    def begins_at(self) -> dt.datetime:
+        """When it happened or its session began, whichever is earlier."""
+        return from_ns(min(self.arrival, self.session_started))
+
+    @property
+    def profiles(self) -> Profiles:
+        return (self.uuid,)
 
 
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
-    """A session is over because its device came back after the gap, or its customer logged out."""
+    """A session is over: its device came back after the gap, or its customer logged out."""
 
     session_id: uuidlib.UUID
     reason: EndReason
+
+    action = ""
+    begins_at = NEVER
+
+    @property
+    def id(self) -> uuidlib.UUID:
+        return self.session_id
+
+    @property
+    def profiles(self) -> Profiles:
+        """None: where the session is erased, there is nothing left to end."""
+        return ()
 
 
 class Identified(
     msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="identified"
 ):
-    """A customer became known. ``anonymous``: the profile whose history is theirs, if any is."""
+    """A customer became known. ``anonymous`` is the profile that becomes theirs, if there is one.
+
+    ``traits`` are merged into the profile's.
+    """
 
     uuid: uuidlib.UUID
     customer_id: str
@@ -149,19 +229,36 @@ class Identified(
     anonymous: uuidlib.UUID | None = None
     traits: dict[str, t.Any] = {}
 
+    action = ""
+
+    @property
+    def id(self) -> uuidlib.UUID:
+        return self.uuid
+
+    @property
+    def begins_at(self) -> dt.datetime:
+        return self.time if self.time.tzinfo else NEVER
+
+    @property
+    def profiles(self) -> Profiles:
+        return (self.uuid,) if self.anonymous is None else (self.uuid, self.anonymous)
+
 
 class Outcome(t.NamedTuple):
-    """What became of an event that came to nothing, for the data-quality counters."""
+    """Why an event was not recorded, for the data-quality counters."""
 
     outcome: t.Literal["rejected", "dropped", "duplicate"]
     action: str
     reason: str = ""
 
 
+#: Each has an ``id`` (the same if the record is read again), an ``action`` ("" if it is no event),
+#: ``begins_at`` (the earliest moment that it tells of, or :data:`NEVER`) and ``profiles`` (whose
+#: erasure concerns it).
 Record = Event | PageView | SessionEnd | Identified
 
 _decoder = msgspec.msgpack.Decoder(Record)
-#: Returns a record as it is kept in the journal: MessagePack.
+#: Return a record as a journal holds it: MessagePack.
 encode_record = msgspec.msgpack.Encoder(uuid_format="bytes").encode
-#: Returns the record that :func:`encode_record` was given; a ``msgspec.DecodeError`` if it is none.
+#: Return the record that :func:`encode_record` was given. Raises ``msgspec.DecodeError``.
 decode_record = _decoder.decode

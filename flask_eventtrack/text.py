@@ -1,4 +1,4 @@
-"""Text that every database stores: cleaned, cut to its column, checked to be an action."""
+"""Text as every database can store it: cleaned and cut; and the rule for an action."""
 
 from __future__ import annotations
 
@@ -9,25 +9,20 @@ import typing as t
 from .errors import InvalidEvent
 
 ACTION_MAX_LENGTH = 32
-
-
 LABEL_MAX_LENGTH = 255
 
-
 _ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")
-
-
-# PostgreSQL stores neither NUL nor surrogates; no database's driver encodes a lone surrogate.
+# PostgreSQL does not store NUL, and no driver can encode a lone surrogate.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 def check_action(action: object) -> str:
     """Return ``action`` if it is a well-formed ``context.activity``.
 
-    The rule is Synerise's (1 to 32 characters of ``[a-zA-Z0-9.\\-_]``), matched in full, with a dot
-    that has something on both sides.
+    An action has 1 to 32 characters of ``[a-zA-Z0-9.\\-_]`` (Synerise's rule), and a dot that is
+    neither first nor last.
 
-    :raises InvalidEvent: with the part of the rule that was broken.
+    :raises InvalidEvent: the action breaks the rule; the message says which part.
     """
     if not isinstance(action, str):
         problem = f"an action is a str, not {type(action).__name__}"
@@ -43,7 +38,7 @@ def check_action(action: object) -> str:
 
 
 def shorten(value: object, length: int = 60) -> str:
-    """Return a value as an error message shows it."""
+    """Return a value's ``repr``, at most ``length`` characters of it, for an error message."""
     try:
         text = repr(value)
     except ValueError:  # an integer of more digits than Python prints
@@ -58,21 +53,21 @@ def quantify(number: int, noun: str) -> str:
 
 
 def clean_text(text: str) -> str:
-    """Return ``text`` with what no database stores replaced by U+FFFD."""
+    """Return ``text`` with U+FFFD in place of each character that some database cannot store."""
     return _UNSTORABLE.sub("\ufffd", text) if _UNSTORABLE.search(text) else text
 
 
 def clean_action(action: object) -> str:
-    """Return what was given for an action in a form that can be counted and stored."""
+    """Return what was sent as an action, valid or not, as it can be counted and stored."""
     return clean_text(str(action)[:ACTION_MAX_LENGTH])
 
 
 def page_label(params: cabc.Mapping[str, t.Any]) -> str:
-    """Return the label of a page visit: its title, or where it has none its path."""
+    """Return the label of a page visit: its title, else its path."""
     name = params.get("title") or params.get("path") or params.get("url") or ""
     return clip_label(f"Visited page {name}")
 
 
 def clip_label(label: str) -> str:
-    """Return ``label`` cut to its 255 characters."""
+    """Return ``label`` cut to 255 characters."""
     return label if len(label) <= LABEL_MAX_LENGTH else label[: LABEL_MAX_LENGTH - 1] + "…"

@@ -1,4 +1,4 @@
-"""What a session row says of its visitor's client and origin, read off an event."""
+"""What a session row says about its visitor: the client, and the origin of the first page."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from ..text import clean_text
 from .agents import Agent, parse_builtin
 
 if t.TYPE_CHECKING:
-    from ..records import Client, Event
+    from ..records import Client
     from .countries import CountryDatabase
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
-# ISO 3166; proxies write XX where they do not know.
+# ISO 3166. Proxies write XX if they do not know.
 _COUNTRY = re.compile(r"(?!XX)[A-Z]{2}")
 
 
 class AgentParser:
     """Names browser, system and device type of a user agent; remembers the last 2,048.
 
-    :raises ConfigError: the parser's package is not installed.
+    :raises ConfigError: ``"ua-parser"`` is not installed.
     """
 
     def __init__(self, parser: t.Literal["builtin", "ua-parser"]) -> None:
@@ -39,27 +39,17 @@ def _load_ua_parser() -> cabc.Callable[[str], Agent]:
 
 
 class FactFinder:
-    """Reads clients and origins; used by the writer, so it may take its time."""
+    """Says which columns of ``eventtrack_session`` a client and an origin fill.
+
+    The writer uses it, so it may take its time.
+    """
 
     def __init__(self, agents: AgentParser, countries: CountryDatabase | None) -> None:
         self._agents = agents
         self._countries = countries
 
-    def describe(self, event: Event) -> cabc.Mapping[str, str | None]:
-        """Return the columns of ``eventtrack_session`` that an event tells."""
-        facts: dict[str, str | None] = {}
-        if event.client is not None:
-            facts.update(self._describe_client(event.client))
-        url = event.params.get("url")
-        if isinstance(url, str):
-            referrer = event.params.get("referrer")
-            referrer = referrer if isinstance(referrer, str) else ""
-            facts.update(campaign_of(url))
-            facts["referrer"] = referrer or None
-            facts["source"] = source_of(url, referrer)
-        return facts
-
-    def _describe_client(self, client: Client) -> dict[str, str | None]:
+    def describe_client(self, client: Client) -> dict[str, str | None]:
+        """Return browser, system, device type, language and country; None where unknown."""
         agent = self._agents.parse(client.user_agent)
         language = re.split("[,;]", client.language, maxsplit=1)[0].strip()
         return {
@@ -69,6 +59,11 @@ class FactFinder:
             "language": language if _LANGUAGE.fullmatch(language) else None,
             "country": self._country_of(client),
         }
+
+    def describe_origin(self, url: str, referrer: str) -> dict[str, str | None]:
+        """Return referrer, source and the campaign's parameters of a session's first page."""
+        source = source_of(url, referrer)
+        return {"referrer": referrer or None, "source": source, **campaign_of(url)}
 
     def _country_of(self, client: Client) -> str | None:
         if _COUNTRY.fullmatch(client.country):

@@ -18,7 +18,6 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from ..records import (
-    PAGE_VISIT,
     Clock,
     EndReason,
     Event,
@@ -33,6 +32,7 @@ from ..store import (
     Batch,
     Database,
     Erasure,
+    Facts,
     Pruned,
     Retention,
     Sifted,
@@ -43,7 +43,7 @@ from ..store import (
     count_old,
     destroy_salts,
     end_silent_sessions,
-    name_nobodys,
+    name_anonymous,
     prune,
     remove_rows,
     take_uncounted,
@@ -64,15 +64,15 @@ class Hooks:
     """What the pipeline asks the rest of the extension.
 
     ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
-    values of a page view into an event. ``describe`` returns the session columns that follow from
-    an event, ``admits`` whether an action is recorded on a site. ``written`` is told of each
+    values of a page view into an event. ``facts`` tells which columns of a session its client and
+    its origin fill, ``admits`` whether an action is recorded on a site. ``written`` is told of each
     commit. ``max_age`` is how old an event that a browser kept may be. ``retention`` says how long
     events are kept, ``prunes`` whether older ones are removed daily.
     """
 
     context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
     expand: cabc.Callable[[PageView], Event]
-    describe: cabc.Callable[[Event], cabc.Mapping[str, str | None]]
+    facts: Facts
     admits: cabc.Callable[[str, str], bool]
     written: cabc.Callable[[Written], None]
     clock: Clock
@@ -220,7 +220,7 @@ class Writer:
     ) -> Written:
         def work(connection: sa.Connection) -> tuple[Written, Sifted]:
             # Before sifting: the profile that a record gets here may be an erased one.
-            named = name_nobodys(connection, self.database.tables, records, self._now)
+            named = name_anonymous(connection, self.database.tables, records, self._now)
             sifted = self._sift(connection, named)
             dropped = _count_erased(sifted.dropped)
             batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
@@ -240,7 +240,7 @@ class Writer:
     def _apply(self, connection: sa.Connection, batch: Batch) -> Written:
         hooks = self._hooks
         tables = self.database.tables
-        return write_batch(connection, tables, batch, self._now, hooks.describe, hooks.admits)
+        return write_batch(connection, tables, batch, self._now, hooks.facts, hooks.admits)
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)
@@ -265,9 +265,9 @@ class Writer:
             type(cause).__name__,
         )
         row = {
-            "id": _id_of(record),
+            "id": record.id,
             "rejected_at": self._now,
-            "action": clean_action(_action_of(record)),
+            "action": clean_action(record.action),
             "reason": reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
         }
         self.database.retry(functools.partial(self._keep_rejected, record, row))
@@ -277,7 +277,7 @@ class Writer:
     ) -> None:
         """Keep a record as it would have been written, unless its person was erased."""
         tables = self.database.tables
-        [named] = name_nobodys(connection, tables, [record], self._now)
+        [named] = name_anonymous(connection, tables, [record], self._now)
         if self._sift(connection, [named]).dropped:
             return
         if named is not record and isinstance(named, Event):
@@ -291,25 +291,10 @@ class Writer:
 
 def _count_erased(dropped: cabc.Iterable[Record]) -> collections.Counter[Outcome]:
     return collections.Counter(
-        Outcome("dropped", clean_action(_action_of(record)), "erased")
+        Outcome("dropped", clean_action(record.action), "erased")
         for record in dropped
         if isinstance(record, Event | PageView)
     )
-
-
-def _id_of(record: Record) -> uuidlib.UUID:
-    """Return an id for what is set aside: the same each time."""
-    match record:
-        case Event() | PageView():
-            return record.id
-        case SessionEnd():
-            return record.session_id
-        case Identified():
-            return record.uuid
-
-
-def _action_of(record: Record) -> str:
-    return PAGE_VISIT if isinstance(record, PageView) else getattr(record, "action", "")
 
 
 def _name_fields(value: object) -> object:

@@ -1,4 +1,4 @@
-"""Tables and SQL: what is written, how it is kept single, and how it is read back."""
+"""Tables and SQL: how records become rows, each once, and how rows are erased again."""
 
 from .batch import Batch, Written, write_batch
 from .engine import Database
@@ -7,8 +7,8 @@ from .host_transaction import insert_uncounted, remove_rows, take_uncounted
 from .profiles import remove_alias
 from .rejected import add_rejected
 from .retention import Pruned, Retention, claim_day, count_old, prune
-from .salts import destroy_salts, name_nobodys
-from .sessions import end_silent_sessions
+from .salts import destroy_salts, name_anonymous
+from .sessions import Facts, end_silent_sessions
 from .tables import Tables
 from .tombstones import Sifted, Tombstones
 
@@ -17,6 +17,7 @@ __all__ = [
     "Database",
     "Erased",
     "Erasure",
+    "Facts",
     "Pruned",
     "Retention",
     "Sifted",
@@ -31,7 +32,7 @@ __all__ = [
     "end_silent_sessions",
     "find_profiles",
     "insert_uncounted",
-    "name_nobodys",
+    "name_anonymous",
     "prune",
     "remove_alias",
     "remove_rows",

@@ -11,29 +11,26 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
-from .types import UTCDateTime
-
-#: Makes a statement about many rows, whose parameters are named for columns or ``KEY``.
+#: Makes a statement about many rows. Its parameters have the names of columns, or ``KEY``.
 Build = cabc.Callable[[str, sa.Table, tuple[str, ...]], sa.ClauseElement]
-#: The parameter for the id under which a row is stored.
+#: The parameter for the id of a stored row.
 KEY = "key_id"
-# Twice as many parameters are fewer than any database refuses: PostgreSQL's drivers take 32,767 or
-# 65,535, SQLite 32,766, and 999 before version 3.32.
+# A statement may have twice as many parameters. PostgreSQL's drivers take 32,767 or 65,535, SQLite
+# 32,766, and 999 before version 3.32.
 _CHUNK = 400
 _IDS = "ids"
-_PG_TIME_FORMAT = """'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'"""
 
 _MYSQL = frozenset({"mysql", "mariadb"})
-# MariaDB and MySQL report some refused values as operational errors: a failed CHECK such as that
-# of a JSON column, a string that does not fit its column or character set, JSON that is none.
+# MariaDB and MySQL report some refused values as operational errors: a failed CHECK (as of a JSON
+# column), a string that does not fit its column or character set, invalid JSON.
 _MYSQL_DATA_ERRORS = frozenset({1264, 1366, 1406, 3140, 3819, 4025})
 
-# Of SQLSTATE: data exceptions and violated constraints, which not every driver tells apart.
+# Classes of SQLSTATE: data exceptions and violated constraints. Not every driver tells them apart.
 _PG_DATA_CLASSES = frozenset({"22", "23"})
 
-# Serialization failure, deadlock, and a key that another has taken meanwhile; deadlock, and a
-# record that has changed since it was read.
+# Serialization failure, deadlock, and a key that another transaction has taken meanwhile.
 _PG_CONFLICTS = frozenset({"40001", "40P01", "23505"})
+# Deadlock, and a record that has changed since it was read.
 _MYSQL_CONFLICTS = frozenset({1213, 1020})
 
 _Each = t.TypeVar("_Each")
@@ -60,14 +57,14 @@ def build_update(
 
 
 def _build_mysql_update(table: sa.Table, names: tuple[str, ...]) -> mysql.Insert:
-    """Make an insert that always finds its row there: drivers send many of them as one."""
+    """Make an insert whose row always exists: the drivers send many inserts as one, not updates."""
     needed = (column.name for column in table.columns if not column.nullable)
     insert = mysql.insert(table).values(_bind((*names, *needed)))
     return insert.on_duplicate_key_update({name: insert.inserted[name] for name in names})
 
 
 def build_count(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
-    """Make the insert of counters that adds to those under the same key."""
+    """Make the insert of counters that adds to stored ones of the same key."""
     if dialect_name in _MYSQL:
         into_mysql = mysql.insert(table).values(_bind(names))
         return into_mysql.on_duplicate_key_update(
@@ -96,7 +93,7 @@ def _unnested(table: sa.Table, names: tuple[str, ...]) -> sa.TableValuedAlias:
 
 
 def _array_of(column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
-    """Return a parameter of many values, to which the driver gives no type of its own."""
+    """Return a parameter for many values, with the type that the driver does not give it."""
     values: sa.ColumnElement[t.Any] = sa.bindparam(column.name)
     kind = column.type
     if isinstance(kind, sa.JSON):
@@ -108,9 +105,9 @@ def _array_of(column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
 
 
 def is_among(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[bool]:
-    """Return the condition that an id is one of many, which :func:`ids_parameter` hands over."""
+    """Return the condition that an id is one of those that :func:`ids_parameter` passes."""
     if dialect_name == "postgresql":
-        # A subquery, so that PostgreSQL reads the ids once and not for each row that it looks at.
+        # A subquery: PostgreSQL reads the ids once, and not for each row that it looks at.
         kind = postgresql.ARRAY(sa.Uuid())
         ids = sa.select(sa.func.unnest(sa.cast(sa.bindparam(_IDS, type_=sa.Text()), kind)))
         return column == sa.any_(sa.func.array(ids.scalar_subquery(), type_=kind))
@@ -121,7 +118,7 @@ def is_among(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnEle
 
 
 def ids_parameter(dialect_name: str, ids: cabc.Iterable[int]) -> dict[str, t.Any]:
-    """Return the ids, given as numbers, for :func:`is_among`."""
+    """Return the parameter with ids, given as numbers, for :func:`is_among`."""
     texts = ["%032x" % number for number in ids]  # noqa: UP031 - the fastest
     if dialect_name == "postgresql":
         return {_IDS: "{" + ",".join(texts) + "}"}
@@ -138,10 +135,10 @@ def in_chunks(items: cabc.Iterable[_Each]) -> cabc.Iterator[list[_Each]]:
 
 
 def queue_for(connection: sa.Connection, table: sa.Table) -> None:
-    """Have whoever locks rows of a table from now on, be it shared, wait for this transaction.
+    """Make all transactions that lock rows of a table from now on wait for this one.
 
-    Where a row is shared, PostgreSQL lets others share it too while somebody waits to change it,
-    who may so wait for ever. For a table there is a queue. MariaDB has one for each row.
+    While a row is locked as shared, PostgreSQL lets more transactions share it, so that one which
+    wants to change the row may wait forever. Locks of a table queue. MariaDB's queue for each row.
     """
     if connection.dialect.name == "postgresql":
         lock = sa.DDL("LOCK TABLE %(fullname)s IN EXCLUSIVE MODE")  # type: ignore[no-untyped-call]
@@ -155,26 +152,8 @@ def id_as_text(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnE
     return sa.type_coerce(column, sa.Text())
 
 
-def row_as_json(dialect_name: str, table: sa.Table) -> sa.ColumnElement[str]:
-    """Return a row's values as the text of a JSON array: ids as text, times with their zone."""
-    values = [_value_as_json(dialect_name, column) for column in table.columns]
-    if dialect_name == "postgresql":
-        return sa.cast(sa.func.json_build_array(*values), sa.Text())
-    return sa.func.json_array(*values, type_=sa.Text())
-
-
-def _value_as_json(dialect_name: str, column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
-    if isinstance(column.type, UTCDateTime):
-        if dialect_name == "postgresql":
-            return sa.func.to_char(column, sa.literal_column(_PG_TIME_FORMAT))
-        return sa.type_coerce(column, sa.Text()).concat(sa.literal_column("'Z'"))
-    if isinstance(column.type, sa.JSON) and dialect_name != "postgresql":
-        return sa.func.json_extract(column, sa.literal_column("'$'"), type_=sa.Text())
-    return column
-
-
 def is_data_error(error: Exception) -> bool:
-    """Whether an error is the fault of a value, so that the same batch will fail for ever."""
+    """Whether a value caused the error, so that the same batch would fail each time."""
     if isinstance(error, exc.DBAPIError):
         code = _code_of(error)
         return (
@@ -182,14 +161,14 @@ def is_data_error(error: Exception) -> bool:
             or code in _MYSQL_DATA_ERRORS
             or (isinstance(code, str) and code[:2] in _PG_DATA_CLASSES)
         )
-    # The last two are what encoding says of a number or a nesting without end.
+    # The last two: encoding met a number that is too large, or values nested too deeply.
     return isinstance(
         error, exc.StatementError | ValueError | TypeError | OverflowError | RecursionError
     )
 
 
 def is_conflict(error: exc.DBAPIError) -> bool:
-    """Whether another transaction was in the way, so that the same one may succeed at once."""
+    """Whether another transaction was in the way, so that a second try may succeed at once."""
     if isinstance(error, exc.IntegrityError):
         return True
     return _code_of(error) in _PG_CONFLICTS | _MYSQL_CONFLICTS
@@ -210,7 +189,7 @@ def _code_of(error: exc.DBAPIError) -> object:
 def isolation_level(dialect_name: str) -> str | None:
     """Return the isolation level that our transactions need, or None for the database's own.
 
-    Under MariaDB's REPEATABLE READ a look-up would not see what another process has just
-    committed, and locks gaps between rows.
+    Under MariaDB's default, REPEATABLE READ, a query would not see what another process has just
+    committed, and would lock the gaps between rows.
     """
     return None if dialect_name == "sqlite" else "READ COMMITTED"

@@ -1,4 +1,4 @@
-"""Connections of our own to the host's database."""
+"""Our own connections to the host's database."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import contextlib
 import functools
 import hashlib
 import sqlite3
+import time
 import typing as t
 
 import sqlalchemy as sa
@@ -18,21 +19,21 @@ from .tables import Tables
 
 _R = t.TypeVar("_R")
 
-# Another process may write the same event between our look-up and our insert, or deadlock with us:
-# the next try finds it done.
+# Another process may write the same event between our look-up and our insert, or deadlock with us.
+# The next try finds what it wrote.
 _TRIES = 5
 _BUSY_TIMEOUT_MS = 10_000
-# Of SQLite's pages, in KiB: new rows go to random places in the indexes of many visitors.
+# SQLite's page cache: new rows of many visitors go to random places in the indexes.
 _CACHE_KIB = 8000
 
 
 class Database:
-    """The host's database as we use it: one connection a process, none of the host's sessions.
+    """The host's database as we use it: one connection a process, and no session of the host's.
 
     :param host: the host's engine of the bind that holds the tables.
     :param options: the host's engine options, without those of its pool.
     :param wal: whether to switch a SQLite file to write-ahead logging.
-    :param is_durable: whether a commit to a SQLite file waits for the disk, also in that mode.
+    :param is_durable: whether a commit to a SQLite file waits for the disk in that mode too.
     """
 
     def __init__(
@@ -55,7 +56,7 @@ class Database:
 
     @functools.cached_property
     def _engine(self) -> sa.Engine:
-        """Made with its first use: not at start-up, and in a fork after gevent's patches."""
+        """Made at its first use: not at start-up, and in a fork only after gevent's patches."""
         if self.is_in_memory:
             return _borrowing_engine(self._host)
         engine = _own_engine(self._host, self._options)
@@ -65,20 +66,18 @@ class Database:
 
     @property
     def fingerprint(self) -> str:
-        """A name for these tables in this database: the same in all processes that write there."""
+        """A name for these tables in this database, the same in all processes that write there."""
         table = self.tables.event
         bind = table.metadata.info.get("bind_key")
         target = f"{self._host.url.set(password=None)} {bind} {table.schema}"
         return hashlib.sha256(target.encode()).hexdigest()[:16]
 
-    @contextlib.contextmanager
-    def begin(self) -> cabc.Iterator[sa.Connection]:
+    def begin(self) -> contextlib.AbstractContextManager[sa.Connection]:
         """Open a transaction that is committed at the end, or rolled back by an exception."""
-        with self._engine.begin() as connection:
-            yield connection
+        return self._engine.begin()
 
     def retry(self, work: cabc.Callable[[sa.Connection], _R]) -> _R:
-        """Return what ``work`` returns, run in a transaction: in another, if one was in the way."""
+        """Run ``work`` in a transaction, and again if another transaction was in the way."""
         for attempt in range(1, _TRIES + 1):
             try:
                 with self.begin() as connection:
@@ -88,20 +87,30 @@ class Database:
                     raise
         raise AssertionError("unreachable")
 
-    @contextlib.contextmanager
-    def read(self) -> cabc.Iterator[sa.Connection]:
-        """Open a connection for questions: one of the host's pool, so that writing goes on."""
-        with (self._engine if self.is_in_memory else self._host).connect() as connection:
-            yield connection
+    def take_turn(self, work: cabc.Callable[[sa.Connection], _R]) -> _R:
+        """Do as :meth:`retry`; then let others write to a SQLite file as long, up to 0.1 s.
+
+        Long work comes in many such turns. SQLite's writers do not queue: without the pause, the
+        one that has just written would mostly be the next as well.
+        """
+        began = time.monotonic()
+        done = self.retry(work)
+        if self.is_file:
+            time.sleep(min(0.1, time.monotonic() - began))
+        return done
+
+    def read(self) -> sa.Connection:
+        """Open a connection for queries, from the host's pool, so that ours can go on writing."""
+        return (self._engine if self.is_in_memory else self._host).connect()
 
     def shrink_log(self) -> None:
-        """Empty the write-ahead log of a SQLite file, which keeps pages as they were."""
+        """Empty the write-ahead log of a SQLite file, in which deleted rows can still be read."""
         if self.is_file:
             with contextlib.closing(self._engine.raw_connection()) as connection:
                 connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
     def forget_connections(self) -> None:
-        """Drop connections that a fork has shared with its parent, without closing them."""
+        """Drop connections that a fork shares with its parent, without closing them."""
         if engine := self.__dict__.pop("_engine", None):
             engine.dispose(close=False)
 
@@ -128,14 +137,14 @@ def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any]) -> sa.Engine
 
 def _prepare_sqlite_engine(engine: sa.Engine, *, wal: bool, is_durable: bool) -> None:
     def prepare(connection: sqlite3.Connection, record: object) -> None:
-        # The driver's own transaction control would begin deferred, and upgrading a read lock fails
-        # at once when another process writes: BEGIN IMMEDIATE waits its turn instead.
+        # The driver would begin a deferred transaction, whose read lock cannot become a write lock
+        # while another process writes: it fails at once. BEGIN IMMEDIATE waits its turn.
         connection.isolation_level = None
         connection.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
-        connection.execute("PRAGMA secure_delete = ON")  # who is erased leaves no free pages
+        connection.execute("PRAGMA secure_delete = ON")  # else erased rows stay in free pages
         connection.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         if wal:
-            # Another connection may hold the file: a later connection of ours switches it then.
+            # If another connection holds the file, a later connection of ours switches it.
             with contextlib.suppress(sqlite3.OperationalError):
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
@@ -149,7 +158,7 @@ def _begin_immediate(connection: sa.Connection) -> None:
 
 
 def _borrowing_engine(host: sa.Engine) -> sa.Engine:
-    """Return an engine on the one connection that an in-memory SQLite database consists of."""
+    """Return an engine on the one connection of an in-memory SQLite database."""
 
     def borrow() -> t.Any:
         return _BorrowedConnection(t.cast("StaticPool", host.pool).connection.driver_connection)
@@ -160,10 +169,10 @@ def _borrowing_engine(host: sa.Engine) -> sa.Engine:
 
 
 class _BorrowedConnection:
-    """The host's connection, in whose transaction ours only ever nests.
+    """The host's connection, lent to SQLAlchemy's pool, which never closes it or rolls it back.
 
-    Inside a transaction of the host's, ours is a savepoint and the host decides; otherwise it is a
-    transaction. The rollbacks and the closing of SQLAlchemy's pool never reach the host.
+    Inside a transaction of the host, ours is a savepoint, and the host commits or rolls back.
+    Otherwise it is a transaction of its own.
     """
 
     def __init__(self, connection: t.Any) -> None:

@@ -1,4 +1,4 @@
-"""The erasure of a person: every row that is theirs, in transactions that block nobody for long."""
+"""The erasure of a person: all of their rows, in short transactions, so that no one waits long."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import dataclasses
 import datetime as dt
 import functools
 import re
-import time
+import typing as t
 import uuid as uuidlib
 
 import sqlalchemy as sa
@@ -38,12 +38,12 @@ class Erased:
 
 
 class Erasure:
-    """Removes what a person did until ``at``, and leaves tombstones for what is still on its way.
+    """Removes what a person did up to ``at``, and leaves tombstones for what is still on its way.
 
-    Where it is interrupted it can be run again: the aliases, which say whose the rest is, go last.
+    An interrupted erasure can be run again: the aliases, by which the rest is found, go last.
 
     :param roots: profiles of one person; the others are found by their aliases.
-    :param max_age: how old what a browser has kept may be when it arrives.
+    :param max_age: how old a browser's event may be when it arrives.
     """
 
     def __init__(
@@ -59,34 +59,36 @@ class Erasure:
         self._tombstones = tombstones
         self._at = at
         self._max_age = max_age
-        #: The profiles that are the person's, and their ids in the host app.
+        #: The person's profiles, and their ids in the host app.
         self.profiles: Profiles = set(roots)
         self.customer_ids: set[str] = set()
         self._buried: set[uuidlib.UUID] = set()
 
     def run(self) -> cabc.Iterator[Erased]:
-        """Erase, and yield now and then how much is removed so far.
+        """Erase, and yield after each transaction how much has been removed so far.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away or locked; run another.
         """
-        events = sessions = aliases = rejected = 0
-        # A batch that could not know of the erasure may have written more meanwhile.
+        events = sessions = 0
+        # Again, until nothing is found: a batch that did not know of the erasure yet may have
+        # written more.
         while new := self._find_new():
             self._set_tombstones(new)
             sessions += self._database.retry(self._bury)
-            yield Erased(events, sessions, aliases, rejected)
+            yield Erased(events, sessions)
         for profiles in in_chunks(self.profiles):
-            while (found := self._run_batch(profiles)) is not None:
+            erase = functools.partial(self._erase_events, profiles)
+            while (found := self._database.take_turn(erase)) is not None:
                 events += found[0]
                 sessions += found[1]
-                yield Erased(events, sessions, aliases, rejected)
+                yield Erased(events, sessions)
         rejected = self._erase_rejected()
         aliases = self._database.retry(self._erase_aliases)
         self._database.shrink_log()
         yield Erased(events, sessions, aliases, rejected)
 
     def _find_new(self) -> set[uuidlib.UUID]:
-        """Return the profiles, and the visits of theirs, that have no tombstone yet."""
+        """Return the person's profiles and page visits that have no tombstone yet."""
         profile = self._tables.profile
         with self._database.read() as connection:
             self.profiles = find_profiles(connection, self._tables, self.profiles)
@@ -96,50 +98,40 @@ class Erasure:
             return (self.profiles | self._find_visits(connection)) - self._buried
 
     def _find_visits(self, connection: sa.Connection) -> set[uuidlib.UUID]:
-        """Return the ids of visits that a browser may still send something of."""
+        """Return the ids of page visits that events of a browser may still name."""
         event = self._tables.event
         since = self._at - self._max_age
         query = sa.select(event.c.time, event.c.id, event.c.claimed_by)
         query = query.where(event.c.time > since, event.c.action == PAGE_VISIT)
         found = set[uuidlib.UUID]()
         for uuids in in_chunks(self.profiles):
-            # Both ends of the time in the query would lure PostgreSQL to the index of times.
+            # With both ends of the period in the query, PostgreSQL would take the index of times.
             for moment, *ids in connection.execute(query.where(event.c.uuid.in_(uuids))):
                 if moment <= self._at:
                     found.update(filter(None, ids))
         return found
 
     def _set_tombstones(self, uuids: set[uuidlib.UUID]) -> None:
-        """Set them ahead, so that little is left to the one transaction that all wait for."""
+        """Set tombstones ahead of :meth:`_bury`, for which all writers wait: it is then short."""
         for chunk in in_chunks(uuids):
-            began = time.monotonic()
             add = functools.partial(self._tombstones.add, tables=self._tables, uuids=chunk)
-            self._database.retry(functools.partial(add, at=self._at))
-            pause_after(self._database, began)
+            self._database.take_turn(functools.partial(add, at=self._at))
         self._buried |= uuids
 
     def _bury(self, connection: sa.Connection) -> int:
-        """Let the tombstones hold; the sessions go at once, before a later event continues one."""
-        profile, session, at = self._tables.profile, self._tables.session, self._at
-        self._tombstones.wait_for_batches(connection, self._tables, at)
-        sessions = 0
-        for uuids in in_chunks(self.profiles):
-            are_theirs = sa.and_(profile.c.uuid.in_(uuids), profile.c.first_seen_at <= at)
-            _delete(connection, profile, are_theirs)
-            are_theirs = sa.and_(session.c.uuid.in_(uuids), session.c.started_at <= at)
-            sessions += _delete(connection, session, are_theirs)
-        return sessions
+        """Put the tombstones into force; delete the sessions, and return how many that were.
 
-    def _run_batch(self, profiles: list[uuidlib.UUID]) -> tuple[int, int] | None:
-        began = time.monotonic()
-        found = self._database.retry(functools.partial(self._erase_events, profiles))
-        pause_after(self._database, began)
-        return found
+        In one transaction, so that no later event continues one of these sessions.
+        """
+        profile, session = self._tables.profile, self._tables.session
+        self._tombstones.wait_for_batches(connection, self._tables, self._at)
+        self._delete_theirs(connection, profile.c.uuid, profile.c.first_seen_at)
+        return self._delete_theirs(connection, session.c.uuid, session.c.started_at)
 
     def _erase_events(
         self, profiles: list[uuidlib.UUID], connection: sa.Connection
     ) -> tuple[int, int] | None:
-        """Erase a batch, and return how many events and sessions went; None at the end.
+        """Erase a batch; return how many events and sessions that were, or None at the end.
 
         Locks are taken in the writer's order: notes, events by id, totals last.
         """
@@ -153,9 +145,9 @@ class Erasure:
         columns = (event.c.id, event.c.uuid, event.c.session_id, *hourly_columns(event))
         query = sa.select(*columns).where(event.c.id.in_(ids)).order_by(event.c.id)
         locked = connection.execute(query.with_for_update())
+        # Asked again: the writer may have given an event another profile before it was locked.
         rows = [row for row in locked if row.uuid in self.profiles and row.time <= self._at]
-        erased = [row.id for row in rows]
-        connection.execute(event.delete().where(event.c.id.in_(erased)))
+        connection.execute(event.delete().where(event.c.id.in_([row.id for row in rows])))
         if uncounted:
             connection.execute(note.delete().where(note.c.event_id.in_(uncounted)))
         sessions = self._erase_shared(connection, {row.session_id for row in rows})
@@ -165,7 +157,7 @@ class Erasure:
     def _erase_shared(
         self, connection: sa.Connection, session_ids: set[uuidlib.UUID | None]
     ) -> int:
-        """Erase sessions that are another's by now, which also tell what the person did in them."""
+        """Erase sessions that another person has continued: they also tell what this one did."""
         session = self._tables.session
         erase = session.delete().where(session.c.id.in_(session_ids - {None}))
         return connection.execute(erase.where(session.c.started_at <= self._at)).rowcount
@@ -184,20 +176,26 @@ class Erasure:
             ids += [row.id for row in page if not texts.isdisjoint(_PROFILES.findall(row.payload))]
         for chunk in in_chunks(ids):
             with self._database.begin() as connection:
-                _delete(connection, table, table.c.id.in_(chunk))
+                connection.execute(table.delete().where(table.c.id.in_(chunk)))
         return len(ids)
 
     def _erase_aliases(self, connection: sa.Connection) -> int:
         alias = self._tables.alias
-        aliases = 0
-        for uuids in in_chunks(self.profiles):
-            are_theirs = sa.and_(alias.c.anonymous_uuid.in_(uuids), alias.c.created_at <= self._at)
-            aliases += _delete(connection, alias, are_theirs)
-        return aliases
+        return self._delete_theirs(connection, alias.c.anonymous_uuid, alias.c.created_at)
+
+    def _delete_theirs(
+        self, connection: sa.Connection, profile: sa.Column[t.Any], moment: sa.Column[t.Any]
+    ) -> int:
+        """Delete the person's rows of a table, up to the erasure's moment; return how many."""
+        delete = profile.table.delete().where(moment <= self._at)
+        chunks = in_chunks(self.profiles)
+        return sum(
+            connection.execute(delete.where(profile.in_(uuids))).rowcount for uuids in chunks
+        )
 
 
 def count_rows(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> Erased:
-    """Return how many rows are a person's; what was rejected of them is not looked for."""
+    """Return how many rows a person has; rejected records are not searched."""
     tables = database.tables
     with database.read() as connection:
         profiles = find_profiles(connection, tables, roots)
@@ -211,7 +209,7 @@ def count_rows(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> Erased
 def find_profiles(
     connection: sa.Connection, tables: Tables, roots: cabc.Iterable[uuidlib.UUID]
 ) -> Profiles:
-    """Return all profiles of the people who have these, by the aliases between them."""
+    """Return these profiles and all others of the same people, found by aliases."""
     alias, found, more = tables.alias, set[uuidlib.UUID](), set(roots)
     query = sa.select(alias.c.anonymous_uuid, alias.c.customer_uuid)
     while more:
@@ -224,17 +222,7 @@ def find_profiles(
     return found
 
 
-def pause_after(database: Database, began: float) -> None:
-    """Let others write to a SQLite file for as long as we did since ``began``, up to 0.1 s."""
-    if database.is_file:
-        time.sleep(min(0.1, time.monotonic() - began))
-
-
 def _count(connection: sa.Connection, column: sa.Column[uuidlib.UUID], profiles: Profiles) -> int:
     query = sa.select(sa.func.count(column))
     conditions = map(column.in_, in_chunks(profiles))
     return sum(connection.scalar(query.where(among)) or 0 for among in conditions)
-
-
-def _delete(connection: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool]) -> int:
-    return connection.execute(table.delete().where(condition)).rowcount

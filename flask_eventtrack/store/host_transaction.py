@@ -1,4 +1,4 @@
-"""Events that a host writes in its own transaction: counted by the writer afterwards, once."""
+"""Events that a host writes in its own transaction, and the writer counts afterwards, once."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _TAKEN = 200
 
 
 def insert_uncounted(tables: Tables, event: Event) -> list[sa.Insert]:
-    """Return what writes an event and the note that it is to be counted, in one transaction."""
+    """Return the statements that insert an event and a note that it is still to be counted."""
     row = msgspec.structs.asdict(row_of(event, event.received_at))
     note = {"event_id": event.id, "record": encode_record(event)}
     return [tables.event.insert().values(row), tables.uncounted.insert().values(note)]
 
 
 def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:
-    """Return up to 200 events that are to be counted in this transaction, and by no other."""
+    """Return up to 200 events that this transaction is to count; no other one gets them."""
     notes, events = tables.uncounted, tables.event
     query = sa.select(notes).order_by(notes.c.event_id).limit(_TAKEN)
     found = connection.execute(query.with_for_update(skip_locked=True)).all()
@@ -35,7 +35,7 @@ def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) 
         return []
     ids = [note.event_id for note in found]
     connection.execute(notes.delete().where(notes.c.event_id.in_(ids)))
-    # They are new to whoever follows the table from now on.
+    # Live views follow stored_at: to them the events are new only now.
     connection.execute(events.update().where(events.c.id.in_(ids)).values(stored_at=now))
     return [event for note in found if (event := _read(note.record)) is not None]
 
@@ -43,7 +43,7 @@ def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) 
 def remove_rows(
     connection: sa.Connection, tables: Tables, ids: cabc.Collection[uuidlib.UUID]
 ) -> None:
-    """Remove events that were not counted, and are not to be."""
+    """Remove events that were not counted, and will not be: an erased person's."""
     if ids:
         connection.execute(tables.event.delete().where(tables.event.c.id.in_(ids)))
 
@@ -52,6 +52,6 @@ def _read(record: bytes) -> Event | None:
     try:
         event = decode_record(record)
     except (msgspec.DecodeError, ValueError) as error:
-        logger.error("An event cannot be counted, since its note cannot be read: %s", error)
+        logger.error("An event cannot be counted because its note cannot be read: %s", error)
         return None
     return event if isinstance(event, Event) else None

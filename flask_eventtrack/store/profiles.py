@@ -1,4 +1,4 @@
-"""Profiles and aliases: who a profile is, and whose history an anonymous one's is."""
+"""Profiles and aliases: customers, and the anonymous profiles that became theirs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .tables import Tables
 def write_profiles(
     connection: sa.Connection, tables: Tables, identified: cabc.Iterable[Identified]
 ) -> None:
-    """Write what became known of customers, in an order in which two writers cannot deadlock."""
+    """Write what became known about customers, in an order that keeps writers from a deadlock."""
     for record in sorted(identified, key=lambda record: record.uuid):
         _write_profile(connection, tables.profile, record)
         if record.anonymous is not None:
@@ -25,7 +25,7 @@ def write_profiles(
 def remove_alias(
     connection: sa.Connection, tables: Tables, anonymous: uuidlib.UUID
 ) -> uuidlib.UUID | None:
-    """Part an anonymous profile from the customer whose it was taken for; return the customer's."""
+    """Undo the merge of an anonymous profile with a customer; return the customer's profile."""
     table = tables.alias
     of_it = table.c.anonymous_uuid == anonymous
     customer: uuidlib.UUID | None = connection.scalar(
@@ -49,7 +49,7 @@ def _write_profile(connection: sa.Connection, table: sa.Table, record: Identifie
             )
         )
         return
-    # What was said last wins, whichever process wrote first.
+    # The later record wins, whichever is written first.
     is_news = record.time >= found["last_seen_at"]
     older, newer = (found["traits"], record.traits)[:: 1 if is_news else -1]
     changes: dict[str, t.Any] = {

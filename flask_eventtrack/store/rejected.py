@@ -1,4 +1,4 @@
-"""Events that the database has refused for good, kept for a person to look at."""
+"""Records that the database refuses each time, kept for a person to look at."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _KEPT = 10_000
 
 
 def add_rejected(connection: sa.Connection, tables: Tables, **row: t.Any) -> None:
-    """Keep a refused record, unless one of its id is kept; of more than 10,000 the oldest go."""
+    """Keep a refused record, once by its id. Of more than 10,000 the oldest are removed."""
     table = tables.rejected
     if connection.scalar(sa.select(table.c.id).where(table.c.id == row["id"])):
         return

@@ -1,4 +1,4 @@
-"""How long events are kept: what is older is removed in small batches, and totals stay."""
+"""How long events are kept. Older ones are removed in small batches; totals stay."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import dataclasses
 import datetime as dt
 import fnmatch
 import functools
-import time
 import typing as t
 
 import sqlalchemy as sa
@@ -15,19 +14,19 @@ from sqlalchemy import exc
 
 from ..records import SESSION_END
 from .engine import Database
-from .erasure import BATCH_SIZE, pause_after
+from .erasure import BATCH_SIZE
 
-_BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # MariaDB's
-# In the quality counters: a row for each day on which it was done.
+_BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
+# An outcome in the quality counters: its row marks a day on which old events were removed.
 _PRUNED = "pruned"
 
 
 class Retention:
-    """Says from when on the events of an action are kept.
+    """Says how long the events of each action are kept.
 
-    :param by_definition: actions and how long theirs are kept.
-    :param by_pattern: ``EVENTTRACK_RETENTION``: the first pattern that an action fits, if no
-        definition says it.
+    :param by_definition: the time by action, from the definitions.
+    :param by_pattern: ``EVENTTRACK_RETENTION``; the first pattern that an action matches counts,
+        unless its definition says otherwise.
     """
 
     def __init__(
@@ -39,16 +38,16 @@ class Retention:
         self._by_pattern = by_pattern
 
     def latest(self, now: dt.datetime) -> dt.datetime | None:
-        """Return the moment from which on everything is kept, or None if all is for ever."""
+        """Return the moment since which all events are kept, or None if all are kept forever."""
         keeps = [*self._by_definition.values(), *self._by_pattern.values()]
         return _before(now, min(keeps, default=None))
 
     def __bool__(self) -> bool:
-        """Whether anything is not kept for ever."""
+        """Whether some events are not kept forever."""
         return bool(self._by_definition or self._by_pattern)
 
     def cutoff(self, action: str, now: dt.datetime) -> dt.datetime | None:
-        """Return the moment before which events are removed, or None."""
+        """Return the moment before which an action's events are removed, or None."""
         keep = self._by_definition.get(action)
         if keep is None:
             fitting = (p for p in self._by_pattern if fnmatch.fnmatchcase(action, p))
@@ -59,7 +58,7 @@ class Retention:
 def _before(now: dt.datetime, keep: dt.timedelta | None) -> dt.datetime | None:
     try:
         return None if keep is None else now - keep
-    except OverflowError:  # as with timedelta.max
+    except OverflowError:  # timedelta.max: forever
         return None
 
 
@@ -72,15 +71,12 @@ class Pruned:
     rejected: int = 0
 
     def __add__(self, other: Pruned) -> Pruned:
-        return Pruned(
-            self.events + other.events,
-            self.sessions + other.sessions,
-            self.rejected + other.rejected,
-        )
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Pruned(*map(sum, pairs))
 
 
 class _Old(t.NamedTuple):
-    """Rows of a table that are older than they are kept; ``kind`` is a field of Pruned."""
+    """The rows of a table that are past their retention; ``kind`` is a field of Pruned."""
 
     kind: str
     table: sa.Table
@@ -92,19 +88,15 @@ class _Old(t.NamedTuple):
 
 
 def prune(database: Database, retention: Retention, now: dt.datetime) -> cabc.Iterator[Pruned]:
-    """Remove what is older than it is kept, the oldest first, and yield each batch's numbers.
+    """Remove what is past its retention, the oldest first, and yield each batch's numbers.
 
-    Sessions are kept as long as ``session.end`` is, and go once they are over. Any number of
-    processes may do this at once.
+    An ended session is kept as long as ``session.end`` events are. Several processes may do this
+    at once.
     """
     for old in _find_old(database, retention, now):
         since = _BEGINNING
-        while True:
-            began = time.monotonic()
-            removed, since = database.retry(functools.partial(_remove, old, since))
-            if not removed:
-                break
-            pause_after(database, began)
+        while batch := database.take_turn(functools.partial(_remove, old, since)):
+            removed, since = batch
             yield old.numbers(removed)
 
 
@@ -119,7 +111,7 @@ def count_old(database: Database, retention: Retention, now: dt.datetime) -> Pru
 
 
 def claim_day(database: Database, now: dt.datetime) -> bool:
-    """Whether nobody has pruned this UTC day, so that the caller is to do it."""
+    """Return True to the first caller of a UTC day, of all processes: it is the one to prune."""
     quality = database.tables.quality
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     row = {"hour": day, "outcome": _PRUNED, "action": "", "reason": ""}
@@ -138,15 +130,10 @@ def _find_old(database: Database, retention: Retention, now: dt.datetime) -> cab
     latest = retention.latest(now)
     if latest is None:
         return
-    event, session, rejected = (
-        database.tables.event,
-        database.tables.session,
-        database.tables.rejected,
-    )
-    for kind, table, moment in (
-        ("events", event, event.c.time),
-        ("rejected", rejected, rejected.c.rejected_at),
-    ):
+    tables = database.tables
+    moments = {"events": tables.event.c.time, "rejected": tables.rejected.c.rejected_at}
+    for kind, moment in moments.items():
+        table = moment.table
         old = sa.select(table.c.action).where(moment < latest).distinct()
         with database.read() as connection:
             actions = connection.scalars(old).all()
@@ -154,7 +141,8 @@ def _find_old(database: Database, retention: Retention, now: dt.datetime) -> cab
             yield _Old(kind, table, moment, sa.and_(moment < cutoff, table.c.action.in_(among)))
     over = retention.cutoff(SESSION_END, now)
     if over is not None:
-        yield _Old("sessions", session, session.c.ended_at, session.c.ended_at < over)
+        ended_at = tables.session.c.ended_at
+        yield _Old("sessions", tables.session, ended_at, ended_at < over)
 
 
 def _group_by_cutoff(
@@ -168,15 +156,17 @@ def _group_by_cutoff(
     return groups
 
 
-def _remove(old: _Old, since: dt.datetime, connection: sa.Connection) -> tuple[int, dt.datetime]:
-    """Remove a batch, and return how many and where the next begins.
+def _remove(
+    old: _Old, since: dt.datetime, connection: sa.Connection
+) -> tuple[int, dt.datetime] | None:
+    """Remove a batch; return how many rows that were and where the next begins, None at the end.
 
-    What another transaction holds is left to the next run.
+    Rows that another transaction holds are left to the next run.
     """
     query = sa.select(old.table.c.id, old.moment).where(old.condition, old.moment >= since)
     batch = query.order_by(old.moment).limit(BATCH_SIZE).with_for_update(skip_locked=True)
     rows = connection.execute(batch).all()
     if not rows:
-        return 0, since
+        return None
     connection.execute(old.table.delete().where(old.table.c.id.in_([row.id for row in rows])))
     return len(rows), rows[-1][1]

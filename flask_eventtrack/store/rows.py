@@ -1,4 +1,4 @@
-"""Rows of the tables on their way to them: a field each column, in the columns' order.
+"""Rows of the tables in memory: a field for each column, in the order of the columns.
 
 Their times are UTC, so that every database stores the same moment.
 """
@@ -13,6 +13,7 @@ import msgspec
 
 from ..records import Event
 from ..text import page_label
+from .types import to_utc
 
 
 class EventRow(msgspec.Struct, gc=False):
@@ -42,53 +43,45 @@ class SessionRow(msgspec.Struct, gc=False):
     device_id: uuidlib.UUID
     started_at: dt.datetime
     last_seen_at: dt.datetime
-    ended_at: dt.datetime | None
-    pages: int
-    events: int
-    entry: str | None
-    entry_at: dt.datetime | None
-    exit: str | None
-    exit_at: dt.datetime | None
-    referrer: str | None
-    source: str | None
-    utm_source: str | None
-    utm_medium: str | None
-    utm_campaign: str | None
-    utm_term: str | None
-    utm_content: str | None
-    browser: str | None
-    os: str | None
-    device_type: str | None
-    language: str | None
-    country: str | None
-    site: str
+    ended_at: dt.datetime | None = None
+    pages: int = 0
+    events: int = 0
+    entry: str | None = None
+    entry_at: dt.datetime | None = None
+    exit: str | None = None
+    exit_at: dt.datetime | None = None
+    referrer: str | None = None
+    source: str | None = None
+    utm_source: str | None = None
+    utm_medium: str | None = None
+    utm_campaign: str | None = None
+    utm_term: str | None = None
+    utm_content: str | None = None
+    browser: str | None = None
+    os: str | None = None
+    device_type: str | None = None
+    language: str | None = None
+    country: str | None = None
+    site: str = ""
 
 
-class HourlyRow(msgspec.Struct, gc=False):
-    """A row of ``eventtrack_hourly``."""
+class CountRow(msgspec.Struct, gc=False):
+    """A row of ``eventtrack_hourly`` (site, action, URL rule) or ``eventtrack_quality`` (outcome,
+    action, reason).
+    """
 
     hour: dt.datetime
-    site: str
+    first: str
     action: str
-    url_rule: str
+    last: str
     count: int
 
 
-class QualityRow(msgspec.Struct, gc=False):
-    """A row of ``eventtrack_quality``."""
-
-    hour: dt.datetime
-    outcome: str
-    action: str
-    reason: str
-    count: int
-
-
-Row = EventRow | SessionRow | HourlyRow | QualityRow
+Row = EventRow | SessionRow | CountRow
 
 
 def row_of(event: Event, stored_at: dt.datetime) -> EventRow:
-    """Return the row that an event becomes.
+    """Return the row of an event.
 
     :raises ValueError: one of its times has no time zone.
     """
@@ -108,11 +101,3 @@ def row_of(event: Event, stored_at: dt.datetime) -> EventRow:
         event.params,
         list(event.undefined) or None,
     )
-
-
-def to_utc(moment: dt.datetime) -> dt.datetime:
-    if moment.tzinfo is dt.UTC:
-        return moment
-    if moment.tzinfo is None:
-        raise ValueError(f"{moment!r} has no time zone")
-    return moment.astimezone(dt.UTC)

@@ -1,8 +1,8 @@
-"""Visits of nobody: those of one day and browser have a profile in common, and no others.
+"""Visits of anonymous visitors: those of one browser on one day have a profile in common.
 
-The profile is a hash of what the browser cannot but send, keyed with the day's salt. The salt is
-random, all processes share it, and it is destroyed a day after its own: from then on nobody can
-tell who a profile was, or find the same browser's on another day.
+The profile is a hash of what the browser always sends, keyed with the day's salt. The salt is
+random, shared by all processes, and destroyed a day after its own. From then on no one can tell
+which visitor a profile was, or find the same browser on another day.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from .tables import Tables
 _DAY = dt.timedelta(days=1)
 
 
-def name_nobodys(
+def name_anonymous(
     connection: sa.Connection, tables: Tables, records: cabc.Sequence[Record], now: dt.datetime
 ) -> cabc.Sequence[Record]:
-    """Return the records with the day's profile on events that have a client and no session.
+    """Return the records, those of anonymous visitors with the profile of their day and browser.
 
-    What comes later than its day's salt lives keeps the random profile that it has.
+    A record that comes after its day's salt is destroyed keeps the random profile that it has.
 
     :raises sqlalchemy.exc.IntegrityError: another process made a day's salt meanwhile; the next
         attempt finds it.
     """
-    days = {record.time.date() for record in records if _is_nobodys(record)}
+    days = {record.time.date() for record in records if _is_anonymous(record)}
     if not days:
         return records
     salts = _load(connection, tables.salt, days & {now.date(), now.date() - _DAY})
-    return [_name(record, salts) if _is_nobodys(record) else record for record in records]
+    return [_name(record, salts) if _is_anonymous(record) else record for record in records]
 
 
 def destroy_salts(connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
@@ -49,7 +49,7 @@ def destroy_salts(connection: sa.Connection, tables: Tables, now: dt.datetime) -
 def _load(
     connection: sa.Connection, table: sa.Table, days: cabc.Iterable[dt.date]
 ) -> dict[dt.date, bytes]:
-    """Return the salts of days; make those that are missing."""
+    """Return all salts by day, after making those of ``days`` that are missing."""
     salts: dict[dt.date, str] = {row.day: row.salt for row in connection.execute(sa.select(table))}
     for day in sorted(days):
         if day not in salts:
@@ -58,8 +58,8 @@ def _load(
     return {day: salt.encode() for day, salt in salts.items()}
 
 
-def _is_nobodys(record: Record) -> t.TypeGuard[Event]:
-    return isinstance(record, Event) and record.session is None and record.client is not None
+def _is_anonymous(record: Record) -> t.TypeGuard[Event]:
+    return isinstance(record, Event) and record.is_anonymous
 
 
 def _name(event: Event, salts: cabc.Mapping[dt.date, bytes]) -> Event:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import copy
 import datetime as dt
-import functools
 import operator
 import typing as t
 import uuid as uuidlib
@@ -25,62 +24,76 @@ from ..records import (
     Event,
     SessionRef,
 )
-from .fast_rows import insert_rows, read_rows, read_rows_by_id, select_rows, update_rows
-from .rows import EventRow, SessionRow, to_utc
+from .fast_rows import insert_rows, read_rows, read_rows_by_id, update_rows
+from .rows import EventRow, SessionRow, row_of
 from .tables import Tables
-from .totals import Counts
+from .totals import Totals
+from .types import to_utc
 
-#: Which columns of a session an event tells: client, referrer, source and campaign.
-Describe = cabc.Callable[[Event], cabc.Mapping[str, str | None]]
+#: Whether an action is recorded on a site.
 Admits = cabc.Callable[[str, str], bool]
+_Facts = cabc.Mapping[str, str | None]
 
 _SWEEP_SIZE = 200
 _PATH_MAX_LENGTH = 255
 _PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
 _ORIGIN_COLUMNS = ("referrer", "source", *CAMPAIGN)
-# What most events move on: none of these columns is in an index.
+# What most events change. None of these columns is in an index, so that their update is cheap.
 _PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at")
 _ALL_COLUMNS = SessionRow.__struct_fields__[1:]
 _progress_of = operator.attrgetter(*_PROGRESS_COLUMNS)
 _rest_of = operator.attrgetter(*(name for name in _ALL_COLUMNS if name not in _PROGRESS_COLUMNS))
-_NOBODY = uuidlib.UUID(int=0)
-_NEVER = dt.datetime.min.replace(tzinfo=dt.UTC)
 _JUST_BEFORE = dt.timedelta(microseconds=1)
 
 
-class _Session(msgspec.Struct):
-    """A session's row, what of it is ``stored``, and the ``client`` that it has been asked of.
+class Facts(t.Protocol):
+    """Says which columns of a session a client and an origin fill; None, or none, if unknown."""
 
-    ``is_somebodys`` says that an event of the batch is of another profile than the device's first.
+    def describe_client(self, client: Client) -> _Facts: ...
+
+    def describe_origin(self, url: str, referrer: str) -> _Facts: ...
+
+
+class Activity(msgspec.Struct, frozen=True, gc=False):
+    """An event that moves a session on. ``count`` is 0 if the session has counted it before."""
+
+    event: Event
+    session: SessionRef
+    count: int = 1
+
+
+class Session(msgspec.Struct):
+    """A session that a batch touches: its row, and a copy of the row as it is ``stored``.
+
+    ``client`` is the one that was described last. ``has_other_profile``: an event of the batch has
+    a profile other than the device's original one.
     """
 
     row: SessionRow
     stored: SessionRow | None = None
     client: Client | None = None
-    is_somebodys: bool = False
+    has_other_profile: bool = False
 
 
 class SessionBook:
-    """The sessions that a batch touches, and the ``session.*`` events that come of it."""
+    """The sessions that a batch touches, and the ``session.*`` events that result."""
 
     def __init__(
         self,
         connection: sa.Connection,
         tables: Tables,
         now: dt.datetime,
-        counts: Counts,
-        describe: Describe,
+        totals: Totals,
         admits: Admits,
     ) -> None:
         self._connection = connection
         self._tables = tables
         self._now = now
-        self._counts = counts
-        self._describe = describe
+        self._totals = totals
         self._admits = admits
-        # By the number of the id: numbers hash and compare faster than UUIDs.
-        self._sessions: dict[int, _Session] = {}
+        # By the numbers of their ids: numbers hash and compare faster than UUIDs.
+        self._sessions: dict[int, Session] = {}
         self._events: list[EventRow] = []
         self.started: list[uuidlib.UUID] = []
         self.ended: list[tuple[uuidlib.UUID, EndReason]] = []
@@ -91,109 +104,45 @@ class SessionBook:
         self.take(read_rows_by_id(self._connection, SessionRow, self._tables.session, missing))
 
     def take(self, rows: cabc.Iterable[SessionRow]) -> None:
-        """Take sessions as they are stored, and locked."""
+        """Add sessions whose rows the caller has read and locked."""
         for row in rows:
-            self._sessions[row.id.int] = _Session(row, copy.copy(row))
+            self._sessions[row.id.int] = Session(row, copy.copy(row))
 
-    def count(self, event: Event, session: SessionRef, by: int) -> None:
-        """Move a session on by one of its events; ``by=0`` when it was counted before."""
-        entry = self._sessions.get(session.id.int)
-        if entry is None:
-            entry = self._sessions[session.id.int] = _Session(_new_row(event, session))
-        row = entry.row
-        if session.started_at < row.started_at:
-            row.started_at = to_utc(session.started_at)
-        row.events += by
-        entry.is_somebodys |= event.uuid != row.device_id
+    def find(self, session_id: uuidlib.UUID) -> Session | None:
+        return self._sessions.get(session_id.int)
+
+    def move_on(self, activity: Activity, facts: Facts) -> None:
+        """Move a session on by one of its events; open it if it is new."""
+        event, ref, count = activity.event, activity.session, activity.count
+        session = self._sessions.get(ref.id.int)
+        if session is None:
+            session = self._sessions[ref.id.int] = Session(_new_row(event, ref))
+        row = session.row
+        if ref.started_at < row.started_at:
+            row.started_at = to_utc(ref.started_at)
+        row.events += count
+        session.has_other_profile |= event.uuid != row.device_id
         is_page = event.action in _PAGES
         if is_page:
-            row.pages += by
-        if event.client is not None and event.client != entry.client:
-            entry.client = event.client
-            self._describe_client(row, event.client)
-        # A late event keeps its time and counts, but moves nothing.
+            row.pages += count
+        if event.client is not None and event.client != session.client:
+            session.client = event.client
+            _fill_unknown(row, facts.describe_client(event.client))
+        # A late event counts, but moves neither the session's times nor its pages.
         if event.time < row.started_at or row.ended_at is not None:
             return
         if event.time >= row.last_seen_at:
             row.last_seen_at = to_utc(event.time)
             row.uuid = event.uuid
         if is_page:
-            self._move_pages(row, event)
-
-    def _describe_client(self, row: SessionRow, client: Client) -> None:
-        """Fill in what is still unknown."""
-        for name, fact in zip(
-            _CLIENT_COLUMNS, _describe_client(self._describe, client), strict=True
-        ):
-            if not getattr(row, name):
-                setattr(row, name, fact)
-
-    def _move_pages(self, row: SessionRow, event: Event) -> None:
-        page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
-        if row.entry_at is None or event.time < row.entry_at:
-            row.entry, row.entry_at = page, to_utc(event.time)
-            facts = self._describe(event)
-            for name in _ORIGIN_COLUMNS:
-                setattr(row, name, facts.get(name))
-        if row.exit_at is None or event.time >= row.exit_at:
-            row.exit, row.exit_at = page, to_utc(event.time)
-
-    def move(self, old_id: uuidlib.UUID, session: SessionRef, pages: int) -> bool:
-        """Move a page visit from the session it was counted in to the one it belongs to.
-
-        :param pages: 0 if it was not counted in the old one, else 1.
-        :returns: True if the old one was a stand-in, made for this page of a browser without
-            cookies: then all of it has moved, and it is gone. It is no stand-in if its device has
-            gone on to another page or logged in: then it is somebody.
-        """
-        old, new = self._sessions.get(old_id.int), self._sessions[session.id.int]
-        if old is None or old is new:
-            return False
-        is_stand_in = (
-            old.row.device_id != new.row.device_id
-            and old.row.pages == pages
-            and not self._is_somebodys(old)
-        )
-        events = old.row.events if is_stand_in else pages
-        new.row.pages += pages
-        new.row.events += events
-        old.row.pages -= pages
-        old.row.events -= events
-        if is_stand_in:
-            _extend(new.row, old.row)
-            self._drop(old)
-        return is_stand_in
-
-    def _is_somebodys(self, entry: _Session) -> bool:
-        """Whether a session has an event of another profile than its device's first."""
-        if entry.is_somebodys or entry.stored is None:
-            return entry.is_somebodys
-        event, row = self._tables.event, entry.row
-        of_others = sa.and_(event.c.session_id == row.id, event.c.uuid != row.device_id)
-        return self._connection.scalar(sa.select(event.c.id).where(of_others).limit(1)) is not None
-
-    def _drop(self, entry: _Session) -> None:
-        session_id = entry.row.id
-        del self._sessions[session_id.int]
-        if entry.stored is None:
-            return
-        table, event = self._tables.session, self._tables.event
-        self._connection.execute(table.delete().where(table.c.id == session_id))
-        derived = {session_start_id(session_id).int, session_end_id(session_id).int}
-        for row in read_rows_by_id(self._connection, EventRow, event, derived):
-            self._remove(row)
-
-    def _remove(self, row: EventRow) -> None:
-        table = self._tables.event
-        self._counts.count_stored(row, by=-1)
-        self._connection.execute(table.delete().where(table.c.id == row.id))
+            _move_pages(row, event, facts)
 
     def end(self, session_id: uuidlib.UUID, reason: EndReason) -> None:
         """End a session, if it is stored and has not been ended."""
-        entry = self._sessions.get(session_id.int)
-        if entry is None or entry.row.ended_at is not None:
+        session = self._sessions.get(session_id.int)
+        if session is None or session.row.ended_at is not None:
             return
-        row = entry.row
+        row = session.row
         row.ended_at = row.last_seen_at
         params = {
             "duration": (row.last_seen_at - row.started_at).total_seconds(),
@@ -201,16 +150,25 @@ class SessionBook:
             "events": row.events,
             "reason": reason,
         }
-        self._add_event(
-            SESSION_END, session_end_id(session_id), row, row.last_seen_at, params, "Session end"
-        )
+        event_id = session_end_id(session_id)
+        self._add_event(SESSION_END, event_id, row, row.last_seen_at, "Session end", params)
         self.ended.append((session_id, reason))
+
+    def remove(self, session_id: uuidlib.UUID) -> None:
+        """Remove a session with its ``session.*`` events, stored or not."""
+        if self._sessions.pop(session_id.int).stored is None:
+            return
+        table = self._tables.session
+        self._connection.execute(table.delete().where(table.c.id == session_id))
+        derived = {session_start_id(session_id).int, session_end_id(session_id).int}
+        for row in read_rows_by_id(self._connection, EventRow, self._tables.event, derived):
+            self._remove_event(row)
 
     def write(self) -> None:
         """Insert and update the session rows, and note the ``session.start`` of the new ones."""
         opened, moved_on, changed = [], [], []
-        for _, entry in sorted(self._sessions.items()):
-            row, stored = entry.row, entry.stored
+        for _, session in sorted(self._sessions.items()):
+            row, stored = session.row, session.stored
             if stored is None:
                 opened.append(row)
                 self._start(row)
@@ -224,21 +182,45 @@ class SessionBook:
         update_rows(self._connection, table, _PROGRESS_COLUMNS, moved_on)
         update_rows(self._connection, table, _ALL_COLUMNS, changed)
 
+    def new_events(self) -> list[EventRow]:
+        """Return the ``session.*`` events that are not stored; their derived ids tell.
+
+        A stored one that is older than its session goes first: while a person is being erased, what
+        they do now begins the same session anew.
+        """
+        ids = {row.id.int for row in self._events}
+        kept = set[int]()
+        for row in read_rows_by_id(self._connection, EventRow, self._tables.event, ids):
+            if self._is_older_than_session(row):
+                self._remove_event(row)
+            else:
+                kept.add(row.id.int)
+        return [row for row in self._events if row.id.int not in kept]
+
+    def _is_older_than_session(self, row: EventRow) -> bool:
+        session = self.find(row.session_id) if row.session_id else None
+        return session is not None and row.time < session.row.started_at - _JUST_BEFORE
+
+    def _remove_event(self, row: EventRow) -> None:
+        table = self._tables.event
+        self._totals.count_stored(row, by=-1)
+        self._connection.execute(table.delete().where(table.c.id == row.id))
+
     def _start(self, row: SessionRow) -> None:
         at = row.started_at - _JUST_BEFORE
-        self._add_event(SESSION_START, session_start_id(row.id), row, at, {}, "Started session")
+        self._add_event(SESSION_START, session_start_id(row.id), row, at, "Started session", {})
         self.started.append(row.id)
 
     def _move_start(self, row: SessionRow, stored: SessionRow) -> None:
-        """Two requests may open a session at once; the earlier one's start stands."""
+        """Move a stored ``session.start``: two requests may open a session; the earlier counts."""
         if row.started_at >= stored.started_at:
             return
         table = self._tables.event
         start_id = session_start_id(row.id).int
         for start in read_rows_by_id(self._connection, EventRow, table, {start_id}):
-            self._counts.count_stored(start, by=-1)
+            self._totals.count_stored(start, by=-1)
             start.time = row.started_at - _JUST_BEFORE
-            self._counts.count_stored(start, by=1)
+            self._totals.count_stored(start, by=1)
             update_rows(self._connection, table, ("time",), [start])
 
     def _add_event(
@@ -247,94 +229,58 @@ class SessionBook:
         event_id: uuidlib.UUID,
         session: SessionRow,
         at: dt.datetime,
-        params: dict[str, t.Any],
         label: str,
+        params: dict[str, t.Any],
     ) -> None:
         if self._admits(action, session.site):
-            self._events.append(
-                EventRow(
-                    id=event_id,
-                    action=action,
-                    time=at,
-                    received_at=self._now,
-                    stored_at=self._now,
-                    label=label,
-                    uuid=session.uuid,
-                    session_id=session.id,
-                    site=session.site,
-                    url_rule="",
-                    source="server",
-                    claimed_by=None,
-                    params=params,
-                    undefined=None,
-                )
+            event = Event(
+                id=event_id,
+                action=action,
+                time=at,
+                received_at=self._now,
+                uuid=session.uuid,
+                params=params,
+                label=label,
+                site=session.site,
+                session=SessionRef(session.id, session.device_id, session.started_at),
             )
-
-    def new_events(self) -> list[EventRow]:
-        """Return the ``session.*`` events that are not stored: their ids are derived.
-
-        One that is stored from before its session's start goes: a person is being erased, and has
-        begun the session anew.
-        """
-        ids = {row.id.int for row in self._events}
-        kept = set[int]()
-        for row in read_rows_by_id(self._connection, EventRow, self._tables.event, ids):
-            if self._is_from_before(row):
-                self._remove(row)
-            else:
-                kept.add(row.id.int)
-        return [row for row in self._events if row.id.int not in kept]
-
-    def _is_from_before(self, row: EventRow) -> bool:
-        session_id = row.session_id
-        entry = self._sessions.get(session_id.int) if session_id else None
-        return entry is not None and row.time < entry.row.started_at - _JUST_BEFORE
-
-
-@functools.lru_cache(maxsize=1024)
-def _describe_client(describe: Describe, client: Client) -> tuple[str | None, ...]:
-    """Return the columns that a client tells; the same client comes again page after page."""
-    facts = describe(
-        Event(
-            id=_NOBODY,
-            action="",
-            time=_NEVER,
-            received_at=_NEVER,
-            uuid=_NOBODY,
-            params={},
-            client=client,
-        )
-    )
-    return tuple(facts.get(name) for name in _CLIENT_COLUMNS)
+            self._events.append(row_of(event, self._now))
 
 
 def _new_row(event: Event, session: SessionRef) -> SessionRow:
     started_at = to_utc(session.started_at)
-    unknown = dict.fromkeys((*_CLIENT_COLUMNS, *_ORIGIN_COLUMNS))
     return SessionRow(
-        **unknown,
         id=session.id,
         uuid=event.uuid,
         device_id=session.device_id,
         started_at=started_at,
         last_seen_at=started_at,
-        ended_at=None,
-        pages=0,
-        events=0,
-        entry=None,
-        entry_at=None,
-        exit=None,
-        exit_at=None,
         site=event.site,
     )
 
 
-def _extend(row: SessionRow, other: SessionRow) -> None:
-    """Have a session reach as far as another."""
-    if row.ended_at is None:
-        row.last_seen_at = max(row.last_seen_at, other.last_seen_at)
-        if other.exit_at is not None and (row.exit_at is None or other.exit_at >= row.exit_at):
-            row.exit, row.exit_at = other.exit, other.exit_at
+def _fill_unknown(row: SessionRow, facts: _Facts) -> None:
+    for name in _CLIENT_COLUMNS:
+        if not getattr(row, name):
+            setattr(row, name, facts.get(name))
+
+
+def _move_pages(row: SessionRow, event: Event, facts: Facts) -> None:
+    page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
+    if row.entry_at is None or event.time < row.entry_at:
+        row.entry, row.entry_at = page, to_utc(event.time)
+        origin = _find_origin(event.params, facts)
+        for name in _ORIGIN_COLUMNS:
+            setattr(row, name, origin.get(name))
+    if row.exit_at is None or event.time >= row.exit_at:
+        row.exit, row.exit_at = page, to_utc(event.time)
+
+
+def _find_origin(params: cabc.Mapping[str, t.Any], facts: Facts) -> _Facts:
+    url, referrer = params.get("url"), params.get("referrer")
+    if not isinstance(url, str):
+        return {}
+    return facts.describe_origin(url, referrer if isinstance(referrer, str) else "")
 
 
 def end_silent_sessions(
@@ -344,24 +290,24 @@ def end_silent_sessions(
     now: dt.datetime,
     admits: Admits,
 ) -> list[tuple[uuidlib.UUID, EndReason]]:
-    """End up to 200 sessions whose last activity lies before ``silent_since``.
+    """End up to 200 sessions that were last active before ``silent_since``.
 
-    Claiming the rows, ending them and writing their ``session.end`` is one transaction; the derived
-    id keeps the event single even where a lock were lost.
+    Locking the rows, ending them and writing their ``session.end`` is one transaction. The derived
+    id keeps that event single even if a lock were lost.
 
     :returns: the sessions that were ended here. Fewer than 200 may mean that another process
         holds the rest.
     """
-    counts = Counts()
-    book = SessionBook(connection, tables, now, counts, lambda event: {}, admits)
+    totals = Totals()
+    book = SessionBook(connection, tables, now, totals, admits)
     table = tables.session
-    # The index holds when sessions started, which was before they fell silent.
     silent = read_rows(
         connection,
         SessionRow,
-        select_rows(connection.dialect.name, table)
+        sa.select(table)
         .where(
             table.c.ended_at.is_(None),
+            # Implied by the next line; it is here for the index, which has no last_seen_at.
             table.c.started_at < silent_since,
             table.c.last_seen_at < silent_since,
         )
@@ -375,6 +321,6 @@ def end_silent_sessions(
     book.write()
     ends = sorted(book.new_events(), key=lambda row: row.id)
     insert_rows(connection, tables.event, ends)
-    counts.count_new(ends)
-    counts.write(connection, tables)
+    totals.count_new(ends)
+    totals.write(connection, tables)
     return book.ended

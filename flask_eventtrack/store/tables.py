@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import dataclasses
+import typing as t
 
 import sqlalchemy as sa
 
@@ -68,7 +70,7 @@ _session = sa.Table(
     sa.Column("country", text(2)),
     sa.Column("site", text(255), nullable=False),
     sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
-    # Not of last_seen_at, with which each event of a session would move an entry of the index.
+    # Without last_seen_at, which changes with each event of a session, and the index with it.
     sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
 )
 
@@ -162,9 +164,9 @@ class Tables:
 
     @classmethod
     def for_metadata(cls, metadata: sa.MetaData) -> Tables:
-        """Return the tables as our statements use them, and have ``metadata`` hold them too.
+        """Return the tables for our statements, and add copies to the host's ``metadata``.
 
-        The host's metadata gets copies of plain types, for ``create_all()`` and for migrations.
+        The host's copies, for ``create_all()`` and for migrations, have SQLAlchemy's own types.
         """
         own = sa.MetaData(schema=metadata.schema, info=metadata.info)
         for table in _metadata.tables.values():
@@ -186,3 +188,25 @@ def _copy(table: sa.Table, metadata: sa.MetaData) -> sa.Table:
     if metadata.schema:
         return table.to_metadata(metadata, schema=metadata.schema)
     return table.to_metadata(metadata)
+
+
+_Args = t.TypeVarTuple("_Args")
+_Made = t.TypeVar("_Made")
+
+
+def cached_on_table(
+    make: cabc.Callable[[sa.Table, *_Args], _Made],
+) -> cabc.Callable[[sa.Table, *_Args], _Made]:
+    """Decorate a function of a table and hashable arguments: it is called once for each of them.
+
+    What it returned is kept in the table's ``info``. A cache of the module would keep the tables of
+    each app that a process has had.
+    """
+
+    def find(table: sa.Table, *args: *_Args) -> _Made:
+        cache: dict[t.Any, _Made] = table.info.setdefault(make, {})
+        if args not in cache:
+            cache[args] = make(table, *args)
+        return cache[args]
+
+    return find

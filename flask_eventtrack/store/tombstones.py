@@ -1,12 +1,12 @@
-"""What is left of erased people, so that no later record brings them back.
+"""What is kept of erased people, so that no record that comes later brings them back.
 
-Under a keyed hash of each erased uuid stands the moment of the erasure: a writer drops what is not
-after it. Beside profiles, page visits have tombstones, since a browser without cookies says by
-their ids whose events it sends.
+A tombstone is a keyed hash of an erased uuid and the moment of the erasure. A writer drops records
+of that uuid which are not later. Page visits have tombstones as well as profiles: an event from a
+browser without cookies is known by the visit that it names.
 
-One row more says when the latest erasure was. A batch holds it, shared, to its end, and an erasure
-changes it first. So the erasure waits for the batches that cannot know of it, and whatever begins
-later finds its tombstones. On SQLite there is one writer at a time anyway.
+One more row holds the moment of the latest erasure. Each batch locks it, shared, until its end; an
+erasure changes it first. So the erasure waits for the batches that cannot know of it, and all that
+begin later find its tombstones. (SQLite has one writer at a time anyway.)
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..records import Event, Identified, PageView, Record, SessionEnd, from_ns
+from ..ids import is_customer
+from ..records import Event, Identified, PageView, Record, from_ns
 from .dialects import in_chunks, queue_for
 from .tables import Tables
 
-#: The name of the row that says when the latest erasure was.
+#: The key of the row that holds the moment of the latest erasure.
 LATEST = ""
 
 _BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_NEVER_ERASED = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 Moments = dict[uuidlib.UUID, dt.datetime]
 
 
 class Sifted(t.NamedTuple):
-    """What is left of the records, what was dropped, and whose it shows to be erased besides.
+    """The records that may be written, those that were dropped, and ``kin``.
 
-    ``kin`` are profiles, each with the moment of its person's erasure: dropped records say that
-    they were this person too, which the erasure could not know.
+    ``kin`` are more profiles of erased people, which only the dropped records have shown, each with
+    the moment of the person's erasure.
     """
 
     records: cabc.Sequence[Record]
@@ -49,7 +49,7 @@ class Sifted(t.NamedTuple):
 class Tombstones:
     """Knows who was erased, and when.
 
-    :param salt: ``EVENTTRACK_PROFILE_SALT``, which stays the same as long as people do.
+    :param salt: ``EVENTTRACK_PROFILE_SALT``, which never changes as long as profiles live.
     """
 
     def __init__(self, salt: str) -> None:
@@ -59,7 +59,7 @@ class Tombstones:
         return hmac.digest(self._key, uuid.bytes, "sha256").hex()
 
     def wait_for_batches(self, connection: sa.Connection, tables: Tables, at: dt.datetime) -> None:
-        """Note an erasure; when this returns, no batch is open that does not know of it."""
+        """Note an erasure; once this returns, every open batch knows of it."""
         table = tables.tombstone
         queue_for(connection, table)
         latest: dt.datetime | None = connection.scalar(_latest(table).with_for_update())
@@ -76,7 +76,7 @@ class Tombstones:
         uuids: cabc.Iterable[uuidlib.UUID],
         at: dt.datetime,
     ) -> None:
-        """Say of ids that all that they did until ``at`` is erased."""
+        """Set tombstones: all that these profiles and visits did up to ``at`` is erased."""
         table = tables.tombstone
         for chunk in in_chunks(sorted(map(self.hash_of, uuids))):
             among = table.c.uuid_hash.in_(chunk)
@@ -90,15 +90,15 @@ class Tombstones:
     def sift(
         self, connection: sa.Connection, tables: Tables, records: cabc.Sequence[Record]
     ) -> Sifted:
-        """Take out what erased people did before their erasure; it holds to the transaction's end.
+        """Drop what people did before their erasure. Later erasures wait for this transaction.
 
-        A session that began before then begins anew with what comes after.
+        A session that began before an erasure begins anew with the first record after it.
         """
         latest = self._hold(connection, tables)
-        suspects = [record for record in records if _begin_of(record) <= latest]
+        suspects = [record for record in records if record.begins_at <= latest]
         if not suspects:
             return Sifted(records)
-        uuids = {uuid for record in suspects for uuid in _uuids_of(record)}
+        uuids = {uuid for record in suspects for uuid in record.profiles}
         erased = self._find(connection, tables, uuids)
         if not erased:
             return Sifted(records)
@@ -108,7 +108,7 @@ class Tombstones:
         return Sifted([kept for _, kept in judged if kept is not None], dropped, kin)
 
     def _hold(self, connection: sa.Connection, tables: Tables) -> dt.datetime:
-        """Return when the latest erasure was, and keep the next one waiting."""
+        """Return the moment of the latest erasure, and make the next one wait."""
         query = _latest(tables.tombstone).with_for_update(read=True)
         latest: dt.datetime | None = connection.scalar(query)
         if latest is not None:
@@ -120,7 +120,7 @@ class Tombstones:
     def _find(
         self, connection: sa.Connection, tables: Tables, uuids: cabc.Iterable[uuidlib.UUID]
     ) -> Moments:
-        """Return those of the ids that are erased, with the moments."""
+        """Return the moments of erasure of those ids that are erased."""
         table = tables.tombstone
         by_hash = {self.hash_of(uuid): uuid for uuid in uuids}
         query = sa.select(table.c.uuid_hash, table.c.erased_at)
@@ -134,26 +134,26 @@ class Tombstones:
         dropped: cabc.Iterable[Record],
         erased: Moments,
     ) -> Moments:
-        """Return whom dropped records show to be an erased person.
+        """Return the profiles that dropped records show to be an erased person's, too.
 
-        A log-in names the stranger before it. The server's half of a visit says whose the visit is
-        that a browser without cookies has told of: its row has a profile of its own until then.
+        A log-in names the anonymous profile before it. The server's half of a visit names the
+        visitor, when the row that a browser without cookies has reported has a profile of its own.
         """
         kin: Moments = {}
         visits: Moments = {}
         for record in dropped:
             match record:
-                case Identified(anonymous=stranger) if stranger is not None:
-                    if _owner_of(connection, tables, stranger) in {None, record.uuid}:
-                        kin[stranger] = erased[record.uuid]
+                case Identified(anonymous=profile) if profile is not None:
+                    if _owner_of(connection, tables, profile) in {None, record.uuid}:
+                        kin[profile] = erased[record.uuid]
                 case PageView() | Event(half="server"):
                     visits[record.id] = erased[record.uuid]
         if visits:
             event = tables.event
             query = sa.select(event.c.id, event.c.uuid).where(event.c.id.in_(visits))
             for visit_id, uuid in connection.execute(query):
-                # A customer's or a known stranger's is nobody's stand-in.
-                if uuid.version != 5 and _owner_of(connection, tables, uuid) is None:
+                # A profile of a customer, or one merged with a customer, was not made up.
+                if not is_customer(uuid) and _owner_of(connection, tables, uuid) is None:
                     kin.setdefault(uuid, visits[visit_id])
         return {uuid: at for uuid, at in kin.items() if uuid not in erased}
 
@@ -163,44 +163,18 @@ def _latest(table: sa.Table) -> sa.Select[t.Any]:
 
 
 def _owner_of(
-    connection: sa.Connection, tables: Tables, stranger: uuidlib.UUID
+    connection: sa.Connection, tables: Tables, anonymous: uuidlib.UUID
 ) -> uuidlib.UUID | None:
+    """Return the customer with whom an anonymous profile is merged."""
     alias = tables.alias
-    query = sa.select(alias.c.customer_uuid).where(alias.c.anonymous_uuid == stranger)
+    query = sa.select(alias.c.customer_uuid).where(alias.c.anonymous_uuid == anonymous)
     return connection.scalar(query)
 
 
-def _begin_of(record: Record) -> dt.datetime:
-    """Return the earliest moment that a record tells of; what has no time zone tells of none."""
-    match record:
-        case Event(time=time, session=session):
-            moments = [time, session.started_at] if session else [time]
-        case PageView():
-            moments = [from_ns(min(record.arrival, record.session_started))]
-        case Identified():
-            moments = [record.time]
-        case SessionEnd():  # ends nothing where there is no session
-            return _NEVER_ERASED
-    return min(moments) if all(moment.tzinfo for moment in moments) else _NEVER_ERASED
-
-
-def _uuids_of(record: Record) -> list[uuidlib.UUID]:
-    match record:
-        case Event(claim=claim) if claim is not None and claim.cookieless:
-            return [record.uuid, claim.visit_id]
-        case Event() | PageView():
-            return [record.uuid]
-        case Identified(anonymous=stranger) if stranger is not None:
-            return [record.uuid, stranger]
-        case Identified():
-            return [record.uuid]
-    return []
-
-
 def _judge(record: Record, erased: Moments) -> Record | None:
-    """Return a record as it may be written, or None if it tells of what is erased."""
-    moments = [erased[uuid] for uuid in _uuids_of(record) if uuid in erased]
-    if not moments or _begin_of(record) > max(moments):
+    """Return a record as it may be written, or None if what it tells of is erased."""
+    moments = [erased[uuid] for uuid in record.profiles if uuid in erased]
+    if not moments or record.begins_at > max(moments):
         return record
     match record:
         case Event():

@@ -5,23 +5,24 @@ from __future__ import annotations
 import collections
 import collections.abc as cabc
 import datetime as dt
-import functools
 import typing as t
 
+import msgspec
 import sqlalchemy as sa
 
 from ..text import ACTION_MAX_LENGTH
 from .fast_rows import add_counts
-from .rows import EventRow, HourlyRow, QualityRow, to_utc
+from .rows import CountRow, EventRow
 from .tables import Tables
+from .types import to_utc
 
 _REASON_MAX_LENGTH = 64
 
-# The hour is the number of hours since the year 1: numbers hash and compare fast.
+# The first is the number of hours since the year 1: numbers hash and compare fast.
 _Key = tuple[int, str, str, str]
 
 
-class Counts:
+class Totals:
     """What a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
 
     def __init__(self) -> None:
@@ -36,11 +37,11 @@ class Counts:
 
     def count_new(self, rows: cabc.Iterable[EventRow]) -> None:
         """Count new rows in the hours in which they happened."""
-        self._hourly.update(_list_hourly(rows))
+        self._hourly.update(_list_keys(rows))
 
     def count_stored(self, row: EventRow, by: int) -> None:
-        """Count a row that has changed; ``by=-1`` takes it out of what it was counted as."""
-        for key in _list_hourly([row]):
+        """Count a stored row that changes: before the change with ``by=-1``, after it with 1."""
+        for key in _list_keys([row]):
             self._hourly[key] += by
 
     def count_outcome(
@@ -52,44 +53,30 @@ class Counts:
 
     def write(self, connection: sa.Connection, tables: Tables) -> None:
         """Add the counters in the order of their keys, so that two writers cannot deadlock."""
-        hourly = [HourlyRow(*values) for values in _list(self._hourly)]
-        quality = [QualityRow(*values) for values in _list(self._quality)]
-        add_counts(connection, tables.hourly, hourly)
-        add_counts(connection, tables.quality, quality)
+        add_counts(connection, tables.hourly, _list_rows(self._hourly))
+        add_counts(connection, tables.quality, _list_rows(self._quality))
 
 
 def hourly_columns(event: sa.Table) -> list[sa.Column[t.Any]]:
-    """Return the columns of an event by which totals are kept."""
+    """Return the columns by which an event is counted in the hourly totals."""
     return [event.c.time, event.c.site, event.c.action, event.c.url_rule, event.c.source]
 
 
 def subtract(connection: sa.Connection, tables: Tables, rows: cabc.Iterable[sa.Row[t.Any]]) -> None:
     """Take erased events, which have the :func:`hourly_columns`, out of the totals."""
-    counted = _list(collections.Counter(_list_hourly(rows)))
+    counted = _list_rows(collections.Counter(_list_keys(rows)))
     if counted:
-        names = ("at_hour", "of_site", "of_action", "of_rule", "less")
-        parameters = [dict(zip(names, values, strict=True)) for values in counted]
-        connection.execute(_subtraction(tables.hourly), parameters)
+        table, less = tables.hourly, sa.bindparam("less", type_=sa.BigInteger())
+        names = [f"of_{column.name}" for column in table.primary_key]
+        is_same = (column == sa.bindparam(f"of_{column.name}") for column in table.primary_key)
+        rest = sa.case((table.c.count > less, table.c.count - less), else_=0)
+        values = map(msgspec.structs.astuple, counted)
+        parameters = [dict(zip((*names, "less"), each, strict=True)) for each in values]
+        connection.execute(table.update().where(*is_same).values(count=rest), parameters)
 
 
-@functools.lru_cache(maxsize=64)
-def _subtraction(table: sa.Table) -> sa.Update:
-    less = sa.bindparam("less", type_=sa.BigInteger())
-    rest = sa.case((table.c.count > less, table.c.count - less), else_=0)
-    return (
-        table.update()
-        .where(
-            table.c.hour == sa.bindparam("at_hour"),
-            table.c.site == sa.bindparam("of_site"),
-            table.c.action == sa.bindparam("of_action"),
-            table.c.url_rule == sa.bindparam("of_rule"),
-        )
-        .values(count=rest)
-    )
-
-
-def _list_hourly(rows: cabc.Iterable[EventRow | sa.Row[t.Any]]) -> list[_Key]:
-    """Return which totals rows belong to; a bot's to none."""
+def _list_keys(rows: cabc.Iterable[EventRow | sa.Row[t.Any]]) -> list[_Key]:
+    """Return the key under which each row is counted; a bot's is not."""
     return [
         (_hour_of(row.time), row.site, row.action, row.url_rule)
         for row in rows
@@ -101,10 +88,10 @@ def _hour_of(moment: dt.datetime) -> int:
     return moment.toordinal() * 24 + moment.hour
 
 
-def _list(counter: collections.Counter[_Key]) -> list[tuple[dt.datetime, str, str, str, int]]:
+def _list_rows(counter: collections.Counter[_Key]) -> list[CountRow]:
     return [
-        (_moment_of(hour), first, second, third, count)
-        for (hour, first, second, third), count in sorted(counter.items())
+        CountRow(_moment_of(hour), first, action, last, count)
+        for (hour, first, action, last), count in sorted(counter.items())
         if count
     ]
 

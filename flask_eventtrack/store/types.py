@@ -29,11 +29,7 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
     def process_bind_param(
         self, value: dt.datetime | None, dialect: sa.Dialect
     ) -> dt.datetime | None:
-        if value is None:
-            return None
-        if value.tzinfo is None:
-            raise ValueError(f"{value!r} has no time zone")
-        return value.astimezone(dt.UTC).replace(tzinfo=None)
+        return None if value is None else to_utc(value).replace(tzinfo=None)
 
     def process_result_value(
         self, value: dt.datetime | None, dialect: sa.Dialect
@@ -41,8 +37,20 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
         return None if value is None else value.replace(tzinfo=dt.UTC)
 
 
+def to_utc(moment: dt.datetime) -> dt.datetime:
+    """Return an aware moment in UTC.
+
+    :raises ValueError: it has no time zone.
+    """
+    if moment.tzinfo is dt.UTC:
+        return moment
+    if moment.tzinfo is None:
+        raise ValueError(f"{moment!r} has no time zone")
+    return moment.astimezone(dt.UTC)
+
+
 def text(length: int) -> sa.types.TypeEngine[str]:
-    """Return a string type that tells upper from lower case on every database."""
+    """Return a string type that is case-sensitive on every database."""
     return sa.String(length).with_variant(
         mysql.VARCHAR(length, collation="utf8mb4_bin"), "mysql", "mariadb"
     )
@@ -54,10 +62,10 @@ def blob() -> sa.types.TypeEngine[bytes]:
 
 
 def plain(kind: sa.types.TypeEngine[t.Any]) -> sa.types.TypeEngine[t.Any]:
-    """Return the same column type as SQLAlchemy alone has it.
+    """Return a column type's equivalent among SQLAlchemy's own, for the host's migrations.
 
-    A migration that Alembic writes names types without importing ours, and prints JSONB with an
-    argument that it does not import either.
+    Alembic writes the names of types into a migration, but does not import ours, nor the argument
+    with which it would print our JSONB.
     """
     if isinstance(kind, UTCDateTime):
         return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")

@@ -1,8 +1,8 @@
-"""One page visit, two witnesses: the halves of server and browser become one row.
+"""One page visit, two halves: what the server and the browser report becomes one row.
 
 The halves may come in either order, more than once, and through different processes. The server's
-half owns what the request says, the browser's half what only a browser knows; whichever comes
-first is inserted and counted, and the other fills in its own. The first browser half to claim a
+half owns what the request says, the browser's half what only a browser knows. Whichever comes first
+is inserted and counted, and the other one adds what it knows. The first browser half to claim a
 visit keeps it (``claimed_by``); any other is a visit of its own.
 """
 
@@ -10,39 +10,28 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import datetime as dt
-import functools
 import typing as t
 import uuid as uuidlib
 
 import msgspec
 import sqlalchemy as sa
 
+from ..ids import is_customer
 from ..records import CAMPAIGN, PAGE_VISIT, Event, SessionRef
 from ..text import page_label
 from .dialects import ids_parameter, is_among
-from .fast_rows import read_rows, select_rows, update_rows
+from .fast_rows import read_rows, update_rows
 from .rows import EventRow
-from .tables import Tables
+from .tables import cached_on_table
 
-_SERVER_OWNED = frozenset(
-    {
-        "url",
-        "path",
-        "endpoint",
-        "url_rule",
-        "referrer",
-        "status",
-        "duration_ms",
-        *CAMPAIGN,
-    }
+# The parameters that only the server knows; what a browser says of them does not count.
+_SERVER_PARAMS = frozenset(
+    {"url", "path", "endpoint", "url_rule", "referrer", "status", "duration_ms", *CAMPAIGN}
 )
-# What the second half changes of a stored visit: the server's half all of it, the browser's this.
+# The columns that the server's half fills beside these, and those that the browser's half changes.
+_SERVER_COLUMNS = ("time", "received_at", "uuid", "session_id", "site", "url_rule", "source")
 _CLAIM_COLUMNS = ("label", "claimed_by", "params", "undefined")
-_FILL_COLUMNS = (
-    *("time", "received_at", "uuid", "session_id", "site", "url_rule", "source"),
-    *_CLAIM_COLUMNS,
-)
-# How far apart the two halves may be received when the browser's has an old tag (a 304).
+# How far apart the two halves may be received if the browser's has an old tag (a 304).
 _RESHOW_WINDOW = dt.timedelta(seconds=60)
 
 
@@ -65,8 +54,8 @@ class Visit(msgspec.Struct, gc=False):
 
     @property
     def is_customers(self) -> bool:
-        """Whether the profile is derived from a customer's id (a UUID version 5)."""
-        return self.row.uuid.version == 5
+        """Whether its profile is a customer's."""
+        return is_customer(self.row.uuid)
 
     @property
     def is_open(self) -> bool:
@@ -75,8 +64,19 @@ class Visit(msgspec.Struct, gc=False):
 
     @property
     def is_shown_again(self) -> bool:
-        """Whether a browser half stands alone because its tag's visit belongs to another."""
+        """Whether it is a browser half alone, since another one has claimed its tag's visit."""
         return self.row.claimed_by == self.row.id and not self.has_server_half
+
+    def find_session(self) -> SessionRef | None:
+        """Return its session, to give to another event.
+
+        If only the session's id is known, device and start are made up: the session is stored then,
+        and keeps its own.
+        """
+        row = self.row
+        if self.session is not None or row.session_id is None:
+            return self.session
+        return SessionRef(row.session_id, row.uuid, row.received_at)
 
     def claim(self, event: Event) -> None:
         """Add what the browser's half knows."""
@@ -87,15 +87,13 @@ class Visit(msgspec.Struct, gc=False):
 
     def fill(self, server: EventRow) -> None:
         """Add what the server's half knows to a visit that the browser reported first."""
-        row = self.row
-        self._join(server.params, row.params)
-        row.time, row.received_at = server.time, server.received_at
-        row.uuid, row.session_id = server.uuid, server.session_id
-        row.site, row.url_rule, row.source = server.site, server.url_rule, server.source
+        self._join(server.params, self.row.params)
+        for name in _SERVER_COLUMNS:
+            setattr(self.row, name, getattr(server, name))
         self.is_filled = True
 
     def _join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
-        owned = {name: server[name] for name in _SERVER_OWNED & server.keys()}
+        owned = {name: server[name] for name in _SERVER_PARAMS & server.keys()}
         route = browser["url"].partition("#")[2]  # which no browser sends to its server
         if route and "url" in owned:
             owned["url"] += f"#{route}"
@@ -104,23 +102,24 @@ class Visit(msgspec.Struct, gc=False):
 
 
 class VisitBook:
-    """The visits that a batch touches, and what becomes of its halves."""
+    """The visits that a batch touches, found by what its halves and events say."""
 
-    def __init__(self, connection: sa.Connection, tables: Tables) -> None:
+    def __init__(self, connection: sa.Connection, table: sa.Table) -> None:
         self._connection = connection
-        self._table = tables.event
-        # By the numbers of UUIDs, which hash and compare faster than these.
+        self._table = table
+        # By the numbers of UUIDs, which hash and compare faster than UUIDs: by the visit's id, by
+        # the id under which it is stored, and by the id of the browser's half that claimed it.
         self._visits: dict[int, Visit] = {}
         self._by_key: dict[int, Visit] = {}
         self._by_page: dict[int, Visit] = {}
-        # The halves that may show an earlier page again, those of them near which it has been
-        # looked for visits, and the visits of their sessions.
+        # For halves that may show an earlier page again: those halves, as long as no visits near
+        # them have been read; the ids of those near which they have been; the sessions' visits.
         self._repeats: list[Event] = []
         self._searched: set[int] = set()
         self._by_session: dict[int, list[Visit]] = {}
 
     def load(self, events: cabc.Iterable[Event], known: cabc.Set[int]) -> None:
-        """Read and lock the visits that events are halves of, or name.
+        """Read and lock the visits that the events are halves of, or that their claims name.
 
         :param known: which of the events' and visits' ids are stored.
         """
@@ -130,9 +129,9 @@ class VisitBook:
                 ids.add(event.id.int)
             if event.half == "browser":
                 pages.add(event.id.int)
-            elif event.claim and event.claim.kept:
+            elif event.claim and event.claim.kind == "kept":
                 pages.add(event.claim.visit_id.int)
-            if event.claim and (event.half or event.claim.cookieless):
+            if event.claim and (event.half or event.takes_identity):
                 ids.add(event.claim.visit_id.int)
             if event.session and _may_repeat(event):
                 self._repeats.append(event)
@@ -143,7 +142,7 @@ class VisitBook:
     def _fetch(self, column: str, ids: set[int], **parameters: t.Any) -> None:
         if ids:
             name = self._connection.dialect.name
-            query = _query_by(name, self._table, column)
+            query = _query_by(self._table, name, column)
             parameters |= ids_parameter(name, sorted(ids))
             for row in read_rows(self._connection, EventRow, query, parameters):
                 if row.id.int not in self._by_key:
@@ -168,7 +167,7 @@ class VisitBook:
         return self._by_page.get(page.int)
 
     def find_of_page(self, page: uuidlib.UUID) -> Visit | None:
-        """Return the visit that the browser knows by this id: its own, or one that it claimed."""
+        """Return the visit that this browser half is, or that it has claimed."""
         own = self.find(page)
         is_own = own is not None and own.row.source == "browser" and own.row.claimed_by is None
         return own if is_own else self.find_claimed_by(page)
@@ -217,7 +216,7 @@ class VisitBook:
         return max(candidates, key=lambda visit: visit.row.received_at, default=None)
 
     def _search_near(self, event: Event) -> None:
-        """Read the visits near an event and, so that it is one query, near the others like it."""
+        """Read the visits near an event, and in the same query those near all others like it."""
         if event.id.int in self._searched:
             return
         events = [event, *filter(self._is_repeat, self._repeats)]
@@ -232,8 +231,8 @@ class VisitBook:
         self._repeats = []
 
     def _is_repeat(self, event: Event) -> bool:
-        """Whether an event shows an earlier page again, as far as can be told before its turn."""
-        if event.claim is None or event.claim.foreign:
+        """Whether an event seems to show an earlier page again; its turn decides."""
+        if event.claim is None or event.claim.kind == "foreign":
             return True
         visit = self.find(event.claim.visit_id)
         return visit is not None and visit.row.claimed_by is not None
@@ -243,22 +242,18 @@ class VisitBook:
 
     def update_changed(self) -> None:
         """Write what the halves have added to visits that were stored before."""
+        table = self._table
         claimed, filled = [], []
         for _, visit in sorted(self._by_key.items()):
             if visit.key != visit.row.id:
-                self._write_name(visit)
+                rename = table.update().where(table.c.id == visit.key).values(id=visit.row.id)
+                self._connection.execute(rename)
             if visit.is_filled:
                 filled.append(visit.row)
             elif visit.is_claimed:
                 claimed.append(visit.row)
-        update_rows(self._connection, self._table, _CLAIM_COLUMNS, claimed)
-        update_rows(self._connection, self._table, _FILL_COLUMNS, filled)
-
-    def _write_name(self, visit: Visit) -> None:
-        table = self._table
-        self._connection.execute(
-            table.update().where(table.c.id == visit.key).values(id=visit.row.id)
-        )
+        update_rows(self._connection, table, _CLAIM_COLUMNS, claimed)
+        update_rows(self._connection, table, (*_SERVER_COLUMNS, *_CLAIM_COLUMNS), filled)
 
 
 def _may_repeat(event: Event) -> bool:
@@ -268,12 +263,11 @@ def _may_repeat(event: Event) -> bool:
     return event.half == "server" and event.params["status"] == 304
 
 
-@functools.lru_cache(maxsize=64)
-def _query_by(dialect_name: str, table: sa.Table, column: str) -> sa.Select[t.Any]:
-    """Return the query that locks visits by one of their ids, and those of sessions by time."""
-    condition = is_among(dialect_name, table.columns[column])
+@cached_on_table
+def _query_by(table: sa.Table, dialect_name: str, column: str) -> sa.Select[t.Any]:
+    """Return the query that locks visits by one of their ids; those of a session also by time."""
+    query = sa.select(table).where(is_among(dialect_name, table.columns[column]))
     if column == "session_id":
         received = table.c.received_at.between(sa.bindparam("after"), sa.bindparam("before"))
-        condition = sa.and_(condition, received)
-    query = select_rows(dialect_name, table).where(condition, table.c.action == PAGE_VISIT)
-    return query.order_by(table.c.id).with_for_update()
+        query = query.where(received)
+    return query.where(table.c.action == PAGE_VISIT).order_by(table.c.id).with_for_update()

@@ -30,7 +30,7 @@ SITE = "localhost"
 NAIVE = dt.datetime(2026, 11, 21)  # noqa: DTZ001
 HourKey = tuple[dt.datetime, str, str, str]
 
-_describe = FactFinder(AgentParser("builtin"), None).describe
+_facts = FactFinder(AgentParser("builtin"), None)
 
 
 def at(seconds: float) -> dt.datetime:
@@ -96,7 +96,7 @@ def write(
             database.tables,
             batch,
             from_ns(host.clock()),
-            _describe,
+            _facts,
             lambda action, site: action not in denied,
         )
 

@@ -9,14 +9,14 @@ import uuid as uuidlib
 import pytest
 import sqlalchemy as sa
 
-from flask_eventtrack.records import Claim, Event, Identified, SessionEnd
+from flask_eventtrack.clients import AgentParser, FactFinder
+from flask_eventtrack.records import Claim, Client, Event, Identified, SessionEnd
 from flask_eventtrack.store import Batch, write_batch
 
 from ..conftest import MakeHost
 from ..hosts import Host
 from .records import (
     DEVICE,
-    _describe,
     a_page,
     a_story,
     an_event,
@@ -126,18 +126,24 @@ def test_facts_are_asked_for_when_they_matter(host: Host) -> None:
     """A session's client and first page are described once, not with each of its events."""
     asked = []
 
-    def describe(event: Event) -> t.Mapping[str, str | None]:
-        asked.append(event)
-        return _describe(event)
+    class Facts(FactFinder):
+        def describe_client(self, client: Client) -> dict[str, str | None]:
+            asked.append("client")
+            return super().describe_client(client)
 
+        def describe_origin(self, url: str, referrer: str) -> dict[str, str | None]:
+            asked.append("origin")
+            return super().describe_origin(url, referrer)
+
+    facts = Facts(AgentParser("builtin"), None)
     database = host.state.pipeline.database
     for start in (0, 100):
         batch = Batch([a_page(f"/{n}", start + n) for n in range(50)])
         with database.begin() as connection:
             write_batch(
-                connection, database.tables, batch, at(200), describe, lambda action, site: True
+                connection, database.tables, batch, at(200), facts, lambda action, site: True
             )
-    assert len(asked) == 2
+    assert asked == ["client", "origin", "client"]  # the client once in each batch
     assert the_session(host)["pages"] == 100
     assert the_session(host)["browser"] == "Chrome"
 

@@ -110,9 +110,8 @@ def write_behind(host: Host, database_url: str, first: Event, second: Event) -> 
             if sign in statement:
                 is_waiting.set()
 
-        write_batch(
-            connection, database.tables, Batch([first]), at(60), lambda e: {}, lambda a, s: True
-        )
+        facts = host.state.pipeline.writer._hooks.facts
+        write_batch(connection, database.tables, Batch([first]), at(60), facts, lambda a, s: True)
         other.state.pipeline.put(second)
         thread.start()
         has_waited = is_waiting.wait(20)
