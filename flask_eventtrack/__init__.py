@@ -7,7 +7,7 @@ from .api import CurrentVisitor, current_visitor, identify, logout, track
 from .extension import EventTrack
 from .pages.snippet import eventtrack_snippet
 from .records import Event
-from .reports import FeedEvent
+from .reports.feed import FeedEvent
 
 __all__ = [
     "CurrentVisitor",

@@ -12,11 +12,11 @@ from flask import has_request_context
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.local import LocalProxy
 
-from .catalogue import normalise
+from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
-from .identity import check_customer_id, resume_visitor
 from .identity.tokens import match_session
+from .identity.visitor import check_customer_id, resume_visitor
 from .records import Identified, SessionRef, from_ns
 from .request.checking import (
     Time,

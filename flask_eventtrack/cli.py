@@ -18,9 +18,11 @@ from sqlalchemy.exc import OperationalError, ProgrammingError
 from . import data_rights
 from .doctor import examine
 from .errors import InvalidEvent
-from .reports import FeedEvent, iter_new, iter_person, read_latest
+from .reports.export import iter_person
+from .reports.feed import FeedEvent, iter_new, read_latest
 from .state import get_state, this_app
-from .store import Erased, Pruned, count_rows
+from .store.erasure import Erased, count_rows
+from .store.retention import Pruned
 from .text import quantify
 
 _FOLLOW_INTERVAL = 1.0

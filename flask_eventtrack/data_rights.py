@@ -8,10 +8,11 @@ import logging
 import typing as t
 import uuid as uuidlib
 
-from .reports import iter_person
+from .reports.export import iter_person
 from .signals import profile_erased
 from .state import State, get_state, send
-from .store import Erased, remove_alias
+from .store.erasure import Erased
+from .store.profiles import remove_alias
 from .text import quantify
 
 logger = logging.getLogger("flask_eventtrack")

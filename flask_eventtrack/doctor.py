@@ -15,7 +15,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Config
 from .errors import ConfigError
-from .pipeline import find_obstacle, list_bad, list_homes
+from .pipeline.homes import find_obstacle, list_bad, list_homes
 from .state import State
 from .text import quantify
 

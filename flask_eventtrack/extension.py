@@ -15,35 +15,47 @@ import weakref
 import sqlalchemy as sa
 from flask import Flask
 
-from . import api, data_rights, reports
+from . import api, data_rights
 from .browser import load_scripts
-from .catalogue import Access
+from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
 from .cli import eventtrack_cli
-from .clients import AgentParser, CountryDatabase, FactFinder
+from .clients.countries import CountryDatabase
+from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import load_config
 from .errors import ConfigError
-from .identity import CustomerTokens, TokenCodec
+from .identity.jwt import CustomerTokens
+from .identity.tokens import TokenCodec
 from .limits import Limiter, Novelty
 from .pages.hooks import EXEMPT, PageHooks
 from .pages.snippet import eventtrack_snippet, make_tag
 from .pages.visit import VisitExpander
-from .pipeline import Hooks, Journal, MemoryQueue, Pipeline, Pipelines, find_obstacle
-from .privacy import Masker, UrlCleaner
+from .pipeline.forks import Pipelines
+from .pipeline.homes import find_obstacle
+from .pipeline.journal import Journal
+from .pipeline.pipeline import Pipeline
+from .pipeline.queue import MemoryQueue
+from .pipeline.writer import Hooks
+from .privacy.masking import Masker
+from .privacy.urls import UrlCleaner
+from .reports.feed import FeedEvent, read_feed
 from .request.cookies import cookie_reader
 from .request.flask_login import follow_flask_login
 from .signals import events_written, session_ended, session_started
 from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state
-from .store import Database, Retention, Tables, Tombstones
+from .store.engine import Database
+from .store.retention import Retention
+from .store.tables import Tables
+from .store.tombstones import Tombstones
 
 if t.TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
     from .config import Config
-    from .pipeline import Queue
+    from .pipeline.queue import Queue
     from .records import Clock
-    from .store import Written
+    from .store.batch import Written
 
 logger = logging.getLogger("flask_eventtrack")
 
@@ -257,7 +269,7 @@ class EventTrack:
         who: str | int | uuidlib.UUID,
         before: dt.datetime | None = None,
         limit: int = 50,
-    ) -> list[reports.FeedEvent]:
+    ) -> list[FeedEvent]:
         """Return a person's events, newest first, with what they did before they were known.
 
         :param who: a customer's id, or a profile's uuid.
@@ -268,7 +280,7 @@ class EventTrack:
         database = state.pipeline.database
         if database.is_in_memory:
             state.pipeline.flush()
-        return reports.read_feed(database, profile, before, limit)
+        return read_feed(database, profile, before, limit)
 
 
 def _refuse_second(app: Flask) -> None:

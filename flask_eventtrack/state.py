@@ -13,20 +13,23 @@ from flask import Flask, current_app
 
 from .bounded import BoundedDict
 from .errors import NotRegistered
-from .identity import check_customer_id, customer_uuid
+from .identity.visitor import check_customer_id, customer_uuid
 
 if t.TYPE_CHECKING:
     from blinker import NamedSignal
     from markupsafe import Markup
 
     from .browser import Scripts
-    from .catalogue import Access, Catalogue
+    from .catalogue.access import Access
+    from .catalogue.definitions import Catalogue
     from .config import Config
-    from .identity import CustomerTokens, TokenCodec
-    from .identity.tokens import Cookies
+    from .identity.jwt import CustomerTokens
+    from .identity.tokens import Cookies, TokenCodec
     from .limits import Limiter, Novelty
-    from .pipeline import Pipeline, Pipelines
-    from .privacy import Masker, UrlCleaner
+    from .pipeline.forks import Pipelines
+    from .pipeline.pipeline import Pipeline
+    from .privacy.masking import Masker
+    from .privacy.urls import UrlCleaner
     from .records import Clock, Event, PageView
 
 logger = logging.getLogger("flask_eventtrack")

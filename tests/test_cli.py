@@ -18,7 +18,7 @@ from flask import Flask
 from msgspec import Meta
 
 from flask_eventtrack import identify, track
-from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.identity.visitor import customer_uuid
 
 from .commands import run
 from .conftest import MakeHost

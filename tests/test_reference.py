@@ -15,7 +15,7 @@ from blinker import NamedSignal
 
 import flask_eventtrack
 from flask_eventtrack import config, errors, signals
-from flask_eventtrack.store import Tables
+from flask_eventtrack.store.tables import Tables
 
 DOCS = next(p for p in pathlib.Path(__file__).parents if (p / "docs").is_dir()) / "docs"
 PAGES = ["errors", "python-api", "settings"]

@@ -16,7 +16,7 @@ import urllib.request
 import sqlalchemy as sa
 from playwright.async_api import Browser, async_playwright
 
-from flask_eventtrack.store import Tables
+from flask_eventtrack.store.tables import Tables
 
 from ..sink import child
 from .addresses import DATABASE, Arrival, Origin

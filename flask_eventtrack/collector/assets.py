@@ -8,7 +8,7 @@ import msgspec
 from flask import Response, request
 from werkzeug.exceptions import HTTPException
 
-from ..catalogue import describe_catalogue
+from ..catalogue.schema import describe_catalogue
 from ..state import State, get_state
 from .problems import not_found, problem
 

@@ -10,11 +10,10 @@ import uuid as uuidlib
 
 from flask import Response, request
 
-from ..catalogue import normalise
+from ..catalogue.params import normalise
 from ..errors import InvalidEvent
 from ..ids import uuid4, uuid7
-from ..privacy import campaign_of
-from ..privacy.urls import host_of, path_of
+from ..privacy.urls import campaign_of, host_of, path_of
 from ..records import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
 from ..request.checking import (
     Checked,
@@ -34,7 +33,7 @@ from .origin import Sender
 from .sender import NoRoom, Poster
 
 if t.TYPE_CHECKING:
-    from ..identity import VerifiedCustomer
+    from ..identity.visitor import VerifiedCustomer
 
 _ID_VERSIONS = (4, 7)
 # An offset this small may be network delay, not clock skew: the script gives up after as long.

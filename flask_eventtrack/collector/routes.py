@@ -25,7 +25,7 @@ from .problems import Refused, not_found, problem
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Poster
 
 if t.TYPE_CHECKING:
-    from ..identity import VerifiedCustomer
+    from ..identity.visitor import VerifiedCustomer
 
 RETRY_AFTER = 5
 _PATHS = ("in", "identify", "logout", "consent")

@@ -8,7 +8,7 @@ import uuid as uuidlib
 
 from flask import Response, request
 
-from ..identity import resume_visitor
+from ..identity.visitor import resume_visitor
 from ..ids import uuid4
 from ..request.cookies import (
     DEVICE_COOKIE,
@@ -22,7 +22,7 @@ from ..request.recording import log_in, log_out
 from .origin import Sender
 
 if t.TYPE_CHECKING:
-    from ..identity import VerifiedCustomer
+    from ..identity.visitor import VerifiedCustomer
     from ..request.context import Current
 
 DEVICE_HEADER = "X-EventTrack-Device"

@@ -6,7 +6,7 @@ import typing as t
 
 from flask import Flask, Request, Response
 
-from ..identity import Visitor
+from ..identity.visitor import Visitor
 from ..privacy.urls import MAX_LENGTH as URL_MAX_LENGTH
 from ..records import PAGE_VISIT, Event, PageView
 from ..request.context import Current, get_current

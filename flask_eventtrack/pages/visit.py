@@ -14,8 +14,7 @@ import uuid as uuidlib
 from werkzeug.wsgi import get_host
 
 from ..identity.visitor import session_id_of
-from ..privacy import UrlCleaner, campaign_of
-from ..privacy.urls import site_of
+from ..privacy.urls import UrlCleaner, campaign_of, site_of
 from ..records import PAGE_VISIT, Event, PageView, SessionRef, from_ns
 from ..text import clean_text
 

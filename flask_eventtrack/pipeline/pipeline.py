@@ -27,7 +27,9 @@ from .writer import Hooks, Writer
 
 if t.TYPE_CHECKING:
     from ..records import EndReason
-    from ..store import Database, Erased, Pruned
+    from ..store.engine import Database
+    from ..store.erasure import Erased
+    from ..store.retention import Pruned
     from .queue import Queue
 
 logger = logging.getLogger("flask_eventtrack")

@@ -28,28 +28,16 @@ from ..records import (
     SessionEnd,
     from_ns,
 )
-from ..store import (
-    Batch,
-    Database,
-    Erasure,
-    Facts,
-    Pruned,
-    Retention,
-    Sifted,
-    Tombstones,
-    Written,
-    add_rejected,
-    claim_day,
-    count_old,
-    destroy_salts,
-    end_silent_sessions,
-    name_anonymous,
-    prune,
-    remove_rows,
-    take_uncounted,
-    write_batch,
-)
+from ..store.batch import Batch, Written, write_batch
 from ..store.dialects import is_data_error
+from ..store.engine import Database
+from ..store.erasure import Erasure
+from ..store.host_transaction import remove_rows, take_uncounted
+from ..store.rejected import add_rejected
+from ..store.retention import Pruned, Retention, claim_day, count_old, prune
+from ..store.salts import destroy_salts, name_anonymous
+from ..store.sessions import Facts, end_silent_sessions
+from ..store.tombstones import Sifted, Tombstones
 from ..text import clean_action
 
 logger = logging.getLogger("flask_eventtrack")

@@ -12,8 +12,9 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..store import Database, find_profiles
 from ..store.dialects import in_chunks
+from ..store.engine import Database
+from ..store.erasure import find_profiles
 
 Item = dict[str, t.Any]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import typing as t
 
-from ..catalogue import Definition, normalise
-from ..catalogue.definitions import refuse_reserved
+from ..catalogue.definitions import Definition, refuse_reserved
+from ..catalogue.params import normalise
 from ..errors import InvalidEvent, UndefinedEvent
 from ..records import PAGE_VISIT, Outcome, from_ns
 from ..signals import event_rejected

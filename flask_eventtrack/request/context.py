@@ -7,11 +7,11 @@ import uuid as uuidlib
 
 from flask import Request, request
 
-from ..clients import find_bot
+from ..clients.agents import find_bot
 from ..errors import NotRegistered
-from ..identity import Visitor, resume_visitor
+from ..identity.visitor import Visitor, resume_visitor
 from ..ids import uuid7
-from ..privacy import mask_address
+from ..privacy.addresses import mask_address
 from ..privacy.urls import site_of
 from ..records import Client
 from ..state import State, this_app

@@ -12,12 +12,11 @@ from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie
 
 from ..identity.tokens import MAX_LENGTH, match_session
-from ..privacy import parse_choice
+from ..privacy.policy import parse_choice
 
 if t.TYPE_CHECKING:
     from ..config import Policy
-    from ..identity import TokenCodec
-    from ..identity.tokens import Cookies, DeviceToken, SessionToken
+    from ..identity.tokens import Cookies, DeviceToken, SessionToken, TokenCodec
     from .context import Current
 
 DEVICE_COOKIE = "eventtrack_device"

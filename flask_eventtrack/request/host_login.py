@@ -13,13 +13,13 @@ import typing as t
 from flask import g
 
 from ..errors import InvalidEvent, InvalidToken
-from ..identity import check_customer_id
 from ..identity.jwt import LEEWAY
+from ..identity.visitor import check_customer_id
 from .recording import identify
 
 if t.TYPE_CHECKING:
-    from ..identity import VerifiedCustomer, Visitor
     from ..identity.tokens import VouchedBy
+    from ..identity.visitor import VerifiedCustomer, Visitor
     from ..state import CustomerLoader, State
     from .context import Current
 

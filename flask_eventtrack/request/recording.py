@@ -24,12 +24,12 @@ from ..records import (
 )
 from ..signals import customer_identified, event_accepted
 from ..state import State, send, this_app
-from ..store import insert_uncounted
+from ..store.host_transaction import insert_uncounted
 from .checking import Checked
 
 if t.TYPE_CHECKING:
-    from ..identity import Visitor
     from ..identity.tokens import VouchedBy
+    from ..identity.visitor import Visitor
     from .context import Current
 
 LOGIN = "customer.login"

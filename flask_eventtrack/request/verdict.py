@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 
 from ..config import Policy
-from ..privacy import heed_signal
+from ..privacy.policy import heed_signal
 
 Kind = t.Literal["person", "anonymous", "nothing"]
 Reason = t.Literal["", "choice", "signal", "default", "bot"]

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from flask_eventtrack.store import Tables
+from flask_eventtrack.store.tables import Tables
 
 from ..servers import require_chromium
 

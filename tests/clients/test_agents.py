@@ -6,7 +6,7 @@ import typing as t
 
 import pytest
 
-from flask_eventtrack.clients import AgentParser
+from flask_eventtrack.clients.facts import AgentParser
 
 from ..conftest import MakeHost
 from ..hosts import CHROME, Host

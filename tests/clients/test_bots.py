@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flask_eventtrack import track
-from flask_eventtrack.clients import find_bot
+from flask_eventtrack.clients.agents import find_bot
 
 from ..hosts import CHROME, SAME_ORIGIN, Host
 from .agents import IPAD, IPHONE, MAC, PIXEL, TAB, WINDOWS, session_of

@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from flask_eventtrack.collector.origin import Sender, SenderHeaders, judge_sender
-from flask_eventtrack.identity import TokenCodec
+from flask_eventtrack.identity.tokens import TokenCodec
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, SAME_ORIGIN, FakeClock, Host

@@ -13,7 +13,7 @@ import uuid as uuidlib
 import sqlalchemy as sa
 
 from flask_eventtrack.records import SESSION_END, SESSION_START
-from flask_eventtrack.store import Tables
+from flask_eventtrack.store.tables import Tables
 
 from .load import Ledger
 

@@ -9,7 +9,7 @@ import re
 import typing as t
 import uuid as uuidlib
 
-from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.identity.visitor import customer_uuid
 
 from ..hosts import Host
 from .answers import Accepted, Ledger

@@ -12,7 +12,7 @@ from flask_login import LoginManager, UserMixin, current_user
 from werkzeug.test import TestResponse
 
 from flask_eventtrack import current_visitor, identify, logout
-from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.identity.visitor import customer_uuid
 
 from ..hosts import NAVIGATION, SAME_ORIGIN, Host
 

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from flask_eventtrack.config import load_config
 from flask_eventtrack.errors import InvalidToken
-from flask_eventtrack.identity import CustomerTokens
+from flask_eventtrack.identity.jwt import CustomerTokens
 
 from ..hosts import START
 

@@ -11,7 +11,7 @@ import pytest
 
 from flask_eventtrack import identify, track
 from flask_eventtrack.errors import ConfigError, InvalidEvent, InvalidToken, NotRegistered
-from flask_eventtrack.identity import DeviceToken
+from flask_eventtrack.identity.tokens import DeviceToken
 
 from ..collector.senders import set_cookies
 from ..conftest import MakeHost

@@ -18,7 +18,8 @@ from flask_eventtrack.errors import (
     InvalidEvent,
     InvalidToken,
 )
-from flask_eventtrack.identity import CustomerTokens, VerifiedCustomer
+from flask_eventtrack.identity.jwt import CustomerTokens
+from flask_eventtrack.identity.visitor import VerifiedCustomer
 
 from .jwts import (
     NO_ALGORITHMS,

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 
 from flask_eventtrack.config import load_config
 from flask_eventtrack.errors import ConfigError, TokenCode
-from flask_eventtrack.identity import CustomerTokens
+from flask_eventtrack.identity.jwt import CustomerTokens
 
 from ..hosts import FakeClock
 from ..manual import find_entries, find_unused

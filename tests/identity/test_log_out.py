@@ -7,7 +7,7 @@ import uuid as uuidlib
 
 import pytest
 
-from flask_eventtrack.identity import SessionToken, TokenCodec
+from flask_eventtrack.identity.tokens import SessionToken, TokenCodec
 
 from ..collector.senders import set_cookies
 from ..hosts import Host

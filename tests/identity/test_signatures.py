@@ -13,8 +13,7 @@ import itsdangerous
 import pytest
 from hypothesis import strategies as st
 
-from flask_eventtrack.identity import DeviceToken, SessionToken, TokenCodec
-from flask_eventtrack.identity.tokens import VisitToken
+from flask_eventtrack.identity.tokens import DeviceToken, SessionToken, TokenCodec, VisitToken
 
 ONE, TWO = uuidlib.UUID(int=2**127 + 1), uuidlib.UUID(int=2**126 + 2)
 DEVICE = DeviceToken(ONE, TWO, 3, ended=True)

@@ -8,7 +8,7 @@ import typing as t
 
 import pytest
 
-from flask_eventtrack.pipeline import Journal
+from flask_eventtrack.pipeline.journal import Journal
 
 from .journals import NOBODY
 from .segments import HEAD, RECORDS, SEGMENT_BYTES, Begin, a_journal, leave, segments

@@ -15,7 +15,7 @@ import typing as t
 import filelock
 import pytest
 
-from flask_eventtrack.pipeline import Journal
+from flask_eventtrack.pipeline.journal import Journal
 from flask_eventtrack.records import Record, encode_record
 
 from ..hosts import SAME_ORIGIN, Host

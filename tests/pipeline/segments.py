@@ -6,7 +6,7 @@ import collections.abc as cabc
 import pathlib
 import typing as t
 
-from flask_eventtrack.pipeline import Journal
+from flask_eventtrack.pipeline.journal import Journal
 
 HEAD = 12
 FRAME = 8

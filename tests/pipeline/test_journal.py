@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack import identify, track
-from flask_eventtrack.pipeline import Journal
+from flask_eventtrack.pipeline.journal import Journal
 from flask_eventtrack.records import Identified
 
 from ..conftest import MakeHost

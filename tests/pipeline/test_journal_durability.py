@@ -13,7 +13,7 @@ import uuid as uuidlib
 import pytest
 
 from flask_eventtrack import track
-from flask_eventtrack.pipeline import Journal
+from flask_eventtrack.pipeline.journal import Journal
 
 from ..conftest import MakeHost
 from ..hosts import Host

@@ -23,7 +23,8 @@ import msgspec
 import pytest
 
 from flask_eventtrack.doctor import examine
-from flask_eventtrack.pipeline import Journal, find_obstacle, list_bad
+from flask_eventtrack.pipeline.homes import find_obstacle, list_bad
+from flask_eventtrack.pipeline.journal import Journal
 from flask_eventtrack.records import (
     Claim,
     Client,

@@ -13,7 +13,7 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack
-from flask_eventtrack.pipeline import find_obstacle
+from flask_eventtrack.pipeline.homes import find_obstacle
 
 from ..conftest import MakeHost
 from ..faults.disk import small_disk

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_eventtrack.privacy import mask_address
+from flask_eventtrack.privacy.addresses import mask_address
 
 from ..hosts import Host
 

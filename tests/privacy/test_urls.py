@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flask_eventtrack import track
-from flask_eventtrack.privacy import UrlCleaner, campaign_of
-from flask_eventtrack.privacy.urls import source_of
+from flask_eventtrack.privacy.urls import UrlCleaner, campaign_of, source_of
 
 from ..clients.agents import session_of
 from ..hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host

@@ -9,7 +9,7 @@ import typing as t
 import pytest
 
 from flask_eventtrack import track
-from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.identity.visitor import customer_uuid
 
 from ..hosts import NAVIGATION, Host
 from ..manual import run_blocks

@@ -9,9 +9,9 @@ import uuid as uuidlib
 from flask.testing import FlaskClient
 
 from flask_eventtrack import identify, logout
-from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.identity.visitor import customer_uuid
 from flask_eventtrack.records import Claim, Event, Identified
-from flask_eventtrack.store import Erased
+from flask_eventtrack.store.erasure import Erased
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host

@@ -7,8 +7,7 @@ import datetime as dt
 import typing as t
 import uuid as uuidlib
 
-from flask_eventtrack.clients import AgentParser
-from flask_eventtrack.clients.facts import FactFinder
+from flask_eventtrack.clients.facts import AgentParser, FactFinder
 from flask_eventtrack.ids import uuid7
 from flask_eventtrack.records import (
     Client,
@@ -20,7 +19,7 @@ from flask_eventtrack.records import (
     SessionRef,
     from_ns,
 )
-from flask_eventtrack.store import Batch, Written, write_batch
+from flask_eventtrack.store.batch import Batch, Written, write_batch
 
 from ..hosts import CHROME, START, Host
 

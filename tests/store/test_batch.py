@@ -9,9 +9,9 @@ import uuid as uuidlib
 import pytest
 import sqlalchemy as sa
 
-from flask_eventtrack.clients import AgentParser, FactFinder
+from flask_eventtrack.clients.facts import AgentParser, FactFinder
 from flask_eventtrack.records import Claim, Client, Event, Identified, SessionEnd
-from flask_eventtrack.store import Batch, write_batch
+from flask_eventtrack.store.batch import Batch, write_batch
 
 from ..conftest import MakeHost
 from ..hosts import Host

@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from flask_eventtrack import signals, track
 from flask_eventtrack.data_rights import find_person
 from flask_eventtrack.errors import InvalidEvent
-from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.identity.visitor import customer_uuid
 from flask_eventtrack.records import Event, encode_record
-from flask_eventtrack.store import Erased, count_rows
+from flask_eventtrack.store.erasure import Erased, count_rows
 
 from ..conftest import MakeHost
 from ..hosts import START, Host

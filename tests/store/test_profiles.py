@@ -7,7 +7,7 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
-from flask_eventtrack.identity import customer_uuid
+from flask_eventtrack.identity.visitor import customer_uuid
 from flask_eventtrack.records import Identified
 
 from ..conftest import MakeHost

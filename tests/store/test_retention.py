@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from flask_eventtrack import EventTrack
 from flask_eventtrack.errors import ConfigError, InvalidDefinition
-from flask_eventtrack.store import Pruned, Retention
+from flask_eventtrack.store.retention import Pruned, Retention
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, START, FakeClock, Host

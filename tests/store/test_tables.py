@@ -17,7 +17,7 @@ from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack
 from flask_eventtrack.state import find_state
-from flask_eventtrack.store import Tables
+from flask_eventtrack.store.tables import Tables
 
 from ..hosts import CHROME, NAVIGATION, Host, add_pages
 

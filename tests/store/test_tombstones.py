@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from flask_eventtrack import track
 from flask_eventtrack.records import Claim, Identified, PageView, Record, SessionEnd
-from flask_eventtrack.store import Erased
+from flask_eventtrack.store.erasure import Erased
 
 from ..conftest import MakeHost
 from ..hosts import CHROME, Host

@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack.records import Event
-from flask_eventtrack.store import Batch, write_batch
+from flask_eventtrack.store.batch import Batch, write_batch
 
 from ..hosts import FakeClock, Host, make_host
 from .halves import (
