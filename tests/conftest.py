@@ -33,8 +33,12 @@ def create_tables(host: Host) -> None:
 
 
 @pytest.fixture
-def make(tmp_path: pathlib.Path, clock: FakeClock) -> cabc.Iterator[MakeHost]:
+def make(
+    request: pytest.FixtureRequest, tmp_path: pathlib.Path, clock: FakeClock
+) -> cabc.Iterator[MakeHost]:
     """Return what makes host apps on SQLite files of their own; they are closed afterwards."""
+    if "database_url" in request.fixturenames:
+        request.getfixturevalue("database_url")  # so that it is dropped after the apps are closed
     hosts: list[Host] = []
 
     def build(config: dict[str, t.Any] | None = None, **options: t.Any) -> Host:
