@@ -194,10 +194,10 @@ class EventTrack:
 
         :param action: ``context.activity``, 1 to 32 characters of letters, digits, ``.-_``.
         :param label: a format string over the parameters, for activity feeds.
-        :param anonymous: whether a visitor who is no customer may send it from a browser.
+        :param anonymous: whether an anonymous visitor may send it from a browser or app.
         :param server_only: whether it is refused over HTTP.
-        :param keep: how long its events are kept, a timedelta or seconds; by default for as long as
-            ``EVENTTRACK_RETENTION`` says. ``timedelta.max`` is forever.
+        :param keep: how long its events are kept: a timedelta, or seconds. The default is what
+            ``EVENTTRACK_RETENTION`` says; ``timedelta.max`` is forever.
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the definition contradicts another, or cannot be used.
         """
@@ -211,7 +211,7 @@ class EventTrack:
         return view
 
     def customer_loader(self, load: _L) -> _L:
-        """Decorate what tells the id of the customer who is logged in, or None.
+        """Decorate a function that returns the id of the customer who is logged in, or None.
 
         ::
 
@@ -219,10 +219,10 @@ class EventTrack:
             def load_customer():
                 return session.get("user_id")
 
-        It is called without arguments inside a request, at most once, when an event or
-        ``current_visitor`` needs to know and neither a token nor Flask-Login's loaded user nor an
-        ``identify()`` in this session says so. Its word holds for the request. What it raises is
-        logged, and nobody is vouched for then.
+        It is called without arguments inside a request, at most once: when an event or
+        ``current_visitor`` needs the customer, and no token, no user that Flask-Login has loaded
+        and no ``identify()`` in this session tells. Its answer counts for the request. If it raises
+        an exception, that is logged, and no customer is vouched for.
         """
         self._callbacks.customer_loader = load
         return load
@@ -232,13 +232,13 @@ class EventTrack:
         customer_id: str | int,
         expires_in: dt.timedelta | float = dt.timedelta(hours=1),
     ) -> str:
-        """Return a token (JWT) by which the current app's collector knows a customer.
+        """Return a token (JWT) that tells the current app's collector which customer posts.
 
         It is signed with the first of ``EVENTTRACK_JWT_KEYS`` that can sign.
 
         :param expires_in: a timedelta, or seconds.
         :raises ConfigError: no key can sign.
-        :raises InvalidEvent: the customer's id is none.
+        :raises InvalidEvent: the customer's id cannot be one.
         :raises InvalidToken: ``expires_in`` is not above 0, or ends after the year 9999.
         """
         state = get_state()

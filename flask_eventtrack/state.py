@@ -95,7 +95,7 @@ class State:
         """Return the profile of a customer.
 
 
-        :raises InvalidEvent: the id is none.
+        :raises InvalidEvent: the id cannot be a customer's.
         """
         return customer_uuid(self.config.profile_salt, check_customer_id(customer_id))
 

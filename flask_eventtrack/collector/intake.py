@@ -320,7 +320,7 @@ def _result(entry: _Entry, outcome: _Good | InvalidEvent | uuidlib.UUID) -> Resu
 
 
 def _read_id(text: str) -> uuidlib.UUID | None:
-    """Return a client's id. Version 5 is ours: nobody can occupy an id that we derive."""
+    """Return a client's id. Version 5 is ours, so that no client can take an id that we derive."""
     try:
         value = uuidlib.UUID(text)
     except ValueError:

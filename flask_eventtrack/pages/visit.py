@@ -1,8 +1,11 @@
 """What a page visit is, and how a page view becomes its event. Pure: values in, values out.
 
-A page visit is a document that is shown to a person: a ``GET`` that navigates, answered with 2xx
-or 304 and HTML, by a view that is not exempt. The hooks ask :func:`is_navigation` of the request
-and :func:`is_shown` of its answer; the verdict says whether a person made it.
+A page visit is an HTML document that is shown to a person:
+
+1. a ``GET`` that navigates, of a view that is neither static, nor ours, nor exempt, and that
+   ``EVENTTRACK_PAGE_VISIT_FILTER`` does not refuse (:func:`is_navigation` and the page hooks);
+2. answered with 2xx or 304, and not prefetched (:func:`is_shown`), as HTML (:mod:`.headers`);
+3. from somebody who may be recorded (the request's verdict).
 """
 
 from __future__ import annotations
