@@ -7,6 +7,7 @@ import zlib
 
 from flask import request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wsgi import get_input_stream
 
 from ..state import get_state
 from .messages import MAX_BYTES
@@ -50,9 +51,9 @@ def _check_encoding(encoding: str) -> None:
 def _read_bytes() -> bytes:
     """Return the body as it came; one that is too large may be cut after the limit."""
     # One more than allowed: a body without a length is cut there and would pass for a short one.
-    request.max_content_length = MAX_BYTES + 1
     try:
-        return request.get_data(cache=False)
+        request.stream = get_input_stream(request.environ, max_content_length=MAX_BYTES + 1)
+        return request.get_data(cache=False)  # which the host may have read before
     except RequestEntityTooLarge:
         raise _too_large() from None
     except (HTTPException, OSError):

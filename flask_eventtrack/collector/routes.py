@@ -120,7 +120,7 @@ def _judge(state: State) -> Sender:
             headers.get("Referer", ""),
             headers.get("Cookie", ""),
         ),
-        request.host_url,
+        f"{request.scheme}://{request.host}",
         state.config.allowed_origins,
     )
 

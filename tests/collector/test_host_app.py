@@ -142,3 +142,10 @@ def test_another_prefix_moves_everything(make: MakeHost) -> None:
     assert response.status_code == 202
     assert post(host.client(), SAME_ORIGIN).status_code == 404
     assert re.fullmatch("/a/b/[0-9a-f]{16}/et.js", script_of(host.client()))
+
+
+def test_a_host_name_in_another_script_is_our_own_origin(host: Host) -> None:
+    """Browsers send both in Punycode: an old one is asked for the token, and not called foreign."""
+    headers = {"Host": "xn--bcher-kva.example", "Origin": "http://xn--bcher-kva.example"}
+    response = host.client().post("/_et/in", json={"action": "button.click"}, headers=headers)
+    assert (response.status_code, response.get_json()["code"]) == (403, "csrf")
