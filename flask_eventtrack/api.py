@@ -27,12 +27,9 @@ from .request.checking import (
     settle_time,
 )
 from .request.context import Current, get_current
-from .request.host_login import resolve
+from .request.host_login import LOGIN, log_in, log_out, resolve
 from .request.recording import (
-    LOGIN,
-    Put,
-    log_in,
-    log_out,
+    Append,
     make_event,
     put,
     put_in_transaction,
@@ -85,8 +82,8 @@ def track(
     if not state.config.enabled:
         return None
     try:
-        road = put_in_transaction if in_transaction else put
-        return _track(state, event, params, label, time, customer, visitor, road)
+        append = put_in_transaction if in_transaction else put
+        return _track(state, event, params, label, time, customer, visitor, append)
     except InvalidEvent as error:
         _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
     except NotRegistered:
@@ -114,7 +111,7 @@ def _track(
     time: Time | None,
     customer: str | int | None,
     visitor: str | None,
-    put: Put,
+    append: Append,
 ) -> uuidlib.UUID | None:
     action, params = _read_arguments(state, event, params)
     site = get_current(state).site if has_request_context() else ""
@@ -130,9 +127,9 @@ def _track(
     else:
         current = get_current(state)
         resolve(current)
-        return record(current, checked, now, moment, put)
+        return record(current, checked, now, moment, append)
     event = make_event(checked, now, moment, profile, session=session, site=site)
-    return event.id if put(state, event) else None
+    return event.id if append(state, None, event) else None
 
 
 def _read_arguments(
@@ -218,7 +215,6 @@ def logout() -> None:
         return
     current = get_current(state)
     with state.guard("logging a customer out"):
-        resolve(current)
         log_out(current)
 
 

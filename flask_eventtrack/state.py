@@ -55,7 +55,7 @@ class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
 
     ``tag`` is what the snippet's tags have in common; ``journal`` is the folder of the journals,
-    where events are to be kept in one; ``has_pages`` says of each endpoint that was asked for
+    where events are to be kept in one; ``has_pages`` remembers for each endpoint
     whether its answers may be page visits; ``has_login`` whether Flask-Login may have loaded a
     user; ``recent_ids`` are the last event ids that this process took from clients.
     """
@@ -132,7 +132,7 @@ class Guard:
 
 
 def send(state: State, signal: NamedSignal, **detail: t.Any) -> None:
-    """Tell the receivers of a signal; what they raise is no concern of the request's."""
+    """Tell the receivers of a signal; in production their exceptions do not reach the request."""
     if not signal.receivers:
         return
     with state.guard(f"telling receivers of {signal.name}"):

@@ -36,7 +36,7 @@ if t.TYPE_CHECKING:
     from ..identity.visitor import VerifiedCustomer
 
 _ID_VERSIONS = (4, 7)
-# An offset this small may be network delay, not clock skew: the script gives up after as long.
+# An offset this small may be network delay, not clock skew: the script waits no longer than this.
 _MAX_TRANSIT = dt.timedelta(seconds=30)
 # Only the server knows these of a page visit: what a browser sends for them is ignored.
 _SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
@@ -235,11 +235,8 @@ class Post:
         open_session(self._current, to_ns(max(earliest, min(entry.time for entry in good))))
         client = self._current.client() if self._current.visitor.opened else None
         events = [self._make_event(entry, client) for entry in good]
-        if not put(self._state, *events, is_retried=True):
+        if not put(self._state, self._current, *events, is_posted=True):
             raise NoRoom
-        self._current.recorded = True
-        for event in events:
-            self._state.recent_ids.remember(event.id, None)
 
     def _make_event(self, good: _Good, client: Client | None) -> Event:
         visitor, checked = self._current.visitor, good.checked

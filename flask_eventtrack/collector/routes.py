@@ -73,25 +73,25 @@ def _nothing(path: str = "") -> Response:
 
 
 def _collect() -> Response:
-    return _guard(_take, "collecting events")
+    return _answer_post(_take, "collecting events")
 
 
 def _identify() -> Response:
-    return _guard(_take_login, "identifying a customer")
+    return _answer_post(_take_login, "identifying a customer")
 
 
 def _log_out() -> Response:
-    return _guard(_take_logout, "logging a customer out")
+    return _answer_post(_take_logout, "logging a customer out")
 
 
 def _consent() -> Response:
-    return _guard(_take_choice, "noting a visitor's choice")
+    return _answer_post(_take_choice, "noting a visitor's choice")
 
 
-def _guard(take: cabc.Callable[[State, Sender], Response], doing: str) -> Response:
+def _answer_post(take: cabc.Callable[[State, Sender], Response], doing: str) -> Response:
     """Answer a post, or the preflight request before it."""
     state = get_state()
-    sender = _judge(state)
+    sender = _find_sender(state)
     if request.method == "OPTIONS":
         return _answer_preflight(sender)
     try:
@@ -110,7 +110,7 @@ def _guard(take: cabc.Callable[[State, Sender], Response], doing: str) -> Respon
     return response
 
 
-def _judge(state: State) -> Sender:
+def _find_sender(state: State) -> Sender:
     headers = request.headers
     return judge_sender(
         SenderHeaders(
@@ -170,7 +170,7 @@ def _admit(
 ) -> tuple[Poster, _Posted, VerifiedCustomer | None]:
     """Return the poster, the post, and the customer of the token if there is one.
 
-    :raises Refused: origin, limit, body, CSRF token or customer's token are not accepted.
+    :raises Refused: the origin, the body or a token is not accepted, or a limit is reached.
     """
     if sender is Sender.STRANGER:
         raise Refused(problem(403, "foreign_origin", "Only this site's own pages may post events."))

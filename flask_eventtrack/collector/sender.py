@@ -17,8 +17,7 @@ from ..request.cookies import (
     read_identity,
     send_cookies,
 )
-from ..request.host_login import resolve, vouched_until
-from ..request.recording import log_in, log_out
+from ..request.host_login import log_in, log_out, resolve, vouched_until
 from .origin import Sender
 
 if t.TYPE_CHECKING:
@@ -47,11 +46,12 @@ class Poster:
         # Pages of our own site send cookies: a header there could only come from another visitor.
         is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
         self._is_elsewhere = self.is_app or (sender is Sender.OTHER_ORIGIN and not is_same_site)
-        current.asks_bearer = False  # it is verified with the post, which fails where it is bad
+        # The collector verifies it, and refuses the post if it is invalid.
+        current.asks_bearer = False
         self.is_refused = current.verdict.policy != "full"
 
     def resume(self, new_device: cabc.Callable[[], uuidlib.UUID] = uuid4) -> None:
-        """Read the visitor from cookies or headers, unless the host has identified them."""
+        """Read the visitor from cookies or headers, unless they are known from earlier on."""
         if self.is_refused or self.current.is_settled:
             return
         cookies, headers = request.cookies, request.headers
@@ -102,10 +102,9 @@ class Poster:
     def log_out(self, customer: VerifiedCustomer | None) -> None:
         """Detach the device from its customer; with a token, only from that token's customer."""
         current = self.current
-        visitor = resolve(current)
         if customer is None:
             log_out(current)
-        elif visitor.uuid == current.state.profile_of(customer.customer_id):
+        elif resolve(current).uuid == current.state.profile_of(customer.customer_id):
             log_out(current, customer.customer_id)
 
     def send_identity(self, response: Response) -> None:
@@ -118,7 +117,7 @@ class Poster:
             return
         if not self.is_app:
             send_cookies(current, response)
-        # What came in a cookie goes back in a cookie: scripts can read headers, and not ours.
+        # What came in a cookie goes back in one: scripts can read headers, but no HttpOnly cookie.
         if self._is_elsewhere and DEVICE_COOKIE not in request.cookies:
             tokens, visitor = current.state.tokens, current.visitor
             response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())

@@ -8,7 +8,6 @@ import re
 import typing as t
 import uuid as uuidlib
 
-from ..config import Policy
 from ..errors import InvalidEvent
 from ..ids import uuid4
 from ..records import SessionRef, from_ns
@@ -74,9 +73,8 @@ class Visitor:
 
     ``number`` counts the device's sessions; ``started`` is None until the session has an event.
     ``ended`` tells whether a log-out ended the last session, ``opened`` whether the session began
-    with this request, and ``stale`` whether the cookies have to be sent. ``policy`` is what the
-    visitor lets us record. ``vouched_until`` is when a token stops vouching for the customer; any
-    other voucher lasts for the session.
+    with this request, and ``stale`` whether the cookies have to be sent. ``vouched_until`` is when
+    a token stops vouching for the customer; any other voucher lasts for the session.
     """
 
     device_id: uuidlib.UUID
@@ -90,7 +88,6 @@ class Visitor:
     ended: bool = False
     opened: bool = False
     stale: bool = True
-    policy: Policy = "full"
     vouched_until: int = 0
 
     @property

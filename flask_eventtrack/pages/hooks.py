@@ -69,7 +69,7 @@ class PageHooks:
                 _record_page(current, response)
             elif current.recorded and current.request.blueprint != BLUEPRINT:
                 _send_cookies(current, response, read_headers(response))
-            del current.request  # which holds it: a cycle would wait for the garbage collector
+            del current.request  # the two hold each other, until the garbage collector comes
         return response
 
 
@@ -99,7 +99,8 @@ def _record_page(current: Current, response: Response) -> None:
 
 
 def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) -> None:
-    if not headers.is_shared:
+    """Send a person's cookies, unless a cache may hand the answer to others."""
+    if current.verdict.is_person and not headers.is_shared:
         resolve(current)
         send_cookies(current, response)
 
@@ -134,8 +135,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     )
     if not current.verdict.is_person:
         record = make_anonymous(current, state.expand(record))
-    if put(state, record):
-        current.recorded = True
+    put(state, current, record)
 
 
 def is_page_request(current: Current) -> bool:

@@ -15,7 +15,7 @@ def parse_choice(text: str | None) -> Policy | None:
     return next((policy for policy in POLICIES if policy == text), None)
 
 
-def heed_signal(default: Policy, signal: Policy | t.Literal["ignore"]) -> Policy:
+def apply_signal(default: Policy, signal: Policy | t.Literal["ignore"]) -> Policy:
     """Return the policy for a browser that asks for privacy: the stricter of the two.
 
     :param signal: ``EVENTTRACK_GPC``.

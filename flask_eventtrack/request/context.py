@@ -19,7 +19,7 @@ from ..text import clean_text
 from .verdict import PERSON, Verdict, judge
 
 _ATTRIBUTE = "_eventtrack"
-# What the proxy stands for, for a tenth of the time.
+# The object behind the proxy, in a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 USER_AGENT_MAX_LENGTH = 512
 
@@ -28,9 +28,9 @@ class Current:
     """What EventTrack knows of one request. Times are nanoseconds since the epoch.
 
     ``recorded`` says whether something of the request was recorded. ``is_page`` and ``title`` are
-    the page hooks' findings. ``asks_host``, ``asks_bearer`` and ``asks_loader`` say who
-    :func:`.host_login.resolve` still asks for the customer: anybody, the ``Authorization`` header,
-    the ``customer_loader``.
+    the page hooks' findings. ``asks_host`` says whether :func:`.host_login.resolve` still asks
+    the host for the customer; ``asks_bearer`` and ``asks_loader`` whether it asks the
+    ``Authorization`` header and the ``customer_loader``.
     """
 
     __slots__ = (
@@ -71,7 +71,7 @@ class Current:
 
     @property
     def verdict(self) -> Verdict:
-        """May this request be recorded, and as whose?"""
+        """May this request be recorded, and as a person or anonymously?"""
         verdict = self._verdict
         if verdict is None:
             verdict = self._verdict = self._judge()

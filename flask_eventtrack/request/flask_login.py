@@ -8,8 +8,7 @@ from flask import Flask, has_request_context
 
 from ..state import find_state
 from .context import get_current
-from .host_login import id_of_user, resolve
-from .recording import log_in, log_out
+from .host_login import id_of_user, log_in, log_out
 
 
 def follow_flask_login(app: Flask) -> None:
@@ -30,7 +29,6 @@ def _on_login(app: Flask, user: t.Any, **_: object) -> None:
         current = get_current(state)
         customer_id = id_of_user(user) if current.verdict.bot is None else None
         if customer_id is not None:
-            # Without asking the host who is here: its user has been loaded by now.
             log_in(current, customer_id, "login")
 
 
@@ -39,6 +37,4 @@ def _on_logout(app: Flask, user: t.Any, **_: object) -> None:
     if state is None or not has_request_context():
         return
     with state.guard("following a log-out"):
-        current = get_current(state)
-        resolve(current)
-        log_out(current, None if user is None else id_of_user(user))
+        log_out(get_current(state), None if user is None else id_of_user(user))

@@ -1,8 +1,8 @@
-"""Which customer makes a request, as far as the host knows by now; we load nothing ourselves.
+"""Which customer makes a request, as far as the host knows by now; log-ins and log-outs.
 
 The host is asked in this order: a token in the ``Authorization`` header, the user that Flask-Login
-has loaded, the ``customer_loader``. What ``identify()`` and cookies said before stands where they
-say nothing.
+has loaded, the ``customer_loader``. We load nothing ourselves. If none of them makes a claim, the
+customer of ``identify()`` or of the cookies stays.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from flask import g
 from ..errors import InvalidEvent, InvalidToken
 from ..identity.jwt import LEEWAY
 from ..identity.visitor import check_customer_id
-from .recording import identify
+from .checking import Checked
+from .recording import end_session, identify, open_session, record
+
+LOGIN = "customer.login"
+LOGOUT = "customer.logout"
 
 if t.TYPE_CHECKING:
     from ..identity.tokens import VouchedBy
@@ -105,6 +109,48 @@ def _claim_of_loader(state: State, load: CustomerLoader) -> _Claim:
         answer = load()
         customer_id = None if answer is None else check_customer_id(answer)
     return _Claim(customer_id, "loader")
+
+
+def log_in(
+    current: Current,
+    customer_id: str,
+    vouched_by: VouchedBy,
+    traits: dict[str, t.Any] | None = None,
+    until: int = 0,
+) -> bool:
+    """Identify the visitor, if they are a person, and record ``customer.login`` if that is news.
+
+    :returns: False where there was no room for the record of who they are.
+    """
+    if not current.verdict.is_person:
+        return True
+    is_login, is_kept = identify(current, customer_id, vouched_by, traits, until)
+    resolve(current)  # what the host says now may be another customer, and comes first
+    if is_login:
+        _record_change(current, LOGIN, customer_id)
+    return is_kept
+
+
+def log_out(current: Current, customer_id: str | None = None) -> None:
+    """Record ``customer.logout``, end the session and detach the device from its customer."""
+    visitor = resolve(current)
+    if not visitor.is_known or not current.verdict.is_person:
+        return
+    _record_change(current, LOGOUT, customer_id or visitor.customer_id)
+    end_session(current.state, visitor.leave(), "logout")
+    current.asks_host = False
+
+
+def _record_change(current: Current, action: str, customer_id: str | None) -> None:
+    state = current.state
+    if state.access.admits(action, current.site):
+        definition = state.catalogue.get(action)
+        params = {"customer_id": customer_id} if customer_id else {}
+        label = definition.format_label(params)
+        record(current, Checked(action, params, (), label), state.clock())
+    else:
+        open_session(current, state.clock())
+        current.recorded = True
 
 
 def read_bearer(environ: cabc.Mapping[str, t.Any]) -> str | None:

@@ -1,4 +1,4 @@
-"""From a request to the journal: the one put, sessions that open and end, log-in and log-out."""
+"""From a request to the journal: the one put, sessions that open and end, who the visitor is."""
 
 from __future__ import annotations
 
@@ -32,32 +32,33 @@ if t.TYPE_CHECKING:
     from ..identity.visitor import Visitor
     from .context import Current
 
-LOGIN = "customer.login"
-LOGOUT = "customer.logout"
-
-#: Puts one event on its way; False where there is no room.
-Put = cabc.Callable[[State, Event], bool]
+#: Puts one event on its way; False if there is no room.
+Append = cabc.Callable[["State", "Current | None", Event], bool]
 
 
-def put(state: State, *records: Event | PageView, is_retried: bool = False) -> bool:
+def put(
+    state: State, current: Current | None, *records: Event | PageView, is_posted: bool = False
+) -> bool:
     """Append records to the journal, all or none. Every source records through here.
 
-    :param is_retried: whether the sender is told to send them again where there is no room. Then
-        they are not counted as dropped.
-    :returns: False where there is no room.
+    :param current: the request that recorded them, if one did.
+    :param is_posted: whether a client sent them. Then it sends them again if there is no room, so
+        they are not counted as dropped; and their ids are remembered, to tell it of duplicates.
+    :returns: False if there is no room.
     """
     if not state.pipeline.put(*records):
-        if not is_retried:
+        if not is_posted:
             for record in records:
                 state.pipeline.count(Outcome("dropped", record.action, "no room"))
         return False
-    if event_accepted.receivers:
+    if is_posted:
         for record in records:
-            send(state, event_accepted, event=state.expand(record))
+            state.recent_ids.remember(record.id, None)
+    _announce(state, current, *records)
     return True
 
 
-def put_in_transaction(state: State, event: Event) -> bool:
+def put_in_transaction(state: State, current: Current | None, event: Event) -> bool:
     """Add the event's rows to the host's session; the writer counts what the host commits."""
     if state.config.bind_key is not None:
         raise InvalidEvent(
@@ -69,8 +70,17 @@ def put_in_transaction(state: State, event: Event) -> bool:
     for insert in insert_uncounted(state.pipeline.database.tables, event):
         db_session.execute(insert)
     state.pipeline.expect_uncounted()
-    send(state, event_accepted, event=event)
+    _announce(state, current, event)
     return True
+
+
+def _announce(state: State, current: Current | None, *records: Event | PageView) -> None:
+    """Note that the request has recorded something, and tell the receivers of the signal."""
+    if current is not None:
+        current.recorded = True
+    if event_accepted.receivers:
+        for record in records:
+            send(state, event_accepted, event=state.expand(record))
 
 
 def record(
@@ -78,7 +88,7 @@ def record(
     checked: Checked,
     now: int,
     moment: dt.datetime | None = None,
-    put: Put = put,
+    append: Append = put,
 ) -> uuidlib.UUID | None:
     """Record an event of the request's visitor, as far as the verdict allows.
 
@@ -105,10 +115,7 @@ def record(
     )
     if not verdict.is_person:
         event = make_anonymous(current, event)
-    if not put(current.state, event):
-        return None
-    current.recorded = True
-    return event.id
+    return event.id if append(current.state, current, event) else None
 
 
 def make_event(
@@ -137,9 +144,9 @@ def make_event(
 
 
 def make_anonymous(current: Current, event: Event) -> Event:
-    """Return an event without what tells whose it is.
+    """Return an event without what identifies the visitor.
 
-    Of its client the writer hashes what is left into the day's profile. Its id is not the one that
+    The writer hashes what is left of its client into the day's profile. Its id is not the one that
     the page's tag names. A bot's event says why the client is taken for a bot.
     """
     client = event.client and Client(event.client.user_agent, address=event.client.address)
@@ -155,11 +162,11 @@ def make_anonymous(current: Current, event: Event) -> Event:
 def open_session(current: Current, at: int) -> Visitor:
     """Make sure that the visitor's session is open from ``at``; end the one before."""
     visitor = current.visitor
-    _end_session(current.state, visitor.open_session(at), "timeout")
+    end_session(current.state, visitor.open_session(at), "timeout")
     return visitor
 
 
-def _end_session(state: State, over: uuidlib.UUID | None, reason: EndReason) -> None:
+def end_session(state: State, over: uuidlib.UUID | None, reason: EndReason) -> None:
     """Note that a session is over, if one is."""
     if over is not None:
         state.pipeline.put(SessionEnd(session_id=over, reason=reason))
@@ -185,7 +192,7 @@ def identify(
     is_change, is_move = visitor.customer_id != customer_id, visitor.uuid != profile
     if is_change:
         if is_move and visitor.is_known:
-            _end_session(state, visitor.leave(), "logout")
+            end_session(state, visitor.leave(), "logout")
         visitor.attribute_to(customer_id, profile, vouched_by, until)
     else:
         visitor.vouch_again(vouched_by, until)
@@ -202,44 +209,3 @@ def identify(
         )
         send(state, customer_identified, customer_id=customer_id, uuid=profile)
     return is_move if vouched_by == "token" else is_change, is_kept
-
-
-def log_in(
-    current: Current,
-    customer_id: str,
-    vouched_by: VouchedBy,
-    traits: dict[str, t.Any] | None = None,
-    until: int = 0,
-) -> bool:
-    """Identify the visitor, if they are a person, and record ``customer.login`` if that is news.
-
-    :returns: False where there was no room for the record of who they are.
-    """
-    if not current.verdict.is_person:
-        return True
-    is_login, is_kept = identify(current, customer_id, vouched_by, traits, until)
-    if is_login:
-        _record_change(current, LOGIN, customer_id)
-    return is_kept
-
-
-def log_out(current: Current, customer_id: str | None = None) -> None:
-    """Record ``customer.logout``, end the session and detach the device from its customer."""
-    visitor = current.visitor
-    if not visitor.is_known or not current.verdict.is_person:
-        return
-    _record_change(current, LOGOUT, customer_id or visitor.customer_id)
-    _end_session(current.state, visitor.leave(), "logout")
-    current.asks_host = False
-
-
-def _record_change(current: Current, action: str, customer_id: str | None) -> None:
-    state = current.state
-    if state.access.admits(action, current.site):
-        definition = state.catalogue.get(action)
-        params = {"customer_id": customer_id} if customer_id else {}
-        label = definition.format_label(params)
-        record(current, Checked(action, params, (), label), state.clock())
-    else:
-        open_session(current, state.clock())
-        current.recorded = True

@@ -1,11 +1,11 @@
-"""May this request be recorded, and as whose? Decided once for each request. Pure."""
+"""May this request be recorded, and as a person or anonymously? Decided once a request. Pure."""
 
 from __future__ import annotations
 
 import typing as t
 
 from ..config import Policy
-from ..privacy.policy import heed_signal
+from ..privacy.policy import apply_signal
 
 Kind = t.Literal["person", "anonymous", "nothing"]
 Reason = t.Literal["", "choice", "signal", "default", "bot"]
@@ -17,9 +17,9 @@ class Verdict(t.NamedTuple):
     """What may be recorded of a request.
 
     ``kind`` is ``"person"`` (everything, with an identity), ``"anonymous"`` (page visits, without
-    one) or ``"nothing"``. ``policy`` is what the visitor allows, and ``reason`` says what made it
-    less than a person: their choice, the browser's signal, the app's default, or that it is a bot.
-    ``bot`` tells why it is taken for one. ``takes_events`` says whether ``track()`` records too.
+    one) or ``"nothing"``. ``policy`` is what the visitor allows. ``reason`` says why ``kind`` is
+    not ``"person"``: their choice, the browser's signal, the app's default, or a bot. ``bot`` tells
+    why the client is taken for one. ``takes_events`` says whether ``track()`` records too.
     """
 
     kind: Kind
@@ -59,7 +59,7 @@ def judge(
         return PERSON if policy == "full" else Verdict(_KINDS[policy], policy, reason)
     if bots == "drop" or policy == "none":
         return Verdict("nothing", policy, "bot", bot)
-    # A bot is never a person. It leaves no more than a person with its policy would.
+    # Anonymously, and never more than of a visitor with the same policy.
     return Verdict("anonymous", "anonymous", "bot", bot, takes_events=policy == "full")
 
 
@@ -69,5 +69,5 @@ def _find_policy(
     """Return what a visitor allows, and what says so."""
     if choice is not None:
         return choice, "choice"
-    policy = heed_signal(default, signal)
+    policy = apply_signal(default, signal)
     return policy, "default" if policy == default else "signal"

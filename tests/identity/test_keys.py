@@ -340,7 +340,7 @@ def test_pyjwt_is_imported_only_for_keys() -> None:
     """Most apps have none."""
     code = """
 import sys
-from flask_eventtrack.identity import CustomerTokens
+from flask_eventtrack.identity.jwt import CustomerTokens
 from flask_eventtrack.config import KeySource
 for keys in ((), (KeySource(None, b"x" * 32),)):
     CustomerTokens(keys)
@@ -357,7 +357,7 @@ def test_missing_cryptography_is_said_with_the_extra(jwks: KeyDir, kind: str) ->
     code = f"""
 import sys
 sys.modules["cryptography"] = None
-from flask_eventtrack.identity import CustomerTokens
+from flask_eventtrack.identity.jwt import CustomerTokens
 from flask_eventtrack.config import load_config
 def load(keys):
     return CustomerTokens(load_config({{"EVENTTRACK_JWT_KEYS": keys}}).jwt_keys)

@@ -75,6 +75,23 @@ def test_tagged_bot_is_recorded_as_nobodys(make: MakeHost) -> None:
     assert {row["action"]: row["count"] for row in host.rows("hourly")} == totals
 
 
+def test_tagged_bot_gets_no_cookies_with_an_event_outside_of_pages(make: MakeHost) -> None:
+    """A device of its own would replace the one of a person with the same cookies."""
+    host = make({"EVENTTRACK_BOTS": "tag"})
+    host.events.define("a.b")
+
+    @host.app.post("/form")
+    def take() -> str:
+        return str(track("a.b"))
+
+    client = host.client()
+    client.get("/", headers=NAVIGATION)
+    response = client.post("/form", headers={"User-Agent": GOOGLEBOT})
+    assert response.text != "None"
+    assert "Set-Cookie" not in response.headers
+    assert "Set-Cookie" not in host.client(GOOGLEBOT).post("/form").headers
+
+
 @pytest.mark.parametrize(
     ("settings", "recorded"),
     [

@@ -6,7 +6,7 @@ import gzip
 import typing as t
 
 import pytest
-from flask import Flask, Response, make_response, request
+from flask import Flask, Response, make_response, request, session
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
@@ -128,3 +128,17 @@ def test_requests_inside_one_app_context_are_told_apart(host: Host) -> None:
     assert [row["pages"] for row in host.rows("session")] == [2, 2]
     paths = [row["params"]["path"] for row in host.events_of("page.visit")]
     assert sorted(paths) == ["/", "/", "/products/mug", "/products/mug"]
+
+
+def test_anonymous_visitor_gets_no_cookies_with_the_answer_to_an_error(make: MakeHost) -> None:
+    """Flask runs the hooks again where the host's session cannot be saved after them."""
+    host = make({"EVENTTRACK_DEFAULT_POLICY": "anonymous", "PROPAGATE_EXCEPTIONS": False})
+
+    @host.app.get("/unsaved")
+    def fill() -> str:
+        session["user"] = object()
+        return "<title>Unsaved</title>"
+
+    response = host.client().get("/unsaved", headers=NAVIGATION)
+    assert response.status_code == 500
+    assert "Set-Cookie" not in response.headers

@@ -86,7 +86,7 @@ def post(host: Host, **event: t.Any) -> t.Any:
 _SETUP = """
 import json, os, pathlib, signal, sys, threading
 from flask_eventtrack import track
-from flask_eventtrack.pipeline import Journal
+from flask_eventtrack.pipeline.journal import Journal
 from tests.hosts import NAVIGATION, SAME_ORIGIN, make_host
 
 def note(action):
