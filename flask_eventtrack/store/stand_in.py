@@ -25,8 +25,7 @@ import sqlalchemy as sa
 
 from ..records import SessionRef
 from .rows import EventRow, SessionRow
-from .sessions import Session, SessionBook
-from .tables import Tables
+from .sessions import Session, SessionBook, Transaction
 
 
 class Move(msgspec.Struct, frozen=True, gc=False):
@@ -49,10 +48,10 @@ class StandIns:
     """
 
     def __init__(
-        self, connection: sa.Connection, tables: Tables, sessions: SessionBook, rows: list[EventRow]
+        self, transaction: Transaction, sessions: SessionBook, rows: list[EventRow]
     ) -> None:
-        self._connection = connection
-        self._event = tables.event
+        self._connection = transaction.connection
+        self._event = transaction.tables.event
         self._sessions = sessions
         self._rows = rows
 
