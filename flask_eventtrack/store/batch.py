@@ -72,7 +72,7 @@ class _BatchWriter:
         self._known: set[int] = set()
         self._activities: list[Activity] = []
         self._moves: list[Move] = []
-        # The sessions that no event of the batch names: their halves of visits do.
+        # The sessions, as numbers, that only the visits name.
         self._others: set[int] = set()
 
     def write(self) -> Written:
@@ -80,10 +80,10 @@ class _BatchWriter:
         # 1. Lock the sessions. First, so that of two writers with halves of the same visit one
         #    waits, and then finds what the other has written.
         sessions.load(batch.session_ids())
-        # 2. Find the new events, and join the halves of visits: whose session each event belongs
-        #    to depends on it.
+        # 2. Find the new events, and join the halves of visits: which session an event belongs to
+        #    depends on it.
         self._sort_events()
-        # 3. Lock the sessions that only step 2 has brought along.
+        # 3. Lock the sessions that only the visits name.
         sessions.load(self._others)
         # 4. Move the sessions on, before visits move between them: a stand-in is known by what it
         #    has counted.
