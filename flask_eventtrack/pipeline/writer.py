@@ -163,7 +163,7 @@ class Writer:
         events = take_uncounted(connection, tables, self._now)
         if not events:
             return 0, None
-        sifted = self._sift(connection, events)
+        sifted = self._hooks.tombstones.sift(connection, events)
         erased = [record for record in sifted.dropped if isinstance(record, Event)]
         remove_rows(connection, tables, [event.id for event in erased])
         kept = [record for record in sifted.records if isinstance(record, Event)]
@@ -175,7 +175,9 @@ class Writer:
     ) -> Erasure:
         """Return the erasure of what a person did until ``at`` (now); it is still to be run."""
         hooks = self._hooks
-        return Erasure(self.database, hooks.tombstones, profiles, at or self._now, hooks.max_age)
+        return Erasure(
+            self.database, hooks.tombstones, set(profiles), at or self._now, hooks.max_age
+        )
 
     def prune(self) -> cabc.Iterator[Pruned]:
         """Remove what is past its retention period; each ``next()`` removes a batch."""
@@ -207,7 +209,7 @@ class Writer:
         def work(connection: sa.Connection) -> tuple[Written, Sifted]:
             # Before sifting: the profile that a record gets here may be an erased one.
             named = name_anonymous(connection, self.database.tables, records, self._now)
-            sifted = self._sift(connection, named)
+            sifted = self._hooks.tombstones.sift(connection, named)
             dropped = _count_erased(sifted.dropped)
             batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
             return write_batch(self._transaction(connection), batch), sifted
@@ -217,11 +219,6 @@ class Writer:
         for profile, at in sifted.kin.items():
             collections.deque(self.erase([profile], at).run(), maxlen=0)
         return written
-
-    def _sift(self, connection: sa.Connection, records: cabc.Sequence[Record]) -> Sifted:
-        if not records:
-            return Sifted(records)
-        return self._hooks.tombstones.sift(connection, self.database.tables, records)
 
     def _transaction(self, connection: sa.Connection) -> Transaction:
         hooks = self._hooks
@@ -263,7 +260,7 @@ class Writer:
         """Keep a record as it would have been written, unless its person was erased."""
         tables = self.database.tables
         [named] = name_anonymous(connection, tables, [record], self._now)
-        if self._sift(connection, [named]).dropped:
+        if self._hooks.tombstones.sift(connection, [named]).dropped:
             return
         if named is not record and isinstance(named, Event):
             # Client data would identify the anonymous profile of a day, even after its salt is
