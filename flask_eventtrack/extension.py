@@ -133,7 +133,7 @@ class EventTrack:
             written=_announcer(reference),
             clock=self._clock,
             session_timeout=config.session_timeout,
-            tombstones=Tombstones(config.profile_salt),
+            tombstones=Tombstones(database.tables, config.profile_salt),
             max_age=config.max_age,
             retention=lambda: Retention(self.catalogue.keeps(), config.retention),
             prunes=config.prune,

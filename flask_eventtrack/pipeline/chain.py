@@ -177,17 +177,13 @@ class Chain:
 
     def remove(self) -> None:
         """Remove the folder: all of it is committed."""
-        self._close_files()
+        self.close_files()
         _remove(self.folder, self._lock, map(self._path, self._segments))
 
     def release(self) -> None:
         """Leave the folder to whoever adopts it."""
-        self._close_files()
+        self.close_files()
         self._lock.release()
-
-    def abandon(self) -> None:
-        """In a fork's child: close our copies of the files. The lock stays the parent's."""
-        self._close_files()
 
     def _path(self, number: int) -> pathlib.Path:
         return self.folder / f"{number:08}{_SUFFIX}"
@@ -239,7 +235,8 @@ class Chain:
                 with os.fdopen(fd, "ab") as file:
                     file.write(data)
 
-    def _close_files(self) -> None:
+    def close_files(self) -> None:
+        """Close the files, as a fork's child does with its copies. The lock stays the owner's."""
         for file in (self._reader, self._checkpoint):
             if file is not None:
                 file.close()

@@ -291,7 +291,7 @@ class Journal:
             self._writer.close()
         for chain in (self._chain, *self._orphans):
             if chain is not None:
-                chain.abandon()
+                chain.close_files()
 
 
 def _size_of(folder: pathlib.Path) -> int:

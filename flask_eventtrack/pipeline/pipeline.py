@@ -19,18 +19,14 @@ import uuid as uuidlib
 import msgspec
 
 from ..errors import FlushTimeout
-from ..records import Outcome, Record, decode_record, encode_record
-from .queue import Claimed
+from ..records import EndReason, Outcome, Record, decode_record, encode_record
+from ..store.engine import Database
+from ..store.erasure import Erased
+from ..store.retention import Pruned
+from .queue import Claimed, Queue
 from .schedule import BATCH_SIZE, NEVER, Status, Step, longest_pause, next_step
 from .segment import is_patched_by_gevent
 from .writer import Hooks, Writer
-
-if t.TYPE_CHECKING:
-    from ..records import EndReason
-    from ..store.engine import Database
-    from ..store.erasure import Erased
-    from ..store.retention import Pruned
-    from .queue import Queue
 
 logger = logging.getLogger("flask_eventtrack")
 

@@ -36,7 +36,7 @@ from ..store.host_transaction import remove_rows, take_uncounted
 from ..store.rejected import add_rejected
 from ..store.retention import Pruned, Retention, claim_day, count_old, prune
 from ..store.salts import destroy_salts, name_anonymous
-from ..store.sessions import Facts, end_silent_sessions
+from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.tombstones import Sifted, Tombstones
 from ..text import clean_action
 
@@ -75,7 +75,7 @@ class Writer:
     """Commits records in transactions; sets aside those that the database will always refuse.
 
     From a batch down: :meth:`commit` runs :meth:`_commit_parts`, in which each part is one
-    transaction of :meth:`_commit_once`, inside of which :meth:`_apply` writes the rows.
+    transaction of :meth:`_commit_once`, inside of which :func:`.write_batch` writes the rows.
     """
 
     def __init__(self, database: Database, hooks: Hooks) -> None:
@@ -141,13 +141,11 @@ class Writer:
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End up to 200 silent sessions, and destroy the salts whose days are over."""
-        now = from_ns(self._hooks.clock())
+        now = self._now
         silent_since = now - self._hooks.session_timeout - _SWEEP_GRACE
         with self._hooks.context():
             with self.database.begin() as connection:
-                ended = end_silent_sessions(
-                    connection, self.database.tables, silent_since, now, self._hooks.admits
-                )
+                ended = end_silent_sessions(self._transaction(connection), silent_since)
                 destroy_salts(connection, self.database.tables, now)
             self._hooks.written(Written(len(ended), [], ended))
         return ended
@@ -165,19 +163,21 @@ class Writer:
         events = take_uncounted(connection, tables, self._now)
         if not events:
             return 0, None
-        sifted = self._sift(connection, events)
+        sifted = self._hooks.tombstones.sift(connection, events)
         erased = [record for record in sifted.dropped if isinstance(record, Event)]
         remove_rows(connection, tables, [event.id for event in erased])
         kept = [record for record in sifted.records if isinstance(record, Event)]
         batch = Batch(uncounted=kept, outcomes=_count_erased(erased))
-        return len(events), self._apply(connection, batch)
+        return len(events), write_batch(self._transaction(connection), batch)
 
     def erase(
         self, profiles: cabc.Iterable[uuidlib.UUID], at: dt.datetime | None = None
     ) -> Erasure:
         """Return the erasure of what a person did until ``at`` (now); it is still to be run."""
         hooks = self._hooks
-        return Erasure(self.database, hooks.tombstones, profiles, at or self._now, hooks.max_age)
+        return Erasure(
+            self.database, hooks.tombstones, set(profiles), at or self._now, hooks.max_age
+        )
 
     def prune(self) -> cabc.Iterator[Pruned]:
         """Remove what is past its retention period; each ``next()`` removes a batch."""
@@ -209,10 +209,10 @@ class Writer:
         def work(connection: sa.Connection) -> tuple[Written, Sifted]:
             # Before sifting: the profile that a record gets here may be an erased one.
             named = name_anonymous(connection, self.database.tables, records, self._now)
-            sifted = self._sift(connection, named)
+            sifted = self._hooks.tombstones.sift(connection, named)
             dropped = _count_erased(sifted.dropped)
             batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
-            return self._apply(connection, batch), sifted
+            return write_batch(self._transaction(connection), batch), sifted
 
         written, sifted = self.database.retry(work)
         # Dropped records showed that these profiles belong to erased people too.
@@ -220,15 +220,9 @@ class Writer:
             collections.deque(self.erase([profile], at).run(), maxlen=0)
         return written
 
-    def _sift(self, connection: sa.Connection, records: cabc.Sequence[Record]) -> Sifted:
-        if not records:
-            return Sifted(records)
-        return self._hooks.tombstones.sift(connection, self.database.tables, records)
-
-    def _apply(self, connection: sa.Connection, batch: Batch) -> Written:
+    def _transaction(self, connection: sa.Connection) -> Transaction:
         hooks = self._hooks
-        tables = self.database.tables
-        return write_batch(connection, tables, batch, self._now, hooks.facts, hooks.admits)
+        return Transaction(connection, self.database.tables, self._now, hooks.facts, hooks.admits)
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)
@@ -266,7 +260,7 @@ class Writer:
         """Keep a record as it would have been written, unless its person was erased."""
         tables = self.database.tables
         [named] = name_anonymous(connection, tables, [record], self._now)
-        if self._sift(connection, [named]).dropped:
+        if self._hooks.tombstones.sift(connection, [named]).dropped:
             return
         if named is not record and isinstance(named, Event):
             # Client data would identify the anonymous profile of a day, even after its salt is

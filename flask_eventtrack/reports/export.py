@@ -37,7 +37,7 @@ def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.
     for kind, key in keys.items():
         for uuids in in_chunks(profiles):
             for row in _read(database, sa.select(key.table).where(key.in_(uuids))):
-                yield _plain(kind, row)
+                yield msgspec.to_builtins({"type": kind, **row})
     for kind, moment in (("session", tables.session.c.started_at), ("event", tables.event.c.time)):
         streams = [
             _iter_rows(database, moment, first, uuids)
@@ -45,7 +45,7 @@ def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.
         ]
         for _, item in heapq.merge(*streams, key=operator.itemgetter(0)):
             if item is not None:
-                yield _plain(kind, item)
+                yield msgspec.to_builtins({"type": kind, **item})
 
 
 def _group(
@@ -98,8 +98,3 @@ def _iter_rows(
 def _read(database: Database, query: sa.Select[t.Any]) -> list[Item]:
     with database.read() as connection:
         return [row._asdict() for row in connection.execute(query)]
-
-
-def _plain(kind: str, row: Item) -> Item:
-    item: Item = msgspec.to_builtins({"type": kind, **row})
-    return item

@@ -9,10 +9,8 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
-if t.TYPE_CHECKING:
-    from ..store.engine import Database
-    from ..store.tables import Tables
-
+from ..store.engine import Database
+from ..store.tables import Tables
 
 _SLOWEST_COMMIT = dt.timedelta(seconds=30)
 

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
-import datetime as dt
 import uuid as uuidlib
 
 import msgspec
-import sqlalchemy as sa
 
 from ..records import EndReason, Event, Identified, Outcome, SessionEnd
 from .fast_rows import find_known, insert_rows
 from .profiles import write_profiles
 from .rows import EventRow, row_of
-from .sessions import Activity, Admits, Facts, SessionBook
+from .sessions import Activity, SessionBook, Transaction
 from .stand_in import Move, StandIns
-from .tables import Tables
-from .totals import Totals
 from .visits import Visit, VisitBook
 
 
@@ -52,65 +48,47 @@ class Written:
     ended: list[tuple[uuidlib.UUID, EndReason]]
 
 
-def write_batch(
-    connection: sa.Connection,
-    tables: Tables,
-    batch: Batch,
-    now: dt.datetime,
-    facts: Facts,
-    admits: Admits,
-) -> Written:
+def write_batch(transaction: Transaction, batch: Batch) -> Written:
     """Write a batch inside the caller's transaction. Writing it again changes nothing.
 
     :raises sqlalchemy.exc.IntegrityError: another process wrote one of the events meanwhile. The
         caller rolls back and tries again: then the event is found.
     :raises ValueError: no database can store one of the values.
     """
-    totals = Totals()
-    sessions = SessionBook(connection, tables, now, totals, admits)
-    return _BatchWriter(connection, tables, batch, now, totals, sessions).write(facts)
+    return _BatchWriter(transaction, batch).write()
 
 
 class _BatchWriter:
-    def __init__(
-        self,
-        connection: sa.Connection,
-        tables: Tables,
-        batch: Batch,
-        now: dt.datetime,
-        totals: Totals,
-        sessions: SessionBook,
-    ) -> None:
-        self._connection = connection
-        self._tables = tables
+    def __init__(self, transaction: Transaction, batch: Batch) -> None:
+        self._transaction = transaction
+        self._connection, self._tables = transaction.connection, transaction.tables
+        self._now, self._totals = transaction.now, transaction.totals
         self._batch = batch
-        self._now = now
-        self._totals = totals
-        self._sessions = sessions
-        self._visits = VisitBook(connection, tables.event)
+        self._sessions = SessionBook(transaction)
+        self._visits = VisitBook(self._connection, self._tables.event)
         # The new events, without the visits, which the VisitBook has.
         self._rows: list[EventRow] = []
         # The ids, as numbers, of events that are stored or will be.
         self._known: set[int] = set()
         self._activities: list[Activity] = []
         self._moves: list[Move] = []
-        # The sessions that no event of the batch names: their halves of visits do.
+        # The sessions, as numbers, that only the visits name.
         self._others: set[int] = set()
 
-    def write(self, facts: Facts) -> Written:
+    def write(self) -> Written:
         batch, sessions = self._batch, self._sessions
         # 1. Lock the sessions. First, so that of two writers with halves of the same visit one
         #    waits, and then finds what the other has written.
         sessions.load(batch.session_ids())
-        # 2. Find the new events, and join the halves of visits: whose session each event belongs
-        #    to depends on it.
+        # 2. Find the new events, and join the halves of visits: which session an event belongs to
+        #    depends on it.
         self._sort_events()
-        # 3. Lock the sessions that only step 2 has brought along.
+        # 3. Lock the sessions that only the visits name.
         sessions.load(self._others)
         # 4. Move the sessions on, before visits move between them: a stand-in is known by what it
         #    has counted.
         for activity in self._activities:
-            sessions.move_on(activity, facts)
+            sessions.move_on(activity)
         self._move_visits()
         # 5. End sessions: session.end tells the final counts.
         for end in batch.ends:
@@ -145,7 +123,7 @@ class _BatchWriter:
             self._note_new(event)
 
     def _move_visits(self) -> None:
-        stand_ins = StandIns(self._connection, self._tables, self._sessions, self._rows)
+        stand_ins = StandIns(self._transaction, self._sessions, self._rows)
         for move in self._moves:
             stand_ins.move(move)
 

@@ -11,8 +11,10 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
+#: Names of columns.
+Names = tuple[str, ...]
 #: Makes a statement about many rows. Its parameters have the names of columns, or ``KEY``.
-Build = cabc.Callable[[str, sa.Table, tuple[str, ...]], sa.ClauseElement]
+Build = cabc.Callable[[str, sa.Table, Names], sa.ClauseElement]
 #: The parameter for the id of a stored row.
 KEY = "key_id"
 # A statement may have twice as many parameters. PostgreSQL's drivers take 32,767 or 65,535, SQLite
@@ -36,16 +38,13 @@ _MYSQL_CONFLICTS = frozenset({1213, 1020})
 _Each = t.TypeVar("_Each")
 
 
-def build_insert(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+def build_insert(dialect_name: str, table: sa.Table, names: Names) -> sa.Insert:
     if dialect_name == "postgresql":
-        record = _unnested(table, names)
-        return table.insert().from_select(names, sa.select(*(record.c[name] for name in names)))
+        return table.insert().from_select(names, sa.select(_unnested(table, names)))
     return table.insert().values(_bind(names))
 
 
-def build_update(
-    dialect_name: str, table: sa.Table, names: tuple[str, ...]
-) -> sa.Update | mysql.Insert:
+def build_update(dialect_name: str, table: sa.Table, names: Names) -> sa.Update | mysql.Insert:
     """Make the update of the named columns by ``id``."""
     if dialect_name == "postgresql":
         record = _unnested(table, ("id", *names))
@@ -56,25 +55,22 @@ def build_update(
     return table.update().where(table.c.id == sa.bindparam(KEY)).values(_bind(names))
 
 
-def _build_mysql_update(table: sa.Table, names: tuple[str, ...]) -> mysql.Insert:
+def _build_mysql_update(table: sa.Table, names: Names) -> mysql.Insert:
     """Make an insert whose row always exists: the drivers send many inserts as one, not updates."""
     needed = (column.name for column in table.columns if not column.nullable)
     insert = mysql.insert(table).values(_bind((*names, *needed)))
     return insert.on_duplicate_key_update({name: insert.inserted[name] for name in names})
 
 
-def build_count(dialect_name: str, table: sa.Table, names: tuple[str, ...]) -> sa.Insert:
+def build_count(dialect_name: str, table: sa.Table, names: Names) -> sa.Insert:
     """Make the insert of counters that adds to stored ones of the same key."""
     if dialect_name in _MYSQL:
-        into_mysql = mysql.insert(table).values(_bind(names))
-        return into_mysql.on_duplicate_key_update(
-            count=table.c.count + into_mysql.inserted["count"]
-        )
+        insert = mysql.insert(table).values(_bind(names))
+        return insert.on_duplicate_key_update(count=table.c.count + insert.inserted["count"])
     into: postgresql.Insert | sqlite.Insert
     if dialect_name == "postgresql":
-        record = _unnested(table, names)
-        into = postgresql.insert(table)
-        into = into.from_select(names, sa.select(*(record.c[name] for name in names)))
+        rows = sa.select(_unnested(table, names))
+        into = postgresql.insert(table).from_select(names, rows)
     else:
         into = sqlite.insert(table).values(_bind(names))
     total = table.c.count + into.excluded["count"]
@@ -86,7 +82,7 @@ def _bind(names: cabc.Iterable[str]) -> dict[str, sa.BindParameter[t.Any]]:
     return {name: sa.bindparam(name) for name in names}
 
 
-def _unnested(table: sa.Table, names: tuple[str, ...]) -> sa.TableValuedAlias:
+def _unnested(table: sa.Table, names: Names) -> sa.TableValuedAlias:
     columns = [table.columns[name] for name in names]
     rows = sa.func.unnest(*map(_array_of, columns)).table_valued(*columns)
     return rows.render_derived(name="record")
@@ -186,10 +182,10 @@ def _code_of(error: exc.DBAPIError) -> object:
     return first if isinstance(first, int) else None
 
 
-def isolation_level(dialect_name: str) -> str | None:
-    """Return the isolation level that our transactions need, or None for the database's own.
+def own_options(dialect_name: str) -> dict[str, str]:
+    """Return the options of an engine for the isolation level that our transactions need.
 
     Under MariaDB's default, REPEATABLE READ, a query would not see what another process has just
     committed, and would lock the gaps between rows.
     """
-    return None if dialect_name == "sqlite" else "READ COMMITTED"
+    return {} if dialect_name == "sqlite" else {"isolation_level": "READ COMMITTED"}

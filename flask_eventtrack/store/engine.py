@@ -120,13 +120,9 @@ class Database:
 
 
 def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any]) -> sa.Engine:
-    level = dialects.isolation_level(host.dialect.name)
-    settings = dict(options)
-    if level is not None:
-        settings["isolation_level"] = level
     return sa.create_engine(
         host.url,
-        **settings,
+        **{**options, **dialects.own_options(host.dialect.name)},
         hide_parameters=True,
         poolclass=QueuePool,
         pool_size=1,
@@ -150,11 +146,7 @@ def _prepare_sqlite_engine(engine: sa.Engine, *, wal: bool, is_durable: bool) ->
             connection.execute(f"PRAGMA synchronous = {'FULL' if is_durable else 'NORMAL'}")
 
     sa.event.listen(engine, "connect", prepare)
-    sa.event.listen(engine, "begin", _begin_immediate)
-
-
-def _begin_immediate(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    sa.event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
 
 
 def _borrowing_engine(host: sa.Engine) -> sa.Engine:

@@ -37,32 +37,24 @@ class Erased:
     rejected: int = 0
 
 
+@dataclasses.dataclass(slots=True)
 class Erasure:
     """Removes what a person did up to ``at``, and leaves tombstones for what is still on its way.
 
     An interrupted erasure can be run again: the aliases, by which the rest is found, go last.
 
-    :param roots: profiles of one person; the others are found by their aliases.
+    :param profiles: some of one person; :meth:`run` adds the others, found by their aliases, and
+        the person's ``customer_ids`` in the host app.
     :param max_age: how old a browser's event may be when it arrives.
     """
 
-    def __init__(
-        self,
-        database: Database,
-        tombstones: Tombstones,
-        roots: cabc.Iterable[uuidlib.UUID],
-        at: dt.datetime,
-        max_age: dt.timedelta,
-    ) -> None:
-        self._database = database
-        self._tables = database.tables
-        self._tombstones = tombstones
-        self._at = at
-        self._max_age = max_age
-        #: The person's profiles, and their ids in the host app.
-        self.profiles: Profiles = set(roots)
-        self.customer_ids: set[str] = set()
-        self._buried: set[uuidlib.UUID] = set()
+    database: Database
+    tombstones: Tombstones
+    profiles: Profiles
+    at: dt.datetime
+    max_age: dt.timedelta
+    customer_ids: set[str] = dataclasses.field(default_factory=set)
+    _buried: set[uuidlib.UUID] = dataclasses.field(default_factory=set)
 
     def run(self) -> cabc.Iterator[Erased]:
         """Erase, and yield after each transaction how much has been removed so far.
@@ -74,24 +66,24 @@ class Erasure:
         # written more.
         while new := self._find_new():
             self._set_tombstones(new)
-            sessions += self._database.retry(self._bury)
+            sessions += self.database.retry(self._bury)
             yield Erased(events, sessions)
         for profiles in in_chunks(self.profiles):
             erase = functools.partial(self._erase_events, profiles)
-            while (found := self._database.take_turn(erase)) is not None:
+            while (found := self.database.take_turn(erase)) is not None:
                 events += found[0]
                 sessions += found[1]
                 yield Erased(events, sessions)
         rejected = self._erase_rejected()
-        aliases = self._database.retry(self._erase_aliases)
-        self._database.shrink_log()
+        aliases = self.database.retry(self._erase_aliases)
+        self.database.shrink_log()
         yield Erased(events, sessions, aliases, rejected)
 
     def _find_new(self) -> set[uuidlib.UUID]:
         """Return the person's profiles and page visits that have no tombstone yet."""
-        profile = self._tables.profile
-        with self._database.read() as connection:
-            self.profiles = find_profiles(connection, self._tables, self.profiles)
+        profile = self.database.tables.profile
+        with self.database.read() as connection:
+            self.profiles = find_profiles(connection, self.database.tables, self.profiles)
             for uuids in in_chunks(self.profiles):
                 query = sa.select(profile.c.customer_id).where(profile.c.uuid.in_(uuids))
                 self.customer_ids.update(connection.scalars(query))
@@ -99,23 +91,23 @@ class Erasure:
 
     def _find_visits(self, connection: sa.Connection) -> set[uuidlib.UUID]:
         """Return the ids of page visits that events of a browser may still name."""
-        event = self._tables.event
-        since = self._at - self._max_age
+        event = self.database.tables.event
+        since = self.at - self.max_age
         query = sa.select(event.c.time, event.c.id, event.c.claimed_by)
         query = query.where(event.c.time > since, event.c.action == PAGE_VISIT)
         found = set[uuidlib.UUID]()
         for uuids in in_chunks(self.profiles):
             # With both ends of the period in the query, PostgreSQL would take the index of times.
             for moment, *ids in connection.execute(query.where(event.c.uuid.in_(uuids))):
-                if moment <= self._at:
+                if moment <= self.at:
                     found.update(filter(None, ids))
         return found
 
     def _set_tombstones(self, uuids: set[uuidlib.UUID]) -> None:
         """Set tombstones ahead of :meth:`_bury`, for which all writers wait: it is then short."""
         for chunk in in_chunks(uuids):
-            add = functools.partial(self._tombstones.add, tables=self._tables, uuids=chunk)
-            self._database.take_turn(functools.partial(add, at=self._at))
+            add = functools.partial(self.tombstones.add, uuids=chunk, at=self.at)
+            self.database.take_turn(add)
         self._buried |= uuids
 
     def _bury(self, connection: sa.Connection) -> int:
@@ -123,8 +115,8 @@ class Erasure:
 
         In one transaction, so that no later event continues one of these sessions.
         """
-        profile, session = self._tables.profile, self._tables.session
-        self._tombstones.wait_for_batches(connection, self._tables, self._at)
+        profile, session = self.database.tables.profile, self.database.tables.session
+        self.tombstones.wait_for_batches(connection, self.at)
         self._delete_theirs(connection, profile.c.uuid, profile.c.first_seen_at)
         return self._delete_theirs(connection, session.c.uuid, session.c.started_at)
 
@@ -135,8 +127,8 @@ class Erasure:
 
         Locks are taken in the writer's order: notes, events by id, totals last.
         """
-        event, note = self._tables.event, self._tables.uncounted
-        are_theirs = sa.and_(event.c.uuid.in_(profiles), event.c.time <= self._at)
+        event, note = self.database.tables.event, self.database.tables.uncounted
+        are_theirs = sa.and_(event.c.uuid.in_(profiles), event.c.time <= self.at)
         ids = connection.scalars(sa.select(event.c.id).where(are_theirs).limit(BATCH_SIZE)).all()
         if not ids:
             return None
@@ -146,48 +138,48 @@ class Erasure:
         query = sa.select(*columns).where(event.c.id.in_(ids)).order_by(event.c.id)
         locked = connection.execute(query.with_for_update())
         # Asked again: the writer may have given an event another profile before it was locked.
-        rows = [row for row in locked if row.uuid in self.profiles and row.time <= self._at]
+        rows = [row for row in locked if row.uuid in self.profiles and row.time <= self.at]
         connection.execute(event.delete().where(event.c.id.in_([row.id for row in rows])))
         if uncounted:
             connection.execute(note.delete().where(note.c.event_id.in_(uncounted)))
         sessions = self._erase_shared(connection, {row.session_id for row in rows})
-        subtract(connection, self._tables, [row for row in rows if row.id not in uncounted])
+        subtract(connection, self.database.tables, [row for row in rows if row.id not in uncounted])
         return len(rows), sessions
 
     def _erase_shared(
         self, connection: sa.Connection, session_ids: set[uuidlib.UUID | None]
     ) -> int:
         """Erase sessions that another person has continued: they also tell what this one did."""
-        session = self._tables.session
+        session = self.database.tables.session
         erase = session.delete().where(session.c.id.in_(session_ids - {None}))
-        return connection.execute(erase.where(session.c.started_at <= self._at)).rowcount
+        return connection.execute(erase.where(session.c.started_at <= self.at)).rowcount
 
     def _erase_rejected(self) -> int:
-        table = self._tables.rejected
+        table = self.database.tables.rejected
         texts = set(map(str, self.profiles))
         last, ids = uuidlib.UUID(int=0), []
         while True:
             query = sa.select(table.c.id, table.c.payload).where(table.c.id > last)
-            with self._database.read() as connection:
+            with self.database.read() as connection:
                 page = connection.execute(query.order_by(table.c.id).limit(_REJECTED_PAGE)).all()
             if not page:
                 break
             last = page[-1].id
             ids += [row.id for row in page if not texts.isdisjoint(_PROFILES.findall(row.payload))]
         for chunk in in_chunks(ids):
-            with self._database.begin() as connection:
+            with self.database.begin() as connection:
                 connection.execute(table.delete().where(table.c.id.in_(chunk)))
         return len(ids)
 
     def _erase_aliases(self, connection: sa.Connection) -> int:
-        alias = self._tables.alias
+        alias = self.database.tables.alias
         return self._delete_theirs(connection, alias.c.anonymous_uuid, alias.c.created_at)
 
     def _delete_theirs(
         self, connection: sa.Connection, profile: sa.Column[t.Any], moment: sa.Column[t.Any]
     ) -> int:
         """Delete the person's rows of a table, up to the erasure's moment; return how many."""
-        delete = profile.table.delete().where(moment <= self._at)
+        delete = profile.table.delete().where(moment <= self.at)
         chunks = in_chunks(self.profiles)
         return sum(
             connection.execute(delete.where(profile.in_(uuids))).rowcount for uuids in chunks

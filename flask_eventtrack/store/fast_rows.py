@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from . import dialects
-from .dialects import id_as_text, ids_parameter, is_among
+from .dialects import Build, Names, id_as_text, ids_parameter, is_among
 from .rows import EventRow, Row, SessionRow
 from .tables import cached_on_table
 from .types import UTCDateTime
@@ -40,9 +40,7 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None
     _run(dialects.build_insert, connection, table, tuple(table.columns.keys()), rows)
 
 
-def update_rows(
-    connection: sa.Connection, table: sa.Table, names: tuple[str, ...], rows: _Rows
-) -> None:
+def update_rows(connection: sa.Connection, table: sa.Table, names: Names, rows: _Rows) -> None:
     """Write the named columns of rows of one kind, which are stored and locked by the caller."""
     _run(dialects.build_update, connection, table, names, rows)
 
@@ -53,11 +51,7 @@ def add_counts(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None:
 
 
 def _run(
-    build: dialects.Build,
-    connection: sa.Connection,
-    table: sa.Table,
-    names: tuple[str, ...],
-    rows: _Rows,
+    build: Build, connection: sa.Connection, table: sa.Table, names: Names, rows: _Rows
 ) -> None:
     if rows:
         schemas = connection.get_execution_options().get("schema_translate_map") or {}
@@ -75,9 +69,9 @@ class _Bulk(t.NamedTuple):
 @cached_on_table
 def _prepare(
     table: sa.Table,
-    build: dialects.Build,
+    build: Build,
     dialect: sa.Dialect,
-    names: tuple[str, ...],
+    names: Names,
     schemas: tuple[tuple[str | None, str | None], ...],
 ) -> _Bulk:
     options: dict[str, t.Any] = {}

@@ -39,15 +39,9 @@ def _write_profile(connection: sa.Connection, table: sa.Table, record: Identifie
     query = sa.select(table).where(table.c.uuid == record.uuid).with_for_update()
     found = connection.execute(query).mappings().first()
     if found is None:
-        connection.execute(
-            table.insert().values(
-                uuid=record.uuid,
-                customer_id=record.customer_id,
-                traits=record.traits,
-                first_seen_at=record.time,
-                last_seen_at=record.time,
-            )
-        )
+        row = {"uuid": record.uuid, "customer_id": record.customer_id, "traits": record.traits}
+        seen = {"first_seen_at": record.time, "last_seen_at": record.time}
+        connection.execute(table.insert().values(**row, **seen))
         return
     # The later record wins, whichever is written first.
     is_news = record.time >= found["last_seen_at"]

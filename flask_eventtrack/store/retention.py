@@ -21,6 +21,7 @@ _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB kn
 _PRUNED = "pruned"
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class Retention:
     """Says how long the events of each action are kept.
 
@@ -29,29 +30,24 @@ class Retention:
         unless its definition says otherwise.
     """
 
-    def __init__(
-        self,
-        by_definition: cabc.Mapping[str, dt.timedelta],
-        by_pattern: cabc.Mapping[str, dt.timedelta],
-    ) -> None:
-        self._by_definition = by_definition
-        self._by_pattern = by_pattern
+    by_definition: cabc.Mapping[str, dt.timedelta]
+    by_pattern: cabc.Mapping[str, dt.timedelta]
 
     def latest(self, now: dt.datetime) -> dt.datetime | None:
         """Return the moment since which all events are kept, or None if all are kept forever."""
-        keeps = [*self._by_definition.values(), *self._by_pattern.values()]
+        keeps = [*self.by_definition.values(), *self.by_pattern.values()]
         return _before(now, min(keeps, default=None))
 
     def __bool__(self) -> bool:
         """Whether some events are not kept forever."""
-        return bool(self._by_definition or self._by_pattern)
+        return bool(self.by_definition or self.by_pattern)
 
     def cutoff(self, action: str, now: dt.datetime) -> dt.datetime | None:
         """Return the moment before which an action's events are removed, or None."""
-        keep = self._by_definition.get(action)
+        keep = self.by_definition.get(action)
         if keep is None:
-            fitting = (p for p in self._by_pattern if fnmatch.fnmatchcase(action, p))
-            keep = self._by_pattern.get(next(fitting, ""))
+            fitting = (p for p in self.by_pattern if fnmatch.fnmatchcase(action, p))
+            keep = self.by_pattern.get(next(fitting, ""))
         return _before(now, keep)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import copy
+import dataclasses
 import datetime as dt
 import operator
 import typing as t
@@ -55,6 +56,18 @@ class Facts(t.Protocol):
     def describe_origin(self, url: str, referrer: str) -> _Facts: ...
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
+class Transaction:
+    """A writer's transaction, and what everything that it writes has in common."""
+
+    connection: sa.Connection
+    tables: Tables
+    now: dt.datetime
+    facts: Facts
+    admits: Admits
+    totals: Totals = dataclasses.field(default_factory=Totals)
+
+
 class Activity(msgspec.Struct, frozen=True, gc=False):
     """An event that moves a session on. ``count`` is 0 if the session has counted it before."""
 
@@ -79,19 +92,9 @@ class Session(msgspec.Struct):
 class SessionBook:
     """The sessions that a batch touches, and the ``session.*`` events that result."""
 
-    def __init__(
-        self,
-        connection: sa.Connection,
-        tables: Tables,
-        now: dt.datetime,
-        totals: Totals,
-        admits: Admits,
-    ) -> None:
-        self._connection = connection
-        self._tables = tables
-        self._now = now
-        self._totals = totals
-        self._admits = admits
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+        self._connection, self._tables = transaction.connection, transaction.tables
         # By the numbers of their ids: numbers hash and compare faster than UUIDs.
         self._sessions: dict[int, Session] = {}
         self._events: list[EventRow] = []
@@ -111,9 +114,10 @@ class SessionBook:
     def find(self, session_id: uuidlib.UUID) -> Session | None:
         return self._sessions.get(session_id.int)
 
-    def move_on(self, activity: Activity, facts: Facts) -> None:
+    def move_on(self, activity: Activity) -> None:
         """Move a session on by one of its events; open it if it is new."""
         event, ref, count = activity.event, activity.session, activity.count
+        facts = self._transaction.facts
         session = self._sessions.get(ref.id.int)
         if session is None:
             session = self._sessions[ref.id.int] = Session(_new_row(event, ref))
@@ -203,7 +207,7 @@ class SessionBook:
 
     def _remove_event(self, row: EventRow) -> None:
         table = self._tables.event
-        self._totals.count_stored(row, by=-1)
+        self._transaction.totals.count_stored(row, by=-1)
         self._connection.execute(table.delete().where(table.c.id == row.id))
 
     def _start(self, row: SessionRow) -> None:
@@ -218,9 +222,9 @@ class SessionBook:
         table = self._tables.event
         start_id = session_start_id(row.id).int
         for start in read_rows_by_id(self._connection, EventRow, table, {start_id}):
-            self._totals.count_stored(start, by=-1)
+            self._transaction.totals.count_stored(start, by=-1)
             start.time = row.started_at - _JUST_BEFORE
-            self._totals.count_stored(start, by=1)
+            self._transaction.totals.count_stored(start, by=1)
             update_rows(self._connection, table, ("time",), [start])
 
     def _add_event(
@@ -232,19 +236,20 @@ class SessionBook:
         label: str,
         params: dict[str, t.Any],
     ) -> None:
-        if self._admits(action, session.site):
+        now = self._transaction.now
+        if self._transaction.admits(action, session.site):
             event = Event(
                 id=event_id,
                 action=action,
                 time=at,
-                received_at=self._now,
+                received_at=now,
                 uuid=session.uuid,
                 params=params,
                 label=label,
                 site=session.site,
                 session=SessionRef(session.id, session.device_id, session.started_at),
             )
-            self._events.append(row_of(event, self._now))
+            self._events.append(row_of(event, now))
 
 
 def _new_row(event: Event, session: SessionRef) -> SessionRow:
@@ -284,11 +289,7 @@ def _find_origin(params: cabc.Mapping[str, t.Any], facts: Facts) -> _Facts:
 
 
 def end_silent_sessions(
-    connection: sa.Connection,
-    tables: Tables,
-    silent_since: dt.datetime,
-    now: dt.datetime,
-    admits: Admits,
+    transaction: Transaction, silent_since: dt.datetime
 ) -> list[tuple[uuidlib.UUID, EndReason]]:
     """End up to 200 sessions that were last active before ``silent_since``.
 
@@ -298,8 +299,8 @@ def end_silent_sessions(
     :returns: the sessions that were ended here. Fewer than 200 may mean that another process
         holds the rest.
     """
-    totals = Totals()
-    book = SessionBook(connection, tables, now, totals, admits)
+    connection, tables, totals = transaction.connection, transaction.tables, transaction.totals
+    book = SessionBook(transaction)
     table = tables.session
     silent = read_rows(
         connection,

@@ -17,6 +17,7 @@ only the visit moves, if it was counted there.
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 import uuid as uuidlib
 
@@ -25,8 +26,7 @@ import sqlalchemy as sa
 
 from ..records import SessionRef
 from .rows import EventRow, SessionRow
-from .sessions import Session, SessionBook
-from .tables import Tables
+from .sessions import Session, SessionBook, Transaction
 
 
 class Move(msgspec.Struct, frozen=True, gc=False):
@@ -42,23 +42,20 @@ class Move(msgspec.Struct, frozen=True, gc=False):
     pages: t.Literal[0, 1]
 
 
+@dataclasses.dataclass(frozen=True, slots=True)
 class StandIns:
     """Applies moves to the sessions that a batch holds locked.
 
     :param rows: the batch's new events, which are not stored yet.
     """
 
-    def __init__(
-        self, connection: sa.Connection, tables: Tables, sessions: SessionBook, rows: list[EventRow]
-    ) -> None:
-        self._connection = connection
-        self._event = tables.event
-        self._sessions = sessions
-        self._rows = rows
+    transaction: Transaction
+    sessions: SessionBook
+    rows: list[EventRow]
 
     def move(self, move: Move) -> None:
         """Count a visit in the session that it belongs to, with all else that a stand-in has."""
-        old, new = self._sessions.find(move.old_id), self._sessions.find(move.session.id)
+        old, new = self.sessions.find(move.old_id), self.sessions.find(move.session.id)
         if old is None or new is None or old is new:
             return
         is_stand_in = self._is_stand_in(old, new, move.pages)
@@ -69,7 +66,7 @@ class StandIns:
         old.row.events -= events
         if is_stand_in:
             _extend(new.row, old.row)
-            self._sessions.remove(move.old_id)
+            self.sessions.remove(move.old_id)
             self._move_events(move)
 
     def _is_stand_in(self, old: Session, new: Session, pages: int) -> bool:
@@ -83,16 +80,22 @@ class StandIns:
         """Whether the session has an event of a profile other than the device's original one."""
         if session.has_other_profile or session.stored is None:
             return session.has_other_profile
-        event, row = self._event, session.row
+        event, row = self.transaction.tables.event, session.row
         is_others = sa.and_(event.c.session_id == row.id, event.c.uuid != row.device_id)
-        return self._connection.scalar(sa.select(event.c.id).where(is_others).limit(1)) is not None
+        return (
+            self.transaction.connection.scalar(sa.select(event.c.id).where(is_others).limit(1))
+            is not None
+        )
 
     def _move_events(self, move: Move) -> None:
-        for row in self._rows:
+        for row in self.rows:
             if row.session_id == move.old_id:
                 row.session_id, row.uuid = move.session.id, move.uuid
-        update = self._event.update().where(self._event.c.session_id == move.old_id)
-        self._connection.execute(update.values(session_id=move.session.id, uuid=move.uuid))
+        event = self.transaction.tables.event
+        update = event.update().where(event.c.session_id == move.old_id)
+        self.transaction.connection.execute(
+            update.values(session_id=move.session.id, uuid=move.uuid)
+        )
 
 
 def _extend(row: SessionRow, other: SessionRow) -> None:

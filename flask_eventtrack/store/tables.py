@@ -8,143 +8,118 @@ import typing as t
 
 import sqlalchemy as sa
 
+from ..records import CAMPAIGN
 from .types import JSON, UTCDateTime, blob, plain, text
 
+_IS_CLAIMED = sa.text("claimed_by IS NOT NULL")
+
+# The columns and indexes of each table, by its field of :class:`Tables`.
+_ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
+    "event": [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("action", text(32), nullable=False),
+        sa.Column("time", UTCDateTime(), nullable=False),
+        sa.Column("received_at", UTCDateTime(), nullable=False),
+        sa.Column("stored_at", UTCDateTime(), nullable=False),
+        sa.Column("label", text(255)),
+        sa.Column("uuid", sa.Uuid(), nullable=False),
+        sa.Column("session_id", sa.Uuid()),
+        sa.Column("site", text(255), nullable=False),
+        sa.Column("url_rule", text(255), nullable=False),
+        sa.Column("source", text(8), nullable=False),
+        sa.Column("claimed_by", sa.Uuid()),
+        sa.Column("params", JSON, nullable=False),
+        sa.Column("undefined", JSON),
+        sa.Index("ix_eventtrack_event_uuid_time", "uuid", "time"),
+        sa.Index("ix_eventtrack_event_session_id_time", "session_id", "time"),
+        sa.Index(
+            "ix_eventtrack_event_claimed_by",
+            "claimed_by",
+            postgresql_where=_IS_CLAIMED,
+            sqlite_where=_IS_CLAIMED,
+        ),
+        sa.Index("ix_eventtrack_event_stored_at", "stored_at"),
+        sa.Index("ix_eventtrack_event_time_action", "time", "action"),
+    ],
+    "session": [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("uuid", sa.Uuid(), nullable=False),
+        sa.Column("device_id", sa.Uuid(), nullable=False),
+        sa.Column("started_at", UTCDateTime(), nullable=False),
+        sa.Column("last_seen_at", UTCDateTime(), nullable=False),
+        sa.Column("ended_at", UTCDateTime()),
+        sa.Column("pages", sa.Integer(), nullable=False),
+        sa.Column("events", sa.Integer(), nullable=False),
+        sa.Column("entry", text(255)),
+        sa.Column("entry_at", UTCDateTime()),
+        sa.Column("exit", text(255)),
+        sa.Column("exit_at", UTCDateTime()),
+        sa.Column("referrer", sa.Text()),
+        sa.Column("source", text(255)),
+        *(sa.Column(name, text(255)) for name in CAMPAIGN),
+        sa.Column("browser", text(64)),
+        sa.Column("os", text(64)),
+        sa.Column("device_type", text(16)),
+        sa.Column("language", text(35)),
+        sa.Column("country", text(2)),
+        sa.Column("site", text(255), nullable=False),
+        sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
+        # Without last_seen_at, which changes with each event of a session, and the index with it.
+        sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
+    ],
+    "profile": [
+        sa.Column("uuid", sa.Uuid(), primary_key=True),
+        sa.Column("customer_id", text(255), nullable=False),
+        sa.Column("traits", JSON, nullable=False),
+        sa.Column("first_seen_at", UTCDateTime(), nullable=False),
+        sa.Column("last_seen_at", UTCDateTime(), nullable=False),
+        sa.Index("ix_eventtrack_profile_customer_id", "customer_id"),
+    ],
+    "alias": [
+        sa.Column("anonymous_uuid", sa.Uuid(), primary_key=True),
+        sa.Column("customer_uuid", sa.Uuid(), nullable=False),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Index("ix_eventtrack_alias_customer_uuid", "customer_uuid"),
+    ],
+    "hourly": [
+        sa.Column("hour", UTCDateTime(), primary_key=True),
+        sa.Column("site", text(255), primary_key=True),
+        sa.Column("action", text(32), primary_key=True),
+        sa.Column("url_rule", text(255), primary_key=True),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+    ],
+    "quality": [
+        sa.Column("hour", UTCDateTime(), primary_key=True),
+        sa.Column("outcome", text(16), primary_key=True),
+        sa.Column("action", text(32), primary_key=True),
+        sa.Column("reason", text(64), primary_key=True),
+        sa.Column("count", sa.BigInteger(), nullable=False),
+    ],
+    "uncounted": [
+        sa.Column("event_id", sa.Uuid(), primary_key=True),
+        sa.Column("record", blob(), nullable=False),
+    ],
+    "rejected": [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("rejected_at", UTCDateTime(), nullable=False),
+        sa.Column("action", text(32), nullable=False),
+        sa.Column("reason", text(255), nullable=False),
+        sa.Column("payload", sa.Text(), nullable=False),
+        sa.Index("ix_eventtrack_rejected_rejected_at", "rejected_at"),
+    ],
+    "tombstone": [
+        sa.Column("uuid_hash", text(64), primary_key=True),
+        sa.Column("erased_at", UTCDateTime(), nullable=False),
+    ],
+    "salt": [
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("salt", text(64), nullable=False),
+    ],
+}
+
 _metadata = sa.MetaData()
-
-_event = sa.Table(
-    "eventtrack_event",
-    _metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("action", text(32), nullable=False),
-    sa.Column("time", UTCDateTime(), nullable=False),
-    sa.Column("received_at", UTCDateTime(), nullable=False),
-    sa.Column("stored_at", UTCDateTime(), nullable=False),
-    sa.Column("label", text(255)),
-    sa.Column("uuid", sa.Uuid(), nullable=False),
-    sa.Column("session_id", sa.Uuid()),
-    sa.Column("site", text(255), nullable=False),
-    sa.Column("url_rule", text(255), nullable=False),
-    sa.Column("source", text(8), nullable=False),
-    sa.Column("claimed_by", sa.Uuid()),
-    sa.Column("params", JSON, nullable=False),
-    sa.Column("undefined", JSON),
-    sa.Index("ix_eventtrack_event_uuid_time", "uuid", "time"),
-    sa.Index("ix_eventtrack_event_session_id_time", "session_id", "time"),
-    sa.Index(
-        "ix_eventtrack_event_claimed_by",
-        "claimed_by",
-        postgresql_where=sa.text("claimed_by IS NOT NULL"),
-        sqlite_where=sa.text("claimed_by IS NOT NULL"),
-    ),
-    sa.Index("ix_eventtrack_event_stored_at", "stored_at"),
-    sa.Index("ix_eventtrack_event_time_action", "time", "action"),
-)
-
-_session = sa.Table(
-    "eventtrack_session",
-    _metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("uuid", sa.Uuid(), nullable=False),
-    sa.Column("device_id", sa.Uuid(), nullable=False),
-    sa.Column("started_at", UTCDateTime(), nullable=False),
-    sa.Column("last_seen_at", UTCDateTime(), nullable=False),
-    sa.Column("ended_at", UTCDateTime()),
-    sa.Column("pages", sa.Integer(), nullable=False),
-    sa.Column("events", sa.Integer(), nullable=False),
-    sa.Column("entry", text(255)),
-    sa.Column("entry_at", UTCDateTime()),
-    sa.Column("exit", text(255)),
-    sa.Column("exit_at", UTCDateTime()),
-    sa.Column("referrer", sa.Text()),
-    sa.Column("source", text(255)),
-    sa.Column("utm_source", text(255)),
-    sa.Column("utm_medium", text(255)),
-    sa.Column("utm_campaign", text(255)),
-    sa.Column("utm_term", text(255)),
-    sa.Column("utm_content", text(255)),
-    sa.Column("browser", text(64)),
-    sa.Column("os", text(64)),
-    sa.Column("device_type", text(16)),
-    sa.Column("language", text(35)),
-    sa.Column("country", text(2)),
-    sa.Column("site", text(255), nullable=False),
-    sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
-    # Without last_seen_at, which changes with each event of a session, and the index with it.
-    sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
-)
-
-_profile = sa.Table(
-    "eventtrack_profile",
-    _metadata,
-    sa.Column("uuid", sa.Uuid(), primary_key=True),
-    sa.Column("customer_id", text(255), nullable=False),
-    sa.Column("traits", JSON, nullable=False),
-    sa.Column("first_seen_at", UTCDateTime(), nullable=False),
-    sa.Column("last_seen_at", UTCDateTime(), nullable=False),
-    sa.Index("ix_eventtrack_profile_customer_id", "customer_id"),
-)
-
-_alias = sa.Table(
-    "eventtrack_alias",
-    _metadata,
-    sa.Column("anonymous_uuid", sa.Uuid(), primary_key=True),
-    sa.Column("customer_uuid", sa.Uuid(), nullable=False),
-    sa.Column("created_at", UTCDateTime(), nullable=False),
-    sa.Index("ix_eventtrack_alias_customer_uuid", "customer_uuid"),
-)
-
-_hourly = sa.Table(
-    "eventtrack_hourly",
-    _metadata,
-    sa.Column("hour", UTCDateTime(), primary_key=True),
-    sa.Column("site", text(255), primary_key=True),
-    sa.Column("action", text(32), primary_key=True),
-    sa.Column("url_rule", text(255), primary_key=True),
-    sa.Column("count", sa.BigInteger(), nullable=False),
-)
-
-_quality = sa.Table(
-    "eventtrack_quality",
-    _metadata,
-    sa.Column("hour", UTCDateTime(), primary_key=True),
-    sa.Column("outcome", text(16), primary_key=True),
-    sa.Column("action", text(32), primary_key=True),
-    sa.Column("reason", text(64), primary_key=True),
-    sa.Column("count", sa.BigInteger(), nullable=False),
-)
-
-_uncounted = sa.Table(
-    "eventtrack_uncounted",
-    _metadata,
-    sa.Column("event_id", sa.Uuid(), primary_key=True),
-    sa.Column("record", blob(), nullable=False),
-)
-
-_rejected = sa.Table(
-    "eventtrack_rejected",
-    _metadata,
-    sa.Column("id", sa.Uuid(), primary_key=True),
-    sa.Column("rejected_at", UTCDateTime(), nullable=False),
-    sa.Column("action", text(32), nullable=False),
-    sa.Column("reason", text(255), nullable=False),
-    sa.Column("payload", sa.Text(), nullable=False),
-    sa.Index("ix_eventtrack_rejected_rejected_at", "rejected_at"),
-)
-
-_tombstone = sa.Table(
-    "eventtrack_tombstone",
-    _metadata,
-    sa.Column("uuid_hash", text(64), primary_key=True),
-    sa.Column("erased_at", UTCDateTime(), nullable=False),
-)
-
-_salt = sa.Table(
-    "eventtrack_salt",
-    _metadata,
-    sa.Column("day", sa.Date(), primary_key=True),
-    sa.Column("salt", text(64), nullable=False),
-)
+for _name, _items in _ITEMS.items():
+    sa.Table(f"eventtrack_{_name}", _metadata, *_items)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

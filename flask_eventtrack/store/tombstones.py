@@ -52,15 +52,16 @@ class Tombstones:
     :param salt: ``EVENTTRACK_PROFILE_SALT``, which never changes as long as profiles live.
     """
 
-    def __init__(self, salt: str) -> None:
+    def __init__(self, tables: Tables, salt: str) -> None:
+        self._tables = tables
         self._key = hashlib.sha256(b"flask-eventtrack tombstone " + salt.encode()).digest()
 
     def hash_of(self, uuid: uuidlib.UUID) -> str:
         return hmac.digest(self._key, uuid.bytes, "sha256").hex()
 
-    def wait_for_batches(self, connection: sa.Connection, tables: Tables, at: dt.datetime) -> None:
+    def wait_for_batches(self, connection: sa.Connection, at: dt.datetime) -> None:
         """Note an erasure; once this returns, every open batch knows of it."""
-        table = tables.tombstone
+        table = self._tables.tombstone
         queue_for(connection, table)
         latest: dt.datetime | None = connection.scalar(_latest(table).with_for_update())
         if latest is None:
@@ -70,14 +71,10 @@ class Tombstones:
         connection.execute(change.values(erased_at=max(latest, at)))
 
     def add(
-        self,
-        connection: sa.Connection,
-        tables: Tables,
-        uuids: cabc.Iterable[uuidlib.UUID],
-        at: dt.datetime,
+        self, connection: sa.Connection, uuids: cabc.Iterable[uuidlib.UUID], at: dt.datetime
     ) -> None:
         """Set tombstones: all that these profiles and visits did up to ``at`` is erased."""
-        table = tables.tombstone
+        table = self._tables.tombstone
         for chunk in in_chunks(sorted(map(self.hash_of, uuids))):
             among = table.c.uuid_hash.in_(chunk)
             known = set(connection.scalars(sa.select(table.c.uuid_hash).where(among)))
@@ -87,52 +84,46 @@ class Tombstones:
             if new:
                 connection.execute(table.insert(), new)
 
-    def sift(
-        self, connection: sa.Connection, tables: Tables, records: cabc.Sequence[Record]
-    ) -> Sifted:
+    def sift(self, connection: sa.Connection, records: cabc.Sequence[Record]) -> Sifted:
         """Drop what people did before their erasure. Later erasures wait for this transaction.
 
         A session that began before an erasure begins anew with the first record after it.
         """
-        latest = self._hold(connection, tables)
+        if not records:
+            return Sifted(records)
+        latest = self._hold(connection)
         suspects = [record for record in records if record.begins_at <= latest]
         if not suspects:
             return Sifted(records)
         uuids = {uuid for record in suspects for uuid in record.profiles}
-        erased = self._find(connection, tables, uuids)
+        erased = self._find(connection, uuids)
         if not erased:
             return Sifted(records)
         judged = [(record, _judge(record, erased)) for record in records]
         dropped = [record for record, kept in judged if kept is None]
-        kin = self._find_kin(connection, tables, dropped, erased)
+        kin = self._find_kin(connection, dropped, erased)
         return Sifted([kept for _, kept in judged if kept is not None], dropped, kin)
 
-    def _hold(self, connection: sa.Connection, tables: Tables) -> dt.datetime:
+    def _hold(self, connection: sa.Connection) -> dt.datetime:
         """Return the moment of the latest erasure, and make the next one wait."""
-        query = _latest(tables.tombstone).with_for_update(read=True)
+        query = _latest(self._tables.tombstone).with_for_update(read=True)
         latest: dt.datetime | None = connection.scalar(query)
         if latest is not None:
             return latest
-        first = tables.tombstone.insert().values(uuid_hash=LATEST, erased_at=_BEGINNING)
+        first = self._tables.tombstone.insert().values(uuid_hash=LATEST, erased_at=_BEGINNING)
         connection.execute(first)
         return _BEGINNING
 
-    def _find(
-        self, connection: sa.Connection, tables: Tables, uuids: cabc.Iterable[uuidlib.UUID]
-    ) -> Moments:
+    def _find(self, connection: sa.Connection, uuids: cabc.Iterable[uuidlib.UUID]) -> Moments:
         """Return the moments of erasure of those ids that are erased."""
-        table = tables.tombstone
+        table = self._tables.tombstone
         by_hash = {self.hash_of(uuid): uuid for uuid in uuids}
         query = sa.select(table.c.uuid_hash, table.c.erased_at)
         rows = connection.execute(query.where(table.c.uuid_hash.in_(by_hash)))
         return {by_hash[row.uuid_hash]: row.erased_at for row in rows}
 
     def _find_kin(
-        self,
-        connection: sa.Connection,
-        tables: Tables,
-        dropped: cabc.Iterable[Record],
-        erased: Moments,
+        self, connection: sa.Connection, dropped: cabc.Iterable[Record], erased: Moments
     ) -> Moments:
         """Return the profiles that dropped records show to be an erased person's, too.
 
@@ -144,31 +135,28 @@ class Tombstones:
         for record in dropped:
             match record:
                 case Identified(anonymous=profile) if profile is not None:
-                    if _owner_of(connection, tables, profile) in {None, record.uuid}:
+                    if self._owner_of(connection, profile) in {None, record.uuid}:
                         kin[profile] = erased[record.uuid]
                 case PageView() | Event(half="server"):
                     visits[record.id] = erased[record.uuid]
         if visits:
-            event = tables.event
+            event = self._tables.event
             query = sa.select(event.c.id, event.c.uuid).where(event.c.id.in_(visits))
             for visit_id, uuid in connection.execute(query):
                 # A profile of a customer, or one merged with a customer, was not made up.
-                if not is_customer(uuid) and _owner_of(connection, tables, uuid) is None:
+                if not is_customer(uuid) and self._owner_of(connection, uuid) is None:
                     kin.setdefault(uuid, visits[visit_id])
         return {uuid: at for uuid, at in kin.items() if uuid not in erased}
+
+    def _owner_of(self, connection: sa.Connection, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
+        """Return the customer with whom an anonymous profile is merged."""
+        alias = self._tables.alias
+        query = sa.select(alias.c.customer_uuid).where(alias.c.anonymous_uuid == anonymous)
+        return connection.scalar(query)
 
 
 def _latest(table: sa.Table) -> sa.Select[t.Any]:
     return sa.select(table.c.erased_at).where(table.c.uuid_hash == LATEST)
-
-
-def _owner_of(
-    connection: sa.Connection, tables: Tables, anonymous: uuidlib.UUID
-) -> uuidlib.UUID | None:
-    """Return the customer with whom an anonymous profile is merged."""
-    alias = tables.alias
-    query = sa.select(alias.c.customer_uuid).where(alias.c.anonymous_uuid == anonymous)
-    return connection.scalar(query)
 
 
 def _judge(record: Record, erased: Moments) -> Record | None:

@@ -8,6 +8,7 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 
+_DATETIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
@@ -18,13 +19,8 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
     microseconds unless the column says otherwise; SQLite returns naive values.
     """
 
-    impl = sa.DateTime
+    impl = _DATETIME
     cache_ok = True
-
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[t.Any]:
-        if dialect.name in {"mysql", "mariadb"}:
-            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
-        return dialect.type_descriptor(sa.DateTime())
 
     def process_bind_param(
         self, value: dt.datetime | None, dialect: sa.Dialect
@@ -68,7 +64,7 @@ def plain(kind: sa.types.TypeEngine[t.Any]) -> sa.types.TypeEngine[t.Any]:
     with which it would print our JSONB.
     """
     if isinstance(kind, UTCDateTime):
-        return sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+        return _DATETIME
     if isinstance(kind, sa.JSON):
         jsonb = postgresql.JSONB()
         jsonb.astext_type = None  # type: ignore[assignment]

@@ -20,6 +20,7 @@ from flask_eventtrack.records import (
     from_ns,
 )
 from flask_eventtrack.store.batch import Batch, Written, write_batch
+from flask_eventtrack.store.sessions import Transaction
 
 from ..hosts import CHROME, START, Host
 
@@ -90,14 +91,14 @@ def write(
     database = host.state.pipeline.database
     batch = Batch(list(events), list(ends), list(identified), outcomes or {}, replayed=replayed)
     with database.begin() as connection:
-        return write_batch(
+        transaction = Transaction(
             connection,
             database.tables,
-            batch,
             from_ns(host.clock()),
             _facts,
             lambda action, site: action not in denied,
         )
+        return write_batch(transaction, batch)
 
 
 def write_records(host: Host, *records: Record) -> None:

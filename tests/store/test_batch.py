@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from flask_eventtrack.clients.facts import AgentParser, FactFinder
 from flask_eventtrack.records import Claim, Client, Event, Identified, SessionEnd
 from flask_eventtrack.store.batch import Batch, write_batch
+from flask_eventtrack.store.sessions import Transaction
 
 from ..conftest import MakeHost
 from ..hosts import Host
@@ -140,9 +141,10 @@ def test_facts_are_asked_for_when_they_matter(host: Host) -> None:
     for start in (0, 100):
         batch = Batch([a_page(f"/{n}", start + n) for n in range(50)])
         with database.begin() as connection:
-            write_batch(
-                connection, database.tables, batch, at(200), facts, lambda action, site: True
+            transaction = Transaction(
+                connection, database.tables, at(200), facts, lambda action, site: True
             )
+            write_batch(transaction, batch)
     assert asked == ["client", "origin", "client"]  # the client once in each batch
     assert the_session(host)["pages"] == 100
     assert the_session(host)["browser"] == "Chrome"

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from flask_eventtrack.records import Event
 from flask_eventtrack.store.batch import Batch, write_batch
+from flask_eventtrack.store.sessions import Transaction
 
 from ..hosts import FakeClock, Host, make_host
 from .halves import (
@@ -111,7 +112,8 @@ def write_behind(host: Host, database_url: str, first: Event, second: Event) -> 
                 is_waiting.set()
 
         facts = host.state.pipeline.writer._hooks.facts
-        write_batch(connection, database.tables, Batch([first]), at(60), facts, lambda a, s: True)
+        transaction = Transaction(connection, database.tables, at(60), facts, lambda a, s: True)
+        write_batch(transaction, Batch([first]))
         other.state.pipeline.put(second)
         thread.start()
         has_waited = is_waiting.wait(20)
