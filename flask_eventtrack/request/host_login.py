@@ -14,14 +14,11 @@ from flask import g
 
 from ..errors import InvalidEvent, InvalidToken
 from ..identity.jwt import LEEWAY
-from ..identity.visitor import check_customer_id
+from ..identity.tokens import VouchedBy
+from ..identity.visitor import VerifiedCustomer, Visitor, check_customer_id
+from ..state import CustomerLoader, State
+from .context import Current
 from .recording import identify
-
-if t.TYPE_CHECKING:
-    from ..identity.tokens import VouchedBy
-    from ..identity.visitor import VerifiedCustomer, Visitor
-    from ..state import CustomerLoader, State
-    from .context import Current
 
 
 def resolve(current: Current) -> Visitor:
