@@ -23,7 +23,7 @@ from .cli import eventtrack_cli
 from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
-from .config import load_config
+from .config import Config, load_config
 from .errors import ConfigError
 from .identity.jwt import CustomerTokens
 from .identity.tokens import TokenCodec
@@ -35,15 +35,17 @@ from .pipeline.forks import Pipelines
 from .pipeline.homes import find_obstacle
 from .pipeline.journal import Journal
 from .pipeline.pipeline import Pipeline
-from .pipeline.queue import MemoryQueue
+from .pipeline.queue import MemoryQueue, Queue
 from .pipeline.writer import Hooks
 from .privacy.masking import Masker
 from .privacy.urls import UrlCleaner
+from .records import Clock
 from .reports.feed import FeedEvent, read_feed
 from .request.cookies import cookie_reader
 from .request.flask_login import follow_flask_login
 from .signals import events_written, session_ended, session_started
 from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state
+from .store.batch import Written
 from .store.engine import Database
 from .store.retention import Retention
 from .store.tables import Tables
@@ -51,11 +53,6 @@ from .store.tombstones import Tombstones
 
 if t.TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
-
-    from .config import Config
-    from .pipeline.queue import Queue
-    from .records import Clock
-    from .store.batch import Written
 
 logger = logging.getLogger("flask_eventtrack")
 

@@ -9,12 +9,10 @@ import typing as t
 import uuid as uuidlib
 
 from .bounded import BoundedDict
+from .config import Config, RateLimit
 from .errors import ConfigError
 from .privacy.addresses import find_network
-
-if t.TYPE_CHECKING:
-    from .config import Config, RateLimit
-    from .records import Clock
+from .records import Clock
 
 logger = logging.getLogger("flask_eventtrack")
 

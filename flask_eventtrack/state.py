@@ -9,28 +9,25 @@ import pathlib
 import typing as t
 import uuid as uuidlib
 
+from blinker import NamedSignal
 from flask import Flask, current_app
+from markupsafe import Markup
 
 from .bounded import BoundedDict
+from .browser import Scripts
+from .catalogue.access import Access
+from .catalogue.definitions import Catalogue
+from .config import Config
 from .errors import NotRegistered
+from .identity.jwt import CustomerTokens
+from .identity.tokens import Cookies, TokenCodec
 from .identity.visitor import check_customer_id, customer_uuid
-
-if t.TYPE_CHECKING:
-    from blinker import NamedSignal
-    from markupsafe import Markup
-
-    from .browser import Scripts
-    from .catalogue.access import Access
-    from .catalogue.definitions import Catalogue
-    from .config import Config
-    from .identity.jwt import CustomerTokens
-    from .identity.tokens import Cookies, TokenCodec
-    from .limits import Limiter, Novelty
-    from .pipeline.forks import Pipelines
-    from .pipeline.pipeline import Pipeline
-    from .privacy.masking import Masker
-    from .privacy.urls import UrlCleaner
-    from .records import Clock, Event, PageView
+from .limits import Limiter, Novelty
+from .pipeline.forks import Pipelines
+from .pipeline.pipeline import Pipeline
+from .privacy.masking import Masker
+from .privacy.urls import UrlCleaner
+from .records import Clock, Event, PageView
 
 logger = logging.getLogger("flask_eventtrack")
 

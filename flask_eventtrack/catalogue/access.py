@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import functools
-import typing as t
 
-if t.TYPE_CHECKING:
-    from ..config import SitePatterns
+from ..config import SitePatterns
 
 
 class Access:

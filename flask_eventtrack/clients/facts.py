@@ -8,12 +8,10 @@ import re
 import typing as t
 
 from ..privacy.urls import campaign_of, source_of
+from ..records import Client
 from ..text import clean_text
 from .agents import Agent, parse_builtin
-
-if t.TYPE_CHECKING:
-    from ..records import Client
-    from .countries import CountryDatabase
+from .countries import CountryDatabase
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
 # ISO 3166. Proxies write XX if they do not know.

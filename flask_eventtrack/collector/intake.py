@@ -12,6 +12,7 @@ from flask import Response, request
 
 from ..catalogue.params import normalise
 from ..errors import InvalidEvent
+from ..identity.visitor import VerifiedCustomer
 from ..ids import uuid4, uuid7
 from ..privacy.urls import campaign_of, host_of, path_of
 from ..records import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
@@ -31,9 +32,6 @@ from ..text import clip_label
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
 from .origin import Sender
 from .sender import NoRoom, Poster
-
-if t.TYPE_CHECKING:
-    from ..identity.visitor import VerifiedCustomer
 
 _ID_VERSIONS = (4, 7)
 # An offset this small may be network delay, not clock skew: the script waits no longer than this.

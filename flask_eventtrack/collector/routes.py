@@ -10,6 +10,7 @@ import msgspec
 from flask import Blueprint, Flask, Response, request
 
 from ..errors import InvalidToken
+from ..identity.visitor import VerifiedCustomer
 from ..records import Outcome
 from ..request.context import get_current
 from ..request.cookies import read_identity, send_choice, send_device
@@ -23,9 +24,6 @@ from .messages import Account, Choice, Envelope, MalformedPost, Results, parse_a
 from .origin import Sender, SenderHeaders, judge_sender
 from .problems import Refused, not_found, problem
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Poster
-
-if t.TYPE_CHECKING:
-    from ..identity.visitor import VerifiedCustomer
 
 RETRY_AFTER = 5
 _PATHS = ("in", "identify", "logout", "consent")

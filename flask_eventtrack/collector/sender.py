@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import typing as t
 import uuid as uuidlib
 
 from flask import Response, request
 
-from ..identity.visitor import resume_visitor
+from ..identity.visitor import VerifiedCustomer, resume_visitor
 from ..ids import uuid4
+from ..request.context import Current
 from ..request.cookies import (
     DEVICE_COOKIE,
     SESSION_COOKIE,
@@ -19,10 +19,6 @@ from ..request.cookies import (
 )
 from ..request.host_login import log_in, log_out, resolve, vouched_until
 from .origin import Sender
-
-if t.TYPE_CHECKING:
-    from ..identity.visitor import VerifiedCustomer
-    from ..request.context import Current
 
 DEVICE_HEADER = "X-EventTrack-Device"
 SESSION_HEADER = "X-EventTrack-Session"

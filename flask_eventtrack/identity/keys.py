@@ -25,9 +25,7 @@ from jwt.algorithms import has_crypto
 from ..bounded import BoundedDict
 from ..config import KeySource
 from ..errors import ConfigError
-
-if t.TYPE_CHECKING:
-    from .visitor import VerifiedCustomer
+from .visitor import VerifiedCustomer
 
 logger = logging.getLogger("flask_eventtrack")
 

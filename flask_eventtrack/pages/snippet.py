@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-import typing as t
 
 from flask import has_request_context, request
 from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
-from ..browser import CORE
+from ..browser import CORE, Scripts
+from ..config import Config
 from ..identity.tokens import VisitToken
 from ..request.context import get_current
 from ..state import State, find_state, this_app
 from .hooks import is_page_request
-
-if t.TYPE_CHECKING:
-    from ..browser import Scripts
-    from ..config import Config
 
 
 def make_tag(config: Config, scripts: Scripts) -> Markup:

@@ -6,8 +6,7 @@ import collections.abc as cabc
 import re
 import typing as t
 
-if t.TYPE_CHECKING:
-    from ..config import MaskRules
+from ..config import MaskRules
 
 EMAIL, CARD, TOKEN, MASKED = "[email]", "[card]", "[token]", "[masked]"
 

@@ -10,11 +10,8 @@ from ..catalogue.params import normalise
 from ..errors import InvalidEvent, UndefinedEvent
 from ..records import PAGE_VISIT, Outcome, from_ns
 from ..signals import event_rejected
-from ..state import send
+from ..state import State, send
 from ..text import check_action, clean_action, clean_text, clip_label, page_label, shorten
-
-if t.TYPE_CHECKING:
-    from ..state import State
 
 Time = dt.datetime | str | int | float
 

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import functools
-import typing as t
 
 from flask import Response
 from werkzeug.datastructures import Headers
 from werkzeug.http import dump_cookie
 from werkzeug.sansio.http import parse_cookie
 
-from ..identity.tokens import MAX_LENGTH, match_session
+from ..config import Policy
+from ..identity.tokens import (
+    MAX_LENGTH,
+    Cookies,
+    DeviceToken,
+    SessionToken,
+    TokenCodec,
+    match_session,
+)
 from ..privacy.policy import parse_choice
-
-if t.TYPE_CHECKING:
-    from ..config import Policy
-    from ..identity.tokens import Cookies, DeviceToken, SessionToken, TokenCodec
-    from .context import Current
+from .context import Current
 
 DEVICE_COOKIE = "eventtrack_device"
 SESSION_COOKIE = "eventtrack_session"

@@ -14,18 +14,15 @@ from flask import g
 
 from ..errors import InvalidEvent, InvalidToken
 from ..identity.jwt import LEEWAY
-from ..identity.visitor import check_customer_id
+from ..identity.tokens import VouchedBy
+from ..identity.visitor import VerifiedCustomer, Visitor, check_customer_id
+from ..state import CustomerLoader, State
 from .checking import Checked
+from .context import Current
 from .recording import end_session, identify, open_session, record
 
 LOGIN = "customer.login"
 LOGOUT = "customer.logout"
-
-if t.TYPE_CHECKING:
-    from ..identity.tokens import VouchedBy
-    from ..identity.visitor import VerifiedCustomer, Visitor
-    from ..state import CustomerLoader, State
-    from .context import Current
 
 
 def resolve(current: Current) -> Visitor:

@@ -10,6 +10,8 @@ import uuid as uuidlib
 import msgspec
 
 from ..errors import InvalidEvent
+from ..identity.tokens import VouchedBy
+from ..identity.visitor import Visitor
 from ..ids import uuid7
 from ..records import (
     Client,
@@ -26,11 +28,7 @@ from ..signals import customer_identified, event_accepted
 from ..state import State, send, this_app
 from ..store.host_transaction import insert_uncounted
 from .checking import Checked
-
-if t.TYPE_CHECKING:
-    from ..identity.tokens import VouchedBy
-    from ..identity.visitor import Visitor
-    from .context import Current
+from .context import Current
 
 #: Puts one event on its way; False if there is no room.
 Append = cabc.Callable[["State", "Current | None", Event], bool]
