@@ -9,7 +9,9 @@ does: there the child abandons it when it first asks for a pipeline.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
+import sys
 import time
 import typing as t
 import weakref
@@ -18,6 +20,8 @@ if t.TYPE_CHECKING:
     import collections.abc as cabc
 
     from .pipeline import Pipeline
+
+logger = logging.getLogger("flask_eventtrack")
 
 _EXIT_TIMEOUT = 3.0
 
@@ -49,6 +53,7 @@ class Pipelines:
         made = self._make()
         ours = self._by_pid.setdefault(os.getpid(), made)  # another thread may have been faster
         if ours is made:
+            _warn_of_uwsgi()
             # A dropped app ends its thread: that holds the pipeline, but neither this nor the app.
             weakref.finalize(self, ours.stop, 0.0).atexit = False
         return ours
@@ -58,6 +63,19 @@ class Pipelines:
         for pid in list(self._by_pid):  # another thread may do the same
             if pid != os.getpid() and (parents := self._by_pid.pop(pid, None)) is not None:
                 parents.abandon()
+
+
+def _warn_of_uwsgi() -> None:
+    """Say so if uWSGI is about to fork a process that has our thread, without telling Python."""
+    uwsgi = sys.modules.get("uwsgi")  # it exists inside uWSGI only
+    if uwsgi is None or uwsgi.worker_id() or not uwsgi.masterpid():
+        return
+    if "py-call-uwsgi-fork-hooks" not in uwsgi.opt:
+        # The child gets a copy of the interpreter's lock, perhaps with our thread waiting for it.
+        logger.warning(
+            "Events are tracked before uWSGI forks its workers, and a worker may hang. Start uWSGI "
+            "with --py-call-uwsgi-fork-hooks or --lazy-apps."
+        )
 
 
 _all: weakref.WeakSet[Pipelines] = weakref.WeakSet()

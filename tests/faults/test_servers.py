@@ -118,7 +118,7 @@ def test_events_in_memory_survive_an_orderly_end(
     [
         ("gunicorn-gthread-preload", "sqlite"),
         ("gunicorn-gevent-preload", "sqlite"),
-        ("uwsgi", "postgresql"),
+        ("uwsgi-hooks", "postgresql"),
         ("uwsgi-hooks", "sqlite"),
         ("uwsgi-lazy", "sqlite"),
     ],
@@ -140,6 +140,17 @@ def test_an_app_may_track_while_it_is_loaded(
         trial.send()
         trial.settle()
         wait_until(lambda: trial.books.ids("job.done") >= loaded, ENDS, "the leader's are stored")
+
+
+@pytest.mark.parametrize(("server", "is_warned"), [("uwsgi", True), ("uwsgi-hooks", False)])
+def test_uwsgi_that_forks_behind_pythons_back_is_warned_of(
+    server: str, is_warned: bool, tmp_path: pathlib.Path
+) -> None:
+    """If the app tracks while it is loaded: a worker may hang, so nothing is asked of it here."""
+    with Trial(server, tmp_path, FAULTS_AT_LOAD="yes") as trial:
+        trial.server.launch()
+        wait_until(lambda: "spawned uWSGI worker" in trial.server.log(), STARTS, "it has forked")
+        assert ("--py-call-uwsgi-fork-hooks" in trial.server.log()) == is_warned
 
 
 @pytest.mark.parametrize("server", _GUNICORN + _UWSGI)
