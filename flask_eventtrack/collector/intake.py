@@ -30,8 +30,8 @@ from ..request.recording import open_session, put
 from ..state import BLUEPRINT, this_app
 from ..text import clip_label
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
-from .origin import Sender
-from .sender import NoRoom, Poster
+from .origin import PostOrigin
+from .sender import NoRoom, Sender
 
 _ID_VERSIONS = (4, 7)
 # An offset this small may be network delay, not clock skew: the script waits no longer than this.
@@ -59,20 +59,20 @@ class Post:
 
     def __init__(
         self,
-        poster: Poster,
         sender: Sender,
+        origin: PostOrigin,
         envelope: Envelope,
         customer: VerifiedCustomer | None,
     ) -> None:
-        current = poster.current
+        current = sender.current
         self._state = current.state
-        self._poster = poster
+        self._sender = sender
         self._current = current
         self._envelope = envelope
         self._customer = customer
-        self._is_app = poster.is_app
+        self._is_app = sender.is_app
         self._site = current.site
-        if sender is Sender.OTHER_ORIGIN:
+        if origin is PostOrigin.OTHER_ORIGIN:
             self._site = host_of(request.headers["Origin"])
         self._received_at = from_ns(current.arrival)
         self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
@@ -112,11 +112,11 @@ class Post:
         tokens = self._state.tokens
         new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
         if self._envelope.by_visit:
-            self._poster.forget(new_device)
+            self._sender.forget(new_device)
             return
-        self._poster.resume(new_device)
+        self._sender.resume(new_device)
         if self._customer is not None:
-            self._poster.log_in(self._customer)
+            self._sender.log_in(self._customer)
         resolve(self._current)
 
     def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
@@ -127,7 +127,7 @@ class Post:
             bot = self._current.verdict.bot
             if bot is not None:
                 raise InvalidEvent("bot", f"The client is taken for a bot: {bot}.")
-            if self._poster.is_refused:
+            if self._sender.is_refused:
                 raise InvalidEvent("opted_out", "The visitor has refused to be recorded.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
@@ -282,9 +282,9 @@ class Post:
         return token is not None and self._state.tokens.is_csrf_of(token, device_id, now)
 
     def send_identity(self, response: Response) -> None:
-        """Tell the poster who they are, unless the events were identified by their visit alone."""
-        if self._poster.is_refused or not self._envelope.by_visit:
-            self._poster.send_identity(response)
+        """Tell the sender who they are, unless the events were identified by their visit alone."""
+        if self._sender.is_refused or not self._envelope.by_visit:
+            self._sender.send_identity(response)
 
 
 def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:

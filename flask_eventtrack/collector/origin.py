@@ -12,7 +12,7 @@ import typing as t
 from ..origins import origin_of
 
 
-class Sender(enum.Enum):
+class PostOrigin(enum.Enum):
     """Who sends a request: one of the four that may post, or a stranger."""
 
     OWN_PAGE = "a page of this origin, as the browser says"
@@ -22,7 +22,7 @@ class Sender(enum.Enum):
     STRANGER = "anything else"
 
 
-class SenderHeaders(t.NamedTuple):
+class OriginHeaders(t.NamedTuple):
     """The headers that decide. An absent one is ""; ``sec_fetch``: whether any Sec-Fetch came."""
 
     sec_fetch_site: str = ""
@@ -32,22 +32,22 @@ class SenderHeaders(t.NamedTuple):
     cookie: str = ""
 
 
-def judge_sender(
-    headers: SenderHeaders, own_origin: str, allowed_origins: tuple[str, ...]
-) -> Sender:
+def judge_origin(
+    headers: OriginHeaders, own_origin: str, allowed_origins: tuple[str, ...]
+) -> PostOrigin:
     """Return who sends a request.
 
     :param own_origin: scheme, host and port that the request was sent to.
     :param allowed_origins: origins in lower case, compared as a whole.
     """
     if headers.sec_fetch_site == "same-origin":
-        return Sender.OWN_PAGE
+        return PostOrigin.OWN_PAGE
     if headers.origin.lower() in allowed_origins:
-        return Sender.OTHER_ORIGIN
+        return PostOrigin.OTHER_ORIGIN
     if not headers.sec_fetch_site:
         stated = origin_of(headers.origin or headers.referer)
         if stated is not None and stated == origin_of(own_origin):
-            return Sender.OWN_PAGE_WITH_TOKEN
+            return PostOrigin.OWN_PAGE_WITH_TOKEN
         if not (headers.origin or headers.cookie or headers.sec_fetch):
-            return Sender.APP
-    return Sender.STRANGER
+            return PostOrigin.APP
+    return PostOrigin.STRANGER

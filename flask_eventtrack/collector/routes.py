@@ -21,9 +21,9 @@ from .assets import serve_catalogue, serve_openapi, serve_script
 from .body import TYPES, read_body
 from .intake import Post
 from .messages import Account, Choice, Envelope, MalformedPost, Results, parse_account, parse_post
-from .origin import Sender, SenderHeaders, judge_sender
+from .origin import OriginHeaders, PostOrigin, judge_origin
 from .problems import Refused, not_found, problem
-from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Poster
+from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Sender
 
 RETRY_AFTER = 5
 _PATHS = ("in", "identify", "logout", "consent")
@@ -86,14 +86,14 @@ def _consent() -> Response:
     return _answer_post(_take_choice, "noting a visitor's choice")
 
 
-def _answer_post(take: cabc.Callable[[State, Sender], Response], doing: str) -> Response:
+def _answer_post(take: cabc.Callable[[State, PostOrigin], Response], doing: str) -> Response:
     """Answer a post, or the preflight request before it."""
     state = get_state()
-    sender = _find_sender(state)
+    origin = _find_origin(state)
     if request.method == "OPTIONS":
-        return _answer_preflight(sender)
+        return _answer_preflight(origin)
     try:
-        response = take(state, sender)
+        response = take(state, origin)
     except Refused as refusal:
         response = refusal.response
     except NoRoom:
@@ -103,15 +103,15 @@ def _answer_post(take: cabc.Callable[[State, Sender], Response], doing: str) -> 
     except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
         state.report_failure(doing, error)
         response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
-    if sender is Sender.OTHER_ORIGIN:
+    if origin is PostOrigin.OTHER_ORIGIN:
         _allow_origin(response)
     return response
 
 
-def _find_sender(state: State) -> Sender:
+def _find_origin(state: State) -> PostOrigin:
     headers = request.headers
-    return judge_sender(
-        SenderHeaders(
+    return judge_origin(
+        OriginHeaders(
             headers.get("Sec-Fetch-Site", ""),
             any(name.lower().startswith("sec-fetch-") for name in headers.keys()),  # noqa: SIM118
             headers.get("Origin", ""),
@@ -123,8 +123,8 @@ def _find_sender(state: State) -> Sender:
     )
 
 
-def _answer_preflight(sender: Sender) -> Response:
-    if sender is not Sender.OTHER_ORIGIN:
+def _answer_preflight(origin: PostOrigin) -> Response:
+    if origin is not PostOrigin.OTHER_ORIGIN:
         return problem(403, "foreign_origin", "This origin may not post here.")
     response = Response(status=204)
     _allow_origin(response)
@@ -162,33 +162,33 @@ _Posted = t.TypeVar("_Posted", bound=Account)
 
 def _admit(
     state: State,
-    sender: Sender,
+    origin: PostOrigin,
     parse: cabc.Callable[[bytes], _Posted],
     types: cabc.Set[str] = TYPES,
-) -> tuple[Poster, _Posted, VerifiedCustomer | None]:
-    """Return the poster, the post, and the customer of the token if there is one.
+) -> tuple[Sender, _Posted, VerifiedCustomer | None]:
+    """Return the sender, the post, and the customer of the token if there is one.
 
     :raises Refused: the origin, the body or a token is not accepted, or a limit is reached.
     """
-    if sender is Sender.STRANGER:
+    if origin is PostOrigin.STRANGER:
         raise Refused(problem(403, "foreign_origin", "Only this site's own pages may post events."))
-    _check_limits(state, sender)
+    _check_limits(state, origin)
     try:
         posted = parse(read_body(types))
     except MalformedPost as error:
         raise Refused(problem(400, "malformed", str(error))) from None
-    poster = Poster(get_current(state), sender)
+    sender = Sender(get_current(state), origin)
     is_by_visit = isinstance(posted, Envelope) and posted.by_visit
-    is_by_cookies = not (poster.is_refused or is_by_visit)
-    if is_by_cookies and sender is Sender.OWN_PAGE_WITH_TOKEN:
-        _check_csrf(poster, posted.csrf_token)
+    is_by_cookies = not (sender.is_refused or is_by_visit)
+    if is_by_cookies and origin is PostOrigin.OWN_PAGE_WITH_TOKEN:
+        _check_csrf(sender, posted.csrf_token)
     token = read_bearer(request.environ) if posted.token is None else posted.token
-    return poster, posted, None if token is None else _verify(state, token)
+    return sender, posted, None if token is None else _verify(state, token)
 
 
-def _check_limits(state: State, sender: Sender) -> None:
+def _check_limits(state: State, origin: PostOrigin) -> None:
     device = state.read_cookies(request.environ.get("HTTP_COOKIE", ""))[0]
-    if device is None and sender in {Sender.APP, Sender.OTHER_ORIGIN}:
+    if device is None and origin in {PostOrigin.APP, PostOrigin.OTHER_ORIGIN}:
         device = read_identity(state.tokens, request.headers.get(DEVICE_HEADER), None)[0]
     address = request.environ.get("REMOTE_ADDR", "")
     wait = state.limiter.check(device and device.device_id, address)
@@ -198,12 +198,12 @@ def _check_limits(state: State, sender: Sender) -> None:
         raise Refused(problem(429, "too_many_posts", detail, Retry_After=str(seconds)))
 
 
-def _check_csrf(poster: Poster, token: str | None) -> None:
-    if not poster.is_own_csrf(token):
+def _check_csrf(sender: Sender, token: str | None) -> None:
+    if not sender.is_own_csrf(token):
         response = problem(
             403, "csrf", "The CSRF token is missing, or is another device's. Try again."
         )
-        send_device(poster.current, response)
+        send_device(sender.current, response)
         raise Refused(response)
 
 
@@ -217,9 +217,9 @@ def _verify(state: State, token: str) -> VerifiedCustomer:
         raise Refused(problem(401, error.code, error.message, WWW_Authenticate=challenge)) from None
 
 
-def _take(state: State, sender: Sender) -> Response:
-    poster, envelope, customer = _admit(state, sender, parse_post)
-    post = Post(poster, sender, envelope, customer)
+def _take(state: State, origin: PostOrigin) -> Response:
+    sender, envelope, customer = _admit(state, origin, parse_post)
+    post = Post(sender, origin, envelope, customer)
     results = post.take()
     is_refused = not post.is_batch and results[0].status == "rejected"
     response = Response(
@@ -232,36 +232,36 @@ def _take(state: State, sender: Sender) -> Response:
     return response
 
 
-def _take_login(state: State, sender: Sender) -> Response:
-    poster, _, customer = _admit(state, sender, parse_account, TYPES | {""})
+def _take_login(state: State, origin: PostOrigin) -> Response:
+    sender, _, customer = _admit(state, origin, parse_account, TYPES | {""})
     if customer is None:
         return problem(
             401, "token_missing", "Send the customer's token.", WWW_Authenticate="Bearer"
         )
-    poster.resume()
-    poster.log_in(customer)
-    return _answer_done(poster)
+    sender.resume()
+    sender.log_in(customer)
+    return _answer_done(sender)
 
 
-def _take_logout(state: State, sender: Sender) -> Response:
-    poster, _, customer = _admit(state, sender, parse_account, TYPES | {""})
-    poster.resume()
-    poster.log_out(customer)
-    return _answer_done(poster)
+def _take_logout(state: State, origin: PostOrigin) -> Response:
+    sender, _, customer = _admit(state, origin, parse_account, TYPES | {""})
+    sender.resume()
+    sender.log_out(customer)
+    return _answer_done(sender)
 
 
-def _answer_done(poster: Poster) -> Response:
+def _answer_done(sender: Sender) -> Response:
     response = Response(status=204)
     response.headers["Cache-Control"] = "no-store"
-    poster.send_identity(response)
+    sender.send_identity(response)
     return response
 
 
-def _take_choice(state: State, sender: Sender) -> Response:
+def _take_choice(state: State, origin: PostOrigin) -> Response:
     # The origin is enough: a visitor who has refused has no cookie that a token could be bound to.
-    if sender in {Sender.STRANGER, Sender.APP}:
+    if origin in {PostOrigin.STRANGER, PostOrigin.APP}:
         return problem(403, "foreign_origin", "Only this site's own pages may post a choice.")
-    _check_limits(state, sender)
+    _check_limits(state, origin)
     body = read_body()
     try:
         choice = msgspec.json.decode(body, type=Choice).choice

@@ -18,7 +18,7 @@ from ..request.cookies import (
     send_cookies,
 )
 from ..request.host_login import log_in, log_out, resolve, vouched_until
-from .origin import Sender
+from .origin import PostOrigin
 
 DEVICE_HEADER = "X-EventTrack-Device"
 SESSION_HEADER = "X-EventTrack-Session"
@@ -28,20 +28,20 @@ class NoRoom(Exception):
     """The journal has no room."""
 
 
-class Poster:
+class Sender:
     """The visitor of a post, known by cookies, or by our headers where those cannot travel.
 
     ``is_refused`` says that the visitor does not want to be recorded.
     """
 
-    def __init__(self, current: Current, sender: Sender) -> None:
+    def __init__(self, current: Current, origin: PostOrigin) -> None:
         self.current = current
-        self.is_app = sender is Sender.APP
+        self.is_app = origin is PostOrigin.APP
         if self.is_app:
             current.treat_as_app()
         # Pages of our own site send cookies: a header there could only come from another visitor.
         is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
-        self._is_elsewhere = self.is_app or (sender is Sender.OTHER_ORIGIN and not is_same_site)
+        self._is_elsewhere = self.is_app or (origin is PostOrigin.OTHER_ORIGIN and not is_same_site)
         # The collector verifies it, and refuses the post if it is invalid.
         current.asks_bearer = False
         self.is_refused = current.verdict.policy != "full"

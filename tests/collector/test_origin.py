@@ -8,7 +8,7 @@ import uuid as uuidlib
 import pytest
 from flask.testing import FlaskClient
 
-from flask_eventtrack.collector.origin import Sender, SenderHeaders, judge_sender
+from flask_eventtrack.collector.origin import OriginHeaders, PostOrigin, judge_origin
 from flask_eventtrack.identity.tokens import TokenCodec
 
 from ..conftest import MakeHost
@@ -25,64 +25,64 @@ def csrf_of(client: FlaskClient) -> str:
 @pytest.mark.parametrize(
     ("headers", "sender"),
     [
-        (SenderHeaders("same-origin"), Sender.OWN_PAGE),
-        (SenderHeaders("same-origin", "cors", OWN, OWN, "a=b"), Sender.OWN_PAGE),
+        (OriginHeaders("same-origin"), PostOrigin.OWN_PAGE),
+        (OriginHeaders("same-origin", "cors", OWN, OWN, "a=b"), PostOrigin.OWN_PAGE),
         # Under `Referrer-Policy: no-referrer` a browser hides the origin from its own site too.
-        (SenderHeaders("same-origin", "cors", "null"), Sender.OWN_PAGE),
-        (SenderHeaders("same-site", "cors", OWN), Sender.STRANGER),
-        (SenderHeaders("cross-site", "no-cors", EVIL), Sender.STRANGER),
-        (SenderHeaders("cross-site", "no-cors", "", OWN), Sender.STRANGER),
-        (SenderHeaders("none", "navigate"), Sender.STRANGER),
-        (SenderHeaders("nonsense"), Sender.STRANGER),
-        (SenderHeaders("same-origin, cross-site"), Sender.STRANGER),
-        (SenderHeaders("", "cors"), Sender.STRANGER),
-        (SenderHeaders(origin=OWN), Sender.OWN_PAGE_WITH_TOKEN),
-        (SenderHeaders(origin=OWN, cookie="a=b"), Sender.OWN_PAGE_WITH_TOKEN),
-        (SenderHeaders(origin="HTTP://LOCALHOST"), Sender.OWN_PAGE_WITH_TOKEN),
-        (SenderHeaders(origin="http://localhost:80"), Sender.OWN_PAGE_WITH_TOKEN),
-        (SenderHeaders(origin="http://localhost:8080"), Sender.STRANGER),
-        (SenderHeaders(origin="https://localhost"), Sender.STRANGER),
-        (SenderHeaders(origin="http://sub.localhost"), Sender.STRANGER),
-        (SenderHeaders(origin="http://localhost.evil.example"), Sender.STRANGER),
-        (SenderHeaders(origin="http://notlocalhost"), Sender.STRANGER),
-        (SenderHeaders(origin="http://localhost@evil.example"), Sender.STRANGER),
-        (SenderHeaders(origin="http://localhost:99999"), Sender.STRANGER),
-        (SenderHeaders(origin="http://[::1"), Sender.STRANGER),
-        (SenderHeaders(origin="localhost"), Sender.STRANGER),
-        (SenderHeaders(origin="null"), Sender.STRANGER),
-        (SenderHeaders(origin="null", referer=OWN), Sender.STRANGER),
-        (SenderHeaders(origin=EVIL, referer=OWN), Sender.STRANGER),
-        (SenderHeaders(referer=f"{OWN}/products/mug?a=b"), Sender.OWN_PAGE_WITH_TOKEN),
-        (SenderHeaders(referer=f"{EVIL}/?{OWN}", cookie="a=b"), Sender.STRANGER),
-        (SenderHeaders(cookie="a=b"), Sender.STRANGER),
-        (SenderHeaders(), Sender.APP),
+        (OriginHeaders("same-origin", "cors", "null"), PostOrigin.OWN_PAGE),
+        (OriginHeaders("same-site", "cors", OWN), PostOrigin.STRANGER),
+        (OriginHeaders("cross-site", "no-cors", EVIL), PostOrigin.STRANGER),
+        (OriginHeaders("cross-site", "no-cors", "", OWN), PostOrigin.STRANGER),
+        (OriginHeaders("none", "navigate"), PostOrigin.STRANGER),
+        (OriginHeaders("nonsense"), PostOrigin.STRANGER),
+        (OriginHeaders("same-origin, cross-site"), PostOrigin.STRANGER),
+        (OriginHeaders("", "cors"), PostOrigin.STRANGER),
+        (OriginHeaders(origin=OWN), PostOrigin.OWN_PAGE_WITH_TOKEN),
+        (OriginHeaders(origin=OWN, cookie="a=b"), PostOrigin.OWN_PAGE_WITH_TOKEN),
+        (OriginHeaders(origin="HTTP://LOCALHOST"), PostOrigin.OWN_PAGE_WITH_TOKEN),
+        (OriginHeaders(origin="http://localhost:80"), PostOrigin.OWN_PAGE_WITH_TOKEN),
+        (OriginHeaders(origin="http://localhost:8080"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="https://localhost"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="http://sub.localhost"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="http://localhost.evil.example"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="http://notlocalhost"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="http://localhost@evil.example"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="http://localhost:99999"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="http://[::1"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="localhost"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="null"), PostOrigin.STRANGER),
+        (OriginHeaders(origin="null", referer=OWN), PostOrigin.STRANGER),
+        (OriginHeaders(origin=EVIL, referer=OWN), PostOrigin.STRANGER),
+        (OriginHeaders(referer=f"{OWN}/products/mug?a=b"), PostOrigin.OWN_PAGE_WITH_TOKEN),
+        (OriginHeaders(referer=f"{EVIL}/?{OWN}", cookie="a=b"), PostOrigin.STRANGER),
+        (OriginHeaders(cookie="a=b"), PostOrigin.STRANGER),
+        (OriginHeaders(), PostOrigin.APP),
     ],
 )
-def test_the_headers_decide_who_sends(headers: SenderHeaders, sender: Sender) -> None:
+def test_the_headers_decide_who_sends(headers: OriginHeaders, sender: PostOrigin) -> None:
     """The four cases of DESIGN §8 and everything else, where no other origin is allowed."""
-    assert judge_sender(headers, f"{OWN}/", ()) is sender
+    assert judge_origin(headers, f"{OWN}/", ()) is sender
 
 
 @pytest.mark.parametrize(
     ("origin", "sender"),
     [
-        (SHOP, Sender.OTHER_ORIGIN),
-        ("https://SHOP.example.com", Sender.OTHER_ORIGIN),
-        ("http://shop.example.com", Sender.STRANGER),
-        ("https://shop.example.com:8443", Sender.STRANGER),
-        ("https://shop.example.com/", Sender.STRANGER),
-        ("https://shop.example.com.evil.example", Sender.STRANGER),
-        ("https://sub.shop.example.com", Sender.STRANGER),
-        ("https://shop.example.co", Sender.STRANGER),
-        ("null", Sender.STRANGER),
-        ("*", Sender.STRANGER),
+        (SHOP, PostOrigin.OTHER_ORIGIN),
+        ("https://SHOP.example.com", PostOrigin.OTHER_ORIGIN),
+        ("http://shop.example.com", PostOrigin.STRANGER),
+        ("https://shop.example.com:8443", PostOrigin.STRANGER),
+        ("https://shop.example.com/", PostOrigin.STRANGER),
+        ("https://shop.example.com.evil.example", PostOrigin.STRANGER),
+        ("https://sub.shop.example.com", PostOrigin.STRANGER),
+        ("https://shop.example.co", PostOrigin.STRANGER),
+        ("null", PostOrigin.STRANGER),
+        ("*", PostOrigin.STRANGER),
     ],
 )
 @pytest.mark.parametrize("site", ["", "cross-site", "same-site"])
-def test_an_allowed_origin_matches_exactly(origin: str, site: str, sender: Sender) -> None:
+def test_an_allowed_origin_matches_exactly(origin: str, site: str, sender: PostOrigin) -> None:
     """An allow list knows neither prefixes nor suffixes nor subdomains."""
-    headers = SenderHeaders(site, "cors", origin, f"{SHOP}/page")
-    assert judge_sender(headers, f"{OWN}/", (SHOP,)) is sender
+    headers = OriginHeaders(site, "cors", origin, f"{SHOP}/page")
+    assert judge_origin(headers, f"{OWN}/", (SHOP,)) is sender
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_an_allowed_origin_matches_exactly(origin: str, site: str, sender: Sende
 )
 def test_an_origin_is_scheme_host_and_port(own: str, origin: str) -> None:
     """A default port may be written or not."""
-    assert judge_sender(SenderHeaders(origin=origin), own, ()) is Sender.OWN_PAGE_WITH_TOKEN
+    assert judge_origin(OriginHeaders(origin=origin), own, ()) is PostOrigin.OWN_PAGE_WITH_TOKEN
 
 
 @pytest.mark.parametrize(
