@@ -44,8 +44,8 @@ def to_ns(moment: dt.datetime) -> int:
     return (moment - _EPOCH) // dt.timedelta(microseconds=1) * 1000
 
 
-# The order of these fields is the journal's format (pipeline/segment.py): processes that died
-# before an upgrade have left it on the disk, and during a deploy old releases read what new ones
+# The order of these fields is the journal's format (pipeline/journal_format.py): processes that
+# died before an upgrade have left it on the disk, and during a deploy old releases read what new ones
 # wrote. Append fields, with defaults; never remove, reorder or retype one. Old releases ignore what
 # is appended. They cannot read a new type of record, nor a new value of a Literal: for these, and
 # for whatever else breaks the rule, raise FORMAT.

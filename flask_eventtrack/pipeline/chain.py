@@ -28,8 +28,8 @@ import zlib
 from filelock import FileLock, Timeout
 
 from .homes import BAD_SUFFIX
+from .journal_format import START, ForeignSegment, SegmentReader
 from .queue import Claimed
-from .segment import START, ForeignSegment, SegmentReader
 
 logger = logging.getLogger("flask_eventtrack")
 

@@ -17,14 +17,14 @@ import os
 import pathlib
 import typing as t
 
-from . import segment
+from . import journal_format
 
 BAD_SUFFIX = ".bad"
 
 
 def readable_homes(journal: pathlib.Path) -> list[pathlib.Path]:
     """Return the homes of the formats that this release can read; it writes to the last one."""
-    newer = [journal.with_name(f"{journal.name}.{n}") for n in range(2, segment.FORMAT + 1)]
+    newer = [journal.with_name(f"{journal.name}.{n}") for n in range(2, journal_format.FORMAT + 1)]
     return [journal, *newer]
 
 

@@ -16,8 +16,8 @@ import threading
 
 from .chain import Chain, Tip
 from .homes import readable_homes, remove_bad
+from .journal_format import SegmentWriter
 from .queue import Claimed
-from .segment import SegmentWriter
 
 logger = logging.getLogger("flask_eventtrack")
 

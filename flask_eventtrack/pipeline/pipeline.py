@@ -23,9 +23,9 @@ from ..records import EndReason, Outcome, Record, decode_record, encode_record
 from ..store.engine import Database
 from ..store.erasure import Erased
 from ..store.retention import Pruned
+from .journal_format import is_patched_by_gevent
 from .queue import Claimed, Queue
 from .schedule import BATCH_SIZE, NEVER, Status, Step, longest_pause, next_step
-from .segment import is_patched_by_gevent
 from .writer import Hooks, Writer
 
 logger = logging.getLogger("flask_eventtrack")
@@ -34,7 +34,9 @@ CHORES_INTERVAL = 60.0
 # How long to look for events that a host is about to commit in its own transaction.
 _EXPECTATION = 10.0
 _MAX_OUTCOMES = 1000  # distinct ones that wait to be written
-_MAX_FORK_DELAY = 2.0
+# Longer than SQLite waits for a lock: the batch that a fork waits for has then ended, one way or the
+# other. A child that inherits an open connection would lose what it commits.
+_MAX_FORK_DELAY = 20.0
 _CLOSE_TIMEOUT = 3.0
 
 

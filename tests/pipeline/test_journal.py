@@ -87,9 +87,9 @@ def kill_at(self, number):
 chain.Chain.add = kill_at
 """,
     "before the first byte of a batch is written": """
-from flask_eventtrack.pipeline import segment
+from flask_eventtrack.pipeline import journal_format
 note("parent.test")
-segment.SegmentWriter.append = die
+journal_format.SegmentWriter.append = die
 """,
 }
 

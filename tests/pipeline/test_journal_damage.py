@@ -132,7 +132,7 @@ def test_outcomes_outlive_a_journal_that_cannot_be_read(
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr("flask_eventtrack.pipeline.segment.SegmentReader.read", fail)
+        patch.setattr("flask_eventtrack.pipeline.journal_format.SegmentReader.read", fail)
         host.state.pipeline.count(Outcome("rejected", "no.room", "a reason"))
         with pytest.raises(OSError, match="Input/output"):
             host.flush()

@@ -42,7 +42,7 @@ from ..conftest import MakeHost
 from ..hosts import Host
 
 ROOT = pathlib.Path(__file__).parents[2]
-FORMAT = "flask_eventtrack.pipeline.segment.FORMAT"
+FORMAT = "flask_eventtrack.pipeline.journal_format.FORMAT"
 SEED = 0x0BADCAFE
 SEGMENT = bytes.fromhex(
     """
@@ -499,9 +499,9 @@ def test_an_obstacle_is_looked_for_where_this_release_writes(tmp_path: pathlib.P
 _PROCESS = """
 import json, sys
 from flask_eventtrack import track
-from flask_eventtrack.pipeline import segment
+from flask_eventtrack.pipeline import journal_format
 from tests.hosts import make_host
-segment.FORMAT = int(sys.argv[3])
+journal_format.FORMAT = int(sys.argv[3])
 host = make_host(sys.argv[1], json.loads(sys.argv[2]), create=False)
 host.events.define("order.ship")
 for line in sys.stdin:
