@@ -45,12 +45,10 @@ def to_ns(moment: dt.datetime) -> int:
 
 
 # The order of these fields is the journal's format (pipeline/journal_format.py): processes that
-# died before an upgrade have left it on the disk, and during a deploy old releases read what new ones
-# wrote. Append fields, with defaults; never remove, reorder or retype one. Old releases ignore what
-# is appended. They cannot read a new type of record, nor a new value of a Literal: for these, and
-# for whatever else breaks the rule, raise FORMAT.
-
-
+# died before an upgrade have left it on the disk, and during a deploy old releases read what new
+# ones wrote. Append fields, with defaults; never remove, reorder or retype one. Old releases ignore
+# what is appended. They cannot read a new type of record, nor a new value of a Literal: for these,
+# and for whatever else breaks the rule, raise FORMAT.
 class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The session an event belongs to, as decided when it happened."""
 

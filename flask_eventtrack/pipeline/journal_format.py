@@ -92,11 +92,17 @@ class SegmentWriter:
             self.is_open = False
 
     def sync(self) -> None:
-        """Wait until the records are on the disk.
+        """Wait until the records are on the disk; under gevent, other greenlets run meanwhile.
 
         :raises OSError: they may never be.
         """
-        sync_to_disk(self._fd)
+        sync = getattr(os, "fdatasync", os.fsync)
+        if not is_patched_by_gevent():
+            sync(self._fd)
+            return
+        from gevent import get_hub
+
+        get_hub().threadpool.apply(sync, (self._fd,))
 
     @property
     def has_file(self) -> bool:
@@ -200,20 +206,6 @@ def _end_of(data: bytes, at: int) -> int | None:
         return None
     end = at + _FRAME.size + int(_FRAME.unpack_from(data, at)[0])
     return end if end <= len(data) else None
-
-
-def sync_to_disk(fd: int) -> None:
-    """Wait until a file's bytes are on the disk; under gevent, other greenlets run meanwhile.
-
-    :raises OSError: that failed.
-    """
-    sync = getattr(os, "fdatasync", os.fsync)
-    if not is_patched_by_gevent():
-        sync(fd)
-        return
-    from gevent import get_hub
-
-    get_hub().threadpool.apply(sync, (fd,))
 
 
 def is_patched_by_gevent() -> bool:

@@ -34,8 +34,8 @@ CHORES_INTERVAL = 60.0
 # How long to look for events that a host is about to commit in its own transaction.
 _EXPECTATION = 10.0
 _MAX_OUTCOMES = 1000  # distinct ones that wait to be written
-# Longer than SQLite waits for a lock: the batch that a fork waits for has then ended, one way or the
-# other. A child that inherits an open connection would lose what it commits.
+# Longer than SQLite waits for a lock, so that the batch has ended. A child that inherits an open
+# connection would lose what it commits.
 _MAX_FORK_DELAY = 20.0
 _CLOSE_TIMEOUT = 3.0
 
