@@ -16,6 +16,10 @@ import time
 import typing as t
 import weakref
 
+# Before our hooks are registered, so that ours run first: from its own on, filelock lets no thread
+# release a lock until the fork is over, and ours wait for the thread.
+import filelock  # noqa: F401
+
 if t.TYPE_CHECKING:
     import collections.abc as cabc
 

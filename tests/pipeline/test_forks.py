@@ -256,3 +256,34 @@ note("parent.test")
     )
     assert host.actions() == {"parent.test": 2, "child.test": 1}
     host.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_does_not_wait_for_a_thread_that_waits_for_the_fork(tmp_path: pathlib.Path) -> None:
+    """The writer removes what it has adopted: filelock lets it, until the fork's own hooks run."""
+    script = """
+import filelock, threading, time
+note("parent.test")
+host.flush()
+pipeline, begun = host.state.pipeline, threading.Event()
+lock = filelock.FileLock(sys.argv[2], thread_local=False)
+lock.acquire()
+
+def write():
+    with pipeline._write_alone():
+        begun.set()
+        time.sleep(0.3)
+        lock.release()
+
+threading.Thread(target=write).start()
+begun.wait()
+started = time.monotonic()
+child = os.fork()
+if child == 0:
+    os._exit(0)
+print(time.monotonic() - started)
+os.waitpid(child, 0)
+"""
+    url = f"sqlite:///{tmp_path / 'host.db'}"
+    make_host(url).close()
+    assert float(run_script(_SETUP + script, url, str(tmp_path / "lock"))) < 10
