@@ -269,6 +269,8 @@ def _unparse(node: ast.expr, space: cabc.Mapping[str, t.Any]) -> str:
     """Return an annotation, with the package's own names for unions written out."""
 
     def spell(match: re.Match[str]) -> str:
+        if hasattr(errors, match[0]):  # the codes, which the page of the HTTP API lists
+            return match[0]
         value = _resolve(match[0], space)
         is_alias = t.get_origin(value) in {t.Literal, t.Union, types.UnionType}
         return repr(value) if is_alias else match[0]
