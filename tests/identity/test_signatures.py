@@ -87,7 +87,7 @@ def test_no_character_of_what_is_signed_may_change(data: st.DataObject, kind: st
         st.sampled_from([value[:at] + other + value[at + 1 :], value[:at], value + other])
     )
     assert READ[kind](codec, value)
-    is_same = signer_of(kind, KEYS).validate(spoilt.encode())
+    is_same = signer_of(kind, KEYS).validate(spoilt.encode(errors="replace"))
     assert READ[kind](codec, spoilt) == is_same
     assert not is_same or spoilt.partition(".")[0] == value.partition(".")[0]
 
