@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import os
 import pathlib
 import stat
@@ -26,23 +27,24 @@ _KEY_MIN_LENGTH = 16
 class Finding(t.NamedTuple):
     """A problem, and what to do about it. An error keeps events from being recorded correctly."""
 
-    id: str
     level: t.Literal["error", "warning"]
+    id: str
     sentence: str
     hint: str
 
 
+_error = functools.partial(Finding, "error")
+_warning = functools.partial(Finding, "warning")
+
+
 def examine(app: Flask, state: State) -> list[Finding]:
     """Return the findings of all checks, errors first."""
-    found = [finding for check in _CHECKS for finding in check(app, state)]
-    return sorted(found, key=lambda finding: (finding.level, finding.id))
+    return sorted(finding for check in _CHECKS for finding in check(app, state))
 
 
 def _check_enabled(app: Flask, state: State) -> cabc.Iterator[Finding]:
     if not state.config.enabled:
-        yield Finding(
-            "ET001", "warning", "EVENTTRACK_ENABLED is off: nothing is recorded.", "Remove it."
-        )
+        yield _warning("ET001", "EVENTTRACK_ENABLED is off: nothing is recorded.", "Remove it.")
 
 
 def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
@@ -54,25 +56,22 @@ def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
             count = sa.select(sa.func.count()).select_from(database.tables.rejected)
             rejected = 0 if missing else connection.scalar(count) or 0
     except SQLAlchemyError as error:
-        yield Finding(
+        yield _error(
             "ET002",
-            "error",
             f"The database cannot be reached: {str(error).splitlines()[0]}",
             "Start it, or correct SQLALCHEMY_DATABASE_URI. Meanwhile events wait in the journal, "
             "or in memory if there is none.",
         )
         return
     if missing:
-        yield Finding(
+        yield _error(
             "ET003",
-            "error",
             f"Tables are missing: {', '.join(missing)}.",
             "Run 'flask eventtrack init-db', or make a migration: 'flask db migrate' sees them.",
         )
     if rejected:
-        yield Finding(
+        yield _warning(
             "ET004",
-            "warning",
             f"The database has refused {quantify(rejected, 'event')}.",
             "Read the reasons in eventtrack_rejected.",
         )
@@ -81,9 +80,8 @@ def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
 def _check_journal_mode(app: Flask, state: State) -> cabc.Iterator[Finding]:
     database = state.pipeline.database
     if database.is_in_memory:
-        yield Finding(
+        yield _warning(
             "ET005",
-            "warning",
             "The database is in-memory SQLite: events are written by flush() only.",
             "Use a file, except in tests.",
         )
@@ -96,9 +94,8 @@ def _check_journal_mode(app: Flask, state: State) -> cabc.Iterator[Finding]:
     except SQLAlchemyError:
         return
     if mode != "wal" and not state.config.sqlite_wal:
-        yield Finding(
+        yield _warning(
             "ET006",
-            "warning",
             f"SQLite's journal mode is {mode!r}: writing events locks out the app's readers.",
             "Remove EVENTTRACK_SQLITE_WAL = False; the first event then switches the file to WAL.",
         )
@@ -109,25 +106,22 @@ def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
         return
     obstacle = find_obstacle(state.journal)
     if obstacle:
-        yield Finding(
+        yield _error(
             "ET012",
-            "error",
             f"The journal cannot be kept, and events wait in memory only: {obstacle}.",
             "Set EVENTTRACK_JOURNAL_DIR to a folder that this user can write.",
         )
     elif bad := list_bad(state.journal):
         places = ", ".join(sorted({f"{path.parent}/*.bad" for path in bad}))
-        yield Finding(
+        yield _warning(
             "ET013",
-            "warning",
             f"Damaged records of the journal were set aside in {quantify(len(bad), 'file')}.",
             f"Check the disk, look at {places}, then remove these files.",
         )
     for folder in (state.journal.parent, *list_homes(state.journal)):
         if folder.is_dir() and _mode_of(folder) & _WRITE_OF_OTHERS:
-            yield Finding(
+            yield _warning(
                 "ET014",
-                "warning",
                 f"Other users may write to {folder}: they could remove events that wait.",
                 f"Run: chmod go-w {folder}",
             )
@@ -150,33 +144,29 @@ def _examine_key_file(path: pathlib.Path) -> cabc.Iterator[Finding]:
     try:
         file = read_key_file(path)
     except ConfigError as error:
-        yield Finding(
+        yield _error(
             "ET015",
-            "error",
             f"{error}",
             "Correct the file. Running processes keep the keys that they read before.",
         )
         return
     if file.faults or not file.keys:
-        yield Finding(
+        yield _warning(
             "ET016",
-            "warning",
             f"Keys of {path} cannot be used: {'; '.join(file.faults) or 'none is supported'}.",
             "Tokens are signed with HS256 (32 bytes or more), RS256 (2048 bits or more) or ES256.",
         )
     for place in (path, path.parent):
         mode = _mode_of(place)
         if mode & _WRITE_OF_OTHERS and not mode & stat.S_ISVTX:
-            yield Finding(
+            yield _warning(
                 "ET017",
-                "warning",
                 f"Other users may write to {place}: a key that they add can name any customer.",
                 f"Run: chmod go-w {place}",
             )
     if file.is_secret and _mode_of(path) & stat.S_IROTH:
-        yield Finding(
+        yield _warning(
             "ET018",
-            "warning",
             f"{path} holds secret or private keys, and any user may read it.",
             f"Run: chmod o-r {path}, or leave only public keys in it.",
         )
@@ -184,16 +174,14 @@ def _examine_key_file(path: pathlib.Path) -> cabc.Iterator[Finding]:
 
 def _check_secrets(app: Flask, state: State) -> cabc.Iterator[Finding]:
     if len(app.secret_key or "") < _KEY_MIN_LENGTH:
-        yield Finding(
+        yield _warning(
             "ET007",
-            "warning",
             f"SECRET_KEY has fewer than {_KEY_MIN_LENGTH} characters: cookies could be forged.",
             "Make one with: python -c 'import secrets; print(secrets.token_hex())'",
         )
     if state.config.profile_salt == Config().profile_salt:
-        yield Finding(
+        yield _warning(
             "ET008",
-            "warning",
             "EVENTTRACK_PROFILE_SALT is the default: whoever knows a customer's id can compute the "
             "profile's uuid.",
             "Set a secret one before the first customer logs in, and keep it.",
@@ -207,9 +195,8 @@ def _check_proxy(app: Flask, state: State) -> cabc.Iterator[Finding]:
         or state.config.cookie_secure is True
     )
     if expects_tls and not any(isinstance(layer, ProxyFix) for layer in _wsgi_layers(app)):
-        yield Finding(
+        yield _warning(
             "ET009",
-            "warning",
             "The app expects HTTPS, and ProxyFix is not set up: behind a proxy that ends TLS, "
             "cookies are not Secure and addresses are the proxy's.",
             "app.wsgi_app = ProxyFix(app.wsgi_app, x_for=1, x_proto=1, x_host=1), with the numbers "
@@ -228,17 +215,15 @@ def _wsgi_layers(app: Flask) -> cabc.Iterator[object]:
 
 def _check_definitions(app: Flask, state: State) -> cabc.Iterator[Finding]:
     if all(definition.builtin for definition in state.catalogue):
-        yield Finding(
+        yield _warning(
             "ET010",
-            "warning",
             "No event is defined: custom events are rejected.",
             "Define one: events.define('signup.click', anonymous=True), in a module that the app "
             "imports.",
         )
     if state.config.undefined_events == "store" and not app.debug:
-        yield Finding(
+        yield _warning(
             "ET011",
-            "warning",
             "EVENTTRACK_UNDEFINED_EVENTS is 'store': any browser can add actions of any name.",
             "Define the events that you want, and set it to 'reject'.",
         )

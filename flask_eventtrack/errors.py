@@ -83,6 +83,13 @@ class ConfigError(EventTrackError, ValueError):
     """A setting is unknown, missing or wrong, or an app was registered twice."""
 
 
+def missing_package(setting: str, extra: str) -> ConfigError:
+    """Return the error of a setting whose package is not installed."""
+    return ConfigError(
+        f"{setting} needs a package that is not installed: pip install 'Flask-EventTrack[{extra}]'."
+    )
+
+
 class NotRegistered(EventTrackError, RuntimeError):
     """A function needs an app, a request, or an EventTrack on the app, and there is none."""
 

@@ -19,6 +19,7 @@ from . import api, data_rights
 from .browser import load_scripts
 from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
+from .catalogue.definitions import Definition, read_keep
 from .cli import eventtrack_cli
 from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
@@ -136,12 +137,6 @@ class EventTrack:
             prunes=config.prune,
         )
         tokens = TokenCodec(_secret_keys(app))
-        customer_tokens = CustomerTokens(
-            config.jwt_keys,
-            audience=config.jwt_audience,
-            issuer=config.jwt_issuer,
-            token_type=config.jwt_type,
-        )
         journal = _journal_folder(app, database, config)
         make_queue = _queue_maker(journal, config)
         flush_interval = config.flush_interval.total_seconds()
@@ -151,7 +146,7 @@ class EventTrack:
             catalogue=self.catalogue,
             access=access,
             tokens=tokens,
-            customer_tokens=customer_tokens,
+            customer_tokens=CustomerTokens(config),
             callbacks=self._callbacks,
             read_cookies=cookie_reader(tokens),
             urls=urls,
@@ -198,9 +193,14 @@ class EventTrack:
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the definition contradicts another, or cannot be used.
         """
-        return self.catalogue.define(
-            action, label=label, anonymous=anonymous, server_only=server_only, keep=keep
+        definition = Definition(
+            action=action,
+            label=label,
+            anonymous=anonymous,
+            server_only=server_only,
+            keep=read_keep(action, keep),
         )
+        return self.catalogue.define(definition)
 
     def exempt(self, view: _F) -> _F:
         """Mark a view function, a view class or a blueprint whose pages are not visits."""

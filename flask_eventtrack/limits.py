@@ -10,7 +10,7 @@ import uuid as uuidlib
 
 from .bounded import BoundedDict
 from .config import Config, RateLimit
-from .errors import ConfigError
+from .errors import ConfigError, missing_package
 from .privacy.addresses import find_network
 from .records import Clock
 
@@ -149,10 +149,7 @@ class _RedisBuckets:
             from redis.backoff import NoBackoff
             from redis.retry import Retry
         except ImportError as error:
-            raise ConfigError(
-                "EVENTTRACK_LIMITS_URL needs a package that is not installed: "
-                "pip install 'Flask-EventTrack[redis]'."
-            ) from error
+            raise missing_package("EVENTTRACK_LIMITS_URL", "redis") from error
         try:
             client = redis.Redis.from_url(
                 url,

@@ -174,27 +174,13 @@ class Catalogue:
     def __iter__(self) -> cabc.Iterator[Definition]:
         return iter(sorted(self._by_action.values(), key=lambda definition: definition.action))
 
-    def define(
-        self,
-        action: str,
-        *,
-        label: str | None = None,
-        anonymous: bool = False,
-        server_only: bool = False,
-        keep: dt.timedelta | float | None = None,
-    ) -> cabc.Callable[[_T], _T]:
+    def define(self, definition: Definition) -> cabc.Callable[[_T], _T]:
         """Define an action without parameters. The decorator that is returned adds their class.
 
         :raises InvalidEvent: the action is malformed.
-        :raises InvalidDefinition: the action is defined already, or ``label`` or ``keep`` is wrong.
+        :raises InvalidDefinition: the action is defined already, or the label is wrong.
         """
-        definition = Definition(
-            action=check_action(action),
-            label=label,
-            anonymous=anonymous,
-            server_only=server_only,
-            keep=_read_keep(action, keep),
-        )
+        action = check_action(definition.action)
         old = self._find_own(action)
         # A factory that runs for each app defines the same events on a shared object again.
         if old is not None and old != definition:
@@ -278,7 +264,7 @@ def _name_type(hint: t.Any) -> str:
     return str(hint).replace("typing.", "")
 
 
-def _read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | None:
+def read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | None:
     duration = parse_duration(keep)
     if keep is not None and duration is None:
         raise InvalidDefinition(

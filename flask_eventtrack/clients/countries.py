@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import typing as t
 
-from ..errors import ConfigError
+from ..errors import ConfigError, missing_package
 
 
 class CountryDatabase:
@@ -18,10 +18,7 @@ class CountryDatabase:
         try:
             import maxminddb
         except ImportError as error:
-            raise ConfigError(
-                "EVENTTRACK_COUNTRY_DATABASE needs a package that is not installed: "
-                "pip install 'Flask-EventTrack[geo]'."
-            ) from error
+            raise missing_package("EVENTTRACK_COUNTRY_DATABASE", "geo") from error
         try:
             self._reader = maxminddb.open_database(path, maxminddb.MODE_MEMORY)
         except (OSError, maxminddb.InvalidDatabaseError) as error:

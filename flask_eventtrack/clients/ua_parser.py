@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from ..errors import ConfigError
+from ..errors import missing_package
 from .agents import Agent, device_type_of
 
 try:
     from ua_parser import parse
 except ImportError as error:
-    raise ConfigError(
-        "EVENTTRACK_AGENT_PARSER = 'ua-parser' needs a package that is not installed: "
-        "pip install 'Flask-EventTrack[agents]'."
-    ) from error
+    raise missing_package("EVENTTRACK_AGENT_PARSER = 'ua-parser'", "agents") from error
 
 
 def parse_agent(user_agent: str) -> Agent:

@@ -94,17 +94,18 @@ class Post:
             runs = [entries]
         results = [result for run in runs for result in self._take_run(run)]
         if self._envelope.dropped:
-            self._count_dropped(self._envelope.dropped)
+            dropped = Outcome("dropped", "", "browser")
+            self._state.pipeline.count(dropped, self._envelope.dropped)
         return results
 
     def _take_run(self, entries: list[_Entry]) -> list[Result]:
         """Take events of one visitor."""
         self._resume_visitor(entries)
-        outcomes = [self._check(entry) for entry in entries]
-        good = [outcome for outcome in outcomes if isinstance(outcome, _Good)]
+        good: list[_Good] = []
+        results = [self._check(entry, good) for entry in entries]
         if good:
             self._put(good)
-        return [_result(*pair) for pair in zip(entries, outcomes, strict=True)]
+        return results
 
     def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
         """Find the visitor: by the events' visit alone, or by who posts and with which token."""
@@ -119,11 +120,11 @@ class Post:
             self._sender.log_in(self._customer)
         resolve(self._current)
 
-    def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
-        """Return the event, why it is rejected, or the id that it repeats."""
+    def _check(self, entry: _Entry, good: list[_Good]) -> Result:
+        """Return the result of an event, and add the event to ``good`` if it may be stored."""
+        if isinstance(entry, InvalidEvent):
+            return self._reject(None, "", entry)
         try:
-            if isinstance(entry, InvalidEvent):
-                raise entry
             bot = self._current.verdict.bot
             if bot is not None:
                 raise InvalidEvent("bot", f"The client is taken for a bot: {bot}.")
@@ -131,14 +132,18 @@ class Post:
                 raise InvalidEvent("opted_out", "The visitor has refused to be recorded.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
-                self._count_duplicate(entry.action)
-                return event_id
-            good = self._check_event(entry, event_id)
+                action = countable_action(self._state, entry.action)
+                self._state.pipeline.count(Outcome("duplicate", action))
+                return Result(str(event_id), "duplicate", None)
+            good.append(self._check_event(entry, event_id))
         except InvalidEvent as error:
-            refuse(self._state, entry.action if isinstance(entry, PostedEvent) else "", error)
-            return error
+            return self._reject(entry.event_id, entry.action, error)
         self._seen.add(event_id)
-        return good
+        return Result(str(event_id), "accepted", None)
+
+    def _reject(self, event_id: str | None, action: str, error: InvalidEvent) -> Result:
+        refuse(self._state, action, error)
+        return Result(event_id, "rejected", Rejection(error.code, error.message, error.param))
 
     def _check_id(self, text: str | None) -> uuidlib.UUID:
         if text is None:
@@ -222,12 +227,6 @@ class Post:
             )
         return settle_time(corrected, self._received_at, params, original=given)
 
-    def _count_dropped(self, count: int) -> None:
-        self._state.pipeline.count(Outcome("dropped", "", "browser"), count)
-
-    def _count_duplicate(self, action: str) -> None:
-        self._state.pipeline.count(Outcome("duplicate", countable_action(self._state, action)))
-
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout
         open_session(self._current, to_ns(max(earliest, min(entry.time for entry in good))))
@@ -302,16 +301,6 @@ def _try(parse: cabc.Callable[[object], PostedEvent], value: object) -> _Entry:
 
 def _page_of(entry: _Entry) -> uuidlib.UUID | None:
     return _read_id(entry.page) if isinstance(entry, PostedEvent) and entry.page else None
-
-
-def _result(entry: _Entry, outcome: _Good | InvalidEvent | uuidlib.UUID) -> Result:
-    if isinstance(outcome, InvalidEvent):
-        event_id = entry.event_id if isinstance(entry, PostedEvent) else None
-        error = Rejection(outcome.code, outcome.message, outcome.param)
-        return Result(event_id, "rejected", error)
-    if isinstance(outcome, _Good):
-        return Result(str(outcome.id), "accepted", None)
-    return Result(str(outcome), "duplicate", None)
 
 
 def _read_id(text: str) -> uuidlib.UUID | None:

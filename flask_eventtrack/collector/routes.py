@@ -26,7 +26,7 @@ from .problems import Refused, not_found, problem
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Sender
 
 RETRY_AFTER = 5
-_PATHS = ("in", "identify", "logout", "consent")
+_NO_STORE = {"Cache-Control": "no-store"}
 _CORS_MAX_AGE = 3600
 
 
@@ -34,11 +34,11 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
     """Return the collector's blueprint; Flask wants one of its own for each app."""
     blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix)
     for place in _places(app):
-        for name, view in zip(_PATHS, (_collect, _identify, _log_out, _consent), strict=True):
+        for name in _POSTS:
             blueprint.add_url_rule(
                 f"/{name}",
                 name,
-                view,
+                _answer_post,
                 methods=["POST", "OPTIONS"],
                 provide_automatic_options=False,
                 **place,
@@ -65,29 +65,14 @@ _ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def _nothing(path: str = "") -> Response:
-    if path in _PATHS:
+    if path in _POSTS:
         return problem(405, "method_not_allowed", "Use POST.", Allow="POST, OPTIONS")
     return not_found()
 
 
-def _collect() -> Response:
-    return _answer_post(_take, "collecting events")
-
-
-def _identify() -> Response:
-    return _answer_post(_take_login, "identifying a customer")
-
-
-def _log_out() -> Response:
-    return _answer_post(_take_logout, "logging a customer out")
-
-
-def _consent() -> Response:
-    return _answer_post(_take_choice, "noting a visitor's choice")
-
-
-def _answer_post(take: cabc.Callable[[State, PostOrigin], Response], doing: str) -> Response:
+def _answer_post() -> Response:
     """Answer a post, or the preflight request before it."""
+    take, doing = _POSTS[(request.endpoint or "").removeprefix(f"{BLUEPRINT}.")]
     state = get_state()
     origin = _find_origin(state)
     if request.method == "OPTIONS":
@@ -225,9 +210,9 @@ def _take(state: State, origin: PostOrigin) -> Response:
     response = Response(
         msgspec.json.encode(Results(results)),
         422 if is_refused else 202,
+        _NO_STORE,
         mimetype="application/json",
     )
-    response.headers["Cache-Control"] = "no-store"
     post.send_identity(response)
     return response
 
@@ -251,8 +236,7 @@ def _take_logout(state: State, origin: PostOrigin) -> Response:
 
 
 def _answer_done(sender: Sender) -> Response:
-    response = Response(status=204)
-    response.headers["Cache-Control"] = "no-store"
+    response = Response(status=204, headers=_NO_STORE)
     sender.send_identity(response)
     return response
 
@@ -267,7 +251,15 @@ def _take_choice(state: State, origin: PostOrigin) -> Response:
         choice = msgspec.json.decode(body, type=Choice).choice
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return problem(400, "malformed", f"{error}.")
-    response = Response(status=204)
-    response.headers["Cache-Control"] = "no-store"
+    response = Response(status=204, headers=_NO_STORE)
     send_choice(get_current(state), response, choice)
     return response
+
+
+# By path: what answers a post there, and what the log calls it if it fails.
+_POSTS: dict[str, tuple[cabc.Callable[[State, PostOrigin], Response], str]] = {
+    "in": (_take, "collecting events"),
+    "identify": (_take_login, "identifying a customer"),
+    "logout": (_take_logout, "logging a customer out"),
+    "consent": (_take_choice, "noting a visitor's choice"),
+}

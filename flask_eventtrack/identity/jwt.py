@@ -16,7 +16,7 @@ import typing as t
 
 import msgspec
 
-from ..config import KeySource
+from ..config import Config, KeySource
 from ..errors import ConfigError, InvalidEvent, InvalidToken
 from .visitor import VerifiedCustomer, check_customer_id
 
@@ -48,25 +48,16 @@ class _Claims(msgspec.Struct):
 class CustomerTokens:
     """Verifies and issues customers' tokens. JWKS files are checked at most once a second.
 
-    :param sources: ``EVENTTRACK_JWT_KEYS``; without any, every token is refused and none is issued.
-    :param audience: what ``aud`` must contain.
-    :param issuer: what ``iss`` must be.
-    :param token_type: what the header ``typ`` must be, such as ``"at+jwt"``.
+    Without ``EVENTTRACK_JWT_KEYS``, every token is refused and none is issued.
+
     :raises ConfigError: a key or a file cannot be used, or the extra ``crypto`` is missing.
     """
 
-    def __init__(
-        self,
-        sources: cabc.Sequence[KeySource] = (),
-        *,
-        audience: str | None = None,
-        issuer: str | None = None,
-        token_type: str | None = None,
-    ) -> None:
-        self._audience = audience
-        self._issuer = issuer
-        self._type = token_type
-        self._keys = _load_keys(sources) if sources else None
+    def __init__(self, config: Config) -> None:
+        self._audience = config.jwt_audience
+        self._issuer = config.jwt_issuer
+        self._type = config.jwt_type
+        self._keys = _load_keys(config.jwt_keys) if config.jwt_keys else None
         self._checked_at = 0
 
     def verify(self, token: str, now: int) -> VerifiedCustomer:
@@ -93,7 +84,7 @@ class CustomerTokens:
         self,
         customer_id: str | int,
         now: int,
-        expires_in: dt.timedelta | float = dt.timedelta(hours=1),
+        expires_in: dt.timedelta | float,
     ) -> str:
         """Return a token for a customer, signed with the first key that can sign.
 

@@ -24,7 +24,7 @@ from jwt.algorithms import has_crypto
 
 from ..bounded import BoundedDict
 from ..config import KeySource
-from ..errors import ConfigError
+from ..errors import ConfigError, missing_package
 from .visitor import VerifiedCustomer
 
 logger = logging.getLogger("flask_eventtrack")
@@ -283,10 +283,7 @@ def _is_key_text(text: bytes) -> bool:
 
 def _require_cryptography() -> None:
     if not has_crypto:
-        raise ConfigError(
-            f"{SETTING} has an RSA or EC key, which needs a package that is not installed: "
-            "pip install 'Flask-EventTrack[crypto]'."
-        )
+        raise missing_package(f"{SETTING} with an RSA or EC key", "crypto")
 
 
 def _bind(material: t.Any, kid: str | None) -> Key:

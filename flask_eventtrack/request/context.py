@@ -78,14 +78,12 @@ class Current:
         return verdict
 
     def _judge(self) -> Verdict:
-        environ, config = self.request.environ, self.state.config
+        environ = self.request.environ
         return judge(
             self.state.read_cookies(environ.get("HTTP_COOKIE", ""))[2],
             has_signal=environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1",
             bot=self._find_bot(environ.get("HTTP_USER_AGENT", "")),
-            default_policy=config.default_policy,
-            gpc=config.gpc,
-            bots=config.bots,
+            config=self.state.config,
         )
 
     def _find_bot(self, agent: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..config import Policy
+from ..config import Config, Policy
 from ..privacy.policy import apply_signal
 
 Kind = t.Literal["person", "anonymous", "nothing"]
@@ -41,23 +41,19 @@ def judge(
     *,
     has_signal: bool,
     bot: str | None,
-    default_policy: Policy,
-    gpc: Policy | t.Literal["ignore"],
-    bots: t.Literal["drop", "tag"],
+    config: Config,
 ) -> Verdict:
     """Return what may be recorded of a request.
 
     :param choice: what the visitor has chosen, if they have.
     :param has_signal: whether the browser sends Global Privacy Control or Do Not Track.
     :param bot: why the client is taken for a bot, or None.
-    :param default_policy: ``EVENTTRACK_DEFAULT_POLICY``.
-    :param gpc: ``EVENTTRACK_GPC``.
-    :param bots: ``EVENTTRACK_BOTS``.
     """
-    policy, reason = _find_policy(choice, default_policy, gpc if has_signal else "ignore")
+    signal = config.gpc if has_signal else "ignore"
+    policy, reason = _find_policy(choice, config.default_policy, signal)
     if bot is None:
         return PERSON if policy == "full" else Verdict(_KINDS[policy], policy, reason)
-    if bots == "drop" or policy == "none":
+    if config.bots == "drop" or policy == "none":
         return Verdict("nothing", policy, "bot", bot)
     # Anonymously, and never more than of a visitor with the same policy.
     return Verdict("anonymous", "anonymous", "bot", bot, takes_events=policy == "full")

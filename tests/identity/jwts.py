@@ -28,13 +28,7 @@ OTHER = "fedcba9876543210fedcba9876543210"
 def tokens(keys: object = SECRET, **settings: str) -> CustomerTokens:
     """Return the codec of an app with these settings."""
     named = {f"EVENTTRACK_JWT_{name.upper()}": value for name, value in settings.items()}
-    config = load_config({"EVENTTRACK_JWT_KEYS": keys, **named})
-    return CustomerTokens(
-        config.jwt_keys,
-        audience=config.jwt_audience,
-        issuer=config.jwt_issuer,
-        token_type=config.jwt_type,
-    )
+    return CustomerTokens(load_config({"EVENTTRACK_JWT_KEYS": keys, **named}))
 
 
 @functools.cache

@@ -75,7 +75,7 @@ def test_issued_token_is_a_standard_one(key: t.Any) -> None:
 
 def test_issued_token_lives_an_hour_and_says_no_more_than_needed() -> None:
     """The default."""
-    token = tokens().issue("7", NOW * NS)
+    token = tokens().issue("7", NOW * NS, 3600)
     options: t.Any = {"verify_signature": False}
     assert jwt.decode(token, options=options) == {"sub": "7", "iat": NOW, "exp": NOW + 3600}
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT"}
@@ -104,7 +104,7 @@ def test_every_customer_id_comes_back(customer: str | int, seconds: int) -> None
 def test_token_for_no_customer_is_not_issued(customer: t.Any) -> None:
     """The rule of every customer's id."""
     with pytest.raises(InvalidEvent, match="is not a customer's id"):
-        tokens().issue(customer, NOW * NS)
+        tokens().issue(customer, NOW * NS, 3600)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_token_that_could_not_be_used_is_not_issued(expires_in: t.Any) -> None:
 def test_first_key_that_can_sign_signs() -> None:
     """A public key cannot."""
     codec = tokens([{"a": public_pem(rsa_key()), "b": private_pem(ec_key())}, SECRET])
-    header = jwt.get_unverified_header(codec.issue("7", NOW * NS))
+    header = jwt.get_unverified_header(codec.issue("7", NOW * NS, 3600))
     assert (header["kid"], header["alg"]) == ("b", "ES256")
 
 
@@ -127,7 +127,7 @@ def test_first_key_that_can_sign_signs() -> None:
 def test_without_a_key_that_signs_no_token_is_issued(keys: object) -> None:
     """The error names the setting."""
     with pytest.raises(ConfigError, match=r"^EVENTTRACK_JWT_KEYS has no key that can sign"):
-        tokens(keys).issue("7", NOW * NS)
+        tokens(keys).issue("7", NOW * NS, 3600)
 
 
 @pytest.mark.parametrize("keys", [None, [], {}])
@@ -218,9 +218,9 @@ def test_kid_names_the_key(keys: object, taken: dict[str, bool]) -> None:
 
 def test_rotation_lets_old_tokens_live() -> None:
     """The new key first: it signs, and both verify."""
-    old = tokens({"old": OTHER}).issue("7", NOW * NS)
+    old = tokens({"old": OTHER}).issue("7", NOW * NS, 3600)
     codec = tokens({"new": SECRET, "old": OTHER})
-    new = codec.issue("7", NOW * NS)
+    new = codec.issue("7", NOW * NS, 3600)
     assert [code_of(codec, token) for token in (old, new)] == ["", ""]
     assert jwt.get_unverified_header(new)["kid"] == "new"
     assert code_of(tokens({"new": SECRET}), old) == "token_key"

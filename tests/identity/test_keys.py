@@ -83,14 +83,14 @@ def test_jwks_file_gives_keys_of_each_kind(jwks: KeyDir, form: cabc.Callable[...
     assert code_of(codec, signed_with(ec_key(), "ES256", kid="e")) == ""
     assert code_of(codec, make(header={"kid": "s"})) == ""
     assert code_of(codec, make()) == "token_key"
-    assert jwt.get_unverified_header(codec.issue("7", NOW * NS))["kid"] == "s"
+    assert jwt.get_unverified_header(codec.issue("7", NOW * NS, 3600))["kid"] == "s"
 
 
 def test_file_and_keys_stand_beside_each_other(jwks: KeyDir) -> None:
     """In a list; the first that can sign, signs."""
     jwks.write(private_jwk(ec_key(), kid="e"))
     codec = tokens([jwks.path, {"s": SECRET}])
-    assert jwt.get_unverified_header(codec.issue("7", NOW * NS))["kid"] == "e"
+    assert jwt.get_unverified_header(codec.issue("7", NOW * NS, 3600))["kid"] == "e"
     assert code_of(codec, make(header={"kid": "s"})) == ""
 
 
@@ -127,10 +127,10 @@ def test_jwk_says_what_it_is_for(
     codec = tokens(jwks.write(key).path)
     assert (code_of(codec, signed_with(ec_key(), "ES256", kid="k")) == "") is verifies
     if signs:
-        codec.issue("7", NOW * NS)
+        codec.issue("7", NOW * NS, 3600)
     else:
         with pytest.raises(ConfigError):
-            codec.issue("7", NOW * NS)
+            codec.issue("7", NOW * NS, 3600)
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_private_keys_come_in_both_forms(
         serialization.NoEncryption(),
     )
     codec = tokens(text)
-    assert code_of(codec, codec.issue("7", NOW * NS)) == ""
+    assert code_of(codec, codec.issue("7", NOW * NS, 3600)) == ""
     assert code_of(tokens(public_pem(key())), signed_with(key(), algorithm)) == ""
 
 
@@ -341,9 +341,9 @@ def test_pyjwt_is_imported_only_for_keys() -> None:
     code = """
 import sys
 from flask_eventtrack.identity.jwt import CustomerTokens
-from flask_eventtrack.config import KeySource
+from flask_eventtrack.config import Config, KeySource
 for keys in ((), (KeySource(None, b"x" * 32),)):
-    CustomerTokens(keys)
+    CustomerTokens(Config(jwt_keys=keys))
     print("jwt" in sys.modules, end=" ")
 """
     assert run_python(code) == "False True "
@@ -360,9 +360,9 @@ sys.modules["cryptography"] = None
 from flask_eventtrack.identity.jwt import CustomerTokens
 from flask_eventtrack.config import load_config
 def load(keys):
-    return CustomerTokens(load_config({{"EVENTTRACK_JWT_KEYS": keys}}).jwt_keys)
+    return CustomerTokens(load_config({{"EVENTTRACK_JWT_KEYS": keys}}))
 codec = load("x" * 32)
-print(codec.verify(codec.issue("7", 0), 0).customer_id)
+print(codec.verify(codec.issue("7", 0, 60), 0).customer_id)
 try:
     load({key})
 except ValueError as error:
@@ -370,7 +370,7 @@ except ValueError as error:
 """
     assert run_python(code).splitlines() == [
         "7",
-        "EVENTTRACK_JWT_KEYS has an RSA or EC key, which needs a package that is not installed: "
+        "EVENTTRACK_JWT_KEYS with an RSA or EC key needs a package that is not installed: "
         "pip install 'Flask-EventTrack[crypto]'.",
     ]
 
@@ -380,7 +380,7 @@ def test_no_key_is_shown(jwks: KeyDir, caplog: pytest.LogCaptureFixture) -> None
     caplog.set_level(logging.DEBUG)
     jwks.write(jwk_of(SECRET, kid="k"))
     config = load_config({"EVENTTRACK_JWT_KEYS": [{"a": SECRET}, jwks.path]})
-    codec = CustomerTokens(config.jwt_keys)
+    codec = CustomerTokens(config)
     shown = f"{config!r} {vars(codec)!r} {codec._find_keys(0).__dict__!r} {caplog.text}"
     assert SECRET not in shown
     assert encode(SECRET.encode()) not in shown

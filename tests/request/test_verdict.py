@@ -7,7 +7,7 @@ import typing as t
 
 import pytest
 
-from flask_eventtrack.config import Policy
+from flask_eventtrack.config import Config, Policy
 from flask_eventtrack.request.verdict import PERSON, Verdict, judge
 
 BOT = "names 'curl'"
@@ -20,10 +20,11 @@ def decide(
     signal: bool = False,
     bot: str | None = None,
     default: Policy = "full",
-    gpc: Policy | t.Literal["ignore"] = "anonymous",
+    gpc: t.Literal["anonymous", "none", "ignore"] = "anonymous",
     bots: t.Literal["drop", "tag"] = "drop",
 ) -> Verdict:
-    return judge(choice, has_signal=signal, bot=bot, default_policy=default, gpc=gpc, bots=bots)
+    config = Config(default_policy=default, gpc=gpc, bots=bots)
+    return judge(choice, has_signal=signal, bot=bot, config=config)
 
 
 @pytest.mark.parametrize(
