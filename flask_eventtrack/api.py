@@ -18,23 +18,10 @@ from .errors import InvalidEvent, NotRegistered
 from .identity.tokens import match_session
 from .identity.visitor import check_customer_id, resume_visitor
 from .records import Identified, SessionRef, from_ns
-from .request.checking import (
-    Time,
-    check_content,
-    find_definition,
-    parse_time,
-    refuse,
-    settle_time,
-)
+from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
 from .request.context import Current, get_current
 from .request.host_login import LOGIN, log_in, log_out, resolve
-from .request.recording import (
-    Append,
-    make_event,
-    put,
-    put_in_transaction,
-    record,
-)
+from .request.recording import Append, make_event, put, put_in_transaction, record
 from .state import State, get_state, this_app
 
 logger = logging.getLogger("flask_eventtrack")

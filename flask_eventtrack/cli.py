@@ -42,7 +42,9 @@ class _Group(AppGroup):
             ) from None
 
 
-eventtrack_cli = _Group("eventtrack", help="Look after the events of this app.")
+eventtrack_cli = _Group(
+    "eventtrack", help="Look after the events of this app.", context_settings={"show_default": True}
+)
 _who = click.argument("who", metavar="WHO")
 _dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print the numbers only.")
 
@@ -58,14 +60,7 @@ def init_db() -> None:
 
 
 @eventtrack_cli.command()
-@click.option(
-    "-n",
-    "--lines",
-    type=click.IntRange(min=0),
-    default=20,
-    show_default=True,
-    help="How many events to start with.",
-)
+@click.option("-n", "--lines", type=click.IntRange(min=0), default=20, help="How many at first.")
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new events until Ctrl+C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 def tail(*, lines: int, follow: bool, as_json: bool) -> None:
@@ -75,7 +70,8 @@ def tail(*, lines: int, follow: bool, as_json: bool) -> None:
     pages = itertools.chain([latest[:lines]], iter_new(database, latest) if follow else ())
     for page in pages:
         for stored in page:
-            click.echo(_as_json(stored.event) if as_json else _as_text(stored.event))
+            event = stored.event
+            click.echo(json.dumps(event._asdict(), default=str) if as_json else _as_text(event))
         if follow:
             time.sleep(_FOLLOW_INTERVAL)
 
@@ -126,14 +122,8 @@ def forget(*, who: str, dry_run: bool, yes: bool) -> None:
 
 @eventtrack_cli.command()
 @_who
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, allow_dash=True),
-    default="-",
-    help="Write to this file instead.",
-)
-def export(*, who: str, output: str) -> None:
+@click.option("-o", "--output", type=click.File("wb"), default="-", help="The file to write to.")
+def export(*, who: str, output: t.BinaryIO) -> None:
     """Print everything stored about a person, as JSON Lines.
 
     WHO is a customer's id, or a profile's uuid.
@@ -142,9 +132,8 @@ def export(*, who: str, output: str) -> None:
     person = data_rights.parse_person(state, who)
     state.pipeline.flush()
     count = 0
-    with click.open_file(output, "wb") as file:
-        for count, item in enumerate(iter_person(state.pipeline.database, person.profiles), 1):  # noqa: B007
-            file.write(msgspec.json.encode(item) + b"\n")
+    for count, item in enumerate(iter_person(state.pipeline.database, person.profiles), 1):  # noqa: B007
+        output.write(msgspec.json.encode(item) + b"\n")
     click.echo(f"{quantify(count, 'line')}.", err=True)
 
 
@@ -208,7 +197,3 @@ def _as_text(event: FeedEvent) -> str:
     who = str(event.uuid)[:8]
     label = "".join(c if c.isprintable() else "\ufffd" for c in event.label or "")
     return f"{moment}  {who}  {event.source:<7}  {event.action:<24}  {label}"
-
-
-def _as_json(event: FeedEvent) -> str:
-    return json.dumps(event._asdict(), default=str)

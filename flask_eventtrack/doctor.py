@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import functools
 import os
 import pathlib
@@ -85,20 +86,17 @@ def _check_journal_mode(app: Flask, state: State) -> cabc.Iterator[Finding]:
             "The database is in-memory SQLite: events are written by flush() only.",
             "Use a file, except in tests.",
         )
-        return
-    try:
-        with database.read() as connection:
-            if connection.dialect.name != "sqlite":
-                return
+    elif database.is_file and not state.config.sqlite_wal:
+        with contextlib.suppress(SQLAlchemyError), database.read() as connection:
             mode = connection.exec_driver_sql("PRAGMA journal_mode").scalar()
-    except SQLAlchemyError:
-        return
-    if mode != "wal" and not state.config.sqlite_wal:
-        yield _warning(
-            "ET006",
-            f"SQLite's journal mode is {mode!r}: writing events locks out the app's readers.",
-            "Remove EVENTTRACK_SQLITE_WAL = False; the first event then switches the file to WAL.",
-        )
+            if mode != "wal":
+                yield _warning(
+                    "ET006",
+                    f"SQLite's journal mode is {mode!r}: writing events locks out the app's "
+                    "readers.",
+                    "Remove EVENTTRACK_SQLITE_WAL = False; the first event then switches the file "
+                    "to WAL.",
+                )
 
 
 def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:

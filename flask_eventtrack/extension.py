@@ -82,11 +82,7 @@ class EventTrack:
     """
 
     def __init__(
-        self,
-        app: Flask | None = None,
-        db: SQLAlchemy | None = None,
-        *,
-        clock: Clock = time.time_ns,
+        self, app: Flask | None = None, db: SQLAlchemy | None = None, *, clock: Clock = time.time_ns
     ) -> None:
         self.catalogue = builtin_catalogue()
         self._callbacks = Callbacks()
@@ -124,22 +120,19 @@ class EventTrack:
         reference = weakref.ref(app)  # the writer must not keep an app alive
         pages = VisitExpander(urls)
         hooks = Hooks(
-            context=lambda: _context_of(reference()),
+            context=lambda: app.app_context() if (app := reference()) else contextlib.nullcontext(),
             expand=pages.expand,
             facts=FactFinder(AgentParser(config.agent_parser), countries),
             admits=access.admits,
             written=_announcer(reference),
             clock=self._clock,
-            session_timeout=config.session_timeout,
+            config=config,
             tombstones=Tombstones(database.tables, config.profile_salt),
-            max_age=config.max_age,
             retention=lambda: Retention(self.catalogue.keeps(), config.retention),
-            prunes=config.prune,
         )
         tokens = TokenCodec(_secret_keys(app))
         journal = _journal_folder(app, database, config)
         make_queue = _queue_maker(journal, config)
-        flush_interval = config.flush_interval.total_seconds()
         scripts = load_scripts()
         return State(
             config=config,
@@ -157,7 +150,7 @@ class EventTrack:
             tag=make_tag(config, scripts),
             journal=journal,
             pipelines=Pipelines(
-                lambda: Pipeline(database, hooks, make_queue(), flush_interval=flush_interval)
+                lambda: Pipeline(database, hooks, make_queue(), config.flush_interval)
             ),
             expand=pages.expand,
             clock=self._clock,
@@ -225,9 +218,7 @@ class EventTrack:
         return load
 
     def issue_token(
-        self,
-        customer_id: str | int,
-        expires_in: dt.timedelta | float = dt.timedelta(hours=1),
+        self, customer_id: str | int, expires_in: dt.timedelta | float = dt.timedelta(hours=1)
     ) -> str:
         """Return a token (JWT) that tells the current app's collector which customer posts.
 
@@ -262,10 +253,7 @@ class EventTrack:
         get_state().pipeline.flush(timeout)
 
     def feed(
-        self,
-        who: str | int | uuidlib.UUID,
-        before: dt.datetime | None = None,
-        limit: int = 50,
+        self, who: str | int | uuidlib.UUID, before: dt.datetime | None = None, limit: int = 50
     ) -> list[FeedEvent]:
         """Return a person's events, newest first, with what they did before they were known.
 
@@ -369,10 +357,6 @@ def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[st
         if isinstance(bind, dict):
             options.update(bind)
     return {name: value for name, value in options.items() if name not in _OWN_OPTIONS}
-
-
-def _context_of(app: Flask | None) -> contextlib.AbstractContextManager[object]:
-    return contextlib.nullcontext() if app is None else app.app_context()
 
 
 def _announcer(reference: weakref.ref[Flask]) -> cabc.Callable[[Written], None]:

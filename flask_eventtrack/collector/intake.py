@@ -70,7 +70,6 @@ class Post:
         self._current = current
         self._envelope = envelope
         self._customer = customer
-        self._is_app = sender.is_app
         self._site = current.site
         if origin is PostOrigin.OTHER_ORIGIN:
             self._site = host_of(request.headers["Origin"])
@@ -78,21 +77,16 @@ class Post:
         self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
         self._seen: set[uuidlib.UUID] = set()
 
-    @property
-    def is_batch(self) -> bool:
-        return self._envelope.is_batch
-
     def take(self) -> list[Result]:
         """Record the good events, and return a result for each event, in order.
 
         :raises NoRoom: the journal has no room; the client sends the whole post again.
         """
         entries = [_try(parse_event, value) for value in self._envelope.events]
-        if self._envelope.by_visit:
-            runs = [list(run) for _, run in itertools.groupby(entries, _page_of)]
-        else:
-            runs = [entries]
-        results = [result for run in runs for result in self._take_run(run)]
+        runs = (
+            itertools.groupby(entries, _page_of) if self._envelope.by_visit else [(None, entries)]
+        )
+        results = [result for _, run in runs for result in self._take_run(list(run))]
         if self._envelope.dropped:
             dropped = Outcome("dropped", "", "browser")
             self._state.pipeline.count(dropped, self._envelope.dropped)
@@ -237,7 +231,7 @@ class Post:
 
     def _make_event(self, good: _Good, client: Client | None) -> Event:
         visitor, checked = self._current.visitor, good.checked
-        is_half = checked.action == PAGE_VISIT and not self._is_app
+        is_half = checked.action == PAGE_VISIT and not self._sender.is_app
         return Event(
             id=good.id,
             action=checked.action,
@@ -247,7 +241,7 @@ class Post:
             params=checked.params,
             undefined=checked.undefined,
             label=checked.label,
-            source="app" if self._is_app else "browser",
+            source="app" if self._sender.is_app else "browser",
             site=self._site,
             url_rule=good.url_rule,
             session=visitor.session,
@@ -272,13 +266,10 @@ class Post:
         # Without our cookies, a customer who is vouched for still has an identity.
         is_unknown = visitor.is_new and visitor.customer_id is None
         is_foreign = not is_unknown and token.device_id != visitor.device_id
-        is_kept = self._envelope.by_visit and self._shows_device(token.device_id)
+        # A post without cookies shows the device that it comes from by its CSRF token.
+        shown = self._envelope.csrf_token
+        is_kept = self._envelope.by_visit and self._sender.is_csrf_of(shown, token.device_id)
         return Claim(token.visit_id, is_unknown, is_foreign, is_kept)
-
-    def _shows_device(self, device_id: uuidlib.UUID) -> bool:
-        """Whether a post without cookies comes from a device: it shows its CSRF token."""
-        token, now = self._envelope.csrf_token, self._current.arrival // 1000
-        return token is not None and self._state.tokens.is_csrf_of(token, device_id, now)
 
     def send_identity(self, response: Response) -> None:
         """Tell the sender who they are, unless the events were identified by their visit alone."""

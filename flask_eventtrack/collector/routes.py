@@ -184,7 +184,7 @@ def _check_limits(state: State, origin: PostOrigin) -> None:
 
 
 def _check_csrf(sender: Sender, token: str | None) -> None:
-    if not sender.is_own_csrf(token):
+    if not sender.is_csrf_of(token, sender.current.visitor.device_id):
         response = problem(
             403, "csrf", "The CSRF token is missing, or is another device's. Try again."
         )
@@ -206,7 +206,7 @@ def _take(state: State, origin: PostOrigin) -> Response:
     sender, envelope, customer = _admit(state, origin, parse_post)
     post = Post(sender, origin, envelope, customer)
     results = post.take()
-    is_refused = not post.is_batch and results[0].status == "rejected"
+    is_refused = not envelope.is_batch and results[0].status == "rejected"
     response = Response(
         msgspec.json.encode(Results(results)),
         422 if is_refused else 202,

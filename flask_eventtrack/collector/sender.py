@@ -62,10 +62,7 @@ class Sender:
         self._become(None, None, new_device)
 
     def _become(
-        self,
-        device: str | None,
-        session: str | None,
-        new_device: cabc.Callable[[], uuidlib.UUID],
+        self, device: str | None, session: str | None, new_device: cabc.Callable[[], uuidlib.UUID]
     ) -> None:
         """Make the visitor of these tokens the one of this request."""
         current = self.current
@@ -76,12 +73,10 @@ class Sender:
             new_device,
         )
 
-    def is_own_csrf(self, token: str | None) -> bool:
+    def is_csrf_of(self, token: str | None, device_id: uuidlib.UUID) -> bool:
         """Whether a CSRF token is this device's, and still good."""
-        current = self.current
-        return token is not None and current.state.tokens.is_csrf_of(
-            token, current.visitor.device_id, current.arrival // 1000
-        )
+        now = self.current.arrival // 1000
+        return token is not None and self.current.state.tokens.is_csrf_of(token, device_id, now)
 
     def log_in(self, customer: VerifiedCustomer) -> None:
         """Make the visitor the customer of a token, whatever else the host says.

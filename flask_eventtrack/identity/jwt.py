@@ -80,12 +80,7 @@ class CustomerTokens:
         keys.verified.remember(digest, customer)
         return customer
 
-    def issue(
-        self,
-        customer_id: str | int,
-        now: int,
-        expires_in: dt.timedelta | float,
-    ) -> str:
+    def issue(self, customer_id: str | int, now: int, expires_in: dt.timedelta | float) -> str:
         """Return a token for a customer, signed with the first key that can sign.
 
         :param now: nanoseconds since the epoch; the token's times are whole seconds.
@@ -97,8 +92,7 @@ class CustomerTokens:
         keys = self._find_keys(now)
         if keys is None or keys.signer is None:
             raise ConfigError(
-                "EVENTTRACK_JWT_KEYS has no key that can sign a token: add a secret or a private "
-                "key."
+                "EVENTTRACK_JWT_KEYS has no key that can sign: add a secret or a private key."
             )
         claims = {
             "iss": self._issuer,

@@ -50,7 +50,10 @@ class PageHooks:
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")
         with state.guard("exempting the collector from CSRFProtect"):
-            _exempt_from_csrf_protect(app)
+            # Flask-WTF's token is unknown to cached pages; the collector has checks of its own.
+            protect: t.Any = app.extensions.get("csrf")
+            if hasattr(protect, "exempt"):
+                protect.exempt(app.blueprints[BLUEPRINT])
         with state.guard("starting the writer"):
             state.pipeline.start()
 
@@ -71,13 +74,6 @@ class PageHooks:
                 _send_cookies(current, response, read_headers(response))
             del current.request  # the two hold each other, until the garbage collector comes
         return response
-
-
-def _exempt_from_csrf_protect(app: Flask) -> None:
-    """Flask-WTF's token is unknown to cached pages; the collector has checks of its own."""
-    protect = app.extensions.get("csrf")
-    if protect is not None and hasattr(protect, "exempt"):
-        protect.exempt(app.blueprints[BLUEPRINT])
 
 
 def _record_page(current: Current, response: Response) -> None:

@@ -58,12 +58,9 @@ def _describe_visit(state: State) -> str:
     names a visit that is never stored.
     """
     current = get_current(state)
-    if not is_page_request(current) or _is_error_page():
+    # Flask calls an error handler, which may render this, inside its ``except`` block.
+    is_error_page = isinstance(sys.exc_info()[1], HTTPException)
+    if is_error_page or not is_page_request(current):
         return ' data-page="off"'
     token = VisitToken(current.visit_id, current.visitor.device_id)
     return f' data-visit="{state.tokens.write_visit(token)}"'
-
-
-def _is_error_page() -> bool:
-    """Whether an error handler is rendering: Flask calls it inside its ``except`` block."""
-    return isinstance(sys.exc_info()[1], HTTPException)

@@ -11,6 +11,7 @@ A page visit is an HTML document that is shown to a person:
 from __future__ import annotations
 
 import functools
+import operator
 import typing as t
 import uuid as uuidlib
 
@@ -41,6 +42,11 @@ def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
     return "prefetch" not in purpose and "prerender" not in purpose
 
 
+_page_of = operator.attrgetter(
+    "scheme", "host", "script_root", "path", "query", "endpoint", "url_rule", "referrer"
+)
+
+
 class _Page(t.NamedTuple):
     """What the visits of one page have in common."""
 
@@ -65,15 +71,7 @@ class VisitExpander:
         if isinstance(record, Event):
             return record
         view = record
-        page = self._describe_page(
-            view.scheme,
-            view.host,
-            view.script_root + view.path,
-            view.query,
-            view.endpoint,
-            view.url_rule,
-            view.referrer,
-        )
+        page = self._describe_page(_page_of(view))
         params = page.params.copy()
         if view.title:
             params["title"] = clean_text(view.title)
@@ -96,16 +94,9 @@ class VisitExpander:
             half="server",
         )
 
-    def _describe_new_page(
-        self,
-        scheme: str,
-        host: str,
-        path: str,
-        query: str,
-        endpoint: str,
-        url_rule: str,
-        referrer: str,
-    ) -> _Page:
+    def _describe_new_page(self, values: tuple[str, ...]) -> _Page:
+        scheme, host, script_root, path, query, endpoint, url_rule, referrer = values
+        path = script_root + path
         host = get_host({"wsgi.url_scheme": scheme, "HTTP_HOST": host})
         url = self._urls.compose(scheme, host, path, query)
         params = {

@@ -105,7 +105,8 @@ class Chain:
             _remove_if_old(folder)
             return None
         try:
-            lock = _lock(folder) if _is_ours(folder) else None
+            is_ours = os.name != "posix" or folder.stat().st_uid == os.geteuid()
+            lock = _lock(folder) if is_ours else None
         except OSError:  # it has gone
             return None
         return None if lock is None else cls(folder, lock)
@@ -254,10 +255,6 @@ def _list_segments(folder: pathlib.Path) -> list[int]:
         return sorted(int(match[1]) for path in folder.iterdir() if (match := _NAME(path.name)))
     except OSError:  # it has gone meanwhile, or is another user's
         return []
-
-
-def _is_ours(folder: pathlib.Path) -> bool:
-    return os.name != "posix" or folder.stat().st_uid == os.geteuid()
 
 
 def _lock(folder: pathlib.Path) -> FileLock | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import collections
 import collections.abc as cabc
 import contextlib
+import datetime as dt
 import logging
 import random
 import threading
@@ -49,16 +50,16 @@ class Pipeline:
     Two locks: ``_lock`` guards the status and the queue's end, and is held for moments only.
     ``_writing`` is held by the thread that writes, through whole transactions.
 
-    :param flush_interval: seconds that a record waits for others.
+    :param flush_interval: how long a record waits for others.
     """
 
     def __init__(
-        self, database: Database, hooks: Hooks, queue: Queue, *, flush_interval: float
+        self, database: Database, hooks: Hooks, queue: Queue, flush_interval: dt.timedelta
     ) -> None:
         self.database = database
         self.writer = Writer(database, hooks)
         self._queue = queue
-        self._interval = flush_interval
+        self._interval = flush_interval.total_seconds()
         self._status = Status()
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
         self._pruning: cabc.Iterator[Pruned] | None = None

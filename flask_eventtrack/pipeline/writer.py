@@ -17,6 +17,7 @@ import msgspec
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from ..config import Config
 from ..records import (
     Clock,
     EndReason,
@@ -54,8 +55,7 @@ class Hooks:
     ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
     values of a page view into an event. ``facts`` tells which columns of a session its client and
     its origin fill, ``admits`` whether an action is recorded on a site. ``written`` is told of each
-    commit. ``max_age`` is how old an event that a browser kept may be. ``retention`` says how long
-    events are kept, ``prunes`` whether older ones are removed daily.
+    commit. ``retention`` says how long events are kept.
     """
 
     context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
@@ -64,11 +64,9 @@ class Hooks:
     admits: cabc.Callable[[str, str], bool]
     written: cabc.Callable[[Written], None]
     clock: Clock
-    session_timeout: dt.timedelta
+    config: Config
     tombstones: Tombstones
-    max_age: dt.timedelta
     retention: cabc.Callable[[], Retention]
-    prunes: bool
 
 
 class Writer:
@@ -142,7 +140,7 @@ class Writer:
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End up to 200 silent sessions, and destroy the salts whose days are over."""
         now = self._now
-        silent_since = now - self._hooks.session_timeout - _SWEEP_GRACE
+        silent_since = now - self._hooks.config.session_timeout - _SWEEP_GRACE
         with self._hooks.context():
             with self.database.begin() as connection:
                 ended = end_silent_sessions(self._transaction(connection), silent_since)
@@ -174,10 +172,8 @@ class Writer:
         self, profiles: cabc.Iterable[uuidlib.UUID], at: dt.datetime | None = None
     ) -> Erasure:
         """Return the erasure of what a person did until ``at`` (now); it is still to be run."""
-        hooks = self._hooks
-        return Erasure(
-            self.database, hooks.tombstones, set(profiles), at or self._now, hooks.max_age
-        )
+        max_age, tombstones = self._hooks.config.max_age, self._hooks.tombstones
+        return Erasure(self.database, tombstones, set(profiles), at or self._now, max_age)
 
     def prune(self) -> cabc.Iterator[Pruned]:
         """Remove what is past its retention period; each ``next()`` removes a batch."""
@@ -189,7 +185,7 @@ class Writer:
 
     def prune_daily(self) -> cabc.Iterator[Pruned] | None:
         """Return today's run of :meth:`prune`; None if it is off or was begun today already."""
-        if not (self._hooks.prunes and self._hooks.retention()):
+        if not (self._hooks.config.prune and self._hooks.retention()):
             return None
         with self._hooks.context():
             return self.prune() if claim_day(self.database, self._now) else None

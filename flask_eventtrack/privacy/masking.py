@@ -92,7 +92,7 @@ class Masker:
         if _is_suspect(text):
             text = _NAMED.sub(rf"\1{TOKEN}", text)
             text = _TOKEN.sub(_mask_token, text)
-            text = _EMAIL.sub(_mask_email, text)
+            text = _EMAIL.sub(lambda match: EMAIL if match[1] else match[0], text)
             text = _mask_cards(text)
         for replace in self._extra:
             text = replace(text)
@@ -129,10 +129,6 @@ def _is_suspect(text: str) -> bool:
         or len(raw.translate(None, _NO_DIGITS)) >= _SHORT
         or _MAYBE_NAMED.search(text) is not None
     )
-
-
-def _mask_email(match: re.Match[str]) -> str:
-    return EMAIL if match[1] else match[0]
 
 
 def _mask_token(match: re.Match[str]) -> str:

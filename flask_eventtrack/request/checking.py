@@ -64,18 +64,13 @@ def check_content(
     if label is not None and not isinstance(label, str):
         raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
     checked, undefined = definition.check(normalise(params), lenient=lenient)
-    return Checked(
-        definition.action,
-        checked,
-        undefined,
-        clip_label(clean_text(label)) if label else _make_label(definition, checked),
-    )
-
-
-def _make_label(definition: Definition, params: dict[str, t.Any]) -> str | None:
-    if definition.action == PAGE_VISIT:
-        return page_label(params)
-    return definition.format_label(params)
+    if label:
+        label = clip_label(clean_text(label))
+    elif definition.action == PAGE_VISIT:
+        label = page_label(checked)
+    else:
+        label = definition.format_label(checked)
+    return Checked(definition.action, checked, undefined, label)
 
 
 def parse_time(value: Time) -> dt.datetime:

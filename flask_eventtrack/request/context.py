@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses
 import uuid as uuidlib
 
 from flask import Request, request
@@ -24,6 +25,7 @@ _find_request: cabc.Callable[[], Request] = request._get_current_object  # type:
 USER_AGENT_MAX_LENGTH = 512
 
 
+@dataclasses.dataclass(slots=True, eq=False)
 class Current:
     """What EventTrack knows of one request. Times are nanoseconds since the epoch.
 
@@ -33,34 +35,18 @@ class Current:
     ``Authorization`` header and the ``customer_loader``.
     """
 
-    __slots__ = (
-        "_verdict",
-        "_visit_id",
-        "_visitor",
-        "arrival",
-        "asks_bearer",
-        "asks_host",
-        "asks_loader",
-        "is_page",
-        "recorded",
-        "request",
-        "state",
-        "title",
-    )
-
-    def __init__(self, state: State, request: Request) -> None:
-        self.state = state
-        self.request = request
-        self.arrival = state.clock()
-        self.recorded = False
-        self.is_page: bool | None = None
-        self.title = ""
-        self.asks_bearer = "HTTP_AUTHORIZATION" in request.environ and bool(state.config.jwt_keys)
-        self.asks_loader = state.callbacks.customer_loader is not None
-        self.asks_host = state.has_login or self.asks_bearer or self.asks_loader
-        self._verdict: Verdict | None = None
-        self._visit_id: uuidlib.UUID | None = None
-        self._visitor: Visitor | None = None
+    state: State
+    request: Request
+    arrival: int
+    asks_host: bool
+    asks_bearer: bool
+    asks_loader: bool
+    recorded: bool = False
+    is_page: bool | None = None
+    title: str = ""
+    _verdict: Verdict | None = None
+    _visit_id: uuidlib.UUID | None = None
+    _visitor: Visitor | None = None
 
     @property
     def visit_id(self) -> uuidlib.UUID:
@@ -152,7 +138,11 @@ def get_current(state: State) -> Current:
     # On the request, not on `g`, which the requests of a test may share.
     current: Current | None = this.__dict__.get(_ATTRIBUTE)
     if current is None:
-        current = this.__dict__[_ATTRIBUTE] = Current(state, this)
+        bearer = "HTTP_AUTHORIZATION" in this.environ and bool(state.config.jwt_keys)
+        loader = state.callbacks.customer_loader is not None
+        asks_host = state.has_login or bearer or loader
+        current = Current(state, this, state.clock(), asks_host, bearer, loader)
+        this.__dict__[_ATTRIBUTE] = current
     else:
         current.request = this
     return current

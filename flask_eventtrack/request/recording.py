@@ -97,21 +97,14 @@ def record(
     verdict = current.verdict
     if not verdict.takes_events:
         return None
-    if verdict.is_person:
-        visitor = open_session(current, now)
-        session, sends_client = visitor.session, visitor.opened
-    else:
-        visitor, session, sends_client = current.visitor, None, True
+    is_person = verdict.is_person
+    visitor = open_session(current, now) if is_person else current.visitor
+    session = visitor.session if is_person else None
+    client = current.client() if visitor.opened or not is_person else None
     event = make_event(
-        checked,
-        now,
-        moment,
-        visitor.uuid,
-        session=session,
-        site=current.site,
-        client=current.client() if sends_client else None,
+        checked, now, moment, visitor.uuid, session=session, site=current.site, client=client
     )
-    if not verdict.is_person:
+    if not is_person:
         event = make_anonymous(current, event)
     return event.id if append(current.state, current, event) else None
 

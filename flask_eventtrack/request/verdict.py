@@ -36,13 +36,7 @@ class Verdict(t.NamedTuple):
 PERSON = Verdict("person", takes_events=True)
 
 
-def judge(
-    choice: Policy | None,
-    *,
-    has_signal: bool,
-    bot: str | None,
-    config: Config,
-) -> Verdict:
+def judge(choice: Policy | None, *, has_signal: bool, bot: str | None, config: Config) -> Verdict:
     """Return what may be recorded of a request.
 
     :param choice: what the visitor has chosen, if they have.

@@ -89,7 +89,9 @@ class _BatchWriter:
         #    has counted.
         for activity in self._activities:
             sessions.move_on(activity)
-        self._move_visits()
+        stand_ins = StandIns(self._transaction, sessions, self._rows)
+        for move in self._moves:
+            stand_ins.move(move)
         # 5. End sessions: session.end tells the final counts.
         for end in batch.ends:
             sessions.end(end.session_id, end.reason)
@@ -121,11 +123,6 @@ class _BatchWriter:
                 self._add_event(event)
         for event in self._batch.uncounted:
             self._note_new(event)
-
-    def _move_visits(self) -> None:
-        stand_ins = StandIns(self._transaction, self._sessions, self._rows)
-        for move in self._moves:
-            stand_ins.move(move)
 
     def _insert_events(self) -> list[EventRow]:
         happened = [*self._rows, *self._visits.new_rows()]
