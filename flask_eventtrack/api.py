@@ -37,7 +37,7 @@ from .request.recording import (
 )
 from .state import State, get_state, this_app
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 
 def track(
@@ -282,4 +282,4 @@ def _current_visitor() -> CurrentVisitor:
 
 
 #: The visitor of the current request: a proxy for :class:`CurrentVisitor`.
-current_visitor = t.cast("CurrentVisitor", LocalProxy(_current_visitor))
+current_visitor: CurrentVisitor = t.cast("CurrentVisitor", LocalProxy(_current_visitor))

@@ -42,7 +42,7 @@ class _Group(AppGroup):
             ) from None
 
 
-eventtrack_cli = _Group("eventtrack", help="Look after the events of this app.")
+eventtrack_cli: AppGroup = _Group("eventtrack", help="Look after the events of this app.")
 _who = click.argument("who", metavar="WHO")
 _dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print the numbers only.")
 

@@ -7,11 +7,11 @@ from .agents import Agent, device_type_of
 
 try:
     from ua_parser import parse
-except ImportError as error:
+except ImportError as _error:
     raise ConfigError(
         "EVENTTRACK_AGENT_PARSER = 'ua-parser' needs a package that is not installed: "
         "pip install 'Flask-EventTrack[agents]'."
-    ) from error
+    ) from _error
 
 
 def parse_agent(user_agent: str) -> Agent:

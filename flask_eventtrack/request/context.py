@@ -49,15 +49,16 @@ class Current:
     )
 
     def __init__(self, state: State, request: Request) -> None:
-        self.state = state
-        self.request = request
-        self.arrival = state.clock()
-        self.recorded = False
+        self.state: State = state
+        self.request: Request = request
+        self.arrival: int = state.clock()
+        self.recorded: bool = False
         self.is_page: bool | None = None
-        self.title = ""
-        self.asks_bearer = "HTTP_AUTHORIZATION" in request.environ and bool(state.config.jwt_keys)
-        self.asks_loader = state.callbacks.customer_loader is not None
-        self.asks_host = state.has_login or self.asks_bearer or self.asks_loader
+        self.title: str = ""
+        has_token = "HTTP_AUTHORIZATION" in request.environ
+        self.asks_bearer: bool = has_token and bool(state.config.jwt_keys)
+        self.asks_loader: bool = state.callbacks.customer_loader is not None
+        self.asks_host: bool = state.has_login or self.asks_bearer or self.asks_loader
         self._verdict: Verdict | None = None
         self._visit_id: uuidlib.UUID | None = None
         self._visitor: Visitor | None = None
