@@ -24,7 +24,7 @@ from .request.host_login import LOGIN, log_in, log_out, resolve
 from .request.recording import Append, make_event, put, put_in_transaction, record
 from .state import State, get_state, this_app
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 
 def track(
@@ -269,4 +269,4 @@ def _current_visitor() -> CurrentVisitor:
 
 
 #: The visitor of the current request: a proxy for :class:`CurrentVisitor`.
-current_visitor = t.cast("CurrentVisitor", LocalProxy(_current_visitor))
+current_visitor: CurrentVisitor = t.cast("CurrentVisitor", LocalProxy(_current_visitor))

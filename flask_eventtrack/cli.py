@@ -42,7 +42,7 @@ class _Group(AppGroup):
             ) from None
 
 
-eventtrack_cli = _Group(
+eventtrack_cli: AppGroup = _Group(
     "eventtrack", help="Look after the events of this app.", context_settings={"show_default": True}
 )
 _who = click.argument("who", metavar="WHO")

@@ -15,7 +15,7 @@ from .store.erasure import Erased
 from .store.profiles import remove_alias
 from .text import quantify
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 
 class Person(t.NamedTuple):

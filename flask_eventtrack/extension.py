@@ -55,7 +55,7 @@ from .store.tombstones import Tombstones
 if t.TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _F = t.TypeVar("_F")
 _L = t.TypeVar("_L", bound=CustomerLoader)
@@ -84,7 +84,7 @@ class EventTrack:
     def __init__(
         self, app: Flask | None = None, db: SQLAlchemy | None = None, *, clock: Clock = time.time_ns
     ) -> None:
-        self.catalogue = builtin_catalogue()
+        self.catalogue: t.Final = builtin_catalogue()
         self._callbacks = Callbacks()
         self._clock = clock
         if app is not None:
@@ -232,11 +232,11 @@ class EventTrack:
         state = get_state()
         return state.customer_tokens.issue(customer_id, state.clock(), expires_in)
 
-    forget = staticmethod(data_rights.forget)
-    export = staticmethod(data_rights.export)
-    track = staticmethod(api.track)
-    identify = staticmethod(api.identify)
-    logout = staticmethod(api.logout)
+    forget: t.Final = staticmethod(data_rights.forget)
+    export: t.Final = staticmethod(data_rights.export)
+    track: t.Final = staticmethod(api.track)
+    identify: t.Final = staticmethod(api.identify)
+    logout: t.Final = staticmethod(api.logout)
 
     @property
     def tables(self) -> Tables:

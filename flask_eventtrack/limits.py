@@ -14,7 +14,7 @@ from .errors import ConfigError, missing_package
 from .privacy.addresses import find_network
 from .records import Clock
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _SECOND_NS = 1_000_000_000
 _HOUR_NS = 3600 * _SECOND_NS

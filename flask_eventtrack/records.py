@@ -257,6 +257,6 @@ Record = Event | PageView | SessionEnd | Identified
 
 _decoder = msgspec.msgpack.Decoder(Record)
 #: Return a record as a journal holds it: MessagePack.
-encode_record = msgspec.msgpack.Encoder(uuid_format="bytes").encode
+encode_record: t.Final = msgspec.msgpack.Encoder(uuid_format="bytes").encode
 #: Return the record that :func:`encode_record` was given. Raises ``msgspec.DecodeError``.
-decode_record = _decoder.decode
+decode_record: cabc.Callable[[bytes], Record] = _decoder.decode

@@ -6,27 +6,27 @@ thread that wrote, usually the writer thread: inside an app context, outside any
 
 from __future__ import annotations
 
-from blinker import Namespace
+from blinker import NamedSignal, Namespace
 
 _signals = Namespace()
 
 #: ``event``: an :class:`~flask_eventtrack.Event` passed every check and will be written.
-event_accepted = _signals.signal("eventtrack-event-accepted")
+event_accepted: NamedSignal = _signals.signal("eventtrack-event-accepted")
 
 #: ``error``: an :class:`~flask_eventtrack.errors.InvalidEvent`, and ``action``: what was refused.
-event_rejected = _signals.signal("eventtrack-event-rejected")
+event_rejected: NamedSignal = _signals.signal("eventtrack-event-rejected")
 
 #: ``count``: the number of new rows in the event table.
-events_written = _signals.signal("eventtrack-events-written")
+events_written: NamedSignal = _signals.signal("eventtrack-events-written")
 
 #: ``session_id``: the first event of a session was written.
-session_started = _signals.signal("eventtrack-session-started")
+session_started: NamedSignal = _signals.signal("eventtrack-session-started")
 
 #: ``session_id`` and ``reason`` (``"timeout"`` or ``"logout"``): a ``session.end`` was written.
-session_ended = _signals.signal("eventtrack-session-ended")
+session_ended: NamedSignal = _signals.signal("eventtrack-session-ended")
 
 #: ``customer_id`` (None if unknown), ``uuid`` and ``erased``: a person's data was erased.
-profile_erased = _signals.signal("eventtrack-profile-erased")
+profile_erased: NamedSignal = _signals.signal("eventtrack-profile-erased")
 
 #: ``customer_id`` and ``uuid``: the visitor of this request became known as a customer.
-customer_identified = _signals.signal("eventtrack-customer-identified")
+customer_identified: NamedSignal = _signals.signal("eventtrack-customer-identified")

@@ -29,7 +29,7 @@ from .privacy.masking import Masker
 from .privacy.urls import UrlCleaner
 from .records import Clock, Event, PageView
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 EXTENSION = "eventtrack"
 #: The name of the blueprint, in front of the names of its endpoints.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import typing as t
 
 from ..config import SitePatterns
 
@@ -15,9 +16,9 @@ class Access:
         self._allow = allow
         self._deny = deny
         #: Whether every site records every action.
-        self.is_open = not allow and not deny
+        self.is_open: bool = not allow and not deny
         # Sites come from the Host header, so the cache has to be bounded.
-        self.admits = functools.lru_cache(maxsize=1024)(self._admits)
+        self.admits: t.Final = functools.lru_cache(maxsize=1024)(self._admits)
 
     def _admits(self, action: str, site: str) -> bool:
         allowed, denied = _patterns(self._allow, site), _patterns(self._deny, site)

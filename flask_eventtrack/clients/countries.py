@@ -25,7 +25,7 @@ class CountryDatabase:
             raise ConfigError(
                 f"EVENTTRACK_COUNTRY_DATABASE: {path!r} cannot be read: {error}."
             ) from error
-        self.find = functools.lru_cache(maxsize=4096)(self._find)
+        self.find: t.Final = functools.lru_cache(maxsize=4096)(self._find)
 
     def _find(self, address: str) -> str:
         try:

@@ -7,8 +7,8 @@ from .agents import Agent, device_type_of
 
 try:
     from ua_parser import parse
-except ImportError as error:
-    raise missing_package("EVENTTRACK_AGENT_PARSER = 'ua-parser'", "agents") from error
+except ImportError as _error:
+    raise missing_package("EVENTTRACK_AGENT_PARSER = 'ua-parser'", "agents") from _error
 
 
 def parse_agent(user_agent: str) -> Agent:

@@ -36,7 +36,7 @@ class Sender:
 
     def __init__(self, current: Current, origin: PostOrigin) -> None:
         self.current = current
-        self.is_app = origin is PostOrigin.APP
+        self.is_app: bool = origin is PostOrigin.APP
         if self.is_app:
             current.treat_as_app()
         # Pages of our own site send cookies: a header there could only come from another visitor.
@@ -44,7 +44,7 @@ class Sender:
         self._is_elsewhere = self.is_app or (origin is PostOrigin.OTHER_ORIGIN and not is_same_site)
         # The collector verifies it, and refuses the post if it is invalid.
         current.asks_bearer = False
-        self.is_refused = current.verdict.policy != "full"
+        self.is_refused: bool = current.verdict.policy != "full"
 
     def resume(self, new_device: cabc.Callable[[], uuidlib.UUID] = uuid4) -> None:
         """Read the visitor from cookies or headers, unless they are known from earlier on."""

@@ -27,7 +27,7 @@ from ..config import KeySource
 from ..errors import ConfigError, missing_package
 from .visitor import VerifiedCustomer
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 Algorithm = t.Literal["HS256", "RS256", "ES256"]
 SETTING = "EVENTTRACK_JWT_KEYS"
@@ -127,7 +127,7 @@ class KeySet:
         self._by_kid: dict[str | None, list[Key]] = {}
         self.verified: BoundedDict[bytes, VerifiedCustomer] = BoundedDict(_REMEMBERED)
         keys = [k for part in parts for k in (part.keys if isinstance(part, KeyFile) else (part,))]
-        self.signer = next((key for key in keys if key.signer is not None), None)
+        self.signer: Key | None = next((key for key in keys if key.signer is not None), None)
         for key in keys:
             if key.verifier is not None:
                 self._by_kid.setdefault(key.kid, []).append(key)

@@ -89,8 +89,8 @@ class TokenCodec:
         self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")  # device; when it expires
         self._epoch = _prepare(keys[-1], "eventtrack.epoch")
         self._page = _prepare(keys[-1], "eventtrack.page", "sha1")
-        self.read_device = functools.lru_cache(_CACHE_SIZE)(self._read_device)
-        self.read_session = functools.lru_cache(_CACHE_SIZE)(self._read_session)
+        self.read_device: t.Final = functools.lru_cache(_CACHE_SIZE)(self._read_device)
+        self.read_session: t.Final = functools.lru_cache(_CACHE_SIZE)(self._read_session)
 
     def write_device(self, token: DeviceToken) -> str:
         device, profile = token.device_id.bytes, token.uuid.bytes

@@ -31,7 +31,7 @@ from .homes import BAD_SUFFIX
 from .journal_format import START, ForeignSegment, SegmentReader
 from .queue import Claimed
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _LOCK = "lock"
 _CHECKPOINT = "checkpoint"

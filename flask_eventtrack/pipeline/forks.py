@@ -25,7 +25,7 @@ if t.TYPE_CHECKING:
 
     from .pipeline import Pipeline
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _EXIT_TIMEOUT = 3.0
 

@@ -19,7 +19,7 @@ from .homes import readable_homes, remove_bad
 from .journal_format import SegmentWriter
 from .queue import Claimed
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _SEGMENT_BYTES = 1024 * 1024
 _MAX_BROKEN = 64  # failed syncs, about which requests may still ask

@@ -54,9 +54,9 @@ class SegmentWriter:
         flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_APPEND | getattr(os, "O_BINARY", 0)
         self._fd = os.open(path, flags, 0o600)
         self._seed = secrets.randbits(32)
-        self.end = 0
+        self.end: int = 0
         #: False once it is closed, or ends in a torn record that could not be cut off.
-        self.is_open = True
+        self.is_open: bool = True
         try:
             self.end = os.write(self._fd, _HEAD.pack(_magic_of(FORMAT), self._seed))
             if self.end < START:

@@ -29,7 +29,7 @@ from .queue import Claimed, Queue
 from .schedule import BATCH_SIZE, NEVER, Status, Step, longest_pause, next_step
 from .writer import Hooks, Writer
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 CHORES_INTERVAL = 60.0
 # How long to look for events that a host is about to commit in its own transaction.
@@ -57,7 +57,7 @@ class Pipeline:
         self, database: Database, hooks: Hooks, queue: Queue, flush_interval: dt.timedelta
     ) -> None:
         self.database = database
-        self.writer = Writer(database, hooks)
+        self.writer: Writer = Writer(database, hooks)
         self._queue = queue
         self._interval = flush_interval.total_seconds()
         self._status = Status()

@@ -41,7 +41,7 @@ from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.tombstones import Sifted, Tombstones
 from ..text import clean_action
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _TRIES = 5
 _SWEEP_GRACE = dt.timedelta(minutes=5)

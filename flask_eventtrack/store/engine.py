@@ -51,8 +51,8 @@ class Database:
         self._wal = wal
         self._is_durable = is_durable
         is_sqlite = host.dialect.name == "sqlite"
-        self.is_in_memory = is_sqlite and isinstance(host.pool, StaticPool)
-        self.is_file = is_sqlite and not self.is_in_memory
+        self.is_in_memory: bool = is_sqlite and isinstance(host.pool, StaticPool)
+        self.is_file: bool = is_sqlite and not self.is_in_memory
 
     @functools.cached_property
     def _engine(self) -> sa.Engine:

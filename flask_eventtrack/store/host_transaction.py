@@ -14,7 +14,7 @@ from ..records import Event, decode_record, encode_record
 from .rows import row_of
 from .tables import Tables
 
-logger = logging.getLogger("flask_eventtrack")
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _TAKEN = 200
 

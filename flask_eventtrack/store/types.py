@@ -19,8 +19,8 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
     microseconds unless the column says otherwise; SQLite returns naive values.
     """
 
-    impl = _DATETIME
-    cache_ok = True
+    impl: sa.types.TypeEngine[t.Any] | type[sa.types.TypeEngine[t.Any]] = _DATETIME
+    cache_ok: bool | None = True
 
     def process_bind_param(
         self, value: dt.datetime | None, dialect: sa.Dialect
