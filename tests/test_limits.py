@@ -291,7 +291,7 @@ def test_missing_package_is_named_with_its_extra(clock: FakeClock) -> None:
 def test_url_that_is_none_of_redis_is_refused(clock: FakeClock, url: str) -> None:
     """At the start, not with the first post."""
     pytest.importorskip("redis")
-    with pytest.raises(ConfigError, match="EVENTTRACK_LIMITS_URL is no URL of Redis"):
+    with pytest.raises(ConfigError, match="EVENTTRACK_LIMITS_URL is not a Redis URL"):
         Limiter(Config(limits_url=url), clock)
 
 

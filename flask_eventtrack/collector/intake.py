@@ -36,7 +36,7 @@ from .sender import NoRoom, Sender
 _ID_VERSIONS = (4, 7)
 # An offset this small may be network delay, not clock skew: the script waits no longer than this.
 _MAX_TRANSIT = dt.timedelta(seconds=30)
-# Only the server knows these of a page visit: what a browser sends for them is ignored.
+# Parameters of a page visit that only the server knows: a browser's values are ignored.
 _SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
 
 
@@ -107,7 +107,7 @@ class Post:
         return [_result(*pair) for pair in zip(entries, outcomes, strict=True)]
 
     def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
-        """Find the visitor: by the events' visit alone, or by who posts and with which token."""
+        """Find the visitor: by the events' visit alone, or by the sender and the token."""
         page = next((page for page in map(_page_of, entries) if page is not None), None)
         tokens = self._state.tokens
         new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
@@ -120,7 +120,7 @@ class Post:
         resolve(self._current)
 
     def _check(self, entry: _Entry) -> _Good | InvalidEvent | uuidlib.UUID:
-        """Return the event, why it is rejected, or the id that it repeats."""
+        """Return the event, the reason to reject it, or the id that it repeats."""
         try:
             if isinstance(entry, InvalidEvent):
                 raise entry
@@ -277,7 +277,7 @@ class Post:
         return Claim(token.visit_id, is_unknown, is_foreign, is_kept)
 
     def _shows_device(self, device_id: uuidlib.UUID) -> bool:
-        """Whether a post without cookies comes from a device: it shows its CSRF token."""
+        """Whether a post without cookies shows the CSRF token of a device."""
         token, now = self._envelope.csrf_token, self._current.arrival // 1000
         return token is not None and self._state.tokens.is_csrf_of(token, device_id, now)
 
@@ -288,7 +288,7 @@ class Post:
 
 
 def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:
-    """Return how far a sender's clock is ahead of ours, or behind where that is negative."""
+    """Return how far a sender's clock is ahead of ours; negative if it is behind."""
     error = sent_at - received_at if sent_at else dt.timedelta()
     return dt.timedelta() if -_MAX_TRANSIT <= error <= dt.timedelta() else error
 

@@ -1,4 +1,4 @@
-"""What runs around each request: it notes the arrival, reads the title, records the visit."""
+"""The hooks around each request: they note the arrival, read the title, record the visit."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class PageHooks:
 
 
 def _exempt_from_csrf_protect(app: Flask) -> None:
-    """Flask-WTF's token is unknown to cached pages; the collector has checks of its own."""
+    """Exempt the collector: cached pages lack Flask-WTF's token, and it has its own checks."""
     protect = app.extensions.get("csrf")
     if protect is not None and hasattr(protect, "exempt"):
         protect.exempt(app.blueprints[BLUEPRINT])
@@ -139,7 +139,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
 
 
 def is_page_request(current: Current) -> bool:
-    """Whether the request may be a page visit, as far as the request tells."""
+    """Whether the request may be a page visit, by what is known before its answer."""
     is_page = current.is_page
     if is_page is None:
         is_page = current.is_page = _looks_like_page(current)

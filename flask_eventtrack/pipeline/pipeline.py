@@ -1,4 +1,4 @@
-"""From the requests of one process to its writer thread, and the answer to those who wait.
+"""From the requests of one process to its writer thread, and the answer to callers that wait.
 
 Names on the way down: the thread *drains* the queue batch by batch, the writer *commits* a batch in
 one transaction or several, and inside a transaction the store *applies* it.
@@ -33,7 +33,7 @@ logger = logging.getLogger("flask_eventtrack")
 CHORES_INTERVAL = 60.0
 # How long to look for events that a host is about to commit in its own transaction.
 _EXPECTATION = 10.0
-_MAX_OUTCOMES = 1000  # distinct ones that wait to be written
+_MAX_OUTCOMES = 1000  # distinct outcomes that wait to be written
 # Longer than SQLite waits for a lock, so that the batch has ended. A child that inherits an open
 # connection would lose what it commits.
 _MAX_FORK_DELAY = 20.0
@@ -199,7 +199,7 @@ class Pipeline:
         self._discard(_needles_of(erasure.profiles, known | erasure.customer_ids))
 
     def settle(self) -> None:
-        """Write what waits, here and in what the dead have left, and keep none of it on the disk.
+        """Write waiting records, also those of dead processes, and keep none of them on the disk.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused; the records are kept.
         """
@@ -223,7 +223,7 @@ class Pipeline:
     def leave(self, timeout: float) -> None:
         """At the end of the process: write what waits, then end the thread; raises nothing.
 
-        What is put later starts another, or waits in the journal.
+        A later record starts another thread, or waits in the journal.
 
         :param timeout: seconds for both.
         """
@@ -277,7 +277,7 @@ class Pipeline:
     def abandon(self) -> None:
         """In a fork's child: leave everything to the parent.
 
-        No lock is taken: a thread of the parent may have held it, and there is none to release it.
+        No lock is taken: a thread of the parent may have held it, and does not exist here.
         """
         self._status.life = "abandoned"
         self._queue.abandon()
@@ -320,7 +320,7 @@ class Pipeline:
             self._queue.close()
 
     def _plan(self) -> None:
-        """Say by when to write what there is, unless a failure has said it already."""
+        """Set the time to write waiting records, unless a failure has set it already."""
         status = self._status
         with self._lock:
             if status.failed:
@@ -399,7 +399,7 @@ class Pipeline:
                 self._outcomes += outcomes
             raise
         with self._lock:
-            # What was put and never came out again is lost, as when a journal's file is deleted.
+            # Records that never came out again are lost, as when a journal's file is deleted.
             if self._status.put == put != self._status.written:
                 self._status.written = put
                 self._changed.notify_all()
@@ -414,19 +414,19 @@ class Pipeline:
         )
         self.writer.commit(
             records,
-            outcomes + unreadable,  # which leaves noughts out
+            outcomes + unreadable,  # the sum leaves out zeros
             is_replay=batch.is_replay or self._status.failed > 0,
         )
         if claimed is not None:
             self._queue.acknowledge(claimed, foreign)
         with self._lock:
-            # Another process has put what is replayed.
+            # Replayed records were put by another process.
             ours = 0 if batch.is_replay else len(batch.payloads)
             self._status.written += outcomes.total() + ours
             self._changed.notify_all()
 
     def _do_chores(self, *, is_first: bool) -> None:
-        """Take over from the dead, count what hosts have committed, end silent sessions, prune."""
+        """Adopt dead processes' journals, count hosts' events, end silent sessions, prune."""
         try:
             with self._write_alone():
                 has_orphans = self._queue.adopt()
@@ -463,7 +463,7 @@ class Pipeline:
 
 
 def _decode(payloads: cabc.Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
-    """Return the records, and the payloads that are none."""
+    """Return the records, and the payloads that are not records."""
     records: list[Record] = []
     foreign: list[bytes] = []
     for payload in payloads:

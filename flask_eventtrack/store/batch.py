@@ -21,7 +21,7 @@ from .visits import Visit, VisitBook
 class Batch:
     """Records of one transaction.
 
-    :param uncounted: events that are rows already, of a host's own transaction.
+    :param uncounted: events that the host's own transactions have stored already.
     :param replayed: some records may have been written before; those are no duplicates.
     """
 
@@ -77,8 +77,8 @@ class _BatchWriter:
 
     def write(self) -> Written:
         batch, sessions = self._batch, self._sessions
-        # 1. Lock the sessions. First, so that of two writers with halves of the same visit one
-        #    waits, and then finds what the other has written.
+        # 1. Lock the sessions. This comes first, so that if two writers have halves of the same
+        #    visit, one waits, and then finds what the other has written.
         sessions.load(batch.session_ids())
         # 2. Find the new events, and join the halves of visits: which session an event belongs to
         #    depends on it.
@@ -110,7 +110,7 @@ class _BatchWriter:
         ids.update(event.claim.visit_id.int for event in events if event.claim)
         self._known = find_known(self._connection, self._tables.event, ids)
         self._visits.load(events, self._known)
-        # The halves first: an event without cookies asks which visit its page was.
+        # The halves first: an event without cookies needs the visit of its page.
         for event in events:
             if event.half == "server":
                 self._add_server_half(event)
@@ -213,7 +213,7 @@ class _BatchWriter:
         self._add_visit(event, row)
 
     def _find_visit(self, event: Event) -> tuple[Visit | None, uuidlib.UUID]:
-        """Return the visit that a browser half joins, or the id under which it is one itself."""
+        """Return the visit that a browser half joins, if any, and its id as a visit of its own."""
         claim = event.claim
         if claim is None:
             return None, event.id

@@ -62,7 +62,7 @@ def test_second_registration_is_refused(build: Build) -> None:
 def test_missing_secret_key_says_what_to_set(build: Build, key: str | bytes | None) -> None:
     """With a command that makes one."""
     app, db = build(SECRET_KEY=key)
-    message = r"signs its cookies with SECRET_KEY, and it is not set.*secrets\.token_hex"
+    message = r"signs its cookies with SECRET_KEY, which is not set.*secrets\.token_hex"
     with pytest.raises(ConfigError, match=message):
         EventTrack(app, db)
     assert "eventtrack" not in app.extensions

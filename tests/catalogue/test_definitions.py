@@ -77,7 +77,7 @@ def test_instance_with_further_params_is_refused(shop: Host) -> None:
 @pytest.mark.parametrize("action", ["page.visit", "session.start", "session.end"])
 def test_built_in_event_cannot_be_defined_anew(action: str) -> None:
     """What the extension writes itself is its own."""
-    with pytest.raises(InvalidDefinition, match=f"'{action}' is built in and cannot be defined"):
+    with pytest.raises(InvalidDefinition, match=f"'{action}' is built in and cannot be redefined"):
         EventTrack().define(action)
 
 
@@ -207,7 +207,9 @@ def test_label_that_is_no_format_string_is_refused(label: str) -> None:
 
 def test_label_of_a_parameter_that_is_not_there_is_refused() -> None:
     """It names the ones there are."""
-    with pytest.raises(InvalidDefinition, match="'nam' is not a parameter; there are: sku, count"):
+    with pytest.raises(
+        InvalidDefinition, match="'nam' is not a parameter; the parameters are: sku, count"
+    ):
         EventTrack().define("a.b", label="Saw {nam}")(Line)
 
 

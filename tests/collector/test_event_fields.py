@@ -37,12 +37,12 @@ def test_undefined_parameters_are_stored_and_marked(shop: Host) -> None:
         (
             {"sku": [1], "name": 5},
             "sku",
-            "'product.view', parameter 'sku': expected `str`, got `array`: [1] came.",
+            "'product.view', parameter 'sku': expected `str`, got `array`: [1].",
         ),
         (
             {"sku": "A1", "name": "Mug", "price": "dear"},
             "price",
-            "'product.view', parameter 'price': expected `float | null`, got `str`: 'dear' came.",
+            "'product.view', parameter 'price': expected `float | null`, got `str`: 'dear'.",
         ),
     ],
 )
