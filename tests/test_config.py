@@ -256,7 +256,7 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ],
 )
 def test_wrong_value_is_refused_with_what_is_taken(name: str, given: object, expected: str) -> None:
-    """The sentence quotes the setting, what it takes, and what came."""
+    """The sentence quotes the setting, what it takes, and what was given."""
     with pytest.raises(ConfigError) as caught:
         load(**{name: given})
     assert str(caught.value).startswith(f"EVENTTRACK_{name.upper()} {expected}")

@@ -52,7 +52,7 @@ NESTED_8: dict[str, t.Any] = {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}
 def test_wrong_parameter_is_named_with_what_was_expected_and_what_came(
     shop: Host, params: dict[str, t.Any], param: str, message: str
 ) -> None:
-    """The error is enough to mend the call."""
+    """The error is enough to fix the call."""
     given = {"total": 1, **params} if params else {}
     with pytest.raises(InvalidEvent, match=f"'order.pay', parameter '{param}': .*") as caught:
         send(shop, "order.pay", given)
