@@ -1,4 +1,4 @@
-"""What developers call: ``track()``, ``identify()``, ``logout()`` and ``current_visitor``."""
+"""The calls for developers: ``track()``, ``identify()``, ``logout()`` and ``current_visitor``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What happened: the records that travel from a source to a row, their clock and encoding.
+"""The records that travel from a source to a row, their clock and encoding.
 
 A journal holds each record as an array of its fields, without names. So the order of the fields is
 a format on disk, which a later release has to read: append new fields, each with a default, and
@@ -58,7 +58,7 @@ class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a request says about the program that sent it: raw values, which the writer parses."""
+    """The program that sent a request: raw values, which the writer parses."""
 
     user_agent: str = ""
     language: str = ""

@@ -44,7 +44,7 @@ _T = t.TypeVar("_T", bound=type)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What the catalogue knows about an action.
+    """The definition of an action.
 
     :param schema: the class whose fields are the parameters, or None if it has no parameters.
     :param label: a format string over the parameters.

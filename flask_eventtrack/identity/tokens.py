@@ -32,7 +32,7 @@ Keys = cabc.Sequence[str | bytes]
 
 
 class DeviceToken(t.NamedTuple):
-    """What the device cookie holds."""
+    """The content of the device cookie."""
 
     device_id: uuidlib.UUID
     uuid: uuidlib.UUID
@@ -41,7 +41,7 @@ class DeviceToken(t.NamedTuple):
 
 
 class SessionToken(t.NamedTuple):
-    """What the session cookie holds. Times are microseconds since the epoch.
+    """The content of the session cookie. Times are microseconds since the epoch.
 
     ``vouched_until`` is when a token stops vouching; any other voucher lasts for the session.
     """
@@ -56,7 +56,7 @@ class SessionToken(t.NamedTuple):
 
 
 class VisitToken(t.NamedTuple):
-    """What the snippet's tag holds: a visit that the server counted, and its device."""
+    """The content of the snippet's tag: a visit that the server counted, and its device."""
 
     visit_id: uuidlib.UUID
     device_id: uuidlib.UUID

@@ -42,7 +42,7 @@ def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
 
 
 class _Page(t.NamedTuple):
-    """What the visits of one page have in common."""
+    """The values that all visits of one page share."""
 
     params: dict[str, t.Any]
     site: str

@@ -142,7 +142,7 @@ class Journal:
         return True
 
     def _sync_writer(self, writer: SegmentWriter) -> None:
-        """Bring what was put so far to the disk.
+        """Bring all records so far to the disk.
 
         :raises OSError: that failed. The kernel drops what it could not write, so a later success
             says nothing about it: the next record begins another segment.

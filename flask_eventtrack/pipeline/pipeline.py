@@ -215,13 +215,13 @@ class Pipeline:
             self._queue.discard(needles)
 
     def hurry(self) -> None:
-        """Have the thread write what waits now."""
+        """Have the thread write waiting records now."""
         with self._lock:
             self._status.is_hurried = True
             self._changed.notify_all()
 
     def leave(self, timeout: float) -> None:
-        """At the end of the process: write what waits, then end the thread; raises nothing.
+        """At the end of the process: write waiting records, then end the thread; raises nothing.
 
         A later record starts another thread, or waits in the journal.
 
@@ -239,7 +239,7 @@ class Pipeline:
         thread.join(max(0.0, deadline - time.monotonic()))
 
     def stop(self, timeout: float) -> None:
-        """End the thread for good once it has finished its batch. What waits is not written."""
+        """End the thread for good after its current batch. Waiting records are not written."""
         if self._status.life == "abandoned":
             return
         with self._lock:
@@ -360,7 +360,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def _drain(self) -> None:
-        """Write what waits now, and full batches; the few that come meanwhile wait for others."""
+        """Write the records that wait now, and later ones only if they fill a batch."""
         with self._lock:
             target = self._status.put
         with self._write_alone():

@@ -1,4 +1,4 @@
-"""What the writer thread does next, as a pure function of where the pipeline stands."""
+"""The next step of the writer thread, as a pure function of the pipeline's status."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Status:
 
 
 def next_step(status: Status, now: float) -> Step:
-    """Return what the thread does at this moment.
+    """Return the thread's next step.
 
     A full batch does not wait for its time, except after a failure. A hurried one waits only for
     the chores, which would otherwise never come under steady traffic.

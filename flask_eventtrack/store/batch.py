@@ -41,7 +41,7 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Written:
-    """What a batch has changed: how many events are new, which sessions started and ended."""
+    """The changes of a batch: how many events are new, which sessions started and ended."""
 
     new_events: int
     started: list[uuidlib.UUID]
@@ -138,7 +138,7 @@ class _BatchWriter:
         insert_rows(self._connection, self._tables.event, rows)
         return rows
 
-    # An event that is no half of a visit
+    # Events that are not halves of a visit
 
     def _add_event(self, event: Event) -> None:
         number = event.id.int
@@ -238,7 +238,7 @@ class _BatchWriter:
         if event.session is not None and event.session.id == visit.row.session_id:
             self._activities.append(Activity(event, event.session, 0))
 
-    # What all of them have in common
+    # Steps for all of them
 
     def _add_visit(self, event: Event, row: EventRow) -> None:
         self._visits.add(row, event.session)

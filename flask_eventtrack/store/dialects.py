@@ -96,7 +96,7 @@ def _array_of(column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
         end, null = (sa.literal_column(text, sa.Text()) for text in (r"E'\n'", "'null'"))
         values = sa.func.string_to_array(values, end, null)
     elif isinstance(kind, sa.String):
-        kind = sa.Text()  # a cast to a length would cut what is longer
+        kind = sa.Text()  # a cast to a length would cut longer texts
     return sa.cast(values, postgresql.ARRAY(kind))
 
 

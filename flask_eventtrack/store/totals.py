@@ -23,7 +23,7 @@ _Key = tuple[int, str, str, str]
 
 
 class Totals:
-    """What a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
+    """The counts that a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
 
     def __init__(self) -> None:
         self._hourly: collections.Counter[_Key] = collections.Counter()

@@ -247,6 +247,6 @@ def test_caller_may_give_a_label(shop: Host, given: str | None, label: str) -> N
 
 
 def test_label_that_is_no_text_is_refused(shop: Host) -> None:
-    """The error says what came."""
+    """The error says what was given."""
     with pytest.raises(InvalidEvent, match="A label is a str, not int"):
         send(shop, "signup.click", label=t.cast("str", 5))

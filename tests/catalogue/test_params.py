@@ -30,20 +30,20 @@ NESTED_8: dict[str, t.Any] = {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}
     ("params", "param", "message"),
     [
         ({}, "total", r"it is required \(Decimal\) and was not given"),
-        ({"total": "abc"}, "total", "invalid decimal string: 'abc'"),
-        ({"quantity": 0}, "quantity", "expected `int` >= 1: 0"),
-        ({"quantity": 10}, "quantity", "expected `int` <= 9: 10"),
-        ({"quantity": "3"}, "quantity", "expected `int`, got `str`: '3'"),
-        ({"quantity": True}, "quantity", "expected `int`, got `bool`: True"),
-        ({"quantity": 3.5}, "quantity", "expected `int`, got `float`: 3.5"),
-        ({"code": "ABCDE"}, "code", "expected `str` of length <= 4: 'ABCDE'"),
-        ({"code": "a"}, "code", r"expected `str` matching regex '\^\[A-Z\]\+\$': 'a'"),
-        ({"size": "x"}, "size", "invalid enum value 'x': 'x'"),
-        ({"at": "yesterday"}, "at", "'yesterday'"),
-        ({"gift": 1}, "gift", "expected `bool`, got `int`: 1"),
-        ({"note": 5}, "note", r"expected `str | null`, got `int`: 5"),
-        ({"order": "x"}, "order", "invalid UUID: 'x'"),
-        ({"lines": "abc"}, "lines", "expected `array`, got `str`: 'abc'"),
+        ({"total": "abc"}, "total", "invalid decimal string: 'abc'[.]$"),
+        ({"quantity": 0}, "quantity", "expected `int` >= 1: 0[.]$"),
+        ({"quantity": 10}, "quantity", "expected `int` <= 9: 10[.]$"),
+        ({"quantity": "3"}, "quantity", "expected `int`, got `str`: '3'[.]$"),
+        ({"quantity": True}, "quantity", "expected `int`, got `bool`: True[.]$"),
+        ({"quantity": 3.5}, "quantity", "expected `int`, got `float`: 3.5[.]$"),
+        ({"code": "ABCDE"}, "code", "expected `str` of length <= 4: 'ABCDE'[.]$"),
+        ({"code": "a"}, "code", r"expected `str` matching regex '\^\[A-Z\]\+\$': 'a'[.]$"),
+        ({"size": "x"}, "size", "invalid enum value 'x': 'x'[.]$"),
+        ({"at": "yesterday"}, "at", "'yesterday'[.]$"),
+        ({"gift": 1}, "gift", "expected `bool`, got `int`: 1[.]$"),
+        ({"note": 5}, "note", r"expected `str | null`, got `int`: 5[.]$"),
+        ({"order": "x"}, "order", "invalid UUID: 'x'[.]$"),
+        ({"lines": "abc"}, "lines", "expected `array`, got `str`: 'abc'[.]$"),
         ({"lines": [{"count": 1}]}, "lines", "missing required field `sku`"),
         ({"lines": [{"sku": 1}]}, "lines", "expected `str`, got `int`"),
         ({"ratio": float("nan")}, "ratio", "expected `float`, got `null`"),
@@ -138,7 +138,7 @@ def test_posted_parameter_is_read_as_its_type(
 def test_posted_parameter_that_cannot_be_read_is_named(
     host: Host, kind: t.Any, sent: t.Any, message: str
 ) -> None:
-    """With the value as it came."""
+    """With the value as it was sent."""
     error = post_typed(host, kind, sent)["error"]
     assert error["message"] == f"'a.b', parameter 'x': {message}."
     assert host.rows("event") == []
@@ -153,7 +153,7 @@ def test_server_code_says_what_it_means(shop: Host, sku: t.Any, price: t.Any) ->
 
 def test_message_shortens_what_came(shop: Host) -> None:
     """A page of text is not repeated."""
-    with pytest.raises(InvalidEvent, match=r"'x{58}…") as caught:
+    with pytest.raises(InvalidEvent, match=r": 'x{58}…[.]$") as caught:
         send(shop, "order.pay", {"total": 1, "quantity": "x" * 10_000})
     assert len(str(caught.value)) < 200
 
@@ -381,7 +381,7 @@ def test_value_that_has_no_json_form_is_refused(shop: Host, value: object) -> No
 
 @pytest.mark.parametrize("params", [[1], "abc", 7, [("a", 1)]], ids=repr)
 def test_params_that_are_no_mapping_are_refused(shop: Host, params: t.Any) -> None:
-    """The error says what came."""
+    """The error says what was given."""
     message = f"params is a mapping of names to values, not {type(params).__name__}"
     with pytest.raises(InvalidEvent, match=message):
         send(shop, "signup.click", params)
