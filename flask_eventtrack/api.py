@@ -1,4 +1,4 @@
-"""What developers call: ``track()``, ``identify()``, ``logout()`` and ``current_visitor``."""
+"""The calls for developers: ``track()``, ``identify()``, ``logout()`` and ``current_visitor``."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
 def identify(
     customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
-    """Say which customer the visitor of this request is; they are vouched for in this session.
+    """Identify the visitor of this request as a customer, who is vouched for in this session.
 
     Their anonymous history becomes the customer's. ``customer.login`` is recorded unless they were
     known as this customer already. Outside a request only the traits are stored.
@@ -206,7 +206,7 @@ def logout() -> None:
 
 
 class CurrentVisitor:
-    """Who makes the current request; read it through ``current_visitor``."""
+    """The visitor of the current request; read it through ``current_visitor``."""
 
     def __init__(self, current: Current) -> None:
         self._current = current

@@ -11,7 +11,7 @@ Value = t.TypeVar("Value")
 
 
 class BoundedDict(dict[Key, Value]):
-    """Remembers what was set last: beyond ``most`` entries, the older half is forgotten.
+    """Remembers the latest entries: beyond ``most`` entries, the older half is forgotten.
 
     There is no lock, because a fork could copy it while it is held. Threads that fill the dict at
     the same moment may forget more than half.

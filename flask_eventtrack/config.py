@@ -131,7 +131,7 @@ def _rate_limit(key: str, value: t.Any) -> RateLimit:
     match value:
         case [rate, burst] if _is_positive(rate) and _is_positive(burst, whole=True):
             return rate, burst
-    _refuse(key, value, "two numbers above 0, so many a second and so many at once, or None")
+    _refuse(key, value, "two numbers above 0 (how many a second, how many at once), or None")
 
 
 def _mask(key: str, value: object) -> bool | MaskRules:
@@ -407,4 +407,4 @@ def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
 
 def _did_you_mean(key: str, known: cabc.Iterable[str]) -> str:
     nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-    return f" Did you mean {nearest[0]!r}?" if nearest else " There is none like it."
+    return f" Did you mean {nearest[0]!r}?" if nearest else " No setting has a similar name."

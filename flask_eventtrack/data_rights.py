@@ -19,7 +19,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 
 class Person(t.NamedTuple):
-    """A person: known profiles of theirs, and their id in the host app if the caller gave it."""
+    """A person: their known profiles, and their id in the host app if the caller gave it."""
 
     profiles: tuple[uuidlib.UUID, ...]
     customer_id: str | None = None
@@ -62,7 +62,7 @@ def export(who: str | int | uuidlib.UUID) -> cabc.Iterator[dict[str, t.Any]]:
 def unmerge(state: State, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
     """Undo the merge of an anonymous profile with a customer, in feeds and reports.
 
-    No event is changed. Until the device logs out, what it does next still belongs to the customer.
+    No event is changed. Until the device logs out, its later events still belong to the customer.
 
     :returns: the customer's profile; None if the profile was not merged.
     """
@@ -82,7 +82,7 @@ def find_person(state: State, who: str | int | uuidlib.UUID) -> Person:
 
 
 def parse_person(state: State, text: str) -> Person:
-    """Return the person that a text names; one that reads as a UUID may be a profile's or an id.
+    """Return the person that a text names; a UUID may be a profile's uuid or a customer's id.
 
     :raises InvalidEvent: it is neither.
     """

@@ -1,4 +1,4 @@
-"""What may be misconfigured: the checks of ``flask eventtrack doctor``."""
+"""Possible misconfigurations: the checks of ``flask eventtrack doctor``."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ RejectionCode = t.Literal[
     "bot",
     "opted_out",
 ]
-#: Why an event is invalid, the reasons that only ``track()`` and ``identify()`` have included.
+#: Why an event is invalid, including the reasons of ``track()`` and ``identify()`` alone.
 EventCode = t.Literal[
     RejectionCode, "invalid_customer", "invalid_label", "invalid_visitor", "no_transaction"
 ]
@@ -95,7 +95,7 @@ class NotRegistered(EventTrackError, RuntimeError):
 
 
 class InvalidDefinition(EventTrackError, TypeError):
-    """The class, the label or ``keep`` of a definition is wrong, or it contradicts another one."""
+    """A definition has a wrong class, label or ``keep``, or it contradicts another one."""
 
 
 class InvalidEvent(EventTrackError, ValueError):

@@ -59,7 +59,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _F = t.TypeVar("_F")
 _L = t.TypeVar("_L", bound=CustomerLoader)
-# What our own engine decides for itself.
+# Options that our own engine sets itself.
 _OWN_OPTIONS = frozenset(
     {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
 )
@@ -166,7 +166,7 @@ class EventTrack:
         server_only: bool = False,
         keep: dt.timedelta | float | None = None,
     ) -> cabc.Callable[[type[_F]], type[_F]]:
-        """Define an event: a call defines it without parameters, a decorated class gives them.
+        """Define an event. Used as a decorator, it takes the parameters from the class.
 
         ::
 
@@ -210,9 +210,9 @@ class EventTrack:
                 return session.get("user_id")
 
         It is called without arguments inside a request, at most once: when an event or
-        ``current_visitor`` needs the customer, and no token, no user that Flask-Login has loaded
-        and no ``identify()`` in this session tells. Its answer counts for the request. If it raises
-        an exception, that is logged, and no customer is vouched for.
+        ``current_visitor`` needs the customer, and neither a token, nor a user that Flask-Login has
+        loaded, nor ``identify()`` in this session names one. Its answer holds for the request. If
+        it raises an exception, that is logged, and no customer is vouched for.
         """
         self._callbacks.customer_loader = load
         return load
@@ -226,7 +226,7 @@ class EventTrack:
 
         :param expires_in: a timedelta, or seconds.
         :raises ConfigError: no key can sign.
-        :raises InvalidEvent: the customer's id cannot be one.
+        :raises InvalidEvent: this is not a customer's id.
         :raises InvalidToken: ``expires_in`` is not above 0, or ends after the year 9999.
         """
         state = get_state()
@@ -255,7 +255,7 @@ class EventTrack:
     def feed(
         self, who: str | int | uuidlib.UUID, before: dt.datetime | None = None, limit: int = 50
     ) -> list[FeedEvent]:
-        """Return a person's events, newest first, with what they did before they were known.
+        """Return a person's events, newest first, including those before they were identified.
 
         :param who: a customer's id, or a profile's uuid.
         :param before: only events earlier than this aware moment.
@@ -284,7 +284,7 @@ def _make_masker(config: Config) -> Masker | None:
 def _secret_keys(app: Flask) -> list[bytes]:
     if not app.secret_key:
         raise ConfigError(
-            "EventTrack signs its cookies with SECRET_KEY, and it is not set. Set it before "
+            "EventTrack signs its cookies with SECRET_KEY, which is not set. Set it before "
             "init_app, for instance app.config['SECRET_KEY'] = os.environ['SECRET_KEY']; make one "
             "with: python -c 'import secrets; print(secrets.token_hex())'"
         )
@@ -309,7 +309,7 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
         engines = db.engines
     if config.bind_key not in engines:
         raise ConfigError(
-            f"EVENTTRACK_BIND_KEY {config.bind_key!r} is not in SQLALCHEMY_BINDS; there are: "
+            f"EVENTTRACK_BIND_KEY {config.bind_key!r} is not in SQLALCHEMY_BINDS; the binds are: "
             f"{', '.join(repr(key) for key in engines)}."
         )
     metadata = db.metadatas.setdefault(
@@ -325,14 +325,14 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
 
 
 def _journal_folder(app: Flask, database: Database, config: Config) -> pathlib.Path | None:
-    """Return where the journals of this database are to be, or None if events wait in memory."""
+    """Return the folder for this database's journals, or None if events wait in memory."""
     if database.is_in_memory or config.durability == "memory":
         return None
     return pathlib.Path(app.instance_path, config.journal_dir or "eventtrack", database.fingerprint)
 
 
 def _queue_maker(journal: pathlib.Path | None, config: Config) -> cabc.Callable[[], Queue]:
-    """Return what makes the queue that ``EVENTTRACK_DURABILITY`` asks for, where it can be had."""
+    """Return a function that makes a journal, or a queue in memory if there can be no journal."""
     obstacle = find_obstacle(journal) if journal else ""
     if obstacle:
         logger.warning(
@@ -348,7 +348,7 @@ def _queue_maker(journal: pathlib.Path | None, config: Config) -> cabc.Callable[
 
 
 def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[str, t.Any]:
-    """Return the engine options that Flask-SQLAlchemy would use for a bind, less its pool's."""
+    """Return Flask-SQLAlchemy's engine options for a bind, without those of the pool."""
     options: dict[str, t.Any] = dict(getattr(db, "_engine_options", {}))
     if bind_key is None:
         options.update(app.config.get("SQLALCHEMY_ENGINE_OPTIONS") or {})
@@ -360,7 +360,7 @@ def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[st
 
 
 def _announcer(reference: weakref.ref[Flask]) -> cabc.Callable[[Written], None]:
-    """Return what sends the signals of a commit, inside an app context."""
+    """Return a function that sends the signals of a commit, inside an app context."""
 
     def announce(written: Written) -> None:
         app = reference()

@@ -12,7 +12,7 @@ class _RandomBits:
     """Random bits of the operating system, fetched in blocks.
 
     Each fetch releases the GIL, and a busy writer thread may then hold it for a while. A child
-    process fetches a block of its own; the pid also tells forks that Python does not see, as
+    process fetches a block of its own; the pid also reveals forks that Python does not see, such as
     uWSGI's.
     """
 

@@ -41,7 +41,7 @@ class Limiter:
     does not answer, the process uses its own and asks Redis again every five seconds. A post waits
     at most 0.2 seconds for Redis.
 
-    :raises ConfigError: EVENTTRACK_LIMITS_URL is no URL of Redis, or the package is not installed.
+    :raises ConfigError: EVENTTRACK_LIMITS_URL is not a Redis URL, or the package is not installed.
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
@@ -55,8 +55,8 @@ class Limiter:
     def check(self, device_id: uuidlib.UUID | None, address: str) -> float | None:
         """Take the tokens of a post.
 
-        :param device_id: None if the client did not show a device that is known.
-        :param address: the client's. All texts that are no address share one bucket.
+        :param device_id: None if the client did not show a known device.
+        :param address: the client's. All texts that are not addresses share one bucket.
         :returns: None if there were tokens, else the seconds until there will be.
         """
         network = network_of(address[:_MAX_ADDRESS_LENGTH])
@@ -158,7 +158,7 @@ class _RedisBuckets:
                 retry=Retry(NoBackoff(), 0),
             )
         except ValueError as error:
-            raise ConfigError(f"EVENTTRACK_LIMITS_URL is no URL of Redis: {error}.") from error
+            raise ConfigError(f"EVENTTRACK_LIMITS_URL is not a Redis URL: {error}.") from error
         self.errors = (redis.RedisError, OSError)
         self._run = client.register_script(_TAKE)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typing as t
 import urllib.parse
 
-#: URLs are cut to so many characters first: ``urlsplit()`` caches what it is given.
+#: URLs are first cut to this many characters: ``urlsplit()`` caches what it is given.
 MAX_RAW_LENGTH = 8000
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 

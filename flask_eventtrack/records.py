@@ -1,4 +1,4 @@
-"""What happened: the records that travel from a source to a row, their clock and encoding.
+"""The records that travel from a source to a row, their clock and encoding.
 
 A journal holds each record as an array of its fields, without names. So the order of the fields is
 a format on disk, which a later release has to read: append new fields, each with a default, and
@@ -28,7 +28,7 @@ PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
 #: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
-#: Later than all moments: where a record begins that tells of none.
+#: Later than all moments: stands for the beginning of a record that has no times.
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -58,7 +58,7 @@ class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a request says about the program that sent it: raw values, which the writer parses."""
+    """The program that sent a request: raw values, which the writer parses."""
 
     user_agent: str = ""
     language: str = ""
@@ -67,7 +67,7 @@ class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """Which page visit of the server a browser event says it belongs to, verified by signature.
+    """A browser event's claim to a page visit of the server, verified by signature.
 
     ``visit_id`` is the visit's id. In a ``kept`` event that is no page visit, it is the id of the
     browser's half instead, which only that browser knows.
@@ -139,7 +139,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
     @property
     def profiles(self) -> Profiles:
-        """Its profile, and the visit from which the event may take another one."""
+        """The event's profile, and the visit from which it may take another one."""
         if self.takes_identity and self.claim is not None:
             return (self.uuid, self.claim.visit_id)
         return (self.uuid,)
@@ -209,7 +209,7 @@ class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=
 
     @property
     def profiles(self) -> Profiles:
-        """None: where the session is erased, there is nothing left to end."""
+        """No profiles: if the session is erased, there is nothing left to end."""
         return ()
 
 
@@ -251,8 +251,8 @@ class Outcome(t.NamedTuple):
 
 
 #: Each has an ``id`` (the same if the record is read again), an ``action`` ("" if it is no event),
-#: ``begins_at`` (the earliest moment that it tells of, or :data:`NEVER`) and ``profiles`` (whose
-#: erasure concerns it).
+#: ``begins_at`` (the earliest moment that it tells of, or :data:`NEVER`) and ``profiles`` (those
+#: whose erasure concerns it).
 Record = Event | PageView | SessionEnd | Identified
 
 _decoder = msgspec.msgpack.Decoder(Record)

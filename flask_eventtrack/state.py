@@ -52,7 +52,7 @@ class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
 
     ``tag`` is what the snippet's tags have in common; ``journal`` is the folder of the journals,
-    where events are to be kept in one; ``has_pages`` remembers for each endpoint
+    if events are kept in one; ``has_pages`` remembers for each endpoint
     whether its answers may be page visits; ``has_login`` whether Flask-Login may have loaded a
     user; ``recent_ids`` are the last event ids that this process took from clients.
     """
@@ -97,11 +97,11 @@ class State:
         return customer_uuid(self.config.profile_salt, check_customer_id(customer_id))
 
     def guard(self, doing: str) -> Guard:
-        """Return a context in which an exception of ours stays: the host's users never meet it."""
+        """Return a context for our code, so that its exceptions never reach the host's users."""
         return Guard(self, doing)
 
     def report_failure(self, doing: str, error: Exception) -> None:
-        """Raise an exception of ours in debug and testing; else log it once a kind and count it."""
+        """Raise our exception in debug and testing; otherwise log each kind once, and count it."""
         if current_app.testing or current_app.debug:
             raise error
         kind = f"{doing}: {type(error).__name__}"
@@ -137,7 +137,7 @@ def send(state: State, signal: NamedSignal, **detail: t.Any) -> None:
 
 
 def this_app() -> Flask:
-    """Return the current app itself, which is what signals are sent by."""
+    """Return the current app itself, which is the sender of signals."""
     return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 

@@ -116,7 +116,7 @@ def _run(kind: str, *statements: str) -> None:
 
 
 def _make_postgresql(name: str) -> None:
-    """Rename one that was used before: to make one takes a quarter of a second."""
+    """Rename a database that was used before: making one takes a quarter of a second."""
     make = f"ALTER DATABASE {_emptied.pop()} RENAME TO" if _emptied else "CREATE DATABASE"
     _run("postgresql", f"{make} {name}")
 

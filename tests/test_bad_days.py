@@ -65,7 +65,7 @@ def test_a_stand_in_session_that_has_ended_is_gone_with_its_end(host: Host) -> N
 
 
 def test_a_customers_page_lends_its_identity_to_nobody(host: Host) -> None:
-    """A tag out of the host's own cache does not make a browser without cookies the customer."""
+    """A tag from the host's own cache does not make a browser without cookies the customer."""
 
     @host.app.get("/in")
     def log_in() -> str:
@@ -83,7 +83,7 @@ def test_a_customers_page_lends_its_identity_to_nobody(host: Host) -> None:
 
 
 def test_a_page_that_the_host_keeps_in_a_cache_counts_each_visitor_once(host: Host) -> None:
-    """All visitors show the first one's tag; each of them has a server visit of their own."""
+    """All visitors have the first one's tag; each has a server visit of their own."""
     kept: list[str] = []
 
     @host.app.get("/kept")

@@ -73,7 +73,7 @@ def test_init_db_keeps_microseconds(make: MakeHost, database_url: str) -> None:
 
 
 def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
-    """Its own tables are its own business."""
+    """The host creates its own tables itself."""
     host = make(create=False)
     sa.Table("things", host.db.metadata, sa.Column("id", sa.Integer, primary_key=True))
     run(host, "init-db")
@@ -287,7 +287,7 @@ def test_forget_takes_an_id_that_reads_as_a_uuid(host: Host) -> None:
 
 @pytest.mark.parametrize("command", ["forget", "export"])
 def test_a_word_for_nobody_is_nobody(busy: Host, command: str) -> None:
-    """It is a mistake, and no person."""
+    """It is a mistake, not a person's id."""
     answer = run(busy, command, "null")
     assert answer.exit_code == 2
     assert "a placeholder" in answer.output
@@ -316,7 +316,7 @@ def test_export_writes_a_file(busy: Host, tmp_path: pathlib.Path) -> None:
 
 
 def test_export_of_nobody_is_empty(host: Host) -> None:
-    """And no failure."""
+    """And is not an error."""
     answer = run(host, "export", "nobody-knows")
     assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "0 lines.\n")
 

@@ -168,7 +168,7 @@ KEYS = (
 )
 
 
-LIMIT = "must be two numbers above 0, so many a second and so many at once, or None, not"
+LIMIT = "must be two numbers above 0 (how many a second, how many at once), or None, not"
 MASK = "must be True, False, or a list of compiled str patterns and callables, not"
 LISTS = "must be a list of action patterns, or a dict of site to such a list"
 
@@ -256,7 +256,7 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ],
 )
 def test_wrong_value_is_refused_with_what_is_taken(name: str, given: object, expected: str) -> None:
-    """The sentence quotes the setting, what it takes, and what came."""
+    """The sentence quotes the setting, what it takes, and what was given."""
     with pytest.raises(ConfigError) as caught:
         load(**{name: given})
     assert str(caught.value).startswith(f"EVENTTRACK_{name.upper()} {expected}")
@@ -314,7 +314,9 @@ def test_unknown_bind_is_refused_with_the_ones_there_are(
 ) -> None:
     """EVENTTRACK_BIND_KEY names a bind of Flask-SQLAlchemy's."""
     binds = {"SQLALCHEMY_BINDS": {"logs": f"sqlite:///{tmp_path / 'logs.db'}"}}
-    message = r"EVENTTRACK_BIND_KEY 'events' is not in SQLALCHEMY_BINDS; there are: 'logs', None"
+    message = (
+        r"EVENTTRACK_BIND_KEY 'events' is not in SQLALCHEMY_BINDS; the binds are: 'logs', None"
+    )
     with pytest.raises(ConfigError, match=message):
         make({**binds, "EVENTTRACK_BIND_KEY": "events"})
 

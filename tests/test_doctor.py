@@ -27,7 +27,7 @@ P256_BASE = (
 
 @pytest.fixture
 def fine(make: MakeHost) -> Host:
-    """A host with nothing to complain of, whose first event is written."""
+    """A host without findings, after its first event is written."""
     host = make(FINE)
     host.events.define("a.b")
     host.client().get("/", headers=NAVIGATION)
@@ -246,7 +246,7 @@ def test_doctor_et007_short_key(make: MakeHost, key: str | bytes) -> None:
 
 
 def test_doctor_et008_salt_that_everybody_knows(make: MakeHost) -> None:
-    """A warning, to heed before the first customer."""
+    """A warning, to act on before the first customer."""
     sentence, hint = findings_of(make({"SECRET_KEY": FINE["SECRET_KEY"]}))["ET008"]
     assert sentence.startswith("warning: EVENTTRACK_PROFILE_SALT is the default: whoever knows")
     assert hint == "Set a secret one before the first customer logs in, and keep it."

@@ -114,7 +114,7 @@ def test_clock_that_is_put_back_locks_nobody_out(clock: FakeClock) -> None:
 
 
 def test_flood_of_devices_takes_no_more_memory(clock: FakeClock) -> None:
-    """100,000 leave less than 10 MB; one that comes all the while is not forgotten."""
+    """100,000 take less than 10 MB; one that keeps posting is not forgotten."""
     limiter = Limiter(Config(device_limit=(1e-9, 3), address_limit=None), clock)
     tracemalloc.start()
     try:
@@ -144,7 +144,7 @@ def test_flood_of_devices_takes_no_more_memory(clock: FakeClock) -> None:
     ],
 )
 def test_address_counts_as_its_network(address: str, network: str) -> None:
-    """/24 and /64; what is no address is one network."""
+    """/24 and /64; all texts that are not addresses are one network."""
     assert network_of(address) == network
 
 
@@ -291,7 +291,7 @@ def test_missing_package_is_named_with_its_extra(clock: FakeClock) -> None:
 def test_url_that_is_none_of_redis_is_refused(clock: FakeClock, url: str) -> None:
     """At the start, not with the first post."""
     pytest.importorskip("redis")
-    with pytest.raises(ConfigError, match="EVENTTRACK_LIMITS_URL is no URL of Redis"):
+    with pytest.raises(ConfigError, match="EVENTTRACK_LIMITS_URL is not a Redis URL"):
         Limiter(Config(limits_url=url), clock)
 
 

@@ -56,7 +56,7 @@ declare namespace EventTrack {
     /** The visitor is the customer whom the JWT names. */
     identify(jwt: string): Promise<Answer>;
 
-    /** The customer has left: whoever comes next is nobody known. */
+    /** Log the customer out. Later events belong to an anonymous visitor. */
     logout(): Promise<Answer>;
 
     /** Runs the functions at once. Before the script has loaded: as soon as it has. */

@@ -11,8 +11,8 @@ from .definitions import Catalogue, Definition
 class PageVisit:
     """A page was shown. Synerise requires ``url`` alone.
 
-    ``content_type`` to ``section`` and ``opengraph`` are metadata of the page. The first are read
-    as Allegro does (its ``context`` is ``section``); the last as Synerise does, by property.
+    The page's metadata are ``content_type`` to ``section``, read as Allegro does (its ``context``
+    is ``section``), and ``opengraph``, read as Synerise does, by property.
     """
 
     url: str

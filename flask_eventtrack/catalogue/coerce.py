@@ -1,6 +1,6 @@
 """Reads the parameters that clients post: text as a number and a number as text, by their types.
 
-Data attributes and query strings hold text only, so clients cannot know which of both is meant.
+Data attributes and query strings hold text only, so clients cannot know which of the two is meant.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ _ANY = inspect.AnyType()
 
 
 def coerce(value: t.Any, kind: inspect.Type) -> t.Any:
-    """Return a JSON value whose parts are of the types that ``kind`` takes there.
+    """Return a JSON value with its parts converted to the types that ``kind`` accepts.
 
-    Text becomes a number or a boolean where no text is taken. A number becomes text or a boolean
-    where no number is taken. Anything else is returned as it is, also where it does not fit.
+    Text becomes a number or a boolean where text is not accepted. A number becomes text or a
+    boolean where a number is not accepted. Anything else is returned as it is, even if it does not
+    fit.
     """
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     if isinstance(value, str):

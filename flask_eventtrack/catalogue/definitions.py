@@ -20,7 +20,7 @@ from ..text import check_action, clean_text, clip_label, shorten
 from .coerce import coerce
 from .params import normalise
 
-#: What snippet and server add to events themselves: never counted as undefined.
+#: Parameters that the snippet and the server add: never counted as undefined.
 CONTEXT_PARAMETERS = frozenset(
     {
         "url",
@@ -44,7 +44,7 @@ _T = t.TypeVar("_T", bound=type)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Definition:
-    """What the catalogue knows about an action.
+    """The definition of an action.
 
     :param schema: the class whose fields are the parameters, or None if it has no parameters.
     :param label: a format string over the parameters.
@@ -86,7 +86,7 @@ class Definition:
 
         :param params: as ``normalise`` returns them.
         :param lenient: whether text may stand for a number or a boolean, and a number for text.
-        :raises InvalidEvent: naming the parameter, what was expected and what came.
+        :raises InvalidEvent: naming the parameter, what was expected and what was given.
         """
         known: dict[str, t.Any] = {}
         if self.schema is not None:
@@ -111,7 +111,7 @@ class Definition:
         elif path := re.search(r" - at `\$\.?([^`]*)`$", text):
             name = re.split(r"[.\[]", path[1])[0]
             expected = text[0].lower() + text[1 : path.start()]
-            problem = f"{expected}: {shorten(params.get(name))} came"
+            problem = f"{expected}: {shorten(params.get(name))}"
         else:
             return InvalidEvent("invalid_params", f"{self.action!r}: {text}.")
         return InvalidEvent(
@@ -153,12 +153,12 @@ class Definition:
                 )
             if self.schema is not None and name not in self.types:
                 there = ", ".join(self.types) or "none"
-                return f"{name!r} is not a parameter; there are: {there}"
+                return f"{name!r} is not a parameter; the parameters are: {there}"
         return None
 
 
 class _Blank(dict[str, t.Any]):
-    """Parameters of which an absent one is formatted as nothing."""
+    """Parameters; an absent one is formatted as nothing."""
 
     def __missing__(self, key: str) -> str:
         return ""
@@ -175,7 +175,7 @@ class Catalogue:
         return iter(sorted(self._by_action.values(), key=lambda definition: definition.action))
 
     def define(self, definition: Definition) -> cabc.Callable[[_T], _T]:
-        """Define an action without parameters. The decorator that is returned adds their class.
+        """Define an action without parameters. The returned decorator adds a class of parameters.
 
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the action is defined already, or the label is wrong.
@@ -220,9 +220,9 @@ class Catalogue:
         return self._by_schema.get(type(instance))
 
     def _find_own(self, action: str) -> Definition | None:
-        """Return what the host app has defined; a built-in event it may replace."""
+        """Return the host app's own definition, if any; it may replace most built-in ones."""
         if action in _RESERVED or action == "page.visit":
-            raise InvalidDefinition(f"{action!r} is built in and cannot be defined anew.")
+            raise InvalidDefinition(f"{action!r} is built in and cannot be redefined.")
         old = self._by_action.get(action)
         return None if old is None or old.builtin else old
 

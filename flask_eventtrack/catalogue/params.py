@@ -26,8 +26,8 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
     NUL and lone surrogates become U+FFFD, NaN and infinities None, integers beyond 64 bits text,
     decimals numbers, dates ISO 8601 text, and members of enumerations their value.
 
-    :raises InvalidEvent: a value has no JSON form, or they exceed 32 KiB encoded, 8 levels, 256
-        names at all levels together, or 64 characters in a name.
+    :raises InvalidEvent: a value has no JSON form, or ``params`` exceed 32 KiB encoded, 8 levels,
+        256 names at all levels together, or 64 characters in a name.
     """
     try:
         plain = msgspec.to_builtins(
@@ -49,7 +49,7 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
     if size > MAX_BYTES:
         raise InvalidEvent(
             "params_too_large",
-            f"The parameters take {size} bytes, at most {MAX_BYTES} may be sent.",
+            f"The parameters take {size} bytes; at most {MAX_BYTES} are allowed.",
         )
     return clean
 

@@ -40,7 +40,7 @@ _BOT = re.compile(
 
 
 class Agent(t.NamedTuple):
-    """What a user agent tells about itself; "" stands for unknown."""
+    """The facts in a user agent; "" stands for unknown."""
 
     browser: str = ""
     os: str = ""

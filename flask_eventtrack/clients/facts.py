@@ -1,4 +1,4 @@
-"""What a session row says about its visitor: the client, and the origin of the first page."""
+"""The facts in a session row about its visitor: the client, and the origin of the first page."""
 
 from __future__ import annotations
 

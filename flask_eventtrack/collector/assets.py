@@ -1,4 +1,4 @@
-"""What the blueprint serves: the scripts, the description of the collector, and the catalogue."""
+"""The files that the blueprint serves: scripts, the collector's description, and the catalogue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The body of a post. Neither it nor what it decompresses to is read beyond the limit."""
+"""The body of a post, which is neither read nor decompressed beyond the limit."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def _check_encoding(encoding: str) -> None:
 
 
 def _read_bytes() -> bytes:
-    """Return the body as it came; one that is too large may be cut after the limit."""
+    """Return the body as it was sent; a body that is too large may be cut after the limit."""
     # One more than allowed: a body without a length is cut there and would pass for a short one.
     try:
         request.stream = get_input_stream(request.environ, max_content_length=MAX_BYTES + 1)

@@ -36,7 +36,7 @@ from .sender import NoRoom, Sender
 _ID_VERSIONS = (4, 7)
 # An offset this small may be network delay, not clock skew: the script waits no longer than this.
 _MAX_TRANSIT = dt.timedelta(seconds=30)
-# Only the server knows these of a page visit: what a browser sends for them is ignored.
+# Parameters of a page visit that only the server knows: a browser's values are ignored.
 _SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
 
 
@@ -102,7 +102,7 @@ class Post:
         return results
 
     def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
-        """Find the visitor: by the events' visit alone, or by who posts and with which token."""
+        """Find the visitor: by the events' visit alone, or by the sender and the token."""
         page = next((page for page in map(_page_of, entries) if page is not None), None)
         tokens = self._state.tokens
         new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
@@ -278,7 +278,7 @@ class Post:
 
 
 def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:
-    """Return how far a sender's clock is ahead of ours, or behind where that is negative."""
+    """Return how far a sender's clock is ahead of ours; negative if it is behind."""
     error = sent_at - received_at if sent_at else dt.timedelta()
     return dt.timedelta() if -_MAX_TRANSIT <= error <= dt.timedelta() else error
 

@@ -144,7 +144,7 @@ def parse_account(body: bytes) -> Account:
 def parse_event(value: object) -> PostedEvent:
     """Read one event of a post.
 
-    :raises InvalidEvent: naming the field, what was expected and what came.
+    :raises InvalidEvent: naming the field, what was expected and what was given.
     """
     if isinstance(value, cabc.Mapping) and value.get("action") is None:
         raise InvalidEvent("invalid_action", 'An event needs an "action".')

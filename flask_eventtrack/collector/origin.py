@@ -23,7 +23,7 @@ class PostOrigin(enum.Enum):
 
 
 class OriginHeaders(t.NamedTuple):
-    """The headers that decide. An absent one is ""; ``sec_fetch``: whether any Sec-Fetch came."""
+    """The headers that decide. An absent one is ""; ``sec_fetch``: if there is any Sec-Fetch-*."""
 
     sec_fetch_site: str = ""
     sec_fetch: bool | str = False

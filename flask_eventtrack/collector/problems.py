@@ -30,7 +30,7 @@ class Refused(Exception):
 def problem(status: int, code: ProblemCode, detail: str, **headers: str) -> Response:
     """Return a problem document.
 
-    It is an answer and no HTTPException, which would reach the error handlers of the host app.
+    It is not an HTTPException, which would reach the error handlers of the host app.
 
     :param headers: more headers of the answer, with ``_`` for ``-`` in their names.
     """

@@ -31,7 +31,7 @@ _CORS_MAX_AGE = 3600
 
 
 def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
-    """Return the collector's blueprint; Flask wants one of its own for each app."""
+    """Return the collector's blueprint; Flask needs a separate one for each app."""
     blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix)
     for place in _places(app):
         for name in _POSTS:
@@ -125,8 +125,8 @@ def _answer_preflight(origin: PostOrigin) -> Response:
 def _allow_origin(response: Response) -> None:
     """Let a page of another origin read an answer.
 
-    On our own site only cookies tell who posts, on another site only our headers: the answer to a
-    form of another site could otherwise replace the visitor's cookies.
+    On our own site only cookies identify the sender, on another site only our headers. Otherwise
+    the answer to another site's form could replace the visitor's cookies.
     """
     response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
     response.headers["Access-Control-Allow-Credentials"] = "true"

@@ -1,4 +1,4 @@
-"""Who posts to the collector, and how they are told who they are."""
+"""The sender of a post: read from cookies, headers or a token, and sent back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NoRoom(Exception):
 
 
 class Sender:
-    """The visitor of a post, known by cookies, or by our headers where those cannot travel.
+    """The visitor of a post, known by cookies, or by our headers if cookies cannot travel.
 
     ``is_refused`` says that the visitor does not want to be recorded.
     """
@@ -42,12 +42,12 @@ class Sender:
         # Pages of our own site send cookies: a header there could only come from another visitor.
         is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
         self._is_elsewhere = self.is_app or (origin is PostOrigin.OTHER_ORIGIN and not is_same_site)
-        # The collector verifies it, and refuses the post if it is invalid.
+        # The collector verifies the bearer token itself, and refuses the post if it is invalid.
         current.asks_bearer = False
         self.is_refused: bool = current.verdict.policy != "full"
 
     def resume(self, new_device: cabc.Callable[[], uuidlib.UUID] = uuid4) -> None:
-        """Read the visitor from cookies or headers, unless they are known from earlier on."""
+        """Read the visitor from cookies or headers, unless the visitor is known already."""
         if self.is_refused or self.current.is_settled:
             return
         cookies, headers = request.cookies, request.headers
@@ -57,14 +57,14 @@ class Sender:
         self._become(device, session, new_device)
 
     def forget(self, new_device: cabc.Callable[[], uuidlib.UUID]) -> None:
-        """Make the visitor unknown, whatever cookies and log-ins say."""
+        """Make the visitor unknown, and ignore cookies and log-ins."""
         self.current.asks_host = False
         self._become(None, None, new_device)
 
     def _become(
         self, device: str | None, session: str | None, new_device: cabc.Callable[[], uuidlib.UUID]
     ) -> None:
-        """Make the visitor of these tokens the one of this request."""
+        """Make the visitor of these tokens this request's visitor."""
         current = self.current
         current.visitor = resume_visitor(
             *read_identity(current.state.tokens, device, session),
@@ -74,14 +74,14 @@ class Sender:
         )
 
     def is_csrf_of(self, token: str | None, device_id: uuidlib.UUID) -> bool:
-        """Whether a CSRF token is this device's, and still good."""
+        """Whether a CSRF token is this device's, and still valid."""
         now = self.current.arrival // 1000
         return token is not None and self.current.state.tokens.is_csrf_of(token, device_id, now)
 
     def log_in(self, customer: VerifiedCustomer) -> None:
         """Make the visitor the customer of a token, whatever else the host says.
 
-        :raises NoRoom: there was no room for the record of who they are.
+        :raises NoRoom: there was no room to record the customer.
         """
         current = self.current
         if not current.verdict.is_person:
@@ -99,7 +99,7 @@ class Sender:
             log_out(current, customer.customer_id)
 
     def send_identity(self, response: Response) -> None:
-        """Set the cookies, or the headers in their place where cookies cannot travel."""
+        """Set the cookies, or the headers if cookies cannot travel."""
         current = self.current
         if current.verdict.bot is not None:
             return
@@ -108,7 +108,7 @@ class Sender:
             return
         if not self.is_app:
             send_cookies(current, response)
-        # What came in a cookie goes back in one: scripts can read headers, but no HttpOnly cookie.
+        # A device from a cookie goes back in a cookie, since scripts can read headers.
         if self._is_elsewhere and DEVICE_COOKIE not in request.cookies:
             tokens, visitor = current.state.tokens, current.visitor
             response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())

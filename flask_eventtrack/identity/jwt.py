@@ -65,7 +65,7 @@ class CustomerTokens:
 
         A verified token is remembered by its digest for as long as its key is known.
 
-        :raises InvalidToken: with the reason in ``code``, and nothing of the token.
+        :raises InvalidToken: with the reason in ``code``, and no part of the token.
         """
         keys = self._find_keys(now)
         if keys is None:

@@ -1,8 +1,8 @@
 """The keys of customers' tokens: secrets, PEM texts, JWKS files.
 
 Only this module knows PyJWT, and cryptography (extra ``crypto``). A key has one algorithm, whatever
-a token's header says (RFC 8725, section 3.1). PyJWT's own ``PyJWKSet`` is not used: it skips what
-it cannot read without telling which key that was and why.
+a token's header says (RFC 8725, section 3.1). PyJWT's own ``PyJWKSet`` is not used: it skips
+unreadable keys without telling which and why.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class KeyFault(ValueError):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Key:
-    """A key and its algorithm. ``verifier`` or ``signer`` is None if the key is not for that."""
+    """A key and its algorithm. ``verifier`` or ``signer`` is None if the key cannot do that."""
 
     kid: str | None
     algorithm: Algorithm
@@ -102,8 +102,7 @@ class KeyFile(t.NamedTuple):
     is_secret: bool
 
     def reread(self) -> KeyFile:
-        """Return the current file: this one if it has not changed, with its keys if it is broken
-        now."""
+        """Return the file as it is now. If it has become unreadable, the keys stay the same."""
         stamp = None
         with contextlib.suppress(OSError):
             stamp = _stamp(self.path.stat())
@@ -117,9 +116,9 @@ class KeyFile(t.NamedTuple):
 
 
 class KeySet:
-    """The keys at one moment, and by digest of the token the customers that they have verified.
+    """The keys at one moment, and the customers that they have verified, by the token's digest.
 
-    When keys change, there is a new set: what a removed key has verified is forgotten with it.
+    When keys change, there is a new set, so that a removed key's verifications are forgotten.
     """
 
     def __init__(self, parts: cabc.Sequence[Key | KeyFile]) -> None:

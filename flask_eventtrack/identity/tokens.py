@@ -32,7 +32,7 @@ Keys = cabc.Sequence[str | bytes]
 
 
 class DeviceToken(t.NamedTuple):
-    """What the device cookie holds."""
+    """The content of the device cookie."""
 
     device_id: uuidlib.UUID
     uuid: uuidlib.UUID
@@ -41,7 +41,7 @@ class DeviceToken(t.NamedTuple):
 
 
 class SessionToken(t.NamedTuple):
-    """What the session cookie holds. Times are microseconds since the epoch.
+    """The content of the session cookie. Times are microseconds since the epoch.
 
     ``vouched_until`` is when a token stops vouching; any other voucher lasts for the session.
     """
@@ -56,13 +56,13 @@ class SessionToken(t.NamedTuple):
 
 
 class VisitToken(t.NamedTuple):
-    """What the snippet's tag holds: a visit that the server counted, and its device."""
+    """The content of the snippet's tag: a visit that the server counted, and its device."""
 
     visit_id: uuidlib.UUID
     device_id: uuidlib.UUID
 
 
-#: What our cookies say: device, session and choice. None stands for each that is absent or forged.
+#: What our cookies say: device, session and choice. None stands for an absent or forged one.
 Cookies = tuple[DeviceToken | None, SessionToken | None, Policy | None]
 
 
@@ -74,7 +74,7 @@ def match_session(device: DeviceToken | None, session: SessionToken | None) -> S
 
 
 class TokenCodec:
-    """Writes and reads signed values. It remembers the last 1,024 of each cookie that it verified.
+    """Writes and reads signed values. It remembers the last 1,024 verified ones of each cookie.
 
     :param keys: secret keys; the last one signs, and each of them verifies.
     """
@@ -82,8 +82,8 @@ class TokenCodec:
     def __init__(self, keys: Keys) -> None:
         # device; profile; sessions so far; whether the last of them was ended
         self._device = _Format(keys, "eventtrack.device", "16s16sI?")
-        # device; number of the session; its start and last activity; index in _VOUCHERS. Then the
-        # customer's id follows; where a token vouches, its end comes before that.
+        # device; number of the session; its start and last activity; index in _VOUCHERS. Then
+        # follow, if a token vouches, its end, and the customer's id.
         self._session = _Format(keys, "eventtrack.session", "16sIQQB")
         self._visit = _Format(keys, "eventtrack.visit", "16s16s")  # visit; device
         self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")  # device; when it expires
@@ -165,8 +165,8 @@ class TokenCodec:
 class _Format:
     """One kind of signed value: ``<base64url of version and fields>.<signature>``.
 
-    It is itsdangerous's, which reads it. It is written by a prepared HMAC that makes the same bytes
-    in less time: each page with the snippet's tag signs its visit.
+    The format is itsdangerous's, which also reads it. A prepared HMAC writes the same bytes in less
+    time, since each page with the snippet's tag signs its visit.
     """
 
     def __init__(self, keys: Keys, salt: str, fields: str) -> None:
@@ -198,7 +198,7 @@ class _Format:
 
 
 def _prepare(key: str | bytes, salt: str, digest: str = "sha256") -> hmac.HMAC:
-    """Return what signs under a salt. A copy of it costs less than the key's preparation."""
+    """Return an HMAC that signs under a salt. Copying it costs less than preparing the key."""
     return hmac.new(hmac.digest(want_bytes(key), salt.encode(), digest), digestmod=digest)
 
 

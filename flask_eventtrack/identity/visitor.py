@@ -113,7 +113,7 @@ class Visitor:
     def open_session(self, at: int) -> uuidlib.UUID | None:
         """Make sure that a session is open; a new one begins at ``at``.
 
-        :returns: the device's previous session if it has not ended yet, as it does now.
+        :returns: the device's previous session, if it had not ended: it ends now.
         """
         if self.started is not None:
             if self.opened and at < self.started:

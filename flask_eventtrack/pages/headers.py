@@ -1,4 +1,4 @@
-"""What the headers of an answer tell of its page."""
+"""What the headers of an answer say about its page."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 
 
 class AnswerHeaders(t.NamedTuple):
-    """What an answer says of itself.
+    """What an answer says about itself.
 
-    ``is_shared``: a cache may hand it to others, as ``Cache-Control`` has it.
+    ``is_shared``: ``Cache-Control`` lets a cache hand it to others.
     """
 
     is_document: bool = False

@@ -1,4 +1,4 @@
-"""What runs around each request: it notes the arrival, reads the title, records the visit."""
+"""The hooks around each request: they note the arrival, read the title, record the visit."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class PageHooks:
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")
         with state.guard("exempting the collector from CSRFProtect"):
-            # Flask-WTF's token is unknown to cached pages; the collector has checks of its own.
+            # Cached pages lack Flask-WTF's token, and the collector has its own checks.
             protect: t.Any = app.extensions.get("csrf")
             if hasattr(protect, "exempt"):
                 protect.exempt(app.blueprints[BLUEPRINT])
@@ -135,7 +135,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
 
 
 def is_page_request(current: Current) -> bool:
-    """Whether the request may be a page visit, as far as the request tells."""
+    """Whether the request may be a page visit, by what is known before its answer."""
     is_page = current.is_page
     if is_page is None:
         is_page = current.is_page = _looks_like_page(current)

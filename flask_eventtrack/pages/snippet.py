@@ -34,8 +34,8 @@ def make_tag(config: Config, scripts: Scripts) -> Markup:
 def eventtrack_snippet(nonce: str | None = None) -> Markup:
     """Return the ``<script>`` tag of the browser's half, without inline code.
 
-    On a page that is no visit (an error page, an answer to a form, an exempt view) the script
-    takes events and counts no visit.
+    On a page that is not a visit (an error page, an answer to a form, an exempt view) the script
+    sends events but counts no visit.
 
     :param nonce: the value for a Content-Security-Policy with ``script-src 'nonce-…'``.
     """

@@ -9,7 +9,7 @@ import re
 TITLE_MAX_LENGTH = 255
 _HEAD_BYTES = 64 * 1024
 _SHORT_HEAD_BYTES = 2 * 1024
-# What may hold a <title> that is not the document's is skipped; the head's end ends the search.
+# Elements that may hold another <title> are skipped; the end of the head ends the search.
 _OPENING = re.compile(rb"<!--|<(?:script|style|template|svg|title|body)\b|</head\b", re.IGNORECASE)
 _CLOSING = {
     b"<!--": re.compile(rb"-->"),
@@ -23,7 +23,7 @@ _CLOSING = {
 def parse_title(document: bytes, charset: str = "utf-8") -> str:
     """Return the text of the first ``<title>`` in a document's head, cut to 255 characters.
 
-    The time it takes grows with the document's length and no faster, whatever is in it.
+    The time it takes is at most linear in the document's length, whatever it contains.
     """
     end = document.find(b"</title", 0, _SHORT_HEAD_BYTES)
     title = "" if end < 0 else _parse_short_head(document[: end + 8], charset)
@@ -45,7 +45,7 @@ def _parse_head(document: bytes, charset: str) -> str:
     return ""
 
 
-# A page's head is the same again and again, up to its title.
+# The same heads, up to the title, come again and again.
 _parse_short_head = functools.lru_cache(maxsize=512)(_parse_head)
 
 

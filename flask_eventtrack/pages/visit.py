@@ -24,7 +24,7 @@ from ..text import clean_text
 
 
 def is_navigation(environ: t.Mapping[str, str]) -> bool:
-    """Whether a browser asks for a page of its own, and not a script or a frame for a part."""
+    """Whether a browser asks for a whole page, rather than a script or a frame for a part."""
     return environ.get("HTTP_SEC_FETCH_DEST", "document") == "document" and not (
         environ.get("HTTP_HX_REQUEST")
         or environ.get("HTTP_TURBO_FRAME")
@@ -48,7 +48,7 @@ _page_of = operator.attrgetter(
 
 
 class _Page(t.NamedTuple):
-    """What the visits of one page have in common."""
+    """The values that all visits of one page share."""
 
     params: dict[str, t.Any]
     site: str
@@ -56,7 +56,7 @@ class _Page(t.NamedTuple):
 
 
 class VisitExpander:
-    """Makes the events of one app's page views; the writer does what the request did not wait for.
+    """Makes the events of one app's page views, in the writer, so that no request waits for it.
 
     The same pages and sessions come again and again, so both are remembered.
     """

@@ -164,7 +164,7 @@ class Chain:
         return Claimed(found.payloads, receipt, len(found.damage))
 
     def acknowledge(self, claimed: Claimed, foreign: t.Sequence[bytes]) -> int:
-        """Move past what was claimed; return how many bytes that was."""
+        """Move past claimed records; return how many bytes they took."""
         receipt = t.cast("_Receipt", claimed.receipt)
         for span in (*receipt.damage, *foreign):
             self._set_aside(span)
@@ -190,7 +190,7 @@ class Chain:
         return self.folder / f"{number:08}{_SUFFIX}"
 
     def _drop_first(self) -> None:
-        """Remove the first segment, after the checkpoint is beyond it."""
+        """Remove the first segment, once the checkpoint is beyond it."""
         if self._reader is not None:
             self._reader.close()
             self._reader = None
@@ -202,7 +202,7 @@ class Chain:
             self._path(number).unlink(missing_ok=True)
 
     def _resume(self) -> None:
-        """Go to the checkpoint, if there is one that can be read."""
+        """Go to the checkpoint, if there is a readable one."""
         with contextlib.suppress(OSError):
             data = (self.folder / _CHECKPOINT).read_bytes()
             packed, checksum = data[: _POSITION.size], data[_POSITION.size :]
@@ -258,7 +258,7 @@ def _list_segments(folder: pathlib.Path) -> list[int]:
 
 
 def _lock(folder: pathlib.Path) -> FileLock | None:
-    """Return a folder's lock, or None where another holds it.
+    """Return a folder's lock, or None if another process holds it.
 
     :raises OSError: it cannot be locked at all.
     """
@@ -285,7 +285,7 @@ def _remove_if_old(folder: pathlib.Path) -> None:
 
 
 def _remove(folder: pathlib.Path, lock: FileLock, segments: t.Iterable[pathlib.Path] = ()) -> None:
-    with contextlib.suppress(OSError):  # Windows does not remove a file that is open, as the lock
+    with contextlib.suppress(OSError):  # Windows does not remove an open file, such as the lock
         # The segments first: should one stay, its checkpoint must too. The lock last, but before it
         # is released, so that no process locks a file that is about to vanish.
         for path in (*segments, folder / _CHECKPOINT, folder / _LOCK):

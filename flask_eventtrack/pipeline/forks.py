@@ -16,8 +16,8 @@ import time
 import typing as t
 import weakref
 
-# Before our hooks are registered, so that ours run first: from its own on, filelock lets no thread
-# release a lock until the fork is over, and ours wait for the thread.
+# Imported before our hooks are registered, so that ours run first: once filelock's hook has run, no
+# thread can release a lock until the fork is over, and our hook waits for such a thread.
 import filelock  # noqa: F401
 
 if t.TYPE_CHECKING:
@@ -58,7 +58,7 @@ class Pipelines:
         ours = self._by_pid.setdefault(os.getpid(), made)  # another thread may have been faster
         if ours is made:
             _warn_of_uwsgi()
-            # A dropped app ends its thread: that holds the pipeline, but neither this nor the app.
+            # A dropped app ends its thread, which refers to neither the app nor this object.
             weakref.finalize(self, ours.stop, 0.0).atexit = False
         return ours
 
@@ -70,7 +70,7 @@ class Pipelines:
 
 
 def _warn_of_uwsgi() -> None:
-    """Say so if uWSGI is about to fork a process that has our thread, without telling Python."""
+    """Warn if uWSGI is about to fork a process that has our thread, without telling Python."""
     uwsgi = sys.modules.get("uwsgi")  # it exists inside uWSGI only
     if uwsgi is None or uwsgi.worker_id() or not uwsgi.masterpid():
         return
@@ -90,7 +90,7 @@ def _ours() -> list[Pipeline]:
 
 
 def _leave() -> None:
-    """Write what waits before the process ends: all pipelines at once, within one bound."""
+    """Write waiting records before the process ends: all pipelines within one time limit."""
     deadline = time.monotonic() + _EXIT_TIMEOUT
     for pipeline in _ours():
         pipeline.hurry()

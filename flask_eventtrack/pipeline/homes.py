@@ -1,13 +1,13 @@
-"""Where the journals of one database lie: a folder for each format, a home.
+"""Where the journals of one database lie: a folder for each format, called a home.
 
 ::
 
     <journal>/      processes that write format 1
     <journal>.2/    processes that write format 2, and so on
 
-A release writes to the home of its own format and adopts from that one and all older ones. So a
-release that cannot read a format never sees it, also while both run during a deploy. What it leaves
-there waits for the next process that can read it.
+A release writes to the home of its own format and adopts from that one and all older ones. So it
+never meets a format that it cannot read, even if two releases run during a deploy. Records in a
+newer format wait for the next process that can read them.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def list_homes(journal: pathlib.Path) -> list[pathlib.Path]:
 
 
 def list_bad(journal: pathlib.Path) -> list[pathlib.Path]:
-    """Return the files that hold what could not be read."""
+    """Return the files that hold unreadable records."""
     return [path for home in list_homes(journal) for path in sorted(home.glob(f"*{BAD_SUFFIX}"))]
 
 

@@ -27,7 +27,7 @@ _MAX_ORPHANS = 16  # at a time: each takes open files
 
 
 class Journal:
-    """The queue of one process, and of the dead ones that it has adopted.
+    """The queue of one process, with the journals of dead processes that it has adopted.
 
     :param folder: where the journals of the same database lie; ``homes.py`` says how.
     :param max_bytes: how much may wait. When there is more, :meth:`put` refuses.
@@ -65,7 +65,7 @@ class Journal:
             if writer is None or writer.end > _SEGMENT_BYTES or not writer.is_open:
                 writer = self._begin_segment()
             size = writer.append(payloads)
-            # The writer's thread may have found it damaged meanwhile, and not read as far as here.
+            # The writer's thread may have found damage meanwhile, and will not read these records.
             if not writer.is_open:
                 return 0
             self._put += size
@@ -79,7 +79,7 @@ class Journal:
     def _begin_segment(self) -> SegmentWriter:
         self._retire_writer()
         if self._chain is not None and not self._chain.folder.exists():
-            # Someone deleted it. What we hold open of it can still be read, as an orphan's.
+            # Someone deleted the folder. Its open files can still be read, like an orphan's.
             self._orphans.append(self._chain)
             self._chain = None
             self._committed = self._put
@@ -142,7 +142,7 @@ class Journal:
         return True
 
     def _sync_writer(self, writer: SegmentWriter) -> None:
-        """Bring what was put so far to the disk.
+        """Bring all records so far to the disk.
 
         :raises OSError: that failed. The kernel drops what it could not write, so a later success
             says nothing about it: the next record begins another segment.
@@ -161,7 +161,7 @@ class Journal:
         return any(position in lost for lost in self._broken)
 
     def claim(self, limit: int) -> Claimed | None:
-        """Return what comes next: ours and what was adopted take turns."""
+        """Return the next records: our own and adopted ones take turns."""
         claims = [self._claim_own, self._claim_orphans]
         if self._orphans and self._claimed_from is self._chain:
             claims.reverse()
@@ -178,9 +178,9 @@ class Journal:
             tip = Tip(writer.number + 1, 0)
         claimed = chain.claim(limit, tip)
         if claimed is None:
-            self._committed = max(self._committed, put)  # also what someone has deleted
+            self._committed = max(self._committed, put)  # counts deleted records too
         elif claimed.damaged and self._writer is writer:
-            # Something else wrote to the file: later records may not be where they should be.
+            # Another program wrote to the file: later records may not be where they should be.
             writer.is_open = False
         return claimed
 
@@ -265,7 +265,7 @@ class Journal:
             self._chain.remove()
             for home in self._homes:
                 with contextlib.suppress(OSError):
-                    home.rmdir()  # unless others are there
+                    home.rmdir()  # unless it holds other folders
         elif self._chain is not None:
             self._chain.release()
         for orphan in self._orphans:

@@ -44,7 +44,7 @@ class ForeignSegment(Exception):
 
 
 class SegmentWriter:
-    """Appends to a new file. ``number`` is its place in the chain, ``end`` its last whole record's.
+    """Appends to a new file, ``number`` in the chain. Its last whole record ends at ``end``.
 
     :raises OSError: the file cannot be created.
     """
@@ -69,7 +69,7 @@ class SegmentWriter:
     def append(self, payloads: cabc.Iterable[bytes]) -> int:
         """Append records in one write; return the bytes that they take.
 
-        :raises OSError: there is no space. The file is then as it was, or not :attr:`is_open`.
+        :raises OSError: there is no space. The file is unchanged, or no longer :attr:`is_open`.
         """
         seed, data = self._seed, b""
         for payload in payloads:
@@ -94,7 +94,7 @@ class SegmentWriter:
     def sync(self) -> None:
         """Wait until the records are on the disk; under gevent, other greenlets run meanwhile.
 
-        :raises OSError: they may never be.
+        :raises OSError: they may never get there.
         """
         sync = getattr(os, "fdatasync", os.fsync)
         if not is_patched_by_gevent():
@@ -121,7 +121,7 @@ class SegmentWriter:
 
 
 class Records(t.NamedTuple):
-    """What was read: records, the spans of what cannot be read, and where to go on."""
+    """What was read: records, the unreadable spans, and where to go on."""
 
     payloads: list[bytes]
     damage: list[bytes]
@@ -152,13 +152,13 @@ class SegmentReader:
     def read(self, position: int, end: int, limit: int) -> Records:
         """Read up to ``limit`` records between two positions.
 
-        A record with a wrong checksum is skipped if a whole one begins where its length says that
-        it ends. Otherwise later records cannot be found, and all the rest counts as damaged.
+        A record with a wrong checksum is skipped if a whole record begins where its length points.
+        Otherwise later records cannot be found, and all the rest counts as damaged.
         """
         data = self._read_at(position, min(_CHUNK, end - position))
         found = self._parse(data, position, limit, is_all=position + len(data) >= end)
         if found.position == position and len(data) < end - position:
-            # A very long record or a damaged one: only all the rest can tell which.
+            # A very long record or a damaged one: reading all the rest tells which.
             data = self._read_at(position, end - position)
             found = self._parse(data, position, limit, is_all=True)
         return found
@@ -201,7 +201,7 @@ def _magic_of(number: int) -> bytes:
 
 
 def _end_of(data: bytes, at: int) -> int | None:
-    """Return where the record at ``at`` says that it ends, or None if that is not in ``data``."""
+    """Return where the record at ``at`` ends by its length, or None if beyond ``data``."""
     if at + _FRAME.size > len(data):
         return None
     end = at + _FRAME.size + int(_FRAME.unpack_from(data, at)[0])

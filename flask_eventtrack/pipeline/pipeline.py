@@ -1,4 +1,4 @@
-"""From the requests of one process to its writer thread, and the answer to those who wait.
+"""From the requests of one process to its writer thread, and the answer to callers that wait.
 
 Names on the way down: the thread *drains* the queue batch by batch, the writer *commits* a batch in
 one transaction or several, and inside a transaction the store *applies* it.
@@ -34,7 +34,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 CHORES_INTERVAL = 60.0
 # How long to look for events that a host is about to commit in its own transaction.
 _EXPECTATION = 10.0
-_MAX_OUTCOMES = 1000  # distinct ones that wait to be written
+_MAX_OUTCOMES = 1000  # distinct outcomes that wait to be written
 # Longer than SQLite waits for a lock, so that the batch has ended. A child that inherits an open
 # connection would lose what it commits.
 _MAX_FORK_DELAY = 20.0
@@ -200,7 +200,7 @@ class Pipeline:
         self._discard(_needles_of(erasure.profiles, known | erasure.customer_ids))
 
     def settle(self) -> None:
-        """Write what waits, here and in what the dead have left, and keep none of it on the disk.
+        """Write waiting records, also those of dead processes, and keep none of them on the disk.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused; the records are kept.
         """
@@ -216,15 +216,15 @@ class Pipeline:
             self._queue.discard(needles)
 
     def hurry(self) -> None:
-        """Have the thread write what waits now."""
+        """Have the thread write waiting records now."""
         with self._lock:
             self._status.is_hurried = True
             self._changed.notify_all()
 
     def leave(self, timeout: float) -> None:
-        """At the end of the process: write what waits, then end the thread; raises nothing.
+        """At the end of the process: write waiting records, then end the thread; raises nothing.
 
-        What is put later starts another, or waits in the journal.
+        A later record starts another thread, or waits in the journal.
 
         :param timeout: seconds for both.
         """
@@ -240,7 +240,7 @@ class Pipeline:
         thread.join(max(0.0, deadline - time.monotonic()))
 
     def stop(self, timeout: float) -> None:
-        """End the thread for good once it has finished its batch. What waits is not written."""
+        """End the thread for good after its current batch. Waiting records are not written."""
         if self._status.life == "abandoned":
             return
         with self._lock:
@@ -278,7 +278,7 @@ class Pipeline:
     def abandon(self) -> None:
         """In a fork's child: leave everything to the parent.
 
-        No lock is taken: a thread of the parent may have held it, and there is none to release it.
+        No lock is taken: a thread of the parent may have held it, and does not exist here.
         """
         self._status.life = "abandoned"
         self._queue.abandon()
@@ -321,7 +321,7 @@ class Pipeline:
             self._queue.close()
 
     def _plan(self) -> None:
-        """Say by when to write what there is, unless a failure has said it already."""
+        """Set the time to write waiting records, unless a failure has set it already."""
         status = self._status
         with self._lock:
             if status.failed:
@@ -361,7 +361,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def _drain(self) -> None:
-        """Write what waits now, and full batches; the few that come meanwhile wait for others."""
+        """Write the records that wait now, and later ones only if they fill a batch."""
         with self._lock:
             target = self._status.put
         with self._write_alone():
@@ -400,7 +400,7 @@ class Pipeline:
                 self._outcomes += outcomes
             raise
         with self._lock:
-            # What was put and never came out again is lost, as when a journal's file is deleted.
+            # Records that never came out again are lost, as when a journal's file is deleted.
             if self._status.put == put != self._status.written:
                 self._status.written = put
                 self._changed.notify_all()
@@ -415,19 +415,19 @@ class Pipeline:
         )
         self.writer.commit(
             records,
-            outcomes + unreadable,  # which leaves noughts out
+            outcomes + unreadable,  # the sum leaves out zeros
             is_replay=batch.is_replay or self._status.failed > 0,
         )
         if claimed is not None:
             self._queue.acknowledge(claimed, foreign)
         with self._lock:
-            # Another process has put what is replayed.
+            # Replayed records were put by another process.
             ours = 0 if batch.is_replay else len(batch.payloads)
             self._status.written += outcomes.total() + ours
             self._changed.notify_all()
 
     def _do_chores(self, *, is_first: bool) -> None:
-        """Take over from the dead, count what hosts have committed, end silent sessions, prune."""
+        """Adopt dead processes' journals, count hosts' events, end silent sessions, prune."""
         try:
             with self._write_alone():
                 has_orphans = self._queue.adopt()
@@ -464,7 +464,7 @@ class Pipeline:
 
 
 def _decode(payloads: cabc.Iterable[bytes]) -> tuple[list[Record], list[bytes]]:
-    """Return the records, and the payloads that are none."""
+    """Return the records, and the payloads that are not records."""
     records: list[Record] = []
     foreign: list[bytes] = []
     for payload in payloads:

@@ -25,25 +25,25 @@ class Queue(t.Protocol):
     """Where a process's records wait between its requests and its writer.
 
     The writer claims records and acknowledges them once they are committed; until then a claim
-    returns the same ones again. Only one thread does so, while others put. What concerns files has
-    defaults, for queues that have none.
+    returns the same ones again. Only one thread does so, while others put. Methods about files have
+    defaults, for queues without files.
     """
 
     def put(self, payloads: cabc.Sequence[bytes]) -> int:
-        """Append records, all or none; return the position behind them, or 0 without room.
+        """Append records, all or none; return the position behind them, or 0 if there is no room.
 
         Never called twice at once.
         """
 
     def sync(self, position: int) -> bool:
-        """Bring what lies before a position to where it is safe; False if that failed."""
+        """Make everything before a position safe; False if that failed."""
         return True
 
     def claim(self, limit: int) -> Claimed | None:
         """Return the next ``limit`` records, or None."""
 
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
-        """Discard records that were claimed; set the foreign ones aside, which are no records."""
+        """Discard claimed records; set aside the foreign payloads, which are not records."""
 
     def has_neighbours(self) -> bool:
         """Whether there may be something to adopt."""
@@ -54,18 +54,18 @@ class Queue(t.Protocol):
         return False
 
     def adopt(self) -> bool:
-        """Take over what dead processes have left; whether there was anything."""
+        """Take over what dead processes have left; return whether there was anything."""
         return False
 
     def discard(self, needles: cabc.Collection[bytes] = ()) -> None:
-        """Remove from the disk what is committed, and what was set aside and contains a needle.
+        """Remove committed records from the disk, and set-aside ones that contain a needle.
 
         Never called while another thread puts.
         """
         return
 
     def close(self) -> None:
-        """Release files and locks; what waits goes on waiting there."""
+        """Release files and locks; waiting records stay there."""
         return
 
     def abandon(self) -> None:

@@ -1,4 +1,4 @@
-"""What the writer thread does next, as a pure function of where the pipeline stands."""
+"""The next step of the writer thread, as a pure function of the pipeline's status."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class Status:
     """Where a pipeline stands; it changes under the pipeline's lock only.
 
     ``life``: ``leaving`` at the end of the process, when the thread ends and the next record starts
-    another; ``closed`` for good; ``abandoned`` in a fork's child, where all of it is the parent's.
+    another; ``closed`` for good; ``abandoned`` in a fork's child, as it all belongs to the parent.
 
     ``put`` and ``written`` count records and outcomes since the start. ``failures`` counts failed
     attempts since the start, ``failed`` those since the last one that succeeded, and ``error`` is
     what the last of these raised.
 
-    All moments are ``time.monotonic()``'s. At ``due_at`` what waits is written, at the latest; or
-    tried again, after a failure. Until ``expecting_until`` hosts may commit events in their own
+    All moments are ``time.monotonic()``'s. Waiting records are written at ``due_at`` at the latest,
+    or tried again after a failure. Until ``expecting_until`` hosts may commit events in their own
     transactions.
     """
 
@@ -54,10 +54,10 @@ class Status:
 
 
 def next_step(status: Status, now: float) -> Step:
-    """Return what the thread does at this moment.
+    """Return the thread's next step.
 
-    A full batch does not wait for its time, except after a failure. Whoever hurries waits for
-    nothing but the chores, which would otherwise never come under steady traffic.
+    A full batch does not wait for its time, except after a failure. A hurried one waits only for
+    the chores, which would otherwise never come under steady traffic.
     """
     if status.life != "running":
         return "end"

@@ -50,7 +50,7 @@ _PAYLOAD_MAX_LENGTH = 32 * 1024
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Hooks:
-    """What the pipeline asks the rest of the extension.
+    """What the pipeline needs from the rest of the extension.
 
     ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
     values of a page view into an event. ``facts`` tells which columns of a session its client and

@@ -78,8 +78,8 @@ def _iter_rows(
 ) -> cabc.Iterator[tuple[dt.datetime, Item | None]]:
     """Yield the rows of some profiles with their moments, oldest first.
 
-    The ``first`` moment comes before them without a row, so that the merge of all groups reads no
-    page before its turn.
+    The moment ``first`` is yielded before them, without a row, so that the merge of all groups
+    reads no page before its turn.
     """
     yield first, None
     row_id = moment.table.c.id

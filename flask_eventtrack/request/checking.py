@@ -59,7 +59,7 @@ def check_content(
     """Check parameters and label against a definition.
 
     :param lenient: whether text may stand for a number or a boolean, and a number for text.
-    :raises InvalidEvent: naming the parameter, what was expected and what came.
+    :raises InvalidEvent: naming the parameter, what was expected and what was given.
     """
     if label is not None and not isinstance(label, str):
         raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
@@ -122,7 +122,7 @@ def refuse(state: State, action: object, error: InvalidEvent) -> None:
 
 
 def countable_action(state: State, action: object) -> str:
-    """Return an action as it is counted: "" for one of too many that nothing defines."""
+    """Return an action as it is counted: "" if there are too many undefined ones."""
     name = clean_action(action)
     is_known = not name or state.catalogue.find(name) is not None or state.novelty.admits(name)
     return name if is_known else ""

@@ -83,9 +83,9 @@ class Current:
 
     @property
     def visitor(self) -> Visitor:
-        """The visitor as cookies, log-ins and log-outs of this request have made them.
+        """The visitor, by the cookies, log-ins and log-outs of this request.
 
-        What the host knows of them is in it once :func:`.host_login.resolve` has asked.
+        :func:`.host_login.resolve` adds what the host knows.
         """
         visitor = self._visitor
         if visitor is None:

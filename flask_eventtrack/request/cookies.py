@@ -36,7 +36,7 @@ _LONG = 4096
 def read_identity(
     tokens: TokenCodec, device: str | None, session: str | None
 ) -> tuple[DeviceToken | None, SessionToken | None]:
-    """Return what two cookies say, or the headers in their place; None for what is not ours."""
+    """Return the identity in two cookies or headers; None for a value that is not ours."""
     ours = tokens.read_device(device) if device and len(device) <= MAX_LENGTH else None
     latest = tokens.read_session(session) if session and len(session) <= MAX_LENGTH else None
     return ours, match_session(ours, latest)
@@ -95,7 +95,7 @@ def send_choice(current: Current, response: Response, choice: Policy) -> None:
 
 
 def drop_cookies(current: Current, response: Response) -> None:
-    """Delete the cookies of a visitor who refuses them and has some."""
+    """Delete the cookies that a visitor now refuses, if there are any."""
     if DEVICE_COOKIE in current.request.environ.get("HTTP_COOKIE", "") and takes_cookies(response):
         _delete(current, response)
 
@@ -147,7 +147,7 @@ def _set(
 def _attributes_of(
     name: str, max_age: int, path: str, domain: str | None, secure: bool, readable: bool
 ) -> str:
-    """Return what follows the value of a cookie."""
+    """Return the attributes that follow a cookie's value."""
     cookie = dump_cookie(
         name,
         max_age=max_age,

@@ -26,10 +26,10 @@ LOGOUT = "customer.logout"
 
 
 def resolve(current: Current) -> Visitor:
-    """Return the visitor as the customer whom the host knows by now.
+    """Return the visitor, as the customer whom the host knows by now, if any.
 
-    This may verify a token, call the host's loader, and record who the visitor is. So it is called
-    at the edges only: where an event is recorded, and where the host asks who is here.
+    This may verify a token, call the host's loader, and record the customer. So it is called at the
+    edges only: where an event is recorded, and where the host asks for the visitor.
     """
     visitor = current.visitor
     if current.asks_host and current.verdict.is_person:
@@ -58,9 +58,9 @@ def _ask_host(current: Current, visitor: Visitor) -> None:
 
 
 class _Claim(t.NamedTuple):
-    """Who the visitor is, according to ``vouched_by``; None is no customer.
+    """The customer according to ``vouched_by``, or None for no customer.
 
-    ``until`` is when the claim ends (nanoseconds since the epoch); 0 is with the session.
+    ``until`` is when the claim ends (nanoseconds since the epoch); 0 means with the session.
     """
 
     customer_id: str | None
@@ -77,7 +77,7 @@ def _accept(current: Current, visitor: Visitor, claim: _Claim) -> None:
 
 
 def _claim_of_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> _Claim | None:
-    """Return a valid token's claim. Another token may be for the host itself: it is ignored."""
+    """Return a valid token's claim. Any other token may be for the host, and is ignored."""
     token = read_bearer(environ)
     if token is None:
         return None
@@ -89,7 +89,7 @@ def _claim_of_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) 
 
 
 def _claim_of_login(state: State) -> _Claim | None:
-    """Return Flask-Login's claim, where something has loaded its user."""
+    """Return Flask-Login's claim, if something has loaded its user."""
     user = g.get("_login_user")
     if user is None:
         return None
@@ -117,12 +117,12 @@ def log_in(
 ) -> bool:
     """Identify the visitor, if they are a person, and record ``customer.login`` if that is news.
 
-    :returns: False where there was no room for the record of who they are.
+    :returns: False if there was no room to record the customer.
     """
     if not current.verdict.is_person:
         return True
     is_login, is_kept = identify(current, customer_id, vouched_by, traits, until)
-    resolve(current)  # what the host says now may be another customer, and comes first
+    resolve(current)  # the host may now name another customer, who comes first
     if is_login:
         _record_change(current, LOGIN, customer_id)
     return is_kept

@@ -1,4 +1,4 @@
-"""From a request to the journal: the one put, sessions that open and end, who the visitor is."""
+"""From a request to the journal: the one ``put()``, session starts and ends, log-ins."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
         raise InvalidEvent(
             "no_transaction",
             "in_transaction=True needs the events in the default database, and "
-            f"EVENTTRACK_BIND_KEY is {state.config.bind_key!r}: leave it out, after the commit.",
+            f"EVENTTRACK_BIND_KEY is {state.config.bind_key!r}: track without it after the commit.",
         )
     db_session = this_app().extensions["sqlalchemy"].session
     for insert in insert_uncounted(state.pipeline.database.tables, event):
@@ -137,7 +137,7 @@ def make_event(
 def make_anonymous(current: Current, event: Event) -> Event:
     """Return an event without what identifies the visitor.
 
-    The writer hashes what is left of its client into the day's profile. Its id is not the one that
+    The writer hashes the rest of its client into the day's profile. The event gets another id than
     the page's tag names. A bot's event says why the client is taken for a bot.
     """
     client = event.client and Client(event.client.user_agent, address=event.client.address)
@@ -172,10 +172,10 @@ def identify(
 ) -> tuple[bool, bool]:
     """Make the visitor a customer; another customer's session ends with that.
 
-    :param until: when a token's claim ends (nanoseconds since the epoch); 0 is with the session.
-    :returns: whether it is a log-in: they were not vouched for as this customer before. A token is
-        shown again and again, so it logs in only a device that was not the customer's. And whether
-        there was room for the record of who they are.
+    :param until: when a token's claim ends (nanoseconds since the epoch); 0 means with the session.
+    :returns: whether this is a log-in, and whether there was room to record it. It is a log-in if
+        the visitor was not vouched for as this customer before. A token is shown again and again,
+        so it logs in only a device that was not the customer's.
     """
     visitor, state = current.visitor, current.state
     profile = state.profile_of(customer_id)

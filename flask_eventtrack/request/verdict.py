@@ -49,14 +49,14 @@ def judge(choice: Policy | None, *, has_signal: bool, bot: str | None, config: C
         return PERSON if policy == "full" else Verdict(_KINDS[policy], policy, reason)
     if config.bots == "drop" or policy == "none":
         return Verdict("nothing", policy, "bot", bot)
-    # Anonymously, and never more than of a visitor with the same policy.
+    # Anonymously, and never more than for a visitor with the same policy.
     return Verdict("anonymous", "anonymous", "bot", bot, takes_events=policy == "full")
 
 
 def _find_policy(
     choice: Policy | None, default: Policy, signal: Policy | t.Literal["ignore"]
 ) -> tuple[Policy, Reason]:
-    """Return what a visitor allows, and what says so."""
+    """Return a visitor's policy, and the reason for it."""
     if choice is not None:
         return choice, "choice"
     policy = apply_signal(default, signal)

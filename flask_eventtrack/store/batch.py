@@ -21,7 +21,7 @@ from .visits import Visit, VisitBook
 class Batch:
     """Records of one transaction.
 
-    :param uncounted: events that are rows already, of a host's own transaction.
+    :param uncounted: events that the host's own transactions have stored already.
     :param replayed: some records may have been written before; those are no duplicates.
     """
 
@@ -41,7 +41,7 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Written:
-    """What a batch has changed: how many events are new, which sessions started and ended."""
+    """The changes of a batch: how many events are new, which sessions started and ended."""
 
     new_events: int
     started: list[uuidlib.UUID]
@@ -77,8 +77,8 @@ class _BatchWriter:
 
     def write(self) -> Written:
         batch, sessions = self._batch, self._sessions
-        # 1. Lock the sessions. First, so that of two writers with halves of the same visit one
-        #    waits, and then finds what the other has written.
+        # 1. Lock the sessions. This comes first, so that if two writers have halves of the same
+        #    visit, one waits, and then finds what the other has written.
         sessions.load(batch.session_ids())
         # 2. Find the new events, and join the halves of visits: which session an event belongs to
         #    depends on it.
@@ -112,7 +112,7 @@ class _BatchWriter:
         ids.update(event.claim.visit_id.int for event in events if event.claim)
         self._known = find_known(self._connection, self._tables.event, ids)
         self._visits.load(events, self._known)
-        # The halves first: an event without cookies asks which visit its page was.
+        # The halves first: an event without cookies needs the visit of its page.
         for event in events:
             if event.half == "server":
                 self._add_server_half(event)
@@ -135,7 +135,7 @@ class _BatchWriter:
         insert_rows(self._connection, self._tables.event, rows)
         return rows
 
-    # An event that is no half of a visit
+    # Events that are not halves of a visit
 
     def _add_event(self, event: Event) -> None:
         number = event.id.int
@@ -210,7 +210,7 @@ class _BatchWriter:
         self._add_visit(event, row)
 
     def _find_visit(self, event: Event) -> tuple[Visit | None, uuidlib.UUID]:
-        """Return the visit that a browser half joins, or the id under which it is one itself."""
+        """Return the visit that a browser half joins, if any, and its id as a visit of its own."""
         claim = event.claim
         if claim is None:
             return None, event.id
@@ -235,7 +235,7 @@ class _BatchWriter:
         if event.session is not None and event.session.id == visit.row.session_id:
             self._activities.append(Activity(event, event.session, 0))
 
-    # What all of them have in common
+    # Steps for all of them
 
     def _add_visit(self, event: Event, row: EventRow) -> None:
         self._visits.add(row, event.session)

@@ -56,7 +56,7 @@ def build_update(dialect_name: str, table: sa.Table, names: Names) -> sa.Update 
 
 
 def _build_mysql_update(table: sa.Table, names: Names) -> mysql.Insert:
-    """Make an insert whose row always exists: the drivers send many inserts as one, not updates."""
+    """Make an insert that always updates a stored row: drivers combine inserts, not updates."""
     needed = (column.name for column in table.columns if not column.nullable)
     insert = mysql.insert(table).values(_bind((*names, *needed)))
     return insert.on_duplicate_key_update({name: insert.inserted[name] for name in names})
@@ -96,7 +96,7 @@ def _array_of(column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
         end, null = (sa.literal_column(text, sa.Text()) for text in (r"E'\n'", "'null'"))
         values = sa.func.string_to_array(values, end, null)
     elif isinstance(kind, sa.String):
-        kind = sa.Text()  # a cast to a length would cut what is longer
+        kind = sa.Text()  # a cast to a length would cut longer texts
     return sa.cast(values, postgresql.ARRAY(kind))
 
 
@@ -133,8 +133,8 @@ def in_chunks(items: cabc.Iterable[_Each]) -> cabc.Iterator[list[_Each]]:
 def queue_for(connection: sa.Connection, table: sa.Table) -> None:
     """Make all transactions that lock rows of a table from now on wait for this one.
 
-    While a row is locked as shared, PostgreSQL lets more transactions share it, so that one which
-    wants to change the row may wait forever. Locks of a table queue. MariaDB's queue for each row.
+    While a row is locked as shared, PostgreSQL lets more transactions share it, so that one that
+    wants to change the row may wait forever. Locks of a table queue, in MariaDB also locks of rows.
     """
     if connection.dialect.name == "postgresql":
         lock = sa.DDL("LOCK TABLE %(fullname)s IN EXCLUSIVE MODE")  # type: ignore[no-untyped-call]

@@ -88,10 +88,10 @@ class Database:
         raise AssertionError("unreachable")
 
     def take_turn(self, work: cabc.Callable[[sa.Connection], _R]) -> _R:
-        """Do as :meth:`retry`; then let others write to a SQLite file as long, up to 0.1 s.
+        """Do as :meth:`retry`; then let others write to a SQLite file for as long, up to 0.1 s.
 
         Long work comes in many such turns. SQLite's writers do not queue: without the pause, the
-        one that has just written would mostly be the next as well.
+        same writer would mostly be the next as well.
         """
         began = time.monotonic()
         done = self.retry(work)

@@ -43,8 +43,8 @@ class Erasure:
 
     An interrupted erasure can be run again: the aliases, by which the rest is found, go last.
 
-    :param profiles: some of one person; :meth:`run` adds the others, found by their aliases, and
-        the person's ``customer_ids`` in the host app.
+    :param profiles: some profiles of one person; :meth:`run` adds the others, found by their
+        aliases, and the person's ``customer_ids`` in the host app.
     :param max_age: how old a browser's event may be when it arrives.
     """
 
@@ -104,14 +104,14 @@ class Erasure:
         return found
 
     def _set_tombstones(self, uuids: set[uuidlib.UUID]) -> None:
-        """Set tombstones ahead of :meth:`_bury`, for which all writers wait: it is then short."""
+        """Set tombstones before :meth:`_bury`, to keep it short: all writers wait for it."""
         for chunk in in_chunks(uuids):
             add = functools.partial(self.tombstones.add, uuids=chunk, at=self.at)
             self.database.take_turn(add)
         self._buried |= uuids
 
     def _bury(self, connection: sa.Connection) -> int:
-        """Put the tombstones into force; delete the sessions, and return how many that were.
+        """Put the tombstones into force; delete the sessions, and return their number.
 
         In one transaction, so that no later event continues one of these sessions.
         """
@@ -123,7 +123,7 @@ class Erasure:
     def _erase_events(
         self, profiles: list[uuidlib.UUID], connection: sa.Connection
     ) -> tuple[int, int] | None:
-        """Erase a batch; return how many events and sessions that were, or None at the end.
+        """Erase a batch; return the numbers of events and sessions, or None at the end.
 
         Locks are taken in the writer's order: notes, events by id, totals last.
         """

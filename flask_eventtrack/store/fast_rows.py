@@ -41,12 +41,12 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None
 
 
 def update_rows(connection: sa.Connection, table: sa.Table, names: Names, rows: _Rows) -> None:
-    """Write the named columns of rows of one kind, which are stored and locked by the caller."""
+    """Write the named columns of stored rows of one kind, which the caller has locked."""
     _run(dialects.build_update, connection, table, names, rows)
 
 
 def add_counts(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None:
-    """Insert counters; add a row's ``count`` to the stored one if there is one of its key."""
+    """Insert counters; if a row's key is stored, add its ``count`` to the stored one."""
     _run(dialects.build_count, connection, table, tuple(table.columns.keys()), rows)
 
 
@@ -60,7 +60,7 @@ def _run(
 
 
 class _Bulk(t.NamedTuple):
-    """A statement as the driver takes it, and what turns rows into its parameters."""
+    """A statement as the driver takes it, and a function that turns rows into its parameters."""
 
     sql: str
     parameters_of: cabc.Callable[[_Rows], t.Any]
@@ -137,7 +137,7 @@ def _to_hex(ids: cabc.Sequence[uuidlib.UUID | None]) -> list[str | None]:
 
 def _to_times(moments: cabc.Sequence[dt.datetime | None]) -> list[str | None] | list[str]:
     texts = _encoder.encode(moments).decode().replace("T", " ")
-    # As long as if each moment had microseconds: then they all have, and none is None.
+    # With this length, each moment has microseconds, and none is None.
     if len(texts) == len("[]") - len(",") + len(moments) * len(_TIME):
         return texts[len('["') : -len('Z"]')].split('Z","')
     return [None if moment is None else _to_time(moment) for moment in moments]

@@ -43,7 +43,7 @@ def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) 
 def remove_rows(
     connection: sa.Connection, tables: Tables, ids: cabc.Collection[uuidlib.UUID]
 ) -> None:
-    """Remove events that were not counted, and will not be: an erased person's."""
+    """Remove an erased person's uncounted events, which will never be counted."""
     if ids:
         connection.execute(tables.event.delete().where(tables.event.c.id.in_(ids)))
 

@@ -12,7 +12,7 @@ _KEPT = 10_000
 
 
 def add_rejected(connection: sa.Connection, tables: Tables, **row: t.Any) -> None:
-    """Keep a refused record, once by its id. Of more than 10,000 the oldest are removed."""
+    """Keep a refused record, once for each id. Only the latest 10,000 are kept."""
     table = tables.rejected
     if connection.scalar(sa.select(table.c.id).where(table.c.id == row["id"])):
         return

@@ -107,7 +107,7 @@ def count_old(database: Database, retention: Retention, now: dt.datetime) -> Pru
 
 
 def claim_day(database: Database, now: dt.datetime) -> bool:
-    """Return True to the first caller of a UTC day, of all processes: it is the one to prune."""
+    """Return True to the first caller of a UTC day, among all processes: that one prunes."""
     quality = database.tables.quality
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     row = {"hour": day, "outcome": _PRUNED, "action": "", "reason": ""}
@@ -155,7 +155,7 @@ def _group_by_cutoff(
 def _remove(
     old: _Old, since: dt.datetime, connection: sa.Connection
 ) -> tuple[int, dt.datetime] | None:
-    """Remove a batch; return how many rows that were and where the next begins, None at the end.
+    """Remove a batch; return the number of rows and where the next begins, None at the end.
 
     Rows that another transaction holds are left to the next run.
     """

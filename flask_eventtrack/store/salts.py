@@ -26,7 +26,7 @@ _DAY = dt.timedelta(days=1)
 def name_anonymous(
     connection: sa.Connection, tables: Tables, records: cabc.Sequence[Record], now: dt.datetime
 ) -> cabc.Sequence[Record]:
-    """Return the records, those of anonymous visitors with the profile of their day and browser.
+    """Return the records; those of anonymous visitors get the profile of their day and browser.
 
     A record that comes after its day's salt is destroyed keeps the random profile that it has.
 

@@ -40,7 +40,7 @@ _PATH_MAX_LENGTH = 255
 _PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
 _ORIGIN_COLUMNS = ("referrer", "source", *CAMPAIGN)
-# What most events change. None of these columns is in an index, so that their update is cheap.
+# The columns that most events change. None of them is in an index, so that updates are cheap.
 _PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at")
 _ALL_COLUMNS = SessionRow.__struct_fields__[1:]
 _progress_of = operator.attrgetter(*_PROGRESS_COLUMNS)
@@ -49,7 +49,7 @@ _JUST_BEFORE = dt.timedelta(microseconds=1)
 
 
 class Facts(t.Protocol):
-    """Says which columns of a session a client and an origin fill; None, or none, if unknown."""
+    """Says which columns of a session a client and an origin fill; unknown ones may be absent."""
 
     def describe_client(self, client: Client) -> _Facts: ...
 
@@ -58,7 +58,7 @@ class Facts(t.Protocol):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transaction:
-    """A writer's transaction, and what everything that it writes has in common."""
+    """A writer's transaction, and the values that all its writes share."""
 
     connection: sa.Connection
     tables: Tables
@@ -79,7 +79,7 @@ class Activity(msgspec.Struct, frozen=True, gc=False):
 class Session(msgspec.Struct):
     """A session that a batch touches: its row, and a copy of the row as it is ``stored``.
 
-    ``client`` is the one that was described last. ``has_other_profile``: an event of the batch has
+    ``client`` is the last one described. ``has_other_profile``: an event of the batch has
     a profile other than the device's original one.
     """
 
@@ -189,8 +189,8 @@ class SessionBook:
     def new_events(self) -> list[EventRow]:
         """Return the ``session.*`` events that are not stored; their derived ids tell.
 
-        A stored one that is older than its session goes first: while a person is being erased, what
-        they do now begins the same session anew.
+        A stored one that is older than its session is deleted first: while a person is being
+        erased, their new events begin the same session anew.
         """
         ids = {row.id.int for row in self._events}
         kept = set[int]()
@@ -294,7 +294,7 @@ def end_silent_sessions(
     """End up to 200 sessions that were last active before ``silent_since``.
 
     Locking the rows, ending them and writing their ``session.end`` is one transaction. The derived
-    id keeps that event single even if a lock were lost.
+    id keeps that event unique even if a lock were lost.
 
     :returns: the sessions that were ended here. Fewer than 200 may mean that another process
         holds the rest.

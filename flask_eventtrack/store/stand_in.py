@@ -1,9 +1,9 @@
-"""Stand-in sessions: what a page opens in a browser without cookies, until its visitor is known.
+"""Stand-in sessions, which a page in a browser without cookies opens until its visitor is known.
 
 A browser's half of a page visit may come without cookies, or before the half of the server. It then
 belongs to a device and a session of its own, made for this one request. Once both halves are
 written, the server's half says which session the visit belongs to: the browser's session only stood
-in for it. All that it has moves to the visit's session, and it is removed.
+in for it. Its events move to the visit's session, and it is removed.
 
 A session is a stand-in for another one if all of this is true:
 
@@ -54,7 +54,7 @@ class StandIns:
     rows: list[EventRow]
 
     def move(self, move: Move) -> None:
-        """Count a visit in the session that it belongs to, with all else that a stand-in has."""
+        """Count a visit in the session that it belongs to, with a stand-in's other events."""
         old, new = self.sessions.find(move.old_id), self.sessions.find(move.session.id)
         if old is None or new is None or old is new:
             return

@@ -64,7 +64,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("country", text(2)),
         sa.Column("site", text(255), nullable=False),
         sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
-        # Without last_seen_at, which changes with each event of a session, and the index with it.
+        # Without last_seen_at: it changes with each event of a session, and so would the index.
         sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
     ],
     "profile": [

@@ -1,7 +1,7 @@
-"""What is kept of erased people, so that no record that comes later brings them back.
+"""Tombstones of erased people, so that no record that comes later brings their data back.
 
 A tombstone is a keyed hash of an erased uuid and the moment of the erasure. A writer drops records
-of that uuid which are not later. Page visits have tombstones as well as profiles: an event from a
+of that uuid that are not later. Page visits have tombstones as well as profiles: an event from a
 browser without cookies is known by the visit that it names.
 
 One more row holds the moment of the latest erasure. Each batch locks it, shared, until its end; an
@@ -73,7 +73,7 @@ class Tombstones:
     def add(
         self, connection: sa.Connection, uuids: cabc.Iterable[uuidlib.UUID], at: dt.datetime
     ) -> None:
-        """Set tombstones: all that these profiles and visits did up to ``at`` is erased."""
+        """Set tombstones: everything of these profiles and visits up to ``at`` is erased."""
         table = self._tables.tombstone
         for chunk in in_chunks(sorted(map(self.hash_of, uuids))):
             among = table.c.uuid_hash.in_(chunk)
@@ -105,7 +105,7 @@ class Tombstones:
         return Sifted([kept for _, kept in judged if kept is not None], dropped, kin)
 
     def _hold(self, connection: sa.Connection) -> dt.datetime:
-        """Return the moment of the latest erasure, and make the next one wait."""
+        """Return the moment of the latest erasure, and make the next erasure wait."""
         query = _latest(self._tables.tombstone).with_for_update(read=True)
         latest: dt.datetime | None = connection.scalar(query)
         if latest is not None:
@@ -127,8 +127,8 @@ class Tombstones:
     ) -> Moments:
         """Return the profiles that dropped records show to be an erased person's, too.
 
-        A log-in names the anonymous profile before it. The server's half of a visit names the
-        visitor, when the row that a browser without cookies has reported has a profile of its own.
+        A log-in names the earlier anonymous profile. The server's half of a visit names the visitor
+        of a row that a browser without cookies has reported under a profile of its own.
         """
         kin: Moments = {}
         visits: Moments = {}
@@ -160,7 +160,7 @@ def _latest(table: sa.Table) -> sa.Select[t.Any]:
 
 
 def _judge(record: Record, erased: Moments) -> Record | None:
-    """Return a record as it may be written, or None if what it tells of is erased."""
+    """Return a record as it may be written, or None if its content is erased."""
     moments = [erased[uuid] for uuid in record.profiles if uuid in erased]
     if not moments or record.begins_at > max(moments):
         return record

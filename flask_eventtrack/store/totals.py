@@ -23,7 +23,7 @@ _Key = tuple[int, str, str, str]
 
 
 class Totals:
-    """What a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
+    """The counts that a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
 
     def __init__(self) -> None:
         self._hourly: collections.Counter[_Key] = collections.Counter()
@@ -76,7 +76,7 @@ def subtract(connection: sa.Connection, tables: Tables, rows: cabc.Iterable[sa.R
 
 
 def _list_keys(rows: cabc.Iterable[EventRow | sa.Row[t.Any]]) -> list[_Key]:
-    """Return the key under which each row is counted; a bot's is not."""
+    """Return the key under which each row is counted; bots' rows have none."""
     return [
         (_hour_of(row.time), row.site, row.action, row.url_rule)
         for row in rows

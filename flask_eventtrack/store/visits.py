@@ -24,7 +24,7 @@ from .fast_rows import read_rows, update_rows
 from .rows import EventRow
 from .tables import cached_on_table
 
-# The parameters that only the server knows; what a browser says of them does not count.
+# The parameters that only the server knows; a browser's values for them are ignored.
 _SERVER_PARAMS = frozenset(
     {"url", "path", "endpoint", "url_rule", "referrer", "status", "duration_ms", *CAMPAIGN}
 )
@@ -64,14 +64,14 @@ class Visit(msgspec.Struct, gc=False):
 
     @property
     def is_shown_again(self) -> bool:
-        """Whether it is a browser half alone, since another one has claimed its tag's visit."""
+        """Whether it has only a browser half, since another one has claimed its tag's visit."""
         return self.row.claimed_by == self.row.id and not self.has_server_half
 
     def find_session(self) -> SessionRef | None:
         """Return its session, to give to another event.
 
-        If only the session's id is known, device and start are made up: the session is stored then,
-        and keeps its own.
+        If only the session's id is known, device and start are made up. The session is then stored
+        already, and keeps its own.
         """
         row = self.row
         if self.session is not None or row.session_id is None:
@@ -112,8 +112,8 @@ class VisitBook:
         self._visits: dict[int, Visit] = {}
         self._by_key: dict[int, Visit] = {}
         self._by_page: dict[int, Visit] = {}
-        # For halves that may show an earlier page again: those halves, as long as no visits near
-        # them have been read; the ids of those near which they have been; the sessions' visits.
+        # For halves that may show an earlier page again: the halves for which the visits near them
+        # have not been read yet; the ids of those for which they have; the visits by session.
         self._repeats: list[Event] = []
         self._searched: set[int] = set()
         self._by_session: dict[int, list[Visit]] = {}
@@ -167,7 +167,7 @@ class VisitBook:
         return self._by_page.get(page.int)
 
     def find_of_page(self, page: uuidlib.UUID) -> Visit | None:
-        """Return the visit that this browser half is, or that it has claimed."""
+        """Return the visit that a browser half is by itself, or that it has claimed."""
         own = self.find(page)
         is_own = own is not None and own.row.source == "browser" and own.row.claimed_by is None
         return own if is_own else self.find_claimed_by(page)
@@ -231,7 +231,7 @@ class VisitBook:
         self._repeats = []
 
     def _is_repeat(self, event: Event) -> bool:
-        """Whether an event seems to show an earlier page again; its turn decides."""
+        """Whether an event seems to show an earlier page again; that is settled in its turn."""
         if event.claim is None or event.claim.kind == "foreign":
             return True
         visit = self.find(event.claim.visit_id)

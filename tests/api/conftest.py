@@ -16,7 +16,7 @@ from .apps import Build
 
 @pytest.fixture
 def build(tmp_path: pathlib.Path) -> cabc.Iterator[Build]:
-    """Return what makes apps with Flask-SQLAlchemy and nothing of ours; closed afterwards."""
+    """Return a function that makes apps with Flask-SQLAlchemy alone; they are closed later."""
     made: list[weakref.ref[Flask]] = []
 
     def build(db: SQLAlchemy | None = None, **config: t.Any) -> tuple[Flask, SQLAlchemy]:

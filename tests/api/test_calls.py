@@ -44,7 +44,7 @@ def shop(make: MakeHost, clock: FakeClock) -> Host:
 
 @pytest.fixture
 def run(shop: Host) -> Run:
-    """Return what runs a function inside a view, as one browser's requests."""
+    """Return a function that runs another inside a view, as one browser's requests."""
     client = shop.client()
     pending: list[cabc.Callable[[], t.Any]] = []
 
@@ -148,7 +148,7 @@ def test_time_in_the_future_is_now(shop: Host, run: Run) -> None:
         (
             lambda: track("order.ship", {"order": "x"}),
             errors.InvalidEvent,
-            "expected `int`.*'x' came",
+            "expected `int`.*'x'[.]$",
         ),
         (lambda: track("transaction.charge"), errors.ReservedEvent, "reserved for transactions"),
         (lambda: track("session.end"), errors.ReservedEvent, "when a session is over"),
@@ -209,7 +209,7 @@ def test_outside_a_request_a_customer_is_named(shop: Host) -> None:
 
 
 def test_outside_a_request_somebody_must_be_named(shop: Host) -> None:
-    """Without a request and without a name there is nobody the event could be of."""
+    """Without a request and without a customer, the event would have no owner."""
     with shop.app.app_context(), pytest.raises(errors.NotRegistered, match="name a customer"):
         track("note.add")
     with pytest.raises(errors.NotRegistered, match="no app context"):

@@ -151,7 +151,7 @@ def test_hosts_db_session_is_untouched(host: Host) -> None:
 
 
 def test_uncommitted_rows_of_the_host_stay_uncommitted(host: Host) -> None:
-    """What a view adds and does not commit is rolled back as ever."""
+    """Rows that a view adds and does not commit are rolled back as ever."""
     things = sa.Table("things", host.db.metadata, sa.Column("id", sa.Integer, primary_key=True))
 
     @host.app.get("/add")
@@ -213,7 +213,7 @@ def test_headers_that_a_host_replaces_by_a_dict_are_survived(
 def test_host_that_answers_before_the_view_is_survived(
     host: Host, status: int, actions: dict[str, int]
 ) -> None:
-    """A refusal is no visit; a maintenance page that says 200 is one."""
+    """A refused request is not a visit; a maintenance page with status 200 is."""
 
     @host.app.before_request
     def stop() -> tuple[str, int]:

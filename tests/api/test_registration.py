@@ -41,7 +41,7 @@ def test_app_may_be_given_to_the_constructor(build: Build) -> None:
 
 
 def test_db_is_the_one_registered_on_the_app(build: Build) -> None:
-    """It need not be given."""
+    """The argument may be left out."""
     app, db = build()
     EventTrack(app)
     assert "eventtrack_event" in db.metadata.tables
@@ -62,7 +62,7 @@ def test_second_registration_is_refused(build: Build) -> None:
 def test_missing_secret_key_says_what_to_set(build: Build, key: str | bytes | None) -> None:
     """With a command that makes one."""
     app, db = build(SECRET_KEY=key)
-    message = r"signs its cookies with SECRET_KEY, and it is not set.*secrets\.token_hex"
+    message = r"signs its cookies with SECRET_KEY, which is not set.*secrets\.token_hex"
     with pytest.raises(ConfigError, match=message):
         EventTrack(app, db)
     assert "eventtrack" not in app.extensions
@@ -123,14 +123,14 @@ def test_without_a_registration_the_error_says_what_to_do(build: Build) -> None:
 def test_without_a_request_somebody_has_to_be_named(
     host: Host, call: cabc.Callable[[], object]
 ) -> None:
-    """There is no visitor whose event it could be."""
+    """The event would have no owner."""
     message = "There is no request: name a customer, or give a visitor's token"
     with host.app.app_context(), pytest.raises(NotRegistered, match=message):
         call()
 
 
 def test_public_names_are_there() -> None:
-    """Public is what __all__ says."""
+    """The public names are those in __all__."""
     for name in flask_eventtrack.__all__:
         assert getattr(flask_eventtrack, name) is not None
     assert sorted(flask_eventtrack.__all__) == flask_eventtrack.__all__
@@ -169,7 +169,7 @@ def test_tables_can_be_joined_with_the_hosts_own(host: Host) -> None:
     ids=lambda options: "+".join(options),
 )
 def test_hosts_engine_options_are_taken_along(make: MakeHost, options: dict[str, t.Any]) -> None:
-    """Those of its pool are its own; ours holds one connection."""
+    """Except those of the pool: ours holds one connection."""
     host = make({"SQLALCHEMY_ENGINE_OPTIONS": options})
     client = host.client()
     for _ in range(3):

@@ -76,7 +76,7 @@ def test_time_may_be_given_in_three_ways(shop: Host, given: t.Any, stored: dt.da
     ],
 )
 def test_time_without_a_zone_is_refused(shop: Host, given: t.Any) -> None:
-    """Nobody guesses what a naive time means."""
+    """A naive time has no certain meaning."""
     with shop.app.app_context(), pytest.raises(InvalidEvent, match="has no time zone") as caught:
         track("order.ship", time=given, customer=1)
     assert caught.value.code == "invalid_time"

@@ -81,7 +81,7 @@ def test_it_is_counted_once_after_the_commit(db_host: Host) -> None:
 
 
 def test_it_may_open_the_session(db_host: Host) -> None:
-    """A session whose first event is one has a row, a start and what is known of the client."""
+    """A session that it opens has a row, a start and the client's facts."""
     prepare(db_host)
     db_host.client().post("/orders/commit")
     [session] = db_host.rows("session")
@@ -90,7 +90,7 @@ def test_it_may_open_the_session(db_host: Host) -> None:
 
 
 def test_another_process_counts_what_a_dead_one_left(make: MakeHost, database_url: str) -> None:
-    """The note is in the database: whoever comes by counts it."""
+    """The note is in the database: any process counts it."""
     host = make(url=database_url)
     prepare(host)
     with host.app.app_context():
@@ -102,7 +102,7 @@ def test_another_process_counts_what_a_dead_one_left(make: MakeHost, database_ur
 
 
 def test_a_writer_finds_it_by_itself(make: MakeHost) -> None:
-    """Nobody has to flush: the thread looks for it for a while after the call."""
+    """No flush is needed: the thread looks for it for a while after the call."""
     host = make({"EVENTTRACK_FLUSH_INTERVAL": 0.05})
     prepare(host)
     host.client().post("/orders/commit")
@@ -110,7 +110,7 @@ def test_a_writer_finds_it_by_itself(make: MakeHost) -> None:
 
 
 def test_another_bind_is_refused(make: MakeHost, tmp_path: object) -> None:
-    """No transaction of the host's reaches another database: the error says what to do."""
+    """The host's transaction does not include another database; the error says what to do."""
     host = make(
         {
             "SQLALCHEMY_BINDS": {"events": f"sqlite:///{tmp_path}/events.db"},

@@ -193,7 +193,7 @@ def test_a_choice_on_a_subdomain_holds_for_the_site(world: World, page: Page) ->
 
 @everywhere
 def test_another_site_is_known_by_headers_and_token(world: World, page: Page) -> None:
-    """The guide's code: one device over all posts, the customer's with a token, nobody's after the
+    """The guide's code: one device over all posts, a customer's with a token, anonymous after the
     log-out; without a cookie. The preflight request is not asked for again."""
     page.goto(f"{world.elsewhere}/own")
     status = "() => track('{}').then(answer => answer.status)"
@@ -289,7 +289,7 @@ def assert_refused(page: t.Any, world: World) -> None:
 
 
 def assert_only(world: World, page: Page) -> None:
-    """Check that nothing came before what is sent now, and that nobody got cookies."""
+    """Check that nothing was recorded before the next event, and that no cookies were set."""
     before = cookies_of(page.context)
     written = [row["action"] for row in world.site.rows("event")]
     page.goto(f"{world.elsewhere}/own")
@@ -347,7 +347,7 @@ def test_a_page_of_the_site_cannot_make_another_device_the_visitors(
 
 @with_metadata
 def test_another_site_learns_and_changes_nothing_of_the_visitor(world: World, page: Page) -> None:
-    """A listed page there is somebody else, even where it asks for the cookies to be sent."""
+    """A listed page there is another visitor, even if it asks for the cookies to be sent."""
     page.goto(f"{world.api}/")
     settle(page)
     before = cookies_of(page.context)
@@ -406,7 +406,7 @@ ORIGIN = "https://www.shop.example"
     ],
 )
 def test_an_answer_for_one_origin_is_no_others(make: MakeHost, headers: dict[str, str]) -> None:
-    """What lets an origin read says which, and that it varies; all else may not be kept."""
+    """An answer that lets an origin read names it, and varies by it; others are not cacheable."""
     client = make({"EVENTTRACK_ALLOWED_ORIGINS": [ORIGIN]}).client(CHROME)
     bodies = '{"action": "button.click", "choice": "full"}', "{", ""
     paths = "in", "identify", "logout", "consent"

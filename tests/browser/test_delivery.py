@@ -506,7 +506,7 @@ def test_choice_is_the_servers_too(site: Site, page: Page) -> None:
 
 
 def test_global_privacy_control_on_a_cached_page(site: Site, page: Page) -> None:
-    """A page that the server did not make for this visitor heeds what the browser says."""
+    """A page that was made for another visitor respects this browser's signal."""
     page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
     page.goto(f"{site.url}/public")
     assert page.evaluate(TRACK, ["note.add"])["status"] == "dropped"
@@ -531,7 +531,7 @@ def test_late_title_is_the_visits(site: Site, page: Page) -> None:
 
 
 def test_hidden_tab_counts_when_seen(site: Site, page: Page) -> None:
-    """A tab opened in the background is no visit until it is looked at."""
+    """A tab opened in the background is not a visit until someone looks at it."""
     page.add_init_script(
         "Object.defineProperty(document, 'hidden', {get: () => !window.seen, configurable: true})"
     )

@@ -16,7 +16,7 @@ FRAME = """path => new Promise(done => {
 
 
 def test_page_in_a_frame_is_no_visit(site: Site, page: Page) -> None:
-    """Its clicks are told with its own URL, and of no visit; it has no engagement of its own."""
+    """Its clicks have its own URL and no visit; it has no engagement of its own."""
     page.goto(f"{site.url}/other")
     settle(page)
     page.evaluate(FRAME, "/tagged/clicks")

@@ -139,7 +139,7 @@ def cookieless(
 
 
 def test_visit_without_cookies_is_joined(site: Site, cookieless: BrowserContext) -> None:
-    """A browser that refuses cookies shows the tag's word, and its events are the visit's."""
+    """A browser that refuses cookies sends the tag's claim, and its events join the visit."""
     page = cookieless.new_page()
     page.goto(f"{site.url}/other")
     settle(page)

@@ -132,7 +132,7 @@ def test_opting_in_counts_the_page(site: Site, page: Page) -> None:
 def test_account_calls_settle(
     site: Site, page: Page, call: str, path: str, answer: dict[str, t.Any] | None, code: str | None
 ) -> None:
-    """They say what came back, and never reject."""
+    """They resolve with the answer, and never reject."""
     page.route(
         f"**/_et/{path}",
         lambda route: route.abort() if answer is None else route.fulfill(**answer),

@@ -67,7 +67,7 @@ def test_subclass_of_an_events_class_is_no_event_of_its_own(shop: Host) -> None:
 
 
 def test_instance_with_further_params_is_refused(shop: Host) -> None:
-    """Which of the two would win is nobody's guess."""
+    """It would be unclear which of the two wins."""
     with pytest.raises(
         InvalidEvent, match="OrderPay has its parameters already: leave 'params' out"
     ):
@@ -76,8 +76,8 @@ def test_instance_with_further_params_is_refused(shop: Host) -> None:
 
 @pytest.mark.parametrize("action", ["page.visit", "session.start", "session.end"])
 def test_built_in_event_cannot_be_defined_anew(action: str) -> None:
-    """What the extension writes itself is its own."""
-    with pytest.raises(InvalidDefinition, match=f"'{action}' is built in and cannot be defined"):
+    """The extension writes these events itself."""
+    with pytest.raises(InvalidDefinition, match=f"'{action}' is built in and cannot be redefined"):
         EventTrack().define(action)
 
 
@@ -207,7 +207,9 @@ def test_label_that_is_no_format_string_is_refused(label: str) -> None:
 
 def test_label_of_a_parameter_that_is_not_there_is_refused() -> None:
     """It names the ones there are."""
-    with pytest.raises(InvalidDefinition, match="'nam' is not a parameter; there are: sku, count"):
+    with pytest.raises(
+        InvalidDefinition, match="'nam' is not a parameter; the parameters are: sku, count"
+    ):
         EventTrack().define("a.b", label="Saw {nam}")(Line)
 
 
@@ -229,7 +231,7 @@ def test_label_of_a_parameter_that_is_not_there_is_refused() -> None:
 def test_label_is_made_of_the_parameters(
     host: Host, template: str, params: dict[str, t.Any], label: str | None
 ) -> None:
-    """What is absent reads as nothing; a value that a format does not take makes no label."""
+    """An absent one reads as nothing; a value that does not fit the format makes no label."""
     host.events.define("a.b", label=template)
     assert send(host, "a.b", params)["label"] == label
 
@@ -245,6 +247,6 @@ def test_caller_may_give_a_label(shop: Host, given: str | None, label: str) -> N
 
 
 def test_label_that_is_no_text_is_refused(shop: Host) -> None:
-    """The error says what came."""
+    """The error says what was given."""
     with pytest.raises(InvalidEvent, match="A label is a str, not int"):
         send(shop, "signup.click", label=t.cast("str", 5))

@@ -127,5 +127,5 @@ def test_session_tells_the_client(make: MakeHost, parser: str, browser: str) -> 
     ],
 )
 def test_language_is_the_first_of_the_header(host: Host, header: str, language: str | None) -> None:
-    """What is no language tag is none."""
+    """A value that is not a language tag is ignored."""
     assert session_of(host, headers={"Accept-Language": header})["language"] == language

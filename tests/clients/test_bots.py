@@ -258,14 +258,14 @@ def test_bot_is_told_why(agent: str, reason: str) -> None:
 
 
 def test_the_test_client_is_nobody_odd(host: Host) -> None:
-    """Flask's test client names Werkzeug, and may name nothing: a host's tests see their events."""
+    """Flask's test client counts as a person, with any user agent: tests see their events."""
     assert host.app.test_client().get("/").status_code == 200
     assert host.client("").get("/").status_code == 200
     assert host.actions()["page.visit"] == 2
 
 
 def test_bot_records_nothing_and_gets_no_cookie(host: Host) -> None:
-    """Neither pages nor what views track nor what it posts."""
+    """Neither pages, nor tracked events, nor posted ones."""
     host.app.add_url_rule("/t", "t", lambda: f"<title>{track('page.engage', {'visible_s': 1})}")
     client = host.client("Mozilla/5.0 (compatible; Googlebot/2.1)")
     answers = [client.get("/"), client.get("/t")]

@@ -85,7 +85,7 @@ def test_names_that_nothing_defines_are_bounded(make: MakeHost, setting: str) ->
 
 
 def test_parameters_that_nothing_defines_are_bounded(make: MakeHost) -> None:
-    """What is beyond the limit is not stored; the event is."""
+    """Parameters beyond the limit are not stored; the event is."""
     host = make({"EVENTTRACK_UNDEFINED_LIMIT": 3})
     params = {"text": "Go"} | {f"made_up{at}": at for at in range(10)}
     post(host.client(), {"action": "button.click", "params": params})
@@ -94,7 +94,7 @@ def test_parameters_that_nothing_defines_are_bounded(make: MakeHost) -> None:
 
 
 def test_what_browsers_send_is_masked(make: MakeHost) -> None:
-    """In params, labels and addresses; what the server records itself is the host's own word."""
+    """In params, labels and addresses, but not in events that the server records itself."""
     host = make()
     page = "http://localhost/users/ada@example.com?card=4111111111111111"
     event = {
@@ -136,7 +136,7 @@ def test_masking_can_be_turned_off(make: MakeHost) -> None:
 
 
 def test_masking_makes_nothing_larger_than_it_may_be(host: Host) -> None:
-    """What is too large once it is masked is refused."""
+    """An event that is too large once it is masked is refused."""
     event = {"action": "button.click", "params": {"text": "token=a&" * 4000}}
     response = post(host.client(), event)
     assert response.json is not None

@@ -57,7 +57,7 @@ def test_what_a_visitor_may_not_send(
 
 
 def test_a_customer_may_send_more(shop: Host) -> None:
-    """Who has been identified in this session is vouched for."""
+    """A customer who was identified in this session is vouched for."""
     client = shop.client()
     profile = client.get("/login").text
     assert statuses(post(client, {"action": "account.open"})) == ["accepted"]
@@ -159,7 +159,7 @@ def test_sites_allow_and_deny(
 
 
 def test_a_denied_event_is_named_with_its_site(make: MakeHost) -> None:
-    """The message says what is refused where."""
+    """The message names the action and the site."""
     client = make({"EVENTTRACK_DENY": ["button.*"]}).client()
     error = error_of(post_one(client, CLICK))
     assert error["message"] == "'button.click' is not recorded on 'localhost'."

@@ -1,4 +1,4 @@
-"""What the collector answers and what then stands in the tables: DESIGN §4, §5, §8."""
+"""The collector's answers, and the rows that then exist: DESIGN §4, §5, §8."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_a_batch_is_202_even_where_all_is_rejected(host: Host) -> None:
 
 
 def test_a_batch_of_one_is_a_batch(host: Host) -> None:
-    """What decides is the shape that was sent, not the number."""
+    """The shape of the post decides, not the number of events."""
     assert statuses(post(host.client(), {"action": "a.b"})) == ["rejected"]
 
 
@@ -190,7 +190,7 @@ def test_a_storm_of_retries_leaves_one_row_each(db_host: Host) -> None:
 
 
 def test_a_rejected_id_may_be_sent_again(host: Host) -> None:
-    """Only what was taken is a duplicate."""
+    """Only an accepted id can be a duplicate."""
     client = host.client()
     post(client, {"action": "nothing.known", "event_id": ID})
     assert statuses(post(client, {**CLICK, "event_id": ID})) == ["accepted"]
@@ -217,7 +217,7 @@ def test_ids_of_clients_are_versions_4_and_7(host: Host, version: int) -> None:
     ],
 )
 def test_other_ids_are_rejected(host: Host, event_id: str) -> None:
-    """Version 5 is ours: nobody can occupy an id that we derive."""
+    """Version 5 is ours: no client can occupy an id that we derive."""
     response = post_one(host.client(), {**CLICK, "event_id": event_id})
     assert error_of(response)["code"] == "invalid_id"
     assert response.get_json()["results"][0]["event_id"] == event_id
@@ -242,7 +242,7 @@ def test_one_id_for_two_actions_stays_one_row(db_host: Host) -> None:
 
 
 def test_no_room_is_503(make: MakeHost) -> None:
-    """All of a post or nothing, and no cookies for what was not taken."""
+    """All of a post or nothing, and no cookies for a refused one."""
     host = make({"EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 3})
     client = host.client()
     response = post(client, *[CLICK] * 4)

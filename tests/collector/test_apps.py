@@ -62,7 +62,7 @@ def test_an_app_cannot_take_another_devices_session(host: Host) -> None:
 
 
 def test_a_page_is_not_known_by_an_apps_headers(host: Host) -> None:
-    """A browser's identity is its cookies, and it is given no headers."""
+    """A browser is identified by its cookies, and gets no headers."""
     app = post(host.client("okhttp/5.0"), {})
     device = {"X-EventTrack-Device": app.headers["X-EventTrack-Device"]}
     response = post(host.client(), SAME_ORIGIN | device)

@@ -157,7 +157,7 @@ def test_good_events_land_beside_a_bad_one(host: Host, name: str) -> None:
 
 
 def test_every_refusal_can_be_counted(db_host: Host) -> None:
-    """The quality counters take what was refused, on each database."""
+    """The quality counters can store every refused action, on each database."""
     client = db_host.client()
     for event, _, _ in REJECTED.values():
         if "event_id" not in event:  # a test of its own
@@ -291,7 +291,7 @@ def test_what_can_be_mended_is_stored(db_host: Host, name: str) -> None:
     ],
 )
 def test_a_visit_with_a_strange_address_is_stored_or_refused(db_host: Host, address: str) -> None:
-    """What was accepted stands in the table, on each database."""
+    """Every accepted visit is in the table, on each database."""
     visit = f'{{"action": "page.visit", "params": {{"url": "{address}", "referrer": "{address}"}}}}'
     response = post(db_host.client(), batch_of(visit, GOOD))
     statuses = [result["status"] for result in response.get_json()["results"]]
@@ -305,7 +305,7 @@ def test_a_visit_with_a_strange_address_is_stored_or_refused(db_host: Host, addr
     "action", [r"\u0000.a", r"\ud800.a", r"\ud83d\udc9a", "", "x" * 3000, "a.b%", "button.click"]
 )
 def test_a_duplicate_with_a_bad_action_stops_nothing(db_host: Host, action: str) -> None:
-    """An id that is known, under any action: what comes after it is still written."""
+    """A known id may come with any action: later events are still written."""
     client = db_host.client()
     known = f'{{"action": "button.click", "event_id": "{ID}"}}'
     for event in (known, f'{{"action": "{action}", "event_id": "{ID}"}}', GOOD):

@@ -108,7 +108,7 @@ def test_a_malformed_post_is_400(host: Host, name: str, content_type: str) -> No
     ],
 )
 def test_a_malformed_post_is_explained(host: Host, body: bytes | str, detail: str) -> None:
-    """A sentence that says what came and what was expected."""
+    """The sentence says what was given and what was expected."""
     assert post(host.client(), body).get_json()["detail"] == detail
 
 
@@ -148,7 +148,7 @@ def test_other_content_types_are_415(host: Host, content_type: str) -> None:
     ids=["gzip", "in capitals", "a bomb", "no gzip", "br", "deflate", "twice"],
 )
 def test_a_compressed_body_is_415(host: Host, encoding: str, body: bytes) -> None:
-    """Nothing is inflated, so that there is no bomb."""
+    """Nothing is decompressed, so that there is no bomb."""
     response = post(host.client(), body, Content_Encoding=encoding)
     assert problem_of(response) == (415, "encoded")
     assert response.headers["Accept-Encoding"] == "identity"
@@ -187,7 +187,7 @@ def gzipped(text: str, size: int = 0) -> bytes:
 def test_a_compressed_body_where_it_may_be(
     make: MakeHost, encoding: str, body: str | bytes, expected: int
 ) -> None:
-    """``EVENTTRACK_GZIP_POSTS``: both what comes and what is in it are bounded."""
+    """``EVENTTRACK_GZIP_POSTS``: the compressed and the unpacked size are both limited."""
     host = make({"EVENTTRACK_GZIP_POSTS": True})
     response = post(host.client(), body, Content_Encoding=encoding)
     assert response.status_code == expected
@@ -209,7 +209,7 @@ def test_a_bomb_is_inflated_no_further_than_the_limit(make: MakeHost) -> None:
 
 
 def test_gzip_that_does_not_say_so_is_400(host: Host) -> None:
-    """Without the header they are bytes that are no JSON."""
+    """Without the header the body is not JSON."""
     response = post(host.client(), gzip.compress(GOOD.encode()))
     assert problem_of(response) == (400, "malformed")
 
@@ -274,7 +274,7 @@ def test_a_hosts_own_limit_is_not_ours(make: MakeHost, limit: int) -> None:
 
 @pytest.mark.parametrize("length", ["50", "1", "0", "-1", "x", ""])
 def test_a_wrong_length_is_400(host: Host, length: str) -> None:
-    """A body that ends early, is cut, or whose length is no number."""
+    """A body that ends early or is cut, or a length that is not a number."""
     response = host.client().post(
         "/_et/in",
         content_type=JSON_TYPE,
@@ -304,7 +304,7 @@ def test_a_body_that_breaks_off_is_400(host: Host) -> None:
 
 @pytest.mark.parametrize("body", [{"token": "x"}, {"token": ""}, {"token": "\ud800"}])
 def test_a_customers_token_is_401(host: Host, body: dict[str, str]) -> None:
-    """Until keys are set up, a token vouches for nobody, and is not passed over in silence."""
+    """Until keys are set up, a token vouches for no one, and is not ignored silently."""
     response = post(host.client(), json.dumps({**CLICK, **body}))
     assert problem_of(response) == (401, "token_unsupported")
 
@@ -326,7 +326,7 @@ def test_a_site_behind_a_password_still_tracks(host: Host) -> None:
 
 
 def test_a_failure_of_ours_is_503_in_production(make: MakeHost) -> None:
-    """Even what was foreseen by nobody is a problem document that says to try again."""
+    """Even an unforeseen failure is a problem document that says to try again."""
     host = make({"TESTING": False})
 
     def fail() -> int:

@@ -37,19 +37,19 @@ def test_undefined_parameters_are_stored_and_marked(shop: Host) -> None:
         (
             {"sku": [1], "name": 5},
             "sku",
-            "'product.view', parameter 'sku': expected `str`, got `array`: [1] came.",
+            "'product.view', parameter 'sku': expected `str`, got `array`: [1].",
         ),
         (
             {"sku": "A1", "name": "Mug", "price": "dear"},
             "price",
-            "'product.view', parameter 'price': expected `float | null`, got `str`: 'dear' came.",
+            "'product.view', parameter 'price': expected `float | null`, got `str`: 'dear'.",
         ),
     ],
 )
 def test_a_wrong_parameter_is_named(
     shop: Host, params: dict[str, t.Any], param: str, message: str
 ) -> None:
-    """The parameter, what was expected, what came."""
+    """The error names the parameter, what was expected and what was given."""
     error = error_of(post_one(shop.client(), {"action": "product.view", "params": params}))
     assert error == {"code": "invalid_param", "message": message, "param": param}
     assert shop.rows("event") == []
@@ -103,7 +103,7 @@ def test_an_event_has_a_label(shop: Host, event: dict[str, t.Any], label: str | 
 )
 @pytest.mark.parametrize("name", ["url", "referrer"])
 def test_addresses_are_scrubbed(host: Host, name: str, url: str, stored: str | None) -> None:
-    """No user names, fragments or secrets; what is no web address is not kept."""
+    """No user names, fragments or secrets; a value that is not a web address is not kept."""
     assert statuses(post(host.client(), {**CLICK, "params": {name: url}})) == ["accepted"]
     [event] = host.events_of("button.click")
     assert event["params"].get(name) == stored
@@ -188,7 +188,7 @@ def test_a_visit_is_resolved_through_the_url_map(host: Host) -> None:
     ["http://other.example/products/mug", "http://localhost/a/b/c"],
 )
 def test_a_visit_elsewhere_has_no_rule(host: Host, url: str) -> None:
-    """Another host's path, and one that the app does not have, are no rule of it."""
+    """Another host's path, or one that the app does not have, matches none of its rules."""
     post(host.client(), {"action": "page.visit", "params": {"url": url}})
     assert [visit["url_rule"] for visit in host.events_of("page.visit")] == [""]
 

@@ -1,4 +1,4 @@
-"""Events that a browser kept, and what it had no room for."""
+"""Events that a browser kept, and those that it had no room for."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def owners_of(host: Host, action: str) -> list[tuple[uuidlib.UUID, uuidlib.UUID]
 
 @pytest.mark.parametrize("path", ["/login", "/logout"])
 def test_kept_events_are_whose_the_visit_was(shop: Host, path: str) -> None:
-    """Somebody logs in or out between an event and its post: it stays the former's."""
+    """Somebody logs in or out between an event and its post: its owner stays the same."""
     client = shop.client()
     if path == "/logout":
         client.get("/login", headers=NAVIGATION)
@@ -65,7 +65,7 @@ def test_kept_events_are_whose_the_visit_was(shop: Host, path: str) -> None:
 
 
 def test_kept_events_go_to_who_the_stranger_became(shop: Host) -> None:
-    """And to none of the customers who were here before and after."""
+    """And to none of the customers before and after."""
     shop.app.get("/login/8", endpoint="other")(lambda: f"{identify('8')}")
     client = shop.client()
     for path in ("/login", "/logout"):
@@ -127,7 +127,7 @@ def test_kept_events_neither_read_nor_set_cookies(shop: Host, headers: dict[str,
 
 
 def test_kept_events_need_somebody_who_is_vouched_for_as_all_do(shop: Host) -> None:
-    """A page's tag vouches for nobody."""
+    """A page's tag does not vouch for a customer."""
     client = shop.client()
     client.get("/login", headers=NAVIGATION)
     place = open_page(client, shop)
@@ -137,7 +137,7 @@ def test_kept_events_need_somebody_who_is_vouched_for_as_all_do(shop: Host) -> N
 
 @pytest.mark.parametrize("value", [False, None, 1, "true", [], {}])
 def test_only_true_makes_events_kept_ones(host: Host, value: object) -> None:
-    """What else a sender may mean by it, they are the present visitor's."""
+    """With any other value, the events belong to the present visitor."""
     client = host.client()
     open_page(client, host)
     assert statuses(post(client, CLICK, by_visit=value)) == ["accepted"]

@@ -175,7 +175,7 @@ FAULTS: dict[str, dict[str, t.Any]] = {
 
 
 class Broken(io.RawIOBase):
-    """A body that fails as nobody foresaw."""
+    """A body that fails in an unforeseen way."""
 
     def readinto(self, buffer: t.Any) -> int:
         raise RuntimeError("a server's own")

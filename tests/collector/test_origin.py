@@ -194,7 +194,7 @@ def test_a_refused_token_keeps_the_device(host: Host) -> None:
     ],
 )
 def test_a_wrong_token_is_refused(host: Host, spoil: cabc.Callable[[str], str | None]) -> None:
-    """What is not the token of this device is answered with one that is."""
+    """The answer to any other token has a token of this device."""
     client = host.client()
     client.get("/", headers=NAVIGATION)
     response = post(client, OLD_BROWSER, csrf_token=spoil(csrf_of(client)))
@@ -204,7 +204,7 @@ def test_a_wrong_token_is_refused(host: Host, spoil: cabc.Callable[[str], str | 
 
 
 def test_another_devices_token_is_refused(host: Host) -> None:
-    """A token is bound to the device: one's own is no good for somebody else."""
+    """A token is bound to its device: no other device can use it."""
     mine, theirs = host.client(), host.client()
     for client in (mine, theirs):
         client.get("/", headers=NAVIGATION)
@@ -235,7 +235,7 @@ def test_an_expired_token_is_refused(host: Host, clock: FakeClock) -> None:
 
 
 def test_a_token_outlives_a_new_secret_key_by_the_fallbacks(make: MakeHost) -> None:
-    """Rotating ``SECRET_KEY`` refuses nobody as long as the old key is a fallback."""
+    """Rotating ``SECRET_KEY`` refuses no token as long as the old key is a fallback."""
     old = make()
     url = old.app.config["SQLALCHEMY_DATABASE_URI"]
     keys = {"SECRET_KEY": "new", "SECRET_KEY_FALLBACKS": [old.app.config["SECRET_KEY"]]}
@@ -289,7 +289,7 @@ def test_an_allowed_origin_posts_and_reads_the_answer(make: MakeHost) -> None:
 
 
 def test_page_of_another_origin_is_on_no_route_of_ours(make: MakeHost) -> None:
-    """Whatever its path: only a page of this app is told by one of its rules."""
+    """Whatever its path: only a page of this app has one of its rules."""
     host = make({"EVENTTRACK_ALLOWED_ORIGINS": [SHOP]})
     for headers, site in ((FROM_SHOP, SHOP), (SAME_ORIGIN, OWN)):
         event = {"action": "page.visit", "params": {"url": f"{site}/products/mug"}}
@@ -329,7 +329,7 @@ def test_an_allowed_origin_without_cookies_sends_the_headers_back(make: MakeHost
 
 
 def test_a_stranger_gets_no_cors_headers(make: MakeHost) -> None:
-    """Nothing lets a foreign page read what it was told."""
+    """Nothing lets a foreign page read the answer."""
     client = make({"EVENTTRACK_ALLOWED_ORIGINS": [SHOP]}).client()
     response = post(client, {"Origin": EVIL, "Sec-Fetch-Site": "cross-site"})
     assert problem_of(response) == (403, "foreign_origin")

@@ -45,7 +45,7 @@ def test_cookies_are_not_sent_again_and_again(host: Host, clock: FakeClock) -> N
 
 
 def test_a_rejected_event_opens_no_session(host: Host) -> None:
-    """A device may be handed out; a session is its events."""
+    """The visitor may get a device; a session needs an event."""
     client = host.client()
     assert "eventtrack_session" not in set_cookies(post(client, {"action": "no.such"}))
     assert host.rows("session") == []

@@ -76,7 +76,7 @@ def kill_rounds(
 
 
 def orphans_by_the_minute(folder: pathlib.Path) -> Figures:
-    """Kill a process while another of the same target runs, which nobody starts or asks again."""
+    """Kill a process while another of the same target runs, with no further start or request."""
     started = time.monotonic()
     with Trial("waitress", folder) as trial:
         trial.server.start()

@@ -31,7 +31,7 @@ class Word(t.NamedTuple):
 
 
 class Accepted(t.NamedTuple):
-    """An event that a host has accepted: as what, and whose it may be besides nobody's."""
+    """An event that a host has accepted: as what, and its possible owners besides no one."""
 
     id: uuidlib.UUID
     host: int

@@ -312,7 +312,7 @@ def has_server_half(row: Row) -> bool:
 
 
 def is_nobodys(row: Row) -> bool:
-    """Whether a row is a visit that is counted without saying whose it is."""
+    """Whether a row is a visit that is counted without an owner."""
     return has_server_half(row) and row["session_id"] is None
 
 

@@ -35,7 +35,7 @@ def jwt_keys() -> dict[str, str]:
 
 @functools.cache
 def good_jwts() -> dict[str, str]:
-    """Return tokens that are taken until ``FAR``, and whose they are."""
+    """Return tokens that are valid until ``FAR``, with their customers."""
     return {
         jwt.encode({"sub": customer, "exp": FAR}, key, algorithm, {"kid": kid}): customer
         for key, algorithm, kid in (

@@ -50,7 +50,7 @@ TAG = re.compile(rb'data-visit="([^"]+)"')
 
 @dataclasses.dataclass
 class Person:
-    """Somebody with a browser, whose cookies are ``jar``, and an app, whose headers are by role."""
+    """A person with a browser, with the cookies ``jar``, and an app, with headers by role."""
 
     jar: dict[str, str] = dataclasses.field(default_factory=dict)
     past: dict[str, list[str]] = dataclasses.field(default_factory=dict)

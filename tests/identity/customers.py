@@ -74,7 +74,7 @@ def identity_of(response: TestResponse) -> dict[str, str]:
 
 
 def written(host: Host) -> dict[str, list[dict[str, t.Any]]]:
-    """Return what says something of somebody; counts of what came to nothing do not."""
+    """Return the rows that say something about a person; counts of refusals do not."""
     return {name: host.rows(name) for name in ("event", "session", "profile", "alias", "hourly")}
 
 

@@ -46,7 +46,7 @@ def test_bearer_token_is_heard_in_views(shop: Host) -> None:
 
 @pytest.mark.parametrize("value", ["Bearer x", "Bearer", "Basic x", "Bearer {}x", ""])
 def test_other_credentials_are_the_hosts(shop: Host, value: str) -> None:
-    """What we cannot verify may be good for the host: it is not refused, and says nothing to us."""
+    """Credentials that we cannot verify may be the host's own: they are ignored, not refused."""
     headers = {"Authorization": value.format(token_of(shop, "7"))}
     response = shop.client().get("/me", headers=headers)
     assert (response.status_code, response.get_json()["customer"]) == (200, None)
@@ -92,7 +92,7 @@ def test_wrong_key_is_an_error_at_start_up(make: MakeHost) -> None:
         make({"EVENTTRACK_JWT_KEYS": "short"})
 
 
-# Ids that are nobody's
+# Placeholder ids
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_wrong_key_is_an_error_at_start_up(make: MakeHost) -> None:
     ],
 )
 def test_word_for_nobody_is_no_customer(shop: Host, customer: str | int) -> None:
-    """It would make one person of all who have none."""
+    """It would merge all visitors without an id into one customer."""
     with shop.app.test_request_context(environ_base={"HTTP_USER_AGENT": CHROME}):
         for call in (identify, lambda who: track("account.open", customer=who), shop.events.feed):
             with pytest.raises(InvalidEvent) as caught:
@@ -139,7 +139,7 @@ def test_nothing_of_this_makes_answers_vary(shop: Host) -> None:
 
 
 def test_device_cookie_of_a_bot_is_none(shop: Host) -> None:
-    """What is refused because it is a bot's is answered without cookies."""
+    """A bot's refused post is answered without cookies."""
     client = shop.client("Googlebot/2.1")
     for path in ("in", "identify", "logout"):
         response = send(client, path, token=token_of(shop, "7"), **CLICK)
@@ -147,7 +147,7 @@ def test_device_cookie_of_a_bot_is_none(shop: Host) -> None:
 
 
 def test_device_of_a_token_is_a_device_token(shop: Host) -> None:
-    """What an app is given is what a browser's cookie would hold."""
+    """An app's header holds the same value as a browser's cookie."""
     response = send(shop.client(APP), "identify", bearer(token_of(shop, "7")))
     device = shop.state.tokens.read_device(response.headers["X-EventTrack-Device"])
     assert device is not None
@@ -155,7 +155,7 @@ def test_device_of_a_token_is_a_device_token(shop: Host) -> None:
 
 
 def test_customer_without_our_cookies_is_not_the_stranger_of_the_page(shop: Host) -> None:
-    """What a token says weighs more than whose page it was: nothing is merged or given away."""
+    """The token's claim outweighs the page's owner: nothing is merged or given away."""
     client = shop.app.test_client(use_cookies=False)
     client.environ_base["HTTP_USER_AGENT"] = CHROME
     page = visit(client).text

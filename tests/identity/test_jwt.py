@@ -136,7 +136,7 @@ def test_without_keys_tokens_are_not_supported(keys: object) -> None:
     assert {code_of(tokens(keys), token) for token in (make(), "", "x")} == {"token_unsupported"}
 
 
-# whose keys
+# the keys
 
 
 def one_of_each() -> CustomerTokens:
@@ -368,7 +368,7 @@ def test_whatever_comes_is_refused_or_names_a_customer(token: str) -> None:
     ],
 )
 def test_exp_and_sub_are_required(claims: dict[str, t.Any], code: str) -> None:
-    """Numbers that are no numbers of seconds, and ids that are none, count as missing."""
+    """Invalid times and invalid ids count as missing."""
     assert code_of(tokens(), make(claims)) == code
 
 
@@ -455,7 +455,7 @@ def test_refusal_is_ours_and_a_value_error() -> None:
 
 
 def test_verified_token_is_not_verified_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until its key is gone or 4,096 others came; what is wrong is looked at each time."""
+    """Until its key is gone or 4,096 others follow; wrong ones are verified each time."""
     from flask_eventtrack.identity import keys
 
     asked: list[str] = []

@@ -162,7 +162,7 @@ def test_weak_and_broken_keys_of_a_file_are_passed_over_aloud(
 
 
 def test_jwks_file_is_read_again_when_it_changes(jwks: KeyDir, clock: FakeClock) -> None:
-    """Once a second: a new key is taken, and one that is gone is not, though it was remembered."""
+    """Once a second: a new key is accepted, and a removed one is not, though it was remembered."""
     codec = tokens(jwks.write(jwk_of(OTHER, kid="old")).path)
     old, new = make(header={"kid": "old"}, secret=OTHER), make(header={"kid": "new"})
     codec.verify(old, clock())

@@ -30,7 +30,7 @@ from .customers import (
 
 
 def test_log_out_detaches_the_device(shop: Host) -> None:
-    """A new profile, the session is over, and nobody is vouched for; the device stays."""
+    """A new profile, the session is over, and no customer is vouched for; the device stays."""
     client = shop.client()
     send(client, "identify", token=token_of(shop, "7"))
     shop.clock.advance(seconds=5)
@@ -88,7 +88,7 @@ def test_session_of_before_the_log_out_vouches_no_more(shop: Host) -> None:
 
 
 def test_both_cookies_of_before_the_log_out_vouch_as_long_as_the_token(shop: Host) -> None:
-    """A copy of both is the browser of before: no longer than the token or a gap; it reads nothing,
+    """A copy of both counts as the old browser, until the token expires or a gap; it reads nothing,
     and the session that has ended stays so."""
     client, thief = shop.client(), shop.client()
     send(client, "identify", token=token_of(shop, "7", 600))
@@ -169,7 +169,7 @@ def test_forged_headers_vouch_for_nobody(shop: Host, spoil: str) -> None:
 def test_cookies_without_tokens_are_read_as_ever(
     text: str, voucher: t.Any, customer: str | None
 ) -> None:
-    """Their layout is fixed: browsers have them."""
+    """Their layout is fixed, since browsers hold them."""
     device = uuidlib.UUID("0b9c8f6e-5d3a-4e21-9f00-aabbccddeeff")
     times = (1795262400000000, 1795262460000000)
     token = SessionToken(device, 3, *times, voucher, customer)

@@ -1,4 +1,4 @@
-"""Whose events they are, of browsers and apps."""
+"""Who owns the events of browsers and apps."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ JOURNEYS: dict[str, tuple[list[Step], list[str], dict[str, list[int]], int]] = {
 @pytest.mark.parametrize("name", JOURNEYS)
 @pytest.mark.parametrize("is_app", [False, True], ids=["browser", "app"])
 def test_whose_events_they_are(shop: Host, name: str, *, is_app: bool) -> None:
-    """Which uuid each event carries, whose feed shows it, and how many sessions there are: a log-in
+    """Which uuid each event has, in which feed it is, and how many sessions there are: a log-in
     keeps a stranger's session, another customer begins one, and none is merged with another."""
     steps, owners, feeds, sessions = JOURNEYS[name]
     clients = {who: shop.client(APP if is_app else CHROME) for who in "ab"}
@@ -145,7 +145,7 @@ def test_whose_events_they_are(shop: Host, name: str, *, is_app: bool) -> None:
 
 
 def test_session_has_one_customer(shop: Host) -> None:
-    """Where another's token comes, the session of before is over."""
+    """Another customer's token ends the earlier session."""
     client = shop.client()
     send(client, "identify", token=token_of(shop, "8"))
     shop.clock.advance(seconds=9)

@@ -70,7 +70,7 @@ def test_fresh_token_vouches_on(shop: Host, path: str) -> None:
             shop.clock.advance(minutes=8)
             assert may_open(client)
     assert shop.actions()["customer.login"] == 1
-    assert heard == [("7", profile_of("7"))] * 2  # again when the word of before had ended
+    assert heard == [("7", profile_of("7"))] * 2  # again after the earlier token had expired
     assert len(shop.rows("session")) == 1
 
 
@@ -135,7 +135,7 @@ def test_token_wins_over_the_user_of_flask_login(shop: Host) -> None:
 
 
 def test_kept_events_are_not_the_tokens(shop: Host) -> None:
-    """Whose they are is by their visit alone; a bad token is refused all the same."""
+    """Their visit alone decides on the owner; a bad token is refused all the same."""
     client = shop.client()
     response = send(client, events=[OPEN, CLICK], by_visit=True, token=token_of(shop, "7"))
     assert [result["status"] for result in response.get_json()["results"]] == [
@@ -163,7 +163,7 @@ def test_old_browser_shows_its_csrf_token_to_log_in_and_out(shop: Host) -> None:
 
 
 def test_no_room_for_a_log_in_is_503(make: MakeHost) -> None:
-    """What became known of a customer is kept, or the post is to come again."""
+    """The log-in is recorded, or the client is told to post again."""
     settings = {"EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 1}
     host = make({**settings, "EVENTTRACK_JWT_KEYS": KEY}, create=False)
     client = host.client()

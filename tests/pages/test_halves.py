@@ -1,4 +1,4 @@
-"""Through HTTP: the page's tag, and what a browser makes of it."""
+"""Through HTTP: the page's tag, and the half that a browser sends for it."""
 
 from __future__ import annotations
 
@@ -284,7 +284,7 @@ def test_a_public_page_is_joined_for_who_has_been_here(site: Host) -> None:
 
 @pytest.mark.parametrize("server_first", [True, False])
 def test_a_browser_without_cookies_joins(pair: tuple[Host, Host], *, server_first: bool) -> None:
-    """Refused cookies: the signed tag tells whose visit it is, in either order."""
+    """Refused cookies: the signed tag identifies the visit, in either order."""
     first, second = pair
     tag = read_tag(first.app.test_client(use_cookies=False).get("/", headers=NAVIGATION))
     browser = second.app.test_client(use_cookies=False)
@@ -303,7 +303,7 @@ def test_a_browser_without_cookies_joins(pair: tuple[Host, Host], *, server_firs
 
 
 def test_another_device_s_tag_is_not_joined(site: Host) -> None:
-    """A tag that was signed for somebody else claims nothing: the visit is its own."""
+    """A tag that was signed for another device claims nothing: this is a separate visit."""
     owner, thief = site.client(), site.client()
     tag = load(owner)
     site.clock.advance(seconds=1)
@@ -406,7 +406,7 @@ def test_a_customer_s_kept_visit_joins_after_the_log_out(
 
 @pytest.mark.parametrize("shown", ["no token", "another device's token", "nonsense"])
 def test_a_customer_s_visit_is_joined_by_its_own_device_only(site: Host, shown: str) -> None:
-    """Who has got hold of a customer's tag adds nothing to the customer's history by it."""
+    """With a stolen tag, no one can add to the customer's history."""
     client, thief = site.client(), site.client()
     client.get("/login", headers=NAVIGATION)
     tag = load(client)
@@ -427,7 +427,7 @@ def test_a_customer_s_visit_is_joined_by_its_own_device_only(site: Host, shown: 
 def test_kept_events_of_a_soft_page_are_its_visitor_s(
     pair: tuple[Host, Host], *, together: bool
 ) -> None:
-    """A page that the browser alone has seen has no tag: its own id says whose it was."""
+    """A page that only the browser has seen has no tag: its own id identifies its owner."""
     first, second = pair
     client = first.client()
     client.get("/login", headers=NAVIGATION)
@@ -465,7 +465,7 @@ def test_a_visit_s_own_id_is_no_key_to_it(site: Host, *, claimed: bool) -> None:
 
 
 def test_a_kept_event_of_an_old_page_moves_no_session(site: Host) -> None:
-    """The soft visit came late itself, and lies before its session."""
+    """The soft visit arrived late itself, and is older than its session."""
     client = site.client()
     load(client)
     early = (site.clock.moment - dt.timedelta(hours=1)).isoformat()

@@ -34,7 +34,7 @@ def test_compressed_body_is_not_parsed(make: MakeHost) -> None:
 
 
 def test_public_page_never_carries_our_cookies(odd: Host) -> None:
-    """A shared cache would hand one visitor's device to all."""
+    """A shared cache would give one visitor's device to everyone."""
     client = odd.client()
     assert "Set-Cookie" not in client.get("/public", headers=NAVIGATION).headers
     assert odd.actions() == {}
@@ -59,7 +59,7 @@ def test_hook_of_the_host_that_makes_a_page_public_is_seen(make: MakeHost) -> No
 
 
 def test_filter_refuses_one_more(make: MakeHost) -> None:
-    """``EVENTTRACK_PAGE_VISIT_FILTER`` is asked inside the request, and its no is final."""
+    """``EVENTTRACK_PAGE_VISIT_FILTER`` is called inside the request, and its False is final."""
     host = make({"EVENTTRACK_PAGE_VISIT_FILTER": lambda: request.path != "/"})
     client = host.client()
     assert 'data-page="off"' in client.get("/", headers=NAVIGATION).text

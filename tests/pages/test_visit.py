@@ -54,7 +54,7 @@ def test_what_is_a_visit(odd: Host, path: str, headers: Headers, status: int, vi
 
 @pytest.mark.parametrize(("method", "path"), [("HEAD", "/"), ("POST", "/form"), ("OPTIONS", "/")])
 def test_only_get_is_a_visit(odd: Host, method: str, path: str) -> None:
-    """A HEAD, a form's answer and a preflight show nobody a page."""
+    """A HEAD, a form's answer and a preflight do not show a page."""
     odd.client().open(path, method=method, headers=NAVIGATION)
     assert odd.actions() == {}
 
@@ -159,7 +159,7 @@ def test_source_of_a_session(host: Host, referrer: str, source: str) -> None:
     ],
 )
 def test_address_of_a_mounted_app(host: Host, environ: dict[str, str | None], url: str) -> None:
-    """It is the one that the browser shows; only the path where the host is no name."""
+    """It is the address that the browser shows, or only the path if the host name is invalid."""
     made = host.client().get(
         "/products/a",
         base_url="http://localhost/größe",
@@ -190,7 +190,7 @@ def test_duration_is_the_views(make: MakeHost) -> None:
 
 
 def test_redirect_after_login_counts_the_page_it_leads_to(host: Host) -> None:
-    """A redirect is no visit; the page behind it is."""
+    """A redirect is not a visit; the page behind it is."""
     response = host.client().get("/away", headers=NAVIGATION, follow_redirects=True)
     assert response.request.path == "/"
     assert host.actions()["page.visit"] == 1

@@ -35,7 +35,7 @@ def url(tmp_path: pathlib.Path) -> str:
 
 @pytest.fixture
 def open_folder() -> cabc.Iterator[pathlib.Path]:
-    """A folder that every user may enter; it is nobody's."""
+    """A folder without an owner of ours, which every user may enter."""
     with tempfile.TemporaryDirectory() as name:
         if os.getuid() == 0:
             os.chown(name, NOBODY, NOBODY)

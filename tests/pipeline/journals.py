@@ -74,7 +74,7 @@ def adopt(host: Host) -> None:
 
 
 def losses(host: Host) -> dict[tuple[str, str, str], int]:
-    """Return the quality counters of what came to nothing."""
+    """Return the quality counters of lost events."""
     return {key: count for key, count in quality(host).items() if key[0] != "accepted"}
 
 
@@ -138,7 +138,7 @@ def run(script: str, url: str, config: dict[str, t.Any]) -> int:
 
 @contextlib.contextmanager
 def as_nobody() -> cabc.Iterator[None]:
-    """Take root's rights away, where the tests are root's."""
+    """Give up root's rights, if the tests run as root."""
     if os.getuid() != 0:
         yield
         return
@@ -150,7 +150,7 @@ def as_nobody() -> cabc.Iterator[None]:
 
 
 def close_to_nobody(folder: pathlib.Path) -> None:
-    """Take away the rights to a folder of the user that tests as nobody are run by."""
+    """Deny access to a folder to the user that :func:`as_nobody` becomes."""
     if os.getuid() == 0:
         os.chown(folder, 0, 0)
         folder.chmod(0o700)

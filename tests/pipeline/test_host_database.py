@@ -113,7 +113,7 @@ def test_a_sqlite_host_may_listen_on_every_engine(make: MakeHost) -> None:
 
 
 def test_the_writer_s_connection_is_given_back(tmp_path: pathlib.Path, make: MakeHost) -> None:
-    """After close the file is nobody's: another program can take it whole."""
+    """After close, another program can lock the whole file."""
     host = make()
     visit(host)
     host.flush()

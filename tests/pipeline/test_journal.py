@@ -252,7 +252,7 @@ print("done", flush=True)
 
 
 def test_what_cannot_be_read_is_counted(make: MakeHost, config: dict[str, t.Any]) -> None:
-    """Damage, and what is no record, are set aside and counted; the rest is written."""
+    """Damage, and bytes that are not records, are set aside and counted; the rest is written."""
     host = make(config)
     left = leave(host, an_event(seconds=1, session=None), raw=[b"\xc1", b"\x93no record", b""])
     leave(host, an_event(seconds=2, session=None), an_event(seconds=3, session=None))
@@ -287,7 +287,7 @@ def test_another_target_s_journal_is_left_alone(
 
 @needs_users
 def test_another_user_s_journal_is_skipped(open_folder: pathlib.Path) -> None:
-    """It cannot be read, and harms nobody; its own user's next process takes it over."""
+    """It cannot be read, and does no harm; its own user's next process takes it over."""
     home = open_folder / "home"
     with as_nobody():
         ours = Journal(home, 1 << 28, is_durable=False)

@@ -56,7 +56,7 @@ def durable(make: MakeHost, config: dict[str, t.Any], syncs: Syncs) -> Host:
 
 
 def test_a_durable_answer_follows_its_sync(durable: Host, syncs: Syncs) -> None:
-    """While the disk is at it nobody is told; what is on it then holds the event."""
+    """There is no answer until the disk has confirmed; by then it holds the event."""
     syncs.gate.clear()
     answers: list[t.Any] = []
     event_id = str(an_id())
@@ -116,7 +116,7 @@ def test_one_wait_covers_every_segment(
 def test_a_segment_that_was_given_up_is_on_the_disk_before_an_answer(
     tmp_path: pathlib.Path, syncs: Syncs
 ) -> None:
-    """Whoever waits for a record in it is told of no success that only another file has had."""
+    """A success of another file's sync does not count for a record in this one."""
     home = tmp_path / "home"
     journal = Journal(home, 1 << 28, is_durable=True)
     assert journal.put([b"damaged", b"waits"])
@@ -229,7 +229,7 @@ def test_a_disk_that_fails_is_logged_once(
 def test_a_new_segment_s_name_is_on_the_disk_before_an_answer(
     durable: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A file whose folder was not brought to the disk may not be there after a loss of power."""
+    """A file may be missing after a loss of power if its folder was not synced."""
     fsync, synced = os.fsync, set[str]()
 
     def fail(fd: int) -> None:

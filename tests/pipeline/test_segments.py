@@ -189,7 +189,7 @@ def test_a_live_journal_s_missing_segment_costs_its_records_only(
 def test_a_foreign_file_in_a_segment_s_place_is_set_aside(
     home: pathlib.Path, rotated: pathlib.Path, number: int, data: bytes
 ) -> None:
-    """Another program's file, or a version's that nobody knows."""
+    """Another program's file, or one of an unknown version."""
     segments(home)[number].write_bytes(data)
     rest = [record for place, record in enumerate(RECORDS) if place != number]
     assert adopt(home) == Drained(rest, 1)
@@ -200,7 +200,7 @@ def test_a_foreign_file_in_a_segment_s_place_is_set_aside(
 def test_a_file_of_another_name_is_left_alone(
     home: pathlib.Path, rotated: pathlib.Path, name: str
 ) -> None:
-    """It is nobody's business, and keeps its folder."""
+    """It is left alone, and so is its folder."""
     (rotated / name).write_bytes(b"somebody's")
     assert adopt(home) == Drained(RECORDS, 0)
     assert [path.name for path in rotated.iterdir()] == [name]

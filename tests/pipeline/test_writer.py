@@ -192,7 +192,7 @@ def writer_threads() -> list[threading.Thread]:
 
 
 def test_a_dropped_app_takes_its_thread_along(tmp_path: pathlib.Path) -> None:
-    """An app that nobody holds any more is freed, and its writer ends."""
+    """An app without references is freed, and its writer ends."""
     host = make_host(f"sqlite:///{tmp_path / 'host.db'}")
     visit(host)
     host.flush()
@@ -243,7 +243,7 @@ def test_a_log_handler_may_track(make: MakeHost, tmp_path: pathlib.Path) -> None
 
 @pytest.mark.parametrize("url", ["sqlite:///{}/host.db", "sqlite://"])
 def test_a_receiver_of_signals_may_flush(make: MakeHost, tmp_path: pathlib.Path, url: str) -> None:
-    """What it asks for is being done: it does not wait for itself."""
+    """The flush is under way already: it does not wait for itself."""
     host = make(url=url.format(tmp_path))
     flushed: list[int] = []
 

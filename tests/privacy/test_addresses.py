@@ -1,4 +1,4 @@
-"""A stored address has lost its host part."""
+"""A stored address has no host part."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from ..hosts import Host
     ],
 )
 def test_address_loses_its_host_part(address: str, masked: str) -> None:
-    """/24 and /48; what is no address is none."""
+    """/24 and /48; a text that is not an address becomes empty."""
     assert mask_address(address) == masked
 
 

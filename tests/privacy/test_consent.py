@@ -87,7 +87,7 @@ def test_nothing_is_recorded_of_who_chose_none(host: Host) -> None:
 
 
 def test_anonymous_visit_counts_without_saying_whose_it_is(host: Host) -> None:
-    """It is in the totals; it has no session, and the profile of its day and browser."""
+    """It is in the totals, and has no session and the profile of its day and browser."""
     client = host.client()
     choose(client, "anonymous")
     assert policy_of(visit(client, Referer="https://elsewhere.example/")) == "anonymous"
@@ -121,7 +121,7 @@ ANOTHER_BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:150.0) Gecko/20100101 Fire
 def test_anonymous_visits_of_a_day_are_told_apart_by_address_and_agent(
     host: Host, change: dict[str, str], is_same: bool
 ) -> None:
-    """On one site; what varies from request to request does not matter."""
+    """On one site; headers that vary from request to request do not matter."""
     for differing in ({}, change):
         client = host.app.test_client(use_cookies=False)
         client.environ_base |= {"HTTP_USER_AGENT": CHROME, "REMOTE_ADDR": "203.0.113.7"}
@@ -131,7 +131,7 @@ def test_anonymous_visits_of_a_day_are_told_apart_by_address_and_agent(
 
 
 def test_anonymous_visits_of_two_days_have_nothing_in_common(host: Host) -> None:
-    """Nor has what came before midnight and was written after it."""
+    """Not even if one is written after midnight."""
     visit(host.client(), **GPC)
     host.clock.advance(hours=11, minutes=59, seconds=59)
     visit(host.client(), **GPC)
@@ -142,7 +142,7 @@ def test_anonymous_visits_of_two_days_have_nothing_in_common(host: Host) -> None
 
 
 def test_salt_of_a_day_is_shared_and_destroyed(make: MakeHost, database_url: str) -> None:
-    """All processes name a browser the same; the day after the next there is nothing to tell by."""
+    """All processes derive the same profile; two days later the salt is gone."""
     hosts = [make(url=database_url), make(url=database_url, create=False)]
     clock = hosts[0].clock
     for host in hosts:
@@ -242,14 +242,14 @@ def test_choice_has_the_bounds_of_a_post(host: Host) -> None:
     ],
 )
 def test_nobody_else_chooses(host: Host, headers: dict[str, str]) -> None:
-    """Neither another site nor an app."""
+    """Neither another site nor an app may post a choice."""
     response = choose(host.client(), "none", headers)
     assert problem_of(response) == (403, "foreign_origin")
     assert cookies_of(response) == {}
 
 
 def test_old_browser_chooses_without_a_token(host: Host) -> None:
-    """Who has refused has no cookie to which a token could be bound."""
+    """A visitor who has refused has no cookie that a token could be bound to."""
     client = host.client()
     for choice in ("none", "full"):
         assert choose(client, choice, OLD_BROWSER).status_code == 204
@@ -278,7 +278,7 @@ def test_cookie_that_holds_no_choice_counts_for_nothing(host: Host, value: str) 
 
 
 def test_choice_may_be_set_by_the_host(host: Host) -> None:
-    """A banner of its own, with or without a script, is a cookie."""
+    """The host's own banner, with or without a script, sets a cookie."""
     client = host.client()
     client.set_cookie(CONSENT, "none")
     assert policy_of(visit(client)) == "none"
@@ -345,7 +345,7 @@ def test_consent_mode_waits_for_the_choice(make: MakeHost) -> None:
 
 
 def test_cookies_of_before_the_signal_are_not_read_and_go(host: Host) -> None:
-    """A customer who switches the signal on is not named any more."""
+    """A customer who switches the signal on is no longer identified."""
     host.app.get("/login", endpoint="login")(lambda: f"{identify('42')}")
     client = host.client()
     visit(client, "/login")

@@ -145,7 +145,7 @@ KEPT: list[t.Any] = [*LEFT_ALONE, 17, 4111111111111111, 10**18, 12.5, float("nan
 
 @pytest.mark.parametrize(("value", "masked"), MASKED, ids=ascii)
 def test_personal_data_is_masked(value: str, masked: str) -> None:
-    """Wherever it stands; what is around it stays."""
+    """Wherever it is; the text around it stays."""
     assert Masker().mask_params({"x": value}) == {"x": masked}
     assert Masker().mask_text(value) == masked
 
@@ -158,7 +158,7 @@ def test_what_shops_record_is_left_alone(value: t.Any) -> None:
 
 
 def test_all_levels_are_masked() -> None:
-    """Values in lists and mappings, and names; what was given stays as it was."""
+    """Values in lists and mappings, and names; the original is not changed."""
     params = {"a": [{"b": "x@y.example"}, 1, ["4111111111111111"]], "ada@example.com": {"c": HEX32}}
     assert Masker().mask_params(params) == {
         "a": [{"b": "[email]"}, 1, ["[card]"]],

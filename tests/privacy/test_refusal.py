@@ -1,4 +1,4 @@
-"""Who refused is recorded neither by the collector nor by server code."""
+"""A visitor who refused is recorded neither by the collector nor by server code."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OPTED_OUT = {
 
 @pytest.mark.parametrize("choice", ["anonymous", "none"])
 def test_events_of_who_refused_are_rejected(host: Host, choice: str) -> None:
-    """Each is answered, so that the browser lets go of it; they are counted, and no more."""
+    """Each is answered, so that the browser drops it; events are only counted."""
     client = host.client()
     choose(client, choice)
     response = post(client)
@@ -43,7 +43,7 @@ def test_events_of_who_refused_are_rejected(host: Host, choice: str) -> None:
 
 
 def test_post_with_the_signal_takes_the_cookies_of_before(host: Host) -> None:
-    """A page out of a cache posts what it must not."""
+    """A page from a cache posts although the visitor has refused."""
     client = host.client()
     visit(client)
     response = post(client, SAME_ORIGIN | GPC)
@@ -53,14 +53,14 @@ def test_post_with_the_signal_takes_the_cookies_of_before(host: Host) -> None:
 
 
 def test_old_browser_that_refuses_is_given_no_token(host: Host) -> None:
-    """Nor a device: there is nothing to guard."""
+    """Nor a device, since no event is accepted."""
     response = post(host.client(), OLD_BROWSER | GPC)
     assert response.status_code == 202
     assert cookies_of(response) == {}
 
 
 def test_app_asks_its_user_itself(make: MakeHost) -> None:
-    """It has no cookie to say so with: consent mode does not refuse it."""
+    """It has no cookie for a choice: consent mode does not refuse it."""
     host = make({"EVENTTRACK_DEFAULT_POLICY": "none"})
     response = post(host.client("app/1.0"), {})
     assert response.get_json()["results"][0]["status"] == "accepted"
@@ -108,7 +108,7 @@ def add_calls(host: Host) -> None:
 
 @pytest.mark.parametrize("choice", ["anonymous", "none"])
 def test_track_of_who_refused_is_none_unless_a_customer_is_named(host: Host, choice: str) -> None:
-    """What server code records for a customer is the host's own business."""
+    """Server code decides itself what it records for a named customer."""
     add_calls(host)
     client = host.client()
     choose(client, choice)
@@ -128,7 +128,7 @@ def test_track_of_who_refused_is_none_unless_a_customer_is_named(host: Host, cho
 
 
 def test_nobody_is_identified_who_refused(host: Host) -> None:
-    """Neither by a call nor by Flask-Login's log-in, whose own cookie is the host's."""
+    """Neither by a call nor by Flask-Login's log-in, whose cookie stays."""
     add_calls(host)
     client = host.client()
     choose(client, "anonymous")

@@ -1,4 +1,4 @@
-"""What of a URL may be stored, and which campaign and source it tells."""
+"""Which parts of a URL are stored, and the campaign and source that it names."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from ..hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host
     ids=ascii,
 )
 def test_url_is_cut_to_what_may_be_stored(url: str, clean: str) -> None:
-    """No user name, no fragment, no secret; what is no web address is none."""
+    """No user name, no fragment, no secret; a value that is not a web address becomes empty."""
     assert UrlCleaner(["token"]).clean(url) == clean
 
 

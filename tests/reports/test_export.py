@@ -65,7 +65,7 @@ def test_an_export_is_read_in_pages(shop: Host, monkeypatch: pytest.MonkeyPatch,
 
 
 def test_an_export_reads_when_it_is_asked(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A page of what comes next; what is erased meanwhile does not come."""
+    """It reads one page at a time; rows that are erased meanwhile are left out."""
     monkeypatch.setattr("flask_eventtrack.reports.export._PAGE", 2)
     strangers = strangers_of(shop, 5)
     events = [

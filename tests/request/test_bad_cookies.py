@@ -1,4 +1,4 @@
-"""Whose a cookie is: foreign, broken and old ones."""
+"""Whose cookie it is: foreign, broken and old ones."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ def test_rotated_key_keeps_devices_and_sessions(make: MakeHost) -> None:
 
 
 def test_key_that_is_gone_makes_new_devices(make: MakeHost) -> None:
-    """A cookie of the old key is a bad signature."""
+    """A cookie of the old key has a bad signature."""
     before, after = make({"SECRET_KEY": "the old key"}), make({"SECRET_KEY": "the new key"})
     client = before.client()
     visit(client)

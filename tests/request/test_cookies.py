@@ -133,7 +133,7 @@ def test_device_cookie_is_issued_again_with_each_session(host: Host) -> None:
 
 @pytest.mark.parametrize("path", ["/data.json", "/away", "/missing", "/static/none.css"])
 def test_answer_that_records_nothing_sets_no_cookie(host: Host, path: str) -> None:
-    """Only a request whose event is recorded does."""
+    """Only a request that records an event does."""
     assert host.client().get(path, headers=NAVIGATION).headers.getlist("Set-Cookie") == []
     assert host.rows("session") == []
 
@@ -173,7 +173,7 @@ def test_answer_that_no_cache_shares_sets_the_cookies(host: Host, header: str) -
 
 
 def test_collector_sets_the_cookies_of_a_newcomer(host: Host) -> None:
-    """A page out of a cache has no other way to them."""
+    """A page from a cache cannot get them otherwise."""
     client = host.client()
     answer = client.post("/_et/in", json={"action": "button.click"}, headers=SAME_ORIGIN)
     assert set(cookies_of(answer)) == ALL

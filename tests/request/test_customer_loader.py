@@ -1,4 +1,4 @@
-"""The host's own answer to who is logged in: ``@events.customer_loader``."""
+"""The host's own loader of the customer who is logged in: ``@events.customer_loader``."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def count_asked(host: Host) -> int:
 
 
 def test_loader_says_who_is_here(shop: Host, loader: list[t.Any]) -> None:
-    """In each request that needs to know, once; and it vouches for events from the browser."""
+    """It is called once in each request that needs it, and vouches for events from the browser."""
     loader[:] = [7]
     client = shop.client()
     visit(client)
@@ -69,7 +69,7 @@ def test_loader_is_not_asked_where_nobody_needs_to_know(shop: Host, loader: list
 
 
 def test_loader_is_the_last_to_be_asked(shop: Host, loader: list[t.Any]) -> None:
-    """Not where a token or an ``identify()`` in this session says who it is."""
+    """Not if a token or an ``identify()`` in this session names the customer."""
     loader[:] = ["8"]
     client = shop.client()
     assert send(client, **OPEN, token=token_of(shop, "7", 600)).status_code == 202
@@ -86,7 +86,7 @@ def test_loader_is_the_last_to_be_asked(shop: Host, loader: list[t.Any]) -> None
 
 
 def test_loaders_word_holds_for_the_request(shop: Host, loader: list[t.Any]) -> None:
-    """Whom it names no more is not vouched for any more; the cookies attribute."""
+    """A customer whom it no longer names is not vouched for; the cookies still attribute."""
     client = shop.client()
     loader[:] = ["7"]
     visit(client)
@@ -112,7 +112,7 @@ def test_identify_after_the_loader_lasts(shop: Host, loader: list[t.Any]) -> Non
 def test_failing_loader_never_fails_the_page(
     make: MakeHost, caplog: pytest.LogCaptureFixture, answer: t.Any
 ) -> None:
-    """It is logged once in production and raised in tests; nobody is vouched for."""
+    """It is logged once in production and raised in tests; no customer is vouched for."""
     host = make({"TESTING": False})
     add_views(host.app)
 
@@ -136,7 +136,7 @@ def test_failing_loader_never_fails_the_page(
 
 
 def test_failing_loader_vouches_no_more(make: MakeHost) -> None:
-    """Also for whom it named before."""
+    """Also for the customer whom it named before."""
     host = make({"TESTING": False})
     add_views(host.app)
     answers: list[t.Callable[[], str]] = [lambda: "7", lambda: str(1 // 0)]
@@ -177,7 +177,7 @@ def load_seven() -> str:
 def test_app_s_customer_is_known_whoever_asked_before(
     make: MakeHost, config: dict[str, t.Any]
 ) -> None:
-    """An app names itself as bots do; that it is one shows only in its post."""
+    """An app's user agent may look like a bot's; only its post shows that it is an app."""
     host = make(config)
     host.events.define("account.open")
     host.events.customer_loader(lambda: request.headers.get("X-Api-Key"))
@@ -195,7 +195,7 @@ def test_app_s_customer_is_known_whoever_asked_before(
 def test_login_user_that_fails_never_fails_the_page(
     make: MakeHost, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As one without an ``id`` does, which a request_loader may make."""
+    """Such as one without an ``id``, which a request_loader may make."""
     host = make({"TESTING": False})
     LoginManager(host.app)
     add_views(host.app)

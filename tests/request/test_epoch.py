@@ -1,4 +1,4 @@
-"""The epoch: what a script may know of the profile."""
+"""The epoch: all that a script may know about the profile."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from .cookie_jar import CSRF, SESSION, add_login, cookies_of, jar_of, sessions_o
 
 
 def epoch_of(client: FlaskClient) -> str:
-    """Return what stands before the token in the readable cookie."""
+    """Return the text before the token in the readable cookie."""
     epoch, *token = jar_of(client)[CSRF].split(".")
     assert len(token) == 2
     return epoch
@@ -52,7 +52,7 @@ def test_epoch_stays_while_the_profile_does(host: Host) -> None:
 
 
 def test_epoch_changes_at_log_in_and_log_out(host: Host) -> None:
-    """With the answer of that very request; a customer's is the same again, a stranger's is not."""
+    """With the answer to that request; a customer's is the same each time, a stranger's is not."""
     add_login(host.app)
     client = host.client()
     epochs = []
@@ -85,7 +85,7 @@ def test_epoch_changes_with_an_answer_that_is_no_page(host: Host, path: str) -> 
 
 
 def test_epochs_of_two_apps_differ(make: MakeHost) -> None:
-    """It is derived with the secret key: who knows a customer's id cannot compute it."""
+    """It is derived with the secret key: a customer's id is not enough to compute it."""
     hosts = [make({"SECRET_KEY": key}) for key in ("one", "another")]
     epochs = set()
     for host in hosts:

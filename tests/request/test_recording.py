@@ -1,4 +1,4 @@
-"""The one put, and what others learn of it."""
+"""The one ``put()``, and its receivers and duplicates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..hosts import SAME_ORIGIN
 
 
 def test_post_repeated_while_receivers_are_told_is_a_duplicate(make: MakeHost) -> None:
-    """A client that gives up on slow receivers, and posts again, is told of each event once."""
+    """If a client gives up on slow receivers and posts again, each event counts once."""
     host = make()
     post = {"action": "button.click", "event_id": "018f2b1e-7c1a-7def-8a5b-0123456789ab"}
     statuses: list[str] = []

@@ -131,7 +131,7 @@ def test_swept_session_is_not_ended_again_when_the_device_returns(host: Host) ->
 
 
 def test_logout_ends_the_session_and_makes_another_profile(host: Host) -> None:
-    """The device stays; the next person at a shared computer is nobody's alias."""
+    """The device stays; the next person at a shared computer has a new profile."""
     add_login(host.app)
     client = host.client()
     for path in ("/", "/login/7", "/logout", "/"):

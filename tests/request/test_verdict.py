@@ -1,4 +1,4 @@
-"""The one verdict a request: what may be recorded, and why not more."""
+"""The one verdict of a request: what may be recorded, and why not more."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_verdict(verdict: Verdict, expected: Verdict) -> None:
 
 
 def test_every_verdict_obeys_the_rules() -> None:
-    """Whatever comes together: who refuses is no person, and only a person has no reason."""
+    """In any combination: a refusal is never a person, and only a person has no reason."""
     for choice, signal, bot, default, gpc, bots in itertools.product(
         (None, *_POLICIES),
         (False, True),

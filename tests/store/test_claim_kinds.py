@@ -21,5 +21,5 @@ VISIT = uuidlib.uuid4()
     ],
 )
 def test_the_flags_of_a_claim_make_a_kind(claim: Claim, kind: ClaimKind) -> None:
-    """Without cookies it matters whether the browser proved that the page is its own."""
+    """Without cookies, the kind depends on whether the browser proved that the page is its own."""
     assert claim.kind == kind

@@ -1,4 +1,4 @@
-"""An erased person is nowhere, and all else stays."""
+"""Nothing of an erased person is left, and everything else stays."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def set_up_two(shop: Host) -> None:
 
 
 def note_in_transaction(shop: Host, customer: str) -> None:
-    """Commit an event with a note that it is to be counted, which nobody has done yet."""
+    """Commit an event with a note that it is still to be counted."""
     with shop.app.app_context():
         track("order.ship", customer=customer, in_transaction=True)
         shop.db.session.commit()
@@ -167,7 +167,7 @@ def test_erasing_twice_changes_nothing(shop: Host) -> None:
 
 @pytest.mark.parametrize("who", ["customer", "uuid", "stranger"])
 def test_a_person_is_found_by_each_of_their_names(shop: Host, who: str) -> None:
-    """The customer's id, their profile, or what one of their devices was before the log-in."""
+    """The customer's id, their profile, or a device's profile before the log-in."""
     browse(shop, "/", ADA)
     browse(shop, "/", ADA)
     stranger = shop.rows("alias", "created_at")[0]["anonymous_uuid"]
@@ -188,7 +188,7 @@ def test_a_stranger_can_be_erased(shop: Host) -> None:
 
 @pytest.mark.parametrize("who", ["", "null", True, None, 1.5])
 def test_who_is_no_customer_is_refused(shop: Host, who: t.Any) -> None:
-    """As by identify(): nothing is erased for a word that means nobody."""
+    """As by identify(): nothing is erased for a placeholder id."""
     for call in (forget, export):
         with pytest.raises(InvalidEvent, match="not a customer's id"):
             call(shop, who)
@@ -206,7 +206,7 @@ def test_a_session_of_two_people_goes_with_one_of_them(shop: Host) -> None:
 
 
 def test_a_person_of_many_profiles(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """They are in no statement all at once: databases limit its parameters."""
+    """No statement names all of them, since databases limit its parameters."""
     monkeypatch.setattr("flask_eventtrack.store.dialects._CHUNK", 10)
     monkeypatch.setattr("flask_eventtrack.reports.export._PAGE", 20)
     strangers = strangers_of(shop, 45)

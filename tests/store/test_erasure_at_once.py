@@ -76,7 +76,7 @@ def test_a_batch_that_began_before_does_not_slip_through(
 def test_a_batch_that_began_before_tells_more_of_the_person(
     make: MakeHost, shop: Host, database_url: str, tmp_path: pathlib.Path
 ) -> None:
-    """Who they were and what they visited, which the erasure has not found at first."""
+    """It adds profiles and visits that the erasure has not found at first."""
     write_records(shop, a_page("/", 0.1, uuid=STRANGER, session=session_of(STRANGER)))
     visit = a_page("/", 0.5, uuid=ADA_UUID, session=session_of(ADA_UUID))
     log_in = Identified(uuid=ADA_UUID, customer_id=ADA, time=at(0.4), anonymous=STRANGER)
@@ -109,7 +109,7 @@ _COUNT_WAITING = """
 def test_batches_queue_behind_an_erasure(
     make: MakeHost, shop: Host, database_url: str, tmp_path: pathlib.Path
 ) -> None:
-    """One that begins while the erasure waits does not overtake it, or it might wait for ever."""
+    """A batch that begins while the erasure waits does not overtake it; it could wait forever."""
     others = [open_shop(make, database_url, tmp_path, create=False) for _ in range(2)]
     reached, go_on = threading.Event(), threading.Event()
     pause_inserts(others[0], reached, go_on)
@@ -142,7 +142,7 @@ def test_batches_queue_behind_an_erasure(
 def test_what_turns_out_to_be_another_s_meanwhile_stays(
     make: MakeHost, shop: Host, database_url: str, tmp_path: pathlib.Path
 ) -> None:
-    """The server's half says whose a visit is after the erasure has found it the person's."""
+    """The erasure finds a visit, then its server half shows that another person owns it."""
     visit = a_page("/", 1, uuid=BOB_UUID)
     write_records(shop, lone_half(visit))
     other = open_shop(make, database_url, tmp_path, create=False)
@@ -216,7 +216,7 @@ def test_a_big_person_is_erased_in_batches(shop: Host, monkeypatch: pytest.Monke
 
 
 def test_a_big_person_blocks_nobody(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The host writes to its SQLite file while the erasure is at it."""
+    """The host writes to its SQLite file while the erasure runs."""
     monkeypatch.setattr("flask_eventtrack.store.erasure.BATCH_SIZE", 50)
     for start in range(0, 2000, 500):
         write_records(

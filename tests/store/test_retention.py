@@ -1,4 +1,4 @@
-"""Retention: what is older than it is kept goes in small batches, and totals stay."""
+"""Retention: events past their period are removed in small batches, and totals stay."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_sessions_go_with_their_events(make: MakeHost, database_url: str) -> Non
 
 
 def test_what_was_set_aside_goes_too(make: MakeHost, database_url: str) -> None:
-    """By the action that it was."""
+    """By its action."""
     host = make({"EVENTTRACK_RETENTION": {"order.ship": DAY}}, url=database_url)
     for number, action in enumerate(("order.ship", "order.other")):
         write_records(host, an_event(action, time=NAIVE, id=an_id(number), session=None))
@@ -100,7 +100,7 @@ def test_what_was_set_aside_goes_too(make: MakeHost, database_url: str) -> None:
 
 
 def test_profiles_stay(make: MakeHost) -> None:
-    """A customer is nobody's event: they go by forget() alone."""
+    """A customer is not an event: only forget() removes them."""
     host = make({"EVENTTRACK_RETENTION": DAY})
 
     @host.app.post("/login")
@@ -136,7 +136,7 @@ def test_much_is_removed_in_batches(
 
 @pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
 def test_an_event_that_is_held_is_left_to_the_next_run(make: MakeHost, database_url: str) -> None:
-    """Nobody waits for anybody: what another transaction holds stays until then."""
+    """No run waits: rows that another transaction holds stay until the next one."""
     host = make({"EVENTTRACK_RETENTION": DAY}, url=database_url)
     days_ago(host, 5)
     days_ago(host, 4)
@@ -232,7 +232,7 @@ def test_events_are_written_while_the_thread_prunes(
 
 @pytest.mark.parametrize("keep", [0, -1, DAY * 0, True, "30 days", float("nan")])
 def test_a_definition_refuses_what_is_no_time(keep: t.Any) -> None:
-    """The error names the action and what came."""
+    """The error names the action and what was given."""
     with pytest.raises(InvalidDefinition, match=r"'a\.b': keep is a timedelta or a number of sec"):
         EventTrack().define("a.b", keep=keep)
 

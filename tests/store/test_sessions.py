@@ -98,7 +98,7 @@ def test_a_session_s_end_tells_what_it_was(db_host: Host) -> None:
 
 
 def test_a_session_ends_once(db_host: Host) -> None:
-    """The first reason stands; an end that comes again, or for nobody's session, is nothing."""
+    """The first reason stands; a second end, or one for an unknown session, has no effect."""
     session_id = session_of(DEVICE).id
     write(db_host, a_page(), ends=[SessionEnd(session_id=session_id, reason="logout")])
     write(db_host, ends=[SessionEnd(session_id=session_id, reason="timeout")])

@@ -1,4 +1,4 @@
-"""Nothing brings an erased person back, and who comes back is recorded anew."""
+"""Nothing restores an erased person's data; a person who returns is recorded anew."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_what_another_process_holds_is_dropped(
 
 
 def test_a_late_log_in_shows_who_a_stranger_was(shop: Host) -> None:
-    """What the stranger did is stored, that it was the erased customer comes later: it goes too."""
+    """A stranger's events are stored; a later log-in shows that they are the erased customer's."""
     write_records(
         shop, a_page("/", 1, uuid=STRANGER), a_page("/", 1, uuid=NOBODY, session=None, client=None)
     )
@@ -94,7 +94,7 @@ def test_a_late_log_in_shows_who_a_stranger_was(shop: Host) -> None:
 
 
 def test_a_late_visit_takes_no_customer_along(shop: Host) -> None:
-    """Whose browser told of the erased person's page first may be somebody who is known."""
+    """The browser that reported the erased person's page first may be a known customer's."""
     visit = an_id(1)
     half = {"half": "browser", "id": visit, "client": None, "session": session_of(NOBODY)}
     write_records(
@@ -109,7 +109,7 @@ def test_a_late_visit_takes_no_customer_along(shop: Host) -> None:
 
 
 def test_an_erased_profile_of_a_day_does_not_come_back(shop: Host) -> None:
-    """An anonymous visit has its profile from the writer: that is the one that is asked for."""
+    """The writer gives an anonymous visit its profile, and looks up that profile's tombstone."""
     write_records(shop, a_page("/", 1, uuid=NOBODY, session=None))
     [profile] = {row["uuid"] for row in shop.rows("event")}
     assert profile != NOBODY
@@ -130,7 +130,7 @@ def test_a_day_s_profile_is_found_where_its_visit_was_refused(shop: Host) -> Non
 
 
 def test_a_late_log_in_takes_nobody_s_stranger(shop: Host) -> None:
-    """A stranger who is known as another customer's by now stays theirs."""
+    """A stranger who was merged with another customer meanwhile stays theirs."""
     bobs = Identified(uuid=BOB_UUID, customer_id=BOB, time=at(1), anonymous=STRANGER)
     write_records(shop, a_page("/", 1, uuid=STRANGER), bobs)
     forget(shop, ADA)
@@ -152,7 +152,7 @@ def test_a_late_log_in_does_not_tie_an_erased_stranger(shop: Host) -> None:
 
 @pytest.mark.parametrize("half", [False, True])
 def test_what_a_browser_kept_of_an_erased_visit_is_dropped(shop: Host, *, half: bool) -> None:
-    """It comes without cookies, and says by the visit's id, or the page's, whose it is."""
+    """It comes without cookies, and the visit's id, or the page's, identifies its owner."""
     page_id = an_id(1.5)
     visit = a_page("/", 1, uuid=ADA_UUID)
     joined = an_event(
@@ -188,7 +188,7 @@ def test_what_a_browser_kept_of_an_erased_visit_is_dropped(shop: Host, *, half: 
 
 
 def test_the_server_s_half_shows_whose_a_lone_half_was(shop: Host) -> None:
-    """A browser without cookies was first: its row is the erased person's, as it turns out."""
+    """A browser without cookies reported first: its row turns out to be the erased person's."""
     visit = a_page("/", 1, uuid=ADA_UUID)
     write_records(shop, lone_half(visit))
     forget(shop, ADA)
@@ -235,7 +235,7 @@ def test_a_record_that_is_being_refused_is_not_set_aside(
 
 
 def test_who_comes_back_is_recorded(shop: Host) -> None:
-    """With the cookies of before, in the same session, which begins anew."""
+    """With the old cookies, in the same session, which begins anew."""
     client = browse(shop, "/", ADA, "/products/tea")
     forget(shop, ADA)
     erased_at = shop.clock.moment

@@ -156,7 +156,7 @@ def raw_rows(host: Host, table: sa.Table) -> list[dict[str, t.Any]]:
 
 @pytest.mark.parametrize("database_url", ["sqlite", "mariadb"], indirect=True)
 def test_json_is_stored_without_waste(db_host: Host) -> None:
-    """Neither spaces nor escapes of what is no ASCII: the column holds mostly text."""
+    """Without spaces, and without escapes of non-ASCII text."""
     write(db_host, an_event(params={"name": "kůň", "sizes": [1, 2]}, session=None))
     [row] = db_host.rows("event")
     assert row["params"] == {"name": "kůň", "sizes": [1, 2]}

@@ -134,7 +134,7 @@ def test_a_customer_s_kept_events_in_every_order_are_one_session(
 
 
 def test_a_customer_s_page_out_of_a_cache_is_a_visit_of_its_own(db_host: Host) -> None:
-    """A browser that has no cookies shows it: logging in would have taken some."""
+    """The browser has no cookies, which logging in takes, so it got the page from a cache."""
     server = server_half(uuid=CUSTOMER)
     in_batches(db_host, [server, cookieless(BROWSER, server), cookieless(CLICK, server)])
     assert [(row["uuid"], row["claimed_by"]) for row in db_host.events_of("page.visit")] == [
@@ -168,7 +168,7 @@ def test_a_moved_visit_takes_its_session_along(db_host: Host) -> None:
 def test_who_goes_on_with_cookies_is_nobody_else(
     db_host: Host, later: Event, *, split: bool
 ) -> None:
-    """A page out of a cache names a visit of another's: what its reader does next is their own."""
+    """A cached page names another visitor's visit: its reader's later events are their own."""
     events = [SERVER, cookieless(CLICK, SERVER), cookieless(BROWSER, SERVER), later]
     for order in itertools.permutations(events):
         in_batches(db_host, *([[event] for event in order] if split else [list(order)]))
@@ -183,7 +183,7 @@ def test_who_goes_on_with_cookies_is_nobody_else(
 
 
 def test_the_first_to_claim_wins(db_host: Host) -> None:
-    """Of many browsers that show one tag, one joins the server; each other is its own visit."""
+    """Of many browsers with one tag, one joins the server's half; each other one is a visit."""
     others = [browser_half(SERVER, 10 + n, session=None) for n in range(4)]
     for order in ([SERVER, BROWSER, *others], [BROWSER, *others, SERVER]):
         in_batches(db_host, order[:3], order[3:], order)
@@ -229,7 +229,7 @@ def test_a_304_shown_before_the_page_was_is_two_visits(host: Host) -> None:
 def test_an_old_tag_joins_what_the_server_did_within_a_minute(
     host: Host, seconds: float, *, joined: bool, server_first: bool
 ) -> None:
-    """A 304 a minute ago is this page; after that the browser's visit is its own."""
+    """A 304 within a minute is this page; after that, the browser's half is a separate visit."""
     reshown = browser_half(SERVER, 20 + seconds)
     halves = [RELOADED, reshown] if server_first else [reshown, RELOADED]
     in_batches(host, [SERVER, BROWSER], *([half] for half in halves))

@@ -2,7 +2,7 @@
  * The page that is open. `id` is the event id of its visit, `visit` the server's token for it.
  * @typedef {{ id: string, visit?: string, url: string, referrer: string }} Page
  * @typedef {import("./record.js").Result} Result
- * @typedef {{ id: string, epoch: string, text: string }} Kept an encoded event, and whose it is
+ * @typedef {{ id: string, epoch: string, text: string }} Kept an encoded event, and its owner's epoch
  */
 
 /**

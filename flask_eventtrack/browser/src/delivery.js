@@ -9,7 +9,7 @@ import { isRefused, readEpoch } from "./visitor.js";
  * @typedef {import("./record.js").Answer} Answer
  * @typedef {object} Item
  * @property {string} id
- * @property {string} epoch whose it is
+ * @property {string} epoch its owner's
  * @property {string} text the encoded event
  * @property {(answer: Answer) => void} settle
  * @property {boolean} [isSent] whether a post with it is under way
@@ -23,7 +23,7 @@ const MAX_POST_SIZE = 20000; // characters: a page that is left may have 64 KiB 
 const MANY = 20; // events that wait no longer
 const SOON = 2000; // ms
 const HOLD = 1000; // ms
-const KEEP = 500; // ms: what is answered by then never meets localStorage, whose first use is slow
+const KEEP = 500; // ms: events answered by then skip localStorage, whose first use is slow
 const LONGEST_PAUSE = 300; // s
 
 /** @type {Item[]} */

@@ -54,7 +54,7 @@ export const post = async (events) => {
   const { status } = response;
   const { results, code = `http_${status}`, detail = code } =
     (await response.json().catch(() => 0)) || {};
-  // What has no result for the last event came from somebody else, such as a hotel's log-in page.
+  // An answer without a result for the last event is not ours, but a hotel's log-in page, say.
   if (results && (results[events.length - 1] || 0).status) {
     hooks.dropped -= dropped;
     return results;

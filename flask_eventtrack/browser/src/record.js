@@ -15,8 +15,8 @@ import { isRefused } from "./visitor.js";
 const PATIENCE = 5000; // ms
 
 /**
- * Encodes an event and hands it to the delivery. The promise always resolves: a rejection that
- * nobody handles would litter the page's error log.
+ * Encodes an event and hands it to the delivery. The promise always resolves: an
+ * unhandled rejection would litter the page's error log.
  * @param {import("./core.js").Page} page where it happened
  * @param {string} action
  * @param {Params} params

@@ -28,7 +28,7 @@ export async function post({ collector }, name, content) {
 }
 
 /**
- * Tells the server who is here. What happened before goes out first: it may be somebody else's.
+ * Logs in or out. Earlier events are sent first: they may be somebody else's.
  * @param {import("./index.js").Core} core
  */
 export function account(core) {

@@ -37,7 +37,7 @@ function hand({ api, waiting }, delay) {
       return;
     }
     return new Promise((settle) =>
-      // Whoever had no epoch is not who is here now.
+      // An event without an epoch is not the present visitor's.
       waiting().unshift({ id, epoch: epoch || "-", text, settle, isKept: true }),
     );
   });

@@ -13,8 +13,8 @@ const { matches } = Element.prototype;
 const isTagged = (node) => node instanceof Element && matches.call(node, TAGGED);
 
 /**
- * Loads the third file once an element of the page says by its attributes what is to be tracked:
- * one that is there, or that is clicked in a shadow root.
+ * Loads the third file once an element with tracking attributes is on the page, or is clicked in a
+ * shadow root.
  * @param {import("../core.js").Core} core
  * @param {import("../core.js").Turn[]} turns
  */

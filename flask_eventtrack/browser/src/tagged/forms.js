@@ -14,7 +14,7 @@ function valuesOf({ type, value, checked, selectedOptions }) {
 }
 
 /**
- * A form's submission: the tagged fields of one that is tagged with `data-eventtrack`.
+ * The submission of a form with `data-eventtrack`: its tagged fields.
  * @param {import("./elements.js").Core} core
  * @param {any} form
  */

@@ -28,6 +28,6 @@ export function hover(core) {
     if (event.pointerType !== "touch") settle(onPath(event.composedPath(), "[data-eventtrack-hover]"));
   });
   listen("pointerout", (event) => event.relatedTarget || settle([]));
-  listen("click", () => settle([])); // what a slow link makes people wait is no rest
+  listen("click", () => settle([])); // waiting for a slow link does not count
   return () => settle([]);
 }
