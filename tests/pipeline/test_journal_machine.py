@@ -15,7 +15,7 @@ import uuid as uuidlib
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from .segments import FRAME, SEGMENT_BYTES, a_journal, segments
 
@@ -108,7 +108,8 @@ class JournalMachine(RuleBasedStateMachine):
             self._waiting[self._life].append(payload)
         self._restart(home)
 
-    @precondition(lambda self: any(self._waiting.values()))
+    # Without a precondition on what waits: which process's records come first is random, so what
+    # is left after a claim differs from run to run, and Hypothesis takes that for a flaky test.
     @rule()
     def look_for_the_dead(self) -> None:
         self._journal.adopt()
