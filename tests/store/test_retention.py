@@ -15,7 +15,7 @@ from flask_eventtrack.store.retention import Pruned, Retention
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, START, FakeClock, Host
 from ..manual import run_blocks
-from ..pipeline.waiting import wait_until
+from ..pipeline.waiting import refused, wait_until
 from .records import NAIVE, an_event, an_id, quality, totals, write_records
 
 DAY = dt.timedelta(days=1)
@@ -225,6 +225,25 @@ def test_events_are_written_while_the_thread_prunes(
     host.flush()
     assert host.actions()["page.visit"] == 2
     wait_until(lambda: ages(host) == [], seconds=60)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_pruning_that_fails_goes_on_the_next_day(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once; events are written meanwhile."""
+    host = make({"EVENTTRACK_RETENTION": DAY, "EVENTTRACK_PRUNE": True})
+    days_ago(host, 5)
+    with refused(host, "DELETE ON eventtrack_event"):
+        host.client().get("/", headers=NAVIGATION)
+        wait_until(lambda: bool(caplog.messages))
+        wait_for_chores(host)
+    assert ages(host) == [5]
+    assert host.actions()["page.visit"] == 1
+    [message] = caplog.messages
+    assert message.startswith("Pruning failed, and goes on tomorrow: ")
+    host.clock.advance(days=1)
+    wait_until(lambda: ages(host) == [])
 
 
 # What is asked for
