@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import textwrap
@@ -167,7 +168,7 @@ def test_tail_keeps_a_terminal_safe(host: Host) -> None:
 
 
 def test_tail_follows_the_events_to_come(busy: Host, tmp_path: pathlib.Path) -> None:
-    """--follow prints what another process writes, until it is stopped."""
+    """--follow prints what another process writes, once and as it comes, until Ctrl+C."""
     app = tmp_path / "shop.py"
     url = busy.app.config["SQLALCHEMY_DATABASE_URI"]
     app.write_text(
@@ -182,15 +183,20 @@ def test_tail_follows_the_events_to_come(busy: Host, tmp_path: pathlib.Path) -> 
     )
     command = [sys.executable, "-m", "flask", "--app", str(app), "eventtrack", "tail", "-f", "-n1"]
     environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+    pipes: dict[str, t.Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environ, **pipes) as process:
         assert process.stdout is not None
-        first = process.stdout.readline()
-        with busy.app.app_context():
-            track("a.b", {"what": "four"}, customer="7")
-        busy.flush()
-        second = process.stdout.readline()
-        process.terminate()
-    assert (first.split()[-1], second.split()[-1]) == ("three", "four")
+        printed = [process.stdout.readline()]
+        for what, later in (("four", 0), ("slow", -10), ("five", 20)):
+            busy.clock.advance(seconds=later)
+            with busy.app.app_context():
+                track("a.b", {"what": what}, customer="7")
+            busy.flush()
+            printed.append(process.stdout.readline())
+        process.send_signal(signal.SIGINT)
+        left, errors = process.communicate(timeout=30)
+    assert [line.split()[-1] for line in printed] == ["three", "four", "slow", "five"]
+    assert (left.strip(), errors.strip()) == ("", "Aborted!")
 
 
 # sweep

@@ -145,6 +145,7 @@ def test_every_code_of_the_browser_has_an_entry() -> None:
 def test_every_python_block_compiles(name: str) -> None:
     """No example has a syntax error."""
     for block in iter_blocks(read(name)):
+        assert block.language != "py", "a block of another name would not be run"
         if block.language == "python":
             compile(block.text, name, "exec")
 

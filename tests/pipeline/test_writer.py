@@ -329,7 +329,7 @@ def test_chores_are_done_behind_a_backlog(make: MakeHost, monkeypatch: pytest.Mo
     host = make(PATIENT)
     done: list[str] = []
     note_calls(monkeypatch, host.state.pipeline.writer, done, "commit", "sweep")
-    host.state.pipeline.put(*(a_page(f"/{n}", n, id=an_id(n), session=None) for n in range(3000)))
+    host.state.pipeline.put(*(a_page(f"/{n}", n, id=an_id(n), session=None) for n in range(2750)))
     host.flush()
     assert done.count("commit") == 6
     first, last = done.index("commit"), len(done) - done[::-1].index("commit")

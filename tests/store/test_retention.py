@@ -88,6 +88,25 @@ def test_sessions_go_with_their_events(make: MakeHost, database_url: str) -> Non
     assert session["started_at"] == START + 29 * DAY
 
 
+def test_a_late_event_of_a_session_that_is_gone_starts_it_once(
+    make: MakeHost, database_url: str
+) -> None:
+    """A browser may have kept it offline: the start that is still there is not counted again."""
+    host = make({"EVENTTRACK_RETENTION": {"session.end": DAY}}, url=database_url)
+    write_records(host, an_event(seconds=1))
+    host.clock.advance(hours=1)
+    host.state.pipeline.sweep()
+    before = totals(host)
+    host.clock.advance(days=2)
+    assert prune(host) == Pruned(events=1, sessions=1)
+    write_records(host, an_event("order.late", seconds=2))
+    assert host.actions() == {"session.start": 1, "order.ship": 1, "order.late": 1}
+    [session] = host.rows("session")
+    assert session["events"] == 1
+    [late] = totals(host).keys() - before.keys()
+    assert late[2] == "order.late"
+
+
 def test_what_was_set_aside_goes_too(make: MakeHost, database_url: str) -> None:
     """By the action that it was."""
     host = make({"EVENTTRACK_RETENTION": {"order.ship": DAY}}, url=database_url)
