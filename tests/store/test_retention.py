@@ -211,6 +211,27 @@ def test_the_thread_prunes_daily_where_it_is_asked_to(make: MakeHost, database_u
     assert len([row for row in first.rows("quality") if row["outcome"] == "pruned"]) == 2
 
 
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+def test_of_two_that_begin_a_day_at_once_one_prunes(make: MakeHost, database_url: str) -> None:
+    """The other has looked already, and finds at its insert that it was second."""
+    config = {"EVENTTRACK_RETENTION": DAY, "EVENTTRACK_PRUNE": True}
+    first = make(config, url=database_url).state.pipeline.writer
+    second = make(config, url=database_url, create=False).state.pipeline.writer
+    begun: list[object] = []
+
+    def be_faster(*args: t.Any) -> None:
+        if args[2].startswith("INSERT INTO eventtrack_quality") and not begun:
+            begun.append(None)
+            begun.append(first.prune_daily())
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", be_faster)
+    try:
+        assert second.prune_daily() is None
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", be_faster)
+    assert begun[1] is not None
+
+
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     "config",
