@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import contextlib
 import datetime as dt
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
-import textwrap
+import threading
 import typing as t
 import uuid
 
@@ -23,6 +26,7 @@ from flask_eventtrack.identity.visitor import customer_uuid
 from .commands import run
 from .conftest import MakeHost
 from .hosts import NAVIGATION, START, Host
+from .manual import ROOT
 
 
 @pytest.fixture
@@ -166,31 +170,60 @@ def test_tail_keeps_a_terminal_safe(host: Host) -> None:
     assert output.rstrip("\n").isprintable()
 
 
+@contextlib.contextmanager
+def follow(host: Host, folder: pathlib.Path) -> cabc.Iterator[subprocess.Popen[str]]:
+    """Run ``tail --follow`` on a host's database; it is killed if it has nothing to say."""
+    (folder / "shop.py").write_text(_SHOP.format(url=host.app.config["SQLALCHEMY_DATABASE_URI"]))
+    command = [sys.executable, "-m", "flask", "--app", "shop", "eventtrack", "tail", "-f", "-n1"]
+    environ = {**os.environ, "PYTHONUNBUFFERED": "1", "PYTHONPATH": str(ROOT)}
+    pipes: dict[str, t.Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, text=True, env=environ, cwd=folder, **pipes) as process:
+        timer = threading.Timer(60, process.kill)
+        timer.start()
+        try:
+            yield process
+        finally:
+            timer.cancel()
+            process.kill()
+
+
+_SHOP = """
+from flask import Flask
+from flask_sqlalchemy import SQLAlchemy
+from flask_eventtrack import EventTrack
+app = Flask("shop")
+app.config.update(SECRET_KEY="secret", SQLALCHEMY_DATABASE_URI="{url}")
+EventTrack(app, SQLAlchemy(app))
+"""
+
+
 def test_tail_follows_the_events_to_come(busy: Host, tmp_path: pathlib.Path) -> None:
-    """--follow prints what another process writes, until it is stopped."""
-    app = tmp_path / "shop.py"
-    url = busy.app.config["SQLALCHEMY_DATABASE_URI"]
-    app.write_text(
-        textwrap.dedent(f"""
-            from flask import Flask
-            from flask_sqlalchemy import SQLAlchemy
-            from flask_eventtrack import EventTrack
-            app = Flask("shop")
-            app.config.update(SECRET_KEY="secret", SQLALCHEMY_DATABASE_URI={url!r})
-            EventTrack(app, SQLAlchemy(app))
-        """)
-    )
-    command = [sys.executable, "-m", "flask", "--app", str(app), "eventtrack", "tail", "-f", "-n1"]
-    environ = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environ) as process:
+    """--follow prints what other processes write, each once and also what a slow one commits."""
+    with follow(busy, tmp_path) as process:
         assert process.stdout is not None
-        first = process.stdout.readline()
-        with busy.app.app_context():
-            track("a.b", {"what": "four"}, customer="7")
-        busy.flush()
-        second = process.stdout.readline()
-        process.terminate()
-    assert (first.split()[-1], second.split()[-1]) == ("three", "four")
+        printed = [process.stdout.readline()]
+        for what, seconds in (("four", 0), ("slow", -10), ("five", 20)):
+            busy.clock.advance(seconds=seconds)
+            with busy.app.app_context():
+                track("a.b", {"what": what}, customer="7")
+            busy.flush()
+            printed.append(process.stdout.readline())
+    assert [line.strip().rpartition(" ")[2] for line in printed] == [
+        "three",
+        "four",
+        "slow",
+        "five",
+    ]
+
+
+def test_tail_follows_until_ctrl_c(busy: Host, tmp_path: pathlib.Path) -> None:
+    """It then says so, without a traceback."""
+    with follow(busy, tmp_path) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert [text.strip() for text in process.communicate()] == ["", "Aborted!"]
+        assert process.returncode == 1
 
 
 # sweep

@@ -115,6 +115,22 @@ def test_doctor_et004_refused_events(fine: Host) -> None:
     assert run(fine, "doctor").exit_code == 0
 
 
+@pytest.mark.parametrize("below", ["", "journals"])
+def test_doctor_et012_a_journal_that_cannot_be_kept(
+    make: MakeHost, tmp_path: pathlib.Path, below: str
+) -> None:
+    """An error that names the setting: a file is no folder, and holds none."""
+    path = tmp_path / "file"
+    path.touch()
+    host = make({**FINE, "EVENTTRACK_JOURNAL_DIR": str(path / below)})
+    sentence, hint = findings_of(host)["ET012"]
+    assert sentence == (
+        "error: The journal cannot be kept, and events wait in memory only: "
+        f"{path} is not a folder."
+    )
+    assert hint == "Set EVENTTRACK_JOURNAL_DIR to a folder that this user can write."
+
+
 @pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
 def test_doctor_et014_a_journal_that_others_may_write_to(
     make: MakeHost, tmp_path: pathlib.Path

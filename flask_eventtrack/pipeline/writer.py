@@ -116,9 +116,12 @@ class Writer:
                 return
             # The outcomes come last: if a part fails, all parts are committed again, and unlike
             # records, which have ids, outcomes would be counted twice.
+            if len(records) == 1 and outcomes:  # which may be what the database refuses
+                self._commit_parts(records, {})
+                self._commit_parts((), outcomes)
+                return
             if len(records) == 1:
                 self._set_aside(records[0], error)
-                self._commit_parts((), outcomes)
                 return
             middle = len(records) // 2
             self._commit_parts(records[:middle], {})

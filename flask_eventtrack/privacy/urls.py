@@ -45,7 +45,8 @@ class UrlCleaner:
             host, port = parts.hostname or "", parts.port
         except ValueError:
             return ""
-        if parts.scheme not in {"http", "https"} or not host:
+        # urlsplit() takes brackets anywhere before the path, and would refuse what they leave here.
+        if parts.scheme not in {"http", "https"} or not host or "]" in host:
             return ""
         netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
         path = urllib.parse.quote(parts.path, safe=_SAFE)

@@ -3,13 +3,22 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import datetime as dt
+import sys
 import typing as t
 import uuid
 
 import flask
 import pytest
 from flask import Flask
-from flask_login import LoginManager, UserMixin, current_user, login_user, logout_user
+from flask_login import (
+    LoginManager,
+    UserMixin,
+    current_user,
+    login_user,
+    logout_user,
+    user_logged_in,
+    user_logged_out,
+)
 
 from flask_eventtrack import (
     CurrentVisitor,
@@ -61,13 +70,13 @@ def run(shop: Host) -> Run:
     return call
 
 
+class User(UserMixin):  # type: ignore[misc]
+    def __init__(self, user_id: str) -> None:
+        self.id = user_id
+
+
 def add_login(app: Flask) -> None:
     """Add Flask-Login with one view each to log in, log out and look."""
-
-    class User(UserMixin):  # type: ignore[misc]
-        def __init__(self, user_id: str) -> None:
-            self.id = user_id
-
     manager = LoginManager(app)
     manager.user_loader(User)
 
@@ -196,6 +205,41 @@ def test_error_in_a_call_is_counted_in_production(
         "undefined_event",
         1,
     )
+
+
+def test_wrong_customer_is_counted_in_production(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``identify()`` then returns None, and the request goes on."""
+    host = make({"TESTING": False})
+    with host.app.test_request_context():
+        assert identify("null") is None
+    [message] = caplog.messages
+    assert message.startswith("An event was not recorded. 'null' ")
+    [row] = host.rows("quality")
+    assert (row["action"], row["reason"]) == ("customer.login", "invalid_customer")
+    assert host.rows("profile") == []
+
+
+def test_class_that_fails_never_fails_the_view(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever a host's own class raises is logged once in production, and None returned."""
+    host = make({"TESTING": False})
+
+    @host.events.define("order.split")
+    @dataclasses.dataclass
+    class OrderSplit:
+        total: int
+        parts: int
+
+        def __post_init__(self) -> None:
+            self.total //= self.parts
+
+    with host.app.app_context():
+        for _ in range(2):
+            assert track("order.split", {"total": 1, "parts": 0}, customer=1) is None
+    assert caplog.messages == ["EventTrack failed while tracking an event; the request goes on."]
 
 
 def test_outside_a_request_a_customer_is_named(shop: Host) -> None:
@@ -395,6 +439,50 @@ def test_login_of_a_bot_is_not_recorded(shop: Host) -> None:
     add_login(shop.app)
     shop.client("curl/8").get("/login/7")
     assert (shop.rows("event"), shop.rows("profile")) == ([], [])
+
+
+@pytest.mark.parametrize("user_id", ["null", "x" * 256, "a\nb"])
+def test_user_whose_id_is_no_customers_is_nobody(shop: Host, user_id: str) -> None:
+    """Their log-in and log-out work, and are recorded as no customer's."""
+    add_login(shop.app)
+    shop.app.post("/enter")(lambda: str(login_user(User(user_id))))
+    client = shop.client()
+    assert client.post("/enter").text == "True"
+    client.get("/me", headers=NAVIGATION)
+    assert client.get("/whoami").get_json() == {"customer": None}
+    assert client.get("/logout").get_json() == {"done": True}
+    assert shop.actions() == {"page.visit": 1, "session.start": 1}
+
+
+def test_log_in_outside_of_a_request_is_nobodys(shop: Host) -> None:
+    """A host may send Flask-Login's signals from a job: there is no visitor to identify."""
+    with shop.app.app_context():
+        for signal in (user_logged_in, user_logged_out):
+            signal.send(shop.app, user=User("7"))
+    assert shop.rows("event") == shop.rows("profile") == []
+
+
+def test_flask_login_need_not_be_installed(make: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without it, hosts identify their customers themselves."""
+    monkeypatch.setitem(sys.modules, "flask_login", None)
+    host = make()
+    host.app.post("/enter")(lambda: str(identify("7")))
+    host.client().post("/enter")
+    assert host.actions() == {"customer.login": 1, "session.start": 1}
+
+
+def test_denied_log_in_identifies_all_the_same(make: MakeHost) -> None:
+    """EVENTTRACK_DENY keeps the event out; what follows is the customer's."""
+    host = make({"EVENTTRACK_DENY": ["customer.*"]})
+    host.app.post("/enter")(lambda: str(identify("7")))
+    host.app.post("/leave", endpoint="leave")(lambda: str(logout()))  # type: ignore[func-returns-value]
+    client = host.client()
+    client.post("/enter")
+    client.get("/", headers=NAVIGATION)
+    client.post("/leave")
+    assert host.actions() == {"page.visit": 1, "session.start": 1, "session.end": 1}
+    [profile] = host.rows("profile")
+    assert {row["uuid"] for row in host.rows("event")} == {profile["uuid"]}
 
 
 def test_switched_off_records_nothing(make: MakeHost) -> None:

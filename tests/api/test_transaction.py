@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack import track
 from flask_eventtrack.errors import InvalidEvent
+from flask_eventtrack.identity.visitor import customer_uuid
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
 from ..pipeline.waiting import wait_until
+from ..store.records import quality
 
 
 def prepare(host: Host) -> None:
@@ -36,7 +40,7 @@ def stored(host: Host, table: str = "event") -> list[str]:
     """Return the actions that are stored, without a flush."""
     found = getattr(host.state.pipeline.database.tables, table)
     with host.state.pipeline.database.read() as connection:
-        column = found.c.action if table == "event" else found.c.event_id
+        column = found.c.event_id if table == "uncounted" else found.c.action
         return [str(value) for value in connection.scalars(sa.select(column))]
 
 
@@ -106,7 +110,45 @@ def test_a_writer_finds_it_by_itself(make: MakeHost) -> None:
     host = make({"EVENTTRACK_FLUSH_INTERVAL": 0.05})
     prepare(host)
     host.client().post("/orders/commit")
-    wait_until(lambda: not stored(host, "uncounted"))
+    wait_until(lambda: sorted(stored(host, "hourly")) == ["order.place", "session.start"])
+    assert stored(host, "uncounted") == []
+
+
+def test_an_erased_persons_event_goes_when_it_would_be_counted(db_host: Host) -> None:
+    """What a host says late, of before the erasure, leaves no row and no total."""
+    prepare(db_host)
+    with db_host.app.app_context():
+        db_host.events.forget("7")
+        before = db_host.clock.moment - dt.timedelta(seconds=1)
+        for customer in ("7", "8"):
+            track("order.place", customer=customer, time=before, in_transaction=True)
+        db_host.db.session.commit()
+    assert len(stored(db_host)) == 2
+    [event] = db_host.events_of("order.place")
+    assert event["uuid"] == customer_uuid("flask-eventtrack", "8")
+    assert [row["count"] for row in db_host.rows("hourly")] == [1]
+    assert quality(db_host)["dropped", "order.place", "erased"] == 1
+    assert db_host.rows("uncounted") == []
+
+
+@pytest.mark.parametrize("record", [b"", b"\xc1", b"\x92\xa3end\x01"])
+def test_a_note_that_cannot_be_read_stops_no_other(
+    host: Host, caplog: pytest.LogCaptureFixture, record: bytes
+) -> None:
+    """Its event stays and is not counted, which is logged once."""
+    prepare(host)
+    notes = host.state.pipeline.database.tables.uncounted
+    with host.app.app_context():
+        spoilt = track("order.place", customer="7", in_transaction=True)
+        spoil = notes.update().where(notes.c.event_id == spoilt).values(record=record)
+        host.db.session.execute(spoil)
+        track("order.place", customer="8", in_transaction=True)
+        host.db.session.commit()
+    assert len(host.events_of("order.place")) == 2
+    assert [row["count"] for row in host.rows("hourly")] == [1]
+    assert host.rows("uncounted") == []
+    [message] = caplog.messages
+    assert message.startswith("An event cannot be counted because its note cannot be read: ")
 
 
 def test_another_bind_is_refused(make: MakeHost, tmp_path: object) -> None:

@@ -21,6 +21,11 @@ class Size(enum.Enum):
     LARGE = "l"
 
 
+class Shoe(enum.Enum):
+    SMALL = "38"
+    LARGE = "40"
+
+
 @dataclasses.dataclass
 class Line:
     sku: str

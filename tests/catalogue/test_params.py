@@ -16,9 +16,10 @@ from msgspec import Meta
 from flask_eventtrack import track
 from flask_eventtrack.errors import InvalidEvent
 
+from ..collector.posts import error_of, post_one
 from ..conftest import MakeHost
 from ..hosts import SAME_ORIGIN, Host
-from .events import Line, OrderPay, Size, send
+from .events import Line, OrderPay, Shoe, Size, send
 
 NESTED_8: dict[str, t.Any] = {"a": {"b": {"c": {"d": {"e": {"f": {"g": {"h": 1}}}}}}}}
 
@@ -71,6 +72,7 @@ PLAIN: list[tuple[t.Any, t.Any, t.Any]] = [
     (dict[str, str | list[str]], {"a": 1, "b": [2]}, {"a": "1", "b": ["2"]}),
     (t.Literal["38", "40"], 38, "38"),
     (Size, "s", "s"),
+    (Shoe, 38, "38"),
     (int, "007", 7),
     (int, "-12", -12),
     (float, "1.10", 1.1),
@@ -132,6 +134,7 @@ def test_posted_parameter_is_read_as_its_type(
         (bool, 2, "expected `bool`, got `int`: 2"),
         (dt.datetime, 5, "expected `datetime`, got `int`: 5"),
         (t.Literal["38", "40"], 39, "expected `str`, got `int`: 39"),
+        (Shoe, 39, "expected `str`, got `int`: 39"),
         (list[str], 5, "expected `array`, got `int`: 5"),
     ],
 )
@@ -142,6 +145,27 @@ def test_posted_parameter_that_cannot_be_read_is_named(
     error = post_typed(host, kind, sent)["error"]
     assert error["message"] == f"'a.b', parameter 'x': {message}."
     assert host.rows("event") == []
+
+
+def test_a_class_may_check_its_parameters_together(host: Host) -> None:
+    """What its ``__post_init__`` complains of is the error, in code and in the collector."""
+
+    @host.events.define("stay.book", anonymous=True)
+    @dataclasses.dataclass
+    class StayBook:
+        first: int
+        last: int
+
+        def __post_init__(self) -> None:
+            if self.last < self.first:
+                raise ValueError("the stay ends before it begins")
+
+    wrong, problem = {"first": 2, "last": 1}, "'stay.book': the stay ends before it begins."
+    with pytest.raises(InvalidEvent) as caught:
+        send(host, "stay.book", wrong)
+    assert (caught.value.code, str(caught.value)) == ("invalid_params", problem)
+    answer = post_one(host.client(), {"action": "stay.book", "params": wrong})
+    assert error_of(answer) == {"code": "invalid_params", "message": problem, "param": None}
 
 
 @pytest.mark.parametrize(("sku", "price"), [(5, 1.5), ("A1", "1.5")])

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pathlib
+import sys
 import typing as t
 
 import pytest
 from mmdb_writer import MMDBWriter
 from netaddr import IPSet  # type: ignore[import-untyped]
 
+from flask_eventtrack.errors import ConfigError
+
 from ..conftest import MakeHost
-from ..hosts import Host
+from ..hosts import NAVIGATION, Host
 from .agents import session_of
 
 
@@ -83,6 +86,38 @@ def test_country_is_looked_up_in_a_local_file(
     """By the masked address; a record without a two-letter code says nothing."""
     host = make({"EVENTTRACK_COUNTRY_DATABASE": geo})
     assert session_of(host, environ_base={"REMOTE_ADDR": address})["country"] == country
+
+
+def test_file_of_the_old_addresses_knows_no_new_ones(
+    make: MakeHost, tmp_path: pathlib.Path
+) -> None:
+    """A visitor with an IPv6 address has no country there, and is recorded."""
+    writer = MMDBWriter(4, "IPv4 only")
+    writer.insert_network(IPSet(["203.0.113.0/24"]), {"country": {"iso_code": "NZ"}})
+    writer.to_db_file(str(tmp_path / "old.mmdb"))
+    host = make({"EVENTTRACK_COUNTRY_DATABASE": tmp_path / "old.mmdb"})
+    for address in ("203.0.113.77", "2001:db8:1:2::3"):
+        host.client().get("/", environ_base={"REMOTE_ADDR": address}, headers=NAVIGATION)
+        host.clock.advance(seconds=1)
+    assert [row["country"] for row in host.rows("session", "started_at")] == ["NZ", None]
+
+
+@pytest.mark.parametrize(
+    ("package", "extra", "name", "value"),
+    [
+        ("maxminddb", "geo", "EVENTTRACK_COUNTRY_DATABASE", "geo.mmdb"),
+        ("ua_parser", "agents", "EVENTTRACK_AGENT_PARSER", "ua-parser"),
+    ],
+)
+def test_missing_package_is_named_at_start_up(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch, package: str, extra: str, name: str, value: str
+) -> None:
+    """With the setting that needs it, and the extra that installs it."""
+    monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.delitem(sys.modules, "flask_eventtrack.clients.ua_parser", raising=False)
+    hint = rf"^{name} .*: pip install 'Flask-EventTrack\[{extra}\]'\.$"
+    with pytest.raises(ConfigError, match=hint):
+        make({name: value})
 
 
 @pytest.mark.parametrize(("header", "country"), [("DE", "DE"), ("T1", "NZ"), ("", "NZ")])

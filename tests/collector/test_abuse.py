@@ -123,7 +123,9 @@ def test_halves_of_a_visit_agree_on_a_masked_address(host: Host) -> None:
             "params": {"url": "http://localhost/products/ada@example.com"},
         },
     )
-    for row in host.events_of("page.visit"):
+    rows = host.events_of("page.visit")
+    assert {row["source"] for row in rows} == {"server", "browser"}
+    for row in rows:
         assert row["params"]["path"] == "/products/[email]"
         assert row["params"]["url_rule"] == "/products/<slug>"
 

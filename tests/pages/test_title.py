@@ -64,6 +64,15 @@ def test_title_in_the_charset_of_the_answer(host: Host) -> None:
     assert host.events_of("page.visit")[0]["params"]["title"] == "Café"
 
 
+@pytest.mark.parametrize("charset", ["klingon", "x" * 300, "hex"])
+def test_title_in_a_charset_that_nobody_knows(host: Host, charset: str) -> None:
+    """It is read as UTF-8, and the page is answered as ever."""
+    content_type = {"Content-Type": f"text/html; charset={charset}"}
+    host.app.add_url_rule("/x", "x", lambda: ("<title>Café</title>", 200, content_type))
+    assert host.client().get("/x", headers=NAVIGATION).status_code == 200
+    assert host.events_of("page.visit")[0]["params"]["title"] == "Café"
+
+
 def test_title_with_what_no_database_stores(db_host: Host) -> None:
     """A NUL in a title does not hold up the batch."""
     db_host.app.add_url_rule("/nul", "nul", lambda: "<title>a\x00b&#0;&#xd800;</title>")

@@ -19,6 +19,7 @@ from ..conftest import MakeHost
 from ..hosts import Host
 from ..store.records import an_id
 from .journals import flip, home_of, post, segments
+from .segments import adopt
 from .waiting import visit, wait_until, waiting
 
 SYNC = "fdatasync" if hasattr(os, "fdatasync") else "fsync"
@@ -143,6 +144,19 @@ def test_a_later_success_says_nothing_of_a_failure_before(
     assert journal.sync(journal.put([b"third"]))
     assert not journal.sync(first)
     journal.close()
+
+
+def test_a_disk_that_fails_at_the_end_is_told(
+    tmp_path: pathlib.Path, syncs: Syncs, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Closing raises nothing, and what the file has is there for the next process."""
+    journal = Journal(tmp_path / "home", 1 << 28, is_durable=True)
+    assert journal.put([b"put, and not waited for"])
+    syncs.error = OSError(errno.EIO, "Input/output error")
+    journal.close()
+    [message] = caplog.messages
+    assert message.startswith("The journal cannot be written, and events are refused: ")
+    assert adopt(tmp_path / "home").payloads == [b"put, and not waited for"]
 
 
 def test_a_log_handler_may_track_that_the_disk_fails(

@@ -55,6 +55,32 @@ threading.Event().wait()
     assert host.actions() == {"parent.test": 3, "child.test": 1}
 
 
+@needs_fork
+def test_a_fork_s_child_that_drops_the_app_leaves_its_parent_the_journal(
+    make: MakeHost, url: str, config: dict[str, t.Any]
+) -> None:
+    """All in it is committed, so that its owner would remove it: the parent goes on with it."""
+    script = """
+import gc
+note("parent.test")
+host.flush()
+if os.fork() == 0:
+    del host
+    gc.collect()
+    os._exit(0)
+os.wait()
+note("parent.test")
+print("done", flush=True)
+threading.Event().wait()
+"""
+    host = make(config, url=url)
+    with program(script, url, config) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "done\n"
+    adopt(host)
+    assert host.actions() == {"parent.test": 2}
+
+
 @pytest.mark.parametrize("end", ["", "sys.exit(3)", "raise RuntimeError"])
 def test_an_orderly_end_leaves_no_folder(
     make: MakeHost, url: str, config: dict[str, t.Any], journals: pathlib.Path, end: str

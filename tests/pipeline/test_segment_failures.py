@@ -12,12 +12,14 @@ import typing as t
 import filelock
 import pytest
 
+from ..faults.disk import fill, small_disk
 from .segments import (
     HEAD,
     RECORDS,
     SEGMENT_BYTES,
     Begin,
     Drained,
+    a_journal,
     adopt,
     drain,
     folders,
@@ -123,6 +125,37 @@ def test_a_lost_segment_does_not_make_later_ones_old(
     journal.close()
 
 
+def test_an_empty_journal_of_a_process_that_lives_is_its_own(
+    home: pathlib.Path, begin: Begin
+) -> None:
+    """However long it has had nothing to say; that of a dead one is removed."""
+    journal = begin(home)
+    assert journal.put([b"committed"])
+    drain(journal)
+    journal.discard()
+    [folder] = folders(home)
+    shutil.copytree(folder, home / "dead")
+    for each in folders(home):
+        os.utime(each, (0, 0))
+    begin(home).adopt()
+    assert folders(home) == [folder]
+    assert journal.put([b"alive"])
+    assert drain(journal).payloads == [b"alive"]
+
+
+def test_a_journal_that_cannot_be_locked_is_left_alone(home: pathlib.Path, begin: Begin) -> None:
+    """The others are taken over, and the host goes on."""
+    for record in RECORDS:
+        leave(home, [record])
+    spoilt = folders(home)[0]
+    (spoilt / "lock").unlink(missing_ok=True)
+    (spoilt / "lock").mkdir()
+    journal = begin(home)
+    journal.adopt()
+    assert len(drain(journal).payloads) == len(RECORDS) - 1
+    assert segments(home) == [*spoilt.glob("*.segment")]
+
+
 # What the system refuses
 
 
@@ -161,6 +194,21 @@ def test_a_full_disk_refuses_and_loses_nothing(
     assert drain(journal) == Drained([b"before", b"after"], 0)
     journal.close()
     assert not home.exists()
+
+
+def test_a_segment_that_finds_no_room_is_not_left_behind(tmp_path: pathlib.Path) -> None:
+    """On a full disk each record tries to begin one: once there is room, the first is whole."""
+    with (
+        small_disk(tmp_path / "disk") as disk,
+        contextlib.closing(a_journal(disk / "a")) as journal,
+    ):
+        fill(disk)
+        for _ in range(3):
+            assert not journal.put([b"does not fit"])
+        assert segments(disk / "a") == []
+        (disk / "filler").unlink()
+        assert journal.put([b"fits"])
+        assert drain(journal) == Drained([b"fits"], 0)
 
 
 def test_a_torn_record_that_cannot_be_cut_off_ends_its_segment(

@@ -254,7 +254,9 @@ def test_a_record_within_a_record_is_never_read(home: pathlib.Path, seed: int) -
         home_of_one = home.parent / f"variant{length}"
         shutil.copytree(folder, home_of_one / folder.name)
         (home_of_one / folder.name / path.name).write_bytes(data)
-        assert b"forged" not in adopt(home_of_one).payloads
+        payloads = adopt(home_of_one).payloads
+        assert payloads[0] == b"before"
+        assert b"forged" not in payloads
 
 
 def test_another_journal_s_bytes_are_no_records(home: pathlib.Path, tmp_path: pathlib.Path) -> None:

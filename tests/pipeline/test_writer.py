@@ -20,8 +20,8 @@ from flask_eventtrack import EventTrack, signals, track
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host, make_host
-from ..store.records import a_page, an_event, quality, recount, totals
-from .waiting import PATIENT, visit, wait_until, waiting
+from ..store.records import a_page, an_event, an_id, quality, recount, totals
+from .waiting import PATIENT, refused, visit, wait_until, waiting
 
 # The writer thread
 
@@ -299,6 +299,7 @@ def test_a_thread_that_could_not_start_is_tried_again(
     monkeypatch.setattr(threading.Thread, "start", fail)
     visit(host, 4)
     wait_until(lambda: waiting(host) == 0)
+    assert (failures, host.actions()["page.visit"]) == (0, 4)
 
 
 def test_chores_are_done_under_steady_traffic(
@@ -320,3 +321,63 @@ def test_chores_are_done_under_steady_traffic(
     visit(host)
     wait_until(lambda: len(chores) > 2)
     monkeypatch.undo()
+
+
+def test_chores_are_done_behind_a_backlog(make: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A minute's chores come when they are due, between two batches of what waits."""
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.005)
+    host = make(PATIENT)
+    done: list[str] = []
+    note_calls(monkeypatch, host.state.pipeline.writer, done, "commit", "sweep")
+    host.state.pipeline.put(*(a_page(f"/{n}", n, id=an_id(n), session=None) for n in range(2750)))
+    host.flush()
+    assert done.count("commit") == 6
+    first, last = done.index("commit"), len(done) - done[::-1].index("commit")
+    assert "sweep" in done[first:last]
+
+
+def note_calls(
+    monkeypatch: pytest.MonkeyPatch, writer: object, done: list[str], *names: str
+) -> None:
+    """Note the calls of a writer's methods, which go on as before."""
+
+    def noting(name: str, method: cabc.Callable[..., t.Any]) -> cabc.Callable[..., t.Any]:
+        def call(*args: t.Any, **options: t.Any) -> t.Any:
+            done.append(name)
+            return method(*args, **options)
+
+        return call
+
+    for name in names:
+        monkeypatch.setattr(writer, name, noting(name, getattr(writer, name)))
+
+
+def test_chores_that_fail_are_tried_again(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the database refuses in one minute is done in the next."""
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
+    host = make()
+    visit(host)
+    host.flush()
+    with refused(host, "UPDATE ON eventtrack_session"):
+        host.clock.advance(hours=1)
+        wait_until(lambda: len(caplog.messages) > 1)
+        assert host.actions() == {"page.visit": 1, "session.start": 1}
+    wait_until(lambda: host.actions()["session.end"] == 1)
+    assert {message.partition(":")[0] for message in caplog.messages} == {
+        "The chores of this minute failed, and are tried again"
+    }
+
+
+def test_a_flood_of_made_up_names_is_counted_together(make: MakeHost) -> None:
+    """Of those that wait, a thousand are counted by name and all further ones as one."""
+    host = make({"TESTING": False, "EVENTTRACK_UNDEFINED_LIMIT": 5000}, url="sqlite://")
+    with host.app.app_context():
+        for number in range(1020):
+            for _ in range(2):
+                assert track(f"no.such{number}", customer="1") is None
+    found = quality(host)
+    assert len(found) == 1001
+    assert found["rejected", "no.such0", "undefined_event"] == 2
+    assert found["rejected", "", "others"] == 40

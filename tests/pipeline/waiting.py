@@ -58,3 +58,18 @@ def locked(host: Host) -> cabc.Iterator[None]:
         finally:
             connection.exec_driver_sql(unlock)
     engine.dispose()
+
+
+@contextlib.contextmanager
+def refused(host: Host, change: str) -> cabc.Iterator[None]:
+    """Have a host's SQLite file refuse a change, such as "INSERT ON eventtrack_event"."""
+    engine = sa.create_engine(host.state.pipeline.database._host.url, poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER refusal BEFORE {change} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        )
+    try:
+        yield
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP TRIGGER refusal")

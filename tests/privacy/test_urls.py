@@ -36,6 +36,7 @@ from ..hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host
         ("android-app://com.example", ""),
         ("https://", ""),
         ("http://[::1", ""),
+        ("http://[v1.ada@shop.example]/x", ""),
         ("http://h:99999/", ""),
         ("http://h:x/", ""),
         ("https://shop.example/\ud800", "https://shop.example/%EF%BF%BD"),

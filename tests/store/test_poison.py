@@ -6,11 +6,14 @@ import json
 
 import msgspec
 import pytest
+import sqlalchemy as sa
 
-from flask_eventtrack import track
+from flask_eventtrack import identify, logout, track
 from flask_eventtrack.records import Outcome, PageView
 
+from ..conftest import MakeHost
 from ..hosts import NAVIGATION, SAME_ORIGIN, START, Host
+from ..pipeline.waiting import PATIENT, refused
 from .records import NAIVE, a_page, an_event, quality, recount, the_session, totals, write_records
 
 POISON: list[tuple[object, object]] = [
@@ -145,6 +148,81 @@ def test_dropped_events_are_counted_beside_a_refused_one(db_host: Host) -> None:
     db_host.state.pipeline.put(bad, an_event(seconds=2))
     assert len(db_host.rows("rejected")) == 1
     assert quality(db_host)["dropped", "page.visit", "no room"] == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "table"),
+    [
+        ("INSERT ON eventtrack_profile", "profile"),
+        ("UPDATE OF ended_at ON eventtrack_session", "session"),
+    ],
+)
+def test_a_record_that_is_no_event_is_set_aside_too(host: Host, change: str, table: str) -> None:
+    """A log-in or the end of a session, under the id of the row that it would have made."""
+    host.app.post("/login")(lambda: str(identify("7")))
+    host.app.post("/logout", endpoint="leave")(lambda: str(logout()))  # type: ignore[func-returns-value]
+    client = host.client()
+    with refused(host, change):
+        client.post("/login")
+        host.flush()
+        client.post("/logout")
+        [rejected] = host.rows("rejected")
+    assert (rejected["action"], rejected["reason"]) == ("", "IntegrityError: refused")
+    [login] = host.events_of("customer.login")
+    assert rejected["id"] == login["uuid" if table == "profile" else "session_id"]
+    assert host.actions()["customer.logout"] == 1
+
+
+def test_counters_that_are_refused_hold_up_nothing(
+    host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are lost, which is logged; the events beside them and after them are written."""
+    client = host.client()
+    with refused(host, "INSERT ON eventtrack_quality WHEN NEW.outcome = 'rejected'"):
+        client.get("/", headers=NAVIGATION)
+        client.post("/_et/in", json={"action": "no.such"}, headers=SAME_ORIGIN)
+        host.flush()
+    [message] = caplog.messages
+    assert message.startswith("The database refused counters: ")
+    client.post("/_et/in", json={"action": "no.such"}, headers=SAME_ORIGIN)
+    assert host.actions() == {"page.visit": 1, "session.start": 1}
+    assert host.rows("rejected") == []
+    assert quality(host)["rejected", "no.such", "undefined_event"] == 1
+
+
+def test_an_error_of_no_database_jams_nothing(make: MakeHost) -> None:
+    """As a host's listener may raise for a row: after some tries, the event is set aside."""
+    host = make(PATIENT)
+
+    def fail(_: object, __: object, statement: str, parameters: object, *___: object) -> None:
+        if "INSERT INTO eventtrack_event " in statement and "bad.value" in str(parameters):
+            raise LookupError("no such column in the audit")
+
+    events = [an_event(seconds=1), an_event("bad.value", 2), an_event(seconds=3)]
+    host.state.pipeline.put(*events)
+    sa.event.listen(sa.Engine, "before_cursor_execute", fail)
+    try:
+        for _ in range(5):
+            with pytest.raises(LookupError):
+                host.flush()
+        assert host.actions() == {"order.ship": 2, "session.start": 1}
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", fail)
+    [rejected] = host.rows("rejected")
+    assert rejected["reason"] == "LookupError: no such column in the audit"
+    assert totals(host) == recount(host)
+
+
+def test_of_many_refused_events_the_newest_are_kept(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that has found what the database refuses does not fill it."""
+    monkeypatch.setattr("flask_eventtrack.store.rejected._KEPT", 3)
+    for number in range(9):
+        host.clock.advance(seconds=1)
+        write_records(host, an_event(f"bad.value{number}", number, time=NAIVE))
+    kept = [row["action"] for row in host.rows("rejected", "rejected_at")]
+    assert kept == ["bad.value6", "bad.value7", "bad.value8"]
 
 
 def test_an_event_id_of_another_action_is_a_duplicate(db_host: Host) -> None:

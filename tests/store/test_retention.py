@@ -15,7 +15,7 @@ from flask_eventtrack.store.retention import Pruned, Retention
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, START, FakeClock, Host
 from ..manual import run_blocks
-from ..pipeline.waiting import wait_until
+from ..pipeline.waiting import refused, wait_until
 from .records import NAIVE, an_event, an_id, quality, totals, write_records
 
 DAY = dt.timedelta(days=1)
@@ -86,6 +86,25 @@ def test_sessions_go_with_their_events(make: MakeHost, database_url: str) -> Non
     assert host.actions() == {"page.visit": 1, "session.start": 1, "session.end": 1}
     [session] = host.rows("session")
     assert session["started_at"] == START + 29 * DAY
+
+
+def test_a_late_event_of_a_session_that_is_gone_starts_it_once(
+    make: MakeHost, database_url: str
+) -> None:
+    """A browser may have kept it offline: the start that is still there is not counted again."""
+    host = make({"EVENTTRACK_RETENTION": {"session.end": DAY}}, url=database_url)
+    write_records(host, an_event(seconds=1))
+    host.clock.advance(hours=1)
+    host.state.pipeline.sweep()
+    before = totals(host)
+    host.clock.advance(days=2)
+    assert prune(host) == Pruned(events=1, sessions=1)
+    write_records(host, an_event("order.late", seconds=2))
+    assert host.actions() == {"session.start": 1, "order.ship": 1, "order.late": 1}
+    [session] = host.rows("session")
+    assert session["events"] == 1
+    [late] = totals(host).keys() - before.keys()
+    assert late[2] == "order.late"
 
 
 def test_what_was_set_aside_goes_too(make: MakeHost, database_url: str) -> None:
@@ -192,6 +211,27 @@ def test_the_thread_prunes_daily_where_it_is_asked_to(make: MakeHost, database_u
     assert len([row for row in first.rows("quality") if row["outcome"] == "pruned"]) == 2
 
 
+@pytest.mark.parametrize("database_url", ["postgresql", "mariadb"], indirect=True)
+def test_of_two_that_begin_a_day_at_once_one_prunes(make: MakeHost, database_url: str) -> None:
+    """The other has looked already, and finds at its insert that it was second."""
+    config = {"EVENTTRACK_RETENTION": DAY, "EVENTTRACK_PRUNE": True}
+    first = make(config, url=database_url).state.pipeline.writer
+    second = make(config, url=database_url, create=False).state.pipeline.writer
+    begun: list[object] = []
+
+    def be_faster(*args: t.Any) -> None:
+        if args[2].startswith("INSERT INTO eventtrack_quality") and not begun:
+            begun.append(None)
+            begun.append(first.prune_daily())
+
+    sa.event.listen(sa.Engine, "before_cursor_execute", be_faster)
+    try:
+        assert second.prune_daily() is None
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", be_faster)
+    assert begun[1] is not None
+
+
 @pytest.mark.usefixtures("hasty")
 @pytest.mark.parametrize(
     "config",
@@ -225,6 +265,25 @@ def test_events_are_written_while_the_thread_prunes(
     host.flush()
     assert host.actions()["page.visit"] == 2
     wait_until(lambda: ages(host) == [], seconds=60)
+
+
+@pytest.mark.usefixtures("hasty")
+def test_pruning_that_fails_goes_on_the_next_day(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged once; events are written meanwhile."""
+    host = make({"EVENTTRACK_RETENTION": DAY, "EVENTTRACK_PRUNE": True})
+    days_ago(host, 5)
+    with refused(host, "DELETE ON eventtrack_event"):
+        host.client().get("/", headers=NAVIGATION)
+        wait_until(lambda: bool(caplog.messages))
+        wait_for_chores(host)
+    assert ages(host) == [5]
+    assert host.actions()["page.visit"] == 1
+    [message] = caplog.messages
+    assert message.startswith("Pruning failed, and goes on tomorrow: ")
+    host.clock.advance(days=1)
+    wait_until(lambda: ages(host) == [])
 
 
 # What is asked for

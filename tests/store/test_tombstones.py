@@ -108,6 +108,17 @@ def test_a_late_visit_takes_no_customer_along(shop: Host) -> None:
     assert len(events_of(shop, BOB_UUID)) == before >= 2
 
 
+def test_a_late_record_takes_no_end_of_another_s_session_along(shop: Host) -> None:
+    """In one batch with what is dropped, it ends the session that it names."""
+    session = session_of(NOBODY)
+    write_records(shop, an_event(seconds=1, uuid=NOBODY, session=session))
+    forget(shop, STRANGER)
+    late = an_event(seconds=2, uuid=STRANGER, session=session_of(STRANGER))
+    write_records(shop, late, SessionEnd(session_id=session.id, reason="logout"))
+    assert shop.actions() == {"session.start": 1, "order.ship": 1, "session.end": 1}
+    assert events_of(shop, STRANGER) == []
+
+
 def test_an_erased_profile_of_a_day_does_not_come_back(shop: Host) -> None:
     """The writer gives an anonymous visit its profile, and looks up that profile's tombstone."""
     write_records(shop, a_page("/", 1, uuid=NOBODY, session=None))
