@@ -80,13 +80,13 @@ def _record_page(current: Current, response: Response) -> None:
     """Record the visit of a document, as far as the verdict allows, and send the cookies."""
     headers, verdict = read_headers(response), current.verdict
     if verdict.is_person:
-        if headers.is_document:
+        if headers.is_document or current.recorded:
             visitor = resolve(current)
-            # A shared page cannot hand out a device: the browser reports a newcomer's visit itself.
-            if not (headers.is_shared and visitor.is_new):
+            # A shared page hands out no device: the browser reports a newcomer's visit itself.
+            if headers.is_document and not (headers.is_shared and visitor.is_new):
                 _put_visit(current, visitor, response.status_code)
-        if current.recorded:
-            _send_cookies(current, response, headers)
+            if current.recorded and not headers.is_shared:
+                send_cookies(current, response)
         return
     if headers.is_document and verdict.kind == "anonymous":
         _put_visit(current, current.visitor, response.status_code)

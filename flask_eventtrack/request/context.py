@@ -10,6 +10,7 @@ from flask import Request, request
 
 from ..clients.agents import find_bot
 from ..errors import NotRegistered
+from ..identity.tokens import DeviceToken, SessionToken
 from ..identity.visitor import Visitor, resume_visitor
 from ..ids import uuid7
 from ..privacy.addresses import mask_address
@@ -45,6 +46,7 @@ class Current:
     is_page: bool | None = None
     title: str = ""
     _verdict: Verdict | None = None
+    _identity: tuple[DeviceToken | None, SessionToken | None] = None, None
     _visit_id: uuidlib.UUID | None = None
     _visitor: Visitor | None = None
 
@@ -64,18 +66,14 @@ class Current:
         return verdict
 
     def _judge(self) -> Verdict:
-        environ = self.request.environ
-        return judge(
-            self.state.read_cookies(environ.get("HTTP_COOKIE", ""))[2],
-            has_signal=environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1",
-            bot=self._find_bot(environ.get("HTTP_USER_AGENT", "")),
-            config=self.state.config,
-        )
-
-    def _find_bot(self, agent: str) -> str | None:
-        if not agent and this_app().testing:  # as in app.test_request_context()
-            return None
-        return find_bot(agent[:USER_AGENT_MAX_LENGTH])
+        environ, state = self.request.environ, self.state
+        device, session, choice = state.read_cookies(environ.get("HTTP_COOKIE", ""))
+        self._identity = device, session
+        has_signal = environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1"
+        agent = environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH]
+        # There is none in app.test_request_context().
+        bot = find_bot(agent) if agent or not this_app().testing else None
+        return judge(choice, has_signal=has_signal, bot=bot, config=state.config)
 
     def treat_as_app(self) -> None:
         """Record the request in full: an app asks its user itself, whatever its user agent."""
@@ -89,10 +87,8 @@ class Current:
         """
         visitor = self._visitor
         if visitor is None:
-            device = session = None
-            if self.verdict.policy == "full":
-                cookie = self.request.environ.get("HTTP_COOKIE", "")
-                device, session, _ = self.state.read_cookies(cookie)
+            # What the verdict has found in the cookies.
+            device, session = self._identity if self.verdict.policy == "full" else (None, None)
             visitor = self._visitor = resume_visitor(
                 device, session, self.arrival, self.state.session_timeout_ns
             )

@@ -52,7 +52,10 @@ def put(
     if is_posted:
         for record in records:
             state.recent_ids.remember(record.id, None)
-    _announce(state, current, *records)
+    if current is not None:
+        current.recorded = True
+    if event_accepted.receivers:
+        _announce(state, records)
     return True
 
 
@@ -68,17 +71,16 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
     for insert in insert_uncounted(state.pipeline.database.tables, event):
         db_session.execute(insert)
     state.pipeline.expect_uncounted()
-    _announce(state, current, event)
+    if current is not None:
+        current.recorded = True
+    _announce(state, [event])
     return True
 
 
-def _announce(state: State, current: Current | None, *records: Event | PageView) -> None:
-    """Note that the request has recorded something, and tell the receivers of the signal."""
-    if current is not None:
-        current.recorded = True
-    if event_accepted.receivers:
-        for record in records:
-            send(state, event_accepted, event=state.expand(record))
+def _announce(state: State, records: cabc.Iterable[Event | PageView]) -> None:
+    """Tell the receivers of the signal what was recorded."""
+    for record in records:
+        send(state, event_accepted, event=state.expand(record))
 
 
 def record(

@@ -43,21 +43,17 @@ def judge(choice: Policy | None, *, has_signal: bool, bot: str | None, config: C
     :param has_signal: whether the browser sends Global Privacy Control or Do Not Track.
     :param bot: why the client is taken for a bot, or None.
     """
-    signal = config.gpc if has_signal else "ignore"
-    policy, reason = _find_policy(choice, config.default_policy, signal)
+    policy: Policy
+    reason: Reason
+    if choice is not None:
+        policy, reason = choice, "choice"
+    else:
+        policy, reason = config.default_policy, "default"
+        if has_signal and (stricter := apply_signal(policy, config.gpc)) != policy:
+            policy, reason = stricter, "signal"
     if bot is None:
         return PERSON if policy == "full" else Verdict(_KINDS[policy], policy, reason)
     if config.bots == "drop" or policy == "none":
         return Verdict("nothing", policy, "bot", bot)
     # Anonymously, and never more than for a visitor with the same policy.
     return Verdict("anonymous", "anonymous", "bot", bot, takes_events=policy == "full")
-
-
-def _find_policy(
-    choice: Policy | None, default: Policy, signal: Policy | t.Literal["ignore"]
-) -> tuple[Policy, Reason]:
-    """Return a visitor's policy, and the reason for it."""
-    if choice is not None:
-        return choice, "choice"
-    policy = apply_signal(default, signal)
-    return policy, "default" if policy == default else "signal"
