@@ -101,6 +101,9 @@ class Definition:
         except msgspec.ValidationError as error:
             if not lenient:
                 raise self._explain(error, params) from None
+        except Exception as error:  # a class's own __post_init__ may raise anything
+            problem = f"{self.action!r}: its class raised {type(error).__name__}."
+            raise InvalidEvent("invalid_params", problem) from error
         return self._convert(coerce(values, self._kind), params, lenient=False)
 
     def _explain(self, error: msgspec.ValidationError, params: dict[str, t.Any]) -> InvalidEvent:

@@ -180,8 +180,6 @@ def _judge(record: Record, erased: Moments) -> Record | None:
 def _judge_event(event: Event, at: dt.datetime) -> Event | None:
     if event.time <= at:
         return None
-    session = event.session
-    if session is None:
-        return event
-    anew = msgspec.structs.replace(session, started_at=event.time)
-    return msgspec.structs.replace(event, session=anew)
+    # Without a session, the event would have begun at its own time, and not be asked about here.
+    session = event.session and msgspec.structs.replace(event.session, started_at=event.time)
+    return msgspec.structs.replace(event, session=session)

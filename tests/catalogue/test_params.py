@@ -168,6 +168,24 @@ def test_a_class_may_check_its_parameters_together(host: Host) -> None:
     assert error_of(answer) == {"code": "invalid_params", "message": problem, "param": None}
 
 
+def test_a_class_that_fails_rejects_its_event_alone(host: Host) -> None:
+    """Whatever it raises: the other events of the post are stored, and no error text is shown."""
+
+    @host.events.define("rate.give", anonymous=True)
+    @dataclasses.dataclass
+    class RateGive:
+        of: int
+
+        def __post_init__(self) -> None:
+            self.share = 1 / self.of
+
+    events = [{"action": "rate.give", "params": {"of": number}} for number in (0, 2)]
+    answer = host.client().post("/_et/in", json={"events": events}).get_json()
+    bad, good = answer["results"]
+    assert bad["error"]["message"] == "'rate.give': its class raised ZeroDivisionError."
+    assert good["status"] == "accepted"
+
+
 @pytest.mark.parametrize(("sku", "price"), [(5, 1.5), ("A1", "1.5")])
 def test_server_code_says_what_it_means(shop: Host, sku: t.Any, price: t.Any) -> None:
     """``track()`` reads strictly: a mistake in code should be found."""
