@@ -16,7 +16,7 @@ from flask import Flask
 
 from flask_eventtrack import EventTrack
 
-from . import floors, us
+from . import floors, us, writers
 from .databases import KINDS, database, version_of
 from .hosts import Place
 from .report import Table, Unavailable, at_least, ratio, rounds, versions, whole
@@ -24,6 +24,9 @@ from .traffic import PARAMS_BYTES, Traffic
 
 TITLE = "The writer against the floor"
 _TARGET = 0.5
+_PROCESSES = (1, 2, 4)
+# Of the speed of one process, by database and number of processes.
+_SEVERAL = {"postgresql": {2: 1.6, 4: 1.4}, "mariadb": {2: 1.0, 4: 1.0}}
 _ROOM = 5000  # how many events to put at once: well below what may wait
 
 
@@ -102,6 +105,35 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
         )
     table.notes.append(f"{number} rounds of {size} events; {versions('psycopg', 'PyMySQL')}.")
     yield table
+    yield _compare_numbers(*((3000, 1) if quick else (30_000, 5)))
+
+
+def _compare_numbers(size: int, number: int) -> Table:
+    """Measure one, two and four processes in turns."""
+    table = Table(
+        "Processes that write to one database what has piled up in them: halves of visits and "
+        "events, of any device in any process.",
+        ("database: processes", "records/s", "ratio", "batches rolled back", "target"),
+    )
+    for kind, targets in _SEVERAL.items():
+        try:
+            turns = [
+                {each: writers.measure(kind, each, size) for each in _PROCESSES}
+                for _ in rounds(number, f"several writers, {KINDS[kind]}")
+            ]
+        except Unavailable as error:
+            table.notes.append(f"{KINDS[kind]} {error}")
+            continue
+        for each in _PROCESSES:
+            table.add(
+                f"{KINDS[kind]}: {each}",
+                whole(statistics.median(turn[each].speed for turn in turns)),
+                ratio(turn[each].speed / turn[1].speed for turn in turns),
+                whole(statistics.median(turn[each].rolled_back for turn in turns)),
+                at_least(targets[each]) if each in targets else "",
+            )
+    table.notes.append(f"{number} rounds of {size:,} records; all were there once at the end.")
+    return table
 
 
 def _measure(kind: str, size: int, number: int) -> tuple[str, list[_Round], str]:

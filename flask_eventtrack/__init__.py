@@ -6,6 +6,7 @@ from . import errors, signals
 from .api import CurrentVisitor, current_visitor, identify, logout, track
 from .extension import EventTrack
 from .pages.snippet import eventtrack_snippet
+from .pipeline.health import Health
 from .records import Event
 from .reports.feed import FeedEvent
 
@@ -14,6 +15,7 @@ __all__ = [
     "Event",
     "EventTrack",
     "FeedEvent",
+    "Health",
     "current_visitor",
     "errors",
     "eventtrack_snippet",

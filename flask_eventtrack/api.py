@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+import datetime as dt
 import logging
 import typing as t
 import uuid as uuidlib
@@ -17,7 +18,8 @@ from .config import Policy
 from .errors import InvalidEvent, NotRegistered
 from .identity.tokens import match_session
 from .identity.visitor import check_customer_id, resume_visitor
-from .records import Identified, SessionRef, from_ns
+from .records import VOUCHED_BY_COOKIE, Identified, SessionRef, from_ns
+from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
 from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
 from .request.context import Current, get_current
 from .request.host_login import LOGIN, log_in, log_out, resolve
@@ -58,8 +60,9 @@ def track(
         the database raises. It needs the events in the default database (no
         ``EVENTTRACK_BIND_KEY``).
     :returns: the event's id. None if nothing was recorded: the visitor refused (and no customer is
-        named), a bot made the request (unless ``EVENTTRACK_BOTS`` tags bots), tracking is off, or,
-        in production, the event is wrong or there is no room for it.
+        named), a customer is named and ``EVENTTRACK_PRIVACY_IDENTITY`` is off, a bot made the
+        request (unless ``EVENTTRACK_BOTS`` tags bots), tracking is off, or, in production, the
+        event is wrong or there is no room for it.
     :raises InvalidEvent: the event breaks a rule. Only in debug and testing; in production the
         error is logged and counted.
     :raises NotRegistered: there is no app context, or no request and neither ``customer`` nor
@@ -107,6 +110,8 @@ def _track(
     moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
     if customer is not None:
         profile, session = state.profile_of(customer), None
+        if not state.config.privacy_identity:
+            return None
     elif visitor == "":  # the token of a visitor who refused
         return None
     elif visitor is not None:
@@ -150,7 +155,9 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
     session = state.tokens.read_session(session_token) if session_token else None
     # Whatever its age: a session that has ended takes late events.
     session = match_session(device, session)
-    visitor = resume_visitor(device, session, session.last * 1000 if session else now, 1)
+    now = session.last * 1000 if session else now
+    visitor = resume_visitor(device, session, now, state.lifetimes)
+    visitor.stop_vouching()  # the job records what it knows itself
     return visitor.uuid, visitor.session if visitor.started is not None else None
 
 
@@ -163,8 +170,8 @@ def identify(
     known as this customer already. Outside a request only the traits are stored.
 
     :param traits: what is known of the customer, such as ``{"plan": "pro"}``. Later values win.
-    :returns: the uuid of the customer's profile. None if tracking is off, the visitor refused, or
-        a bot made the request.
+    :returns: the uuid of the customer's profile. None if tracking is off, the visitor refused, a
+        bot made the request, or ``EVENTTRACK_PRIVACY_IDENTITY`` is off.
     :raises InvalidEvent: the id or the traits cannot be stored. Only in debug and testing; in
         production the error is logged and counted.
     """
@@ -176,6 +183,8 @@ def identify(
         plain = normalise(traits) if traits else {}
     except InvalidEvent as error:
         _answer_mistake(state, LOGIN, error)
+        return None
+    if not state.config.privacy_identity:
         return None
     if has_request_context():
         with state.guard("identifying a customer"):
@@ -249,6 +258,32 @@ class CurrentVisitor:
     def policy(self) -> Policy:
         """What may be recorded of the visitor: ``"full"``, ``"anonymous"`` or ``"none"``."""
         return self._current.verdict.policy
+
+    def feed(self, before: dt.datetime | None = None, limit: int = 50) -> list[FeedEvent]:
+        """Return what the visitor may see of their own events, newest first.
+
+        A customer who is vouched for sees everything, on all devices and from before the log-in.
+        A device that belongs to no customer sees its own events, since its last log-out. A device
+        of a customer without a log-in sees its present session, but nothing from the moment a
+        customer is vouched for in it. Newcomers, bots and visitors who refuse see nothing.
+
+        A device cookie may be copied, or belong to a browser that someone else uses now. So it
+        attributes events to a customer, and does not show the customer's other events.
+
+        :param before: only events earlier than this aware moment.
+        """
+        visitor, pipeline = resolve(self._current), self._current.state.pipeline
+        database = pipeline.database
+        if database.is_in_memory:
+            pipeline.flush()
+        if visitor.customer_id is not None:
+            by_session = visitor.session_id if visitor.vouched == VOUCHED_BY_COOKIE else None
+            return read_feed(database, visitor.uuid, before, limit, by_session)
+        if not visitor.is_known:
+            return read_anonymous_feed(database, visitor.uuid, before, limit)
+        if visitor.started is None:
+            return []
+        return read_session_feed(database, visitor.uuid, visitor.session, before, limit)
 
     @property
     def token(self) -> str:

@@ -17,7 +17,7 @@ import re
 import typing as t
 
 from .errors import ConfigError
-from .origins import origin_of
+from .origins import origin_of, site_of
 
 PREFIX = "EVENTTRACK_"
 
@@ -30,12 +30,28 @@ Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
 Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
 
+#: The largest body that the collector takes.
+MAX_POST_BYTES = 256 * 1024
+
 #: Query parameters that carry secrets or personal data more often than not.
 SECRET_PARAMETERS = (
     "access_token", "api_key", "apikey", "auth", "code", "email", "id_token", "jwt", "key",
     "passwd", "password", "pwd", "refresh_token", "reset", "secret", "session", "sessionid", "sid",
     "sig", "signature", "state", "token",
 )  # fmt: skip
+
+# The shortest spans of 13 and of 25 calendar months.
+COOKIE_LIMIT = dt.timedelta(days=393)
+RETENTION_LIMIT = dt.timedelta(days=758)
+#: What ``EVENTTRACK_PRIVACY`` sets, unless the app sets it itself.
+PRESETS: cabc.Mapping[str, cabc.Mapping[str, t.Any]] = {
+    "audience": {
+        "device_max_age": COOKIE_LIMIT,
+        "retention": {"*": RETENTION_LIMIT},
+        "prune": True,
+        "privacy_identity": False,
+    }
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -134,6 +150,14 @@ def _rate_limit(key: str, value: t.Any) -> RateLimit:
     _refuse(key, value, "two numbers above 0 (how many a second, how many at once), or None")
 
 
+def _byte_limit(key: str, value: t.Any) -> RateLimit:
+    rate, burst = _rate_limit(key, value)
+    if burst < MAX_POST_BYTES:
+        expected = f"a burst of at least {MAX_POST_BYTES:,} bytes, which is the largest post"
+        _refuse(key, value, expected)
+    return rate, burst
+
+
 def _mask(key: str, value: object) -> bool | MaskRules:
     if isinstance(value, bool):
         return value
@@ -158,9 +182,30 @@ def _lower_texts(key: str, value: object) -> tuple[str, ...]:
     return tuple(item.lower() for item in _texts(key, value))
 
 
+def parse_site(text: str) -> str:
+    """Return a host name, or a pattern such as ``"*.example.com"``, in its one form; "" if it is
+    neither."""
+    wildcard, name = ("*.", text[2:]) if text.startswith("*.") else ("", text)
+    site = site_of(name)
+    return site and wildcard + site
+
+
+_HOST_NAMES = "host names such as 'shop.example.com'"
+
+
+def _sites(key: str, value: object) -> tuple[str, ...]:
+    expected = f"{_HOST_NAMES}, or patterns such as '*.example.com'"
+    return tuple(parse_site(text) or _refuse(key, text, expected) for text in _texts(key, value))
+
+
+def _site_name(key: str, site: object) -> str:
+    name = _text(key, site)
+    return name if name == "*" else site_of(name) or _refuse(key, site, _HOST_NAMES)
+
+
 def _site_patterns(key: str, value: object) -> SitePatterns:
     if isinstance(value, cabc.Mapping):
-        return {_text(key, site).lower(): _texts(key, items) for site, items in value.items()}
+        return {_site_name(key, site): _texts(key, items) for site, items in value.items()}
     if isinstance(value, str):
         _refuse(key, value, "a list of action patterns, or a dict of site to such a list")
     return {"*": _texts(key, value)}
@@ -259,8 +304,27 @@ class Config:
     calls of ``track()`` anonymously, with ``source`` ``"bot"``, and leaves them out of the
     totals."""
 
+    privacy: t.Literal["audience"] | None = _setting(None, _optional(_one_of("audience")))
+    """A preset of other settings; those that you set yourself take precedence. ``"audience"`` is
+    for measuring an audience without asking for consent, where the law allows it: it sets
+    ``EVENTTRACK_DEVICE_MAX_AGE`` to 13 months, ``EVENTTRACK_RETENTION`` to 25 months and
+    ``EVENTTRACK_PRUNE`` on, and ``EVENTTRACK_PRIVACY_IDENTITY`` off."""
+
+    privacy_identity: bool = _setting(True, _boolean)
+    """Whether visitors are connected with customers. If False, no customer's id, alias or log-in
+    is recorded: ``identify()`` and ``track(customer=…)`` return None, log-ins and tokens change
+    nothing, and browsers may send only events that are defined with ``anonymous=True``."""
+
+    device_max_age: dt.timedelta | None = _setting(None, _optional(_duration))
+    """How long a browser is recognised, counted from its first visit: a timedelta, or seconds. The
+    device cookie is not renewed then. None recognises it for as long as it comes back."""
+
     session_timeout: dt.timedelta = _setting(dt.timedelta(minutes=30), _duration)
     """How long a visitor may be inactive before the session ends: a timedelta, or seconds."""
+
+    vouched_for: dt.timedelta = _setting(dt.timedelta(hours=12), _duration)
+    """How long a log-in vouches for a customer, however active the session is: a timedelta, or
+    seconds. It counts from the last time that your app or a token named the customer."""
 
     profile_salt: str = _setting("flask-eventtrack", _text)
     """The secret from which customers' profile uuids are derived. Set your own before the first
@@ -268,6 +332,12 @@ class Config:
 
     undefined_events: t.Literal["reject", "store"] = _setting("reject", _one_of("reject", "store"))
     """What happens to events with an action that is not defined: they are rejected or stored."""
+
+    sites: tuple[str, ...] = _setting((), _sites)
+    """The host names of the app's sites, such as ``["shop.example.com", "*.example.org"]``.
+    ``SERVER_NAME`` and ``TRUSTED_HOSTS`` name sites as well. Requests to any other host are
+    recorded with the site ``"other"``. If no setting names a site, the first 20 hosts that are
+    seen are the app's sites."""
 
     allow: SitePatterns = _setting({}, _site_patterns)
     """Patterns of the only actions to record, such as ``"product.*"``: a list, or a dict of site
@@ -325,23 +395,42 @@ class Config:
     them make changes as well, and False to answer 404. Without it, everyone gets 404."""
 
     secret_parameters: tuple[str, ...] = _setting(SECRET_PARAMETERS, _lower_texts)
-    """Query parameters that are removed from recorded URLs and referrers. Case does not matter."""
+    """Query parameters that are removed from recorded URLs and referrers, and from URLs that are
+    values in these. Case does not matter."""
 
     mask: bool | MaskRules = _setting(True, _mask)
-    """Whether e-mail addresses, payment card numbers and tokens are masked in what browsers and
-    apps send. A list adds your own rules: compiled patterns, and functions from text to text."""
+    """Whether e-mail addresses, payment card numbers, tokens, and the values of parameters with a
+    secret name are masked in what browsers and apps send, and in the addresses and titles of pages.
+    A list adds your own rules: compiled patterns, and functions from text to text."""
 
     device_limit: RateLimit | None = _setting((20, 200), _optional(_rate_limit))
     """How many posts the collector accepts from a device: how many per second, and how many at
-    once. None sets no limit."""
+    once. None sets no limit to a device at all: neither to its posts nor to their bytes nor to
+    its page visits."""
 
     address_limit: RateLimit | None = _setting((200, 2000), _optional(_rate_limit))
     """The same for a network: the first 24 bits of an IPv4 address, the first 64 of an IPv6
+    address. All networks in the first 48 bits of an IPv6 address together may send four times as
+    much."""
+
+    device_bytes: RateLimit | None = _setting((500, 1_000_000), _optional(_byte_limit))
+    """How many bytes the collector accepts from a device: how many per second, and how many at
+    once (at least 262,144). An event counts as 250 bytes at least. None sets no limit to bytes."""
+
+    address_bytes: RateLimit | None = _setting((20_000, 20_000_000), _optional(_byte_limit))
+    """The same for a network."""
+
+    device_pages: int | None = _setting(200, _optional(_count))
+    """How many page visits of a device each process records in ten seconds. Pages beyond that are
+    served, but not recorded. None sets no limit to page visits."""
+
+    address_pages: int | None = _setting(2000, _optional(_count))
+    """The same for a network: the first 24 bits of an IPv4 address, the first 48 of an IPv6
     address."""
 
     limits_url: str | None = _setting(None, _optional(_text))
-    """Where all processes share these limits: ``"redis://…"`` (``[redis]`` extra). None limits
-    each process separately."""
+    """Where all processes share the limits of posts and bytes: ``"redis://…"`` (``[redis]`` extra).
+    None limits each process separately."""
 
     gzip_posts: bool = _setting(False, _boolean)
     """Whether posts to the collector may be compressed with gzip. The size limit of posts applies
@@ -349,7 +438,7 @@ class Config:
 
     undefined_limit: int = _setting(1000, _count)
     """How many different names of undefined actions and parameters a process accepts from
-    browsers and apps in an hour."""
+    browsers and apps in an hour. A device may send a twentieth of them, and a network a fifth."""
 
     agent_parser: t.Literal["builtin", "ua-parser"] = _setting(
         "builtin", _one_of("builtin", "ua-parser")
@@ -386,6 +475,10 @@ class Config:
     """How many events may wait in memory, where there is no journal. When it is full, the same
     happens as with a full journal."""
 
+    statement_timeout: dt.timedelta = _setting(dt.timedelta(seconds=30), _duration)
+    """How long the writer waits for an answer of PostgreSQL, MariaDB or MySQL before it gives up
+    the connection, and tries again: a timedelta, or seconds."""
+
     sqlite_wal: bool = _setting(True, _boolean)
     """Whether a SQLite file is switched to write-ahead logging, so that the writer and the app do
     not block each other."""
@@ -402,7 +495,7 @@ def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
         if key not in known:
             raise ConfigError(f"{key!r} is not an EventTrack setting.{_did_you_mean(key, known)}")
         settings[known[key].name] = known[key].metadata["parse"](key, values[key])
-    return Config(**settings)
+    return Config(**{**PRESETS.get(settings.get("privacy") or "", {}), **settings})
 
 
 def _did_you_mean(key: str, known: cabc.Iterable[str]) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import datetime as dt
 import logging
+import pathlib
 import typing as t
 import uuid as uuidlib
 
@@ -12,6 +14,7 @@ from .reports.export import iter_person
 from .signals import profile_erased
 from .state import State, get_state, send
 from .store.erasure import Erased
+from .store.erasure_file import ErasureFile, Note, read_notes
 from .store.profiles import remove_alias
 from .text import quantify
 
@@ -59,6 +62,37 @@ def export(who: str | int | uuidlib.UUID) -> cabc.Iterator[dict[str, t.Any]]:
     return iter_person(state.pipeline.database, person.profiles)
 
 
+def opt_out(who: str | int | uuidlib.UUID) -> None:
+    """Note that a person objects: from now on the current app records nothing of them.
+
+    It holds on all of their devices, and for code that names them: ``track(customer=…)``,
+    ``identify()``, log-ins and tokens. What was recorded before stays: see :func:`forget`. The
+    writer drops what still comes in and counts it, so requests are not slower, and signals of
+    requests are sent as before.
+
+    Only a keyed hash of each of the person's profiles is kept, also after an erasure.
+
+    :param who: a customer's id, or a profile's uuid.
+    :raises sqlalchemy.exc.SQLAlchemyError: the database refused. Call it again.
+    """
+    state = get_state()
+    state.pipeline.opt_out(find_person(state, who).profiles)
+    logger.info("A person has opted out.")
+
+
+def opt_in(who: str | int | uuidlib.UUID) -> bool:
+    """Note that a person withdraws their objection: from now on they are recorded again.
+
+    What happened in between is not, even if it arrives later.
+
+    :param who: a customer's id, or a profile's uuid.
+    :returns: whether they had objected.
+    :raises sqlalchemy.exc.SQLAlchemyError: the database refused. Call it again.
+    """
+    state = get_state()
+    return state.pipeline.opt_in(find_person(state, who).profiles)
+
+
 def unmerge(state: State, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
     """Undo the merge of an anonymous profile with a customer, in feeds and reports.
 
@@ -102,3 +136,44 @@ def iter_forget(state: State, person: Person) -> cabc.Iterator[Erased]:
     logger.info("A person was erased: %s, %s.", events, sessions)
     uuid, customer_id = person.profiles[0], person.customer_id
     send(state, profile_erased, customer_id=customer_id, uuid=uuid, erased=erased)
+
+
+def read_erasures(state: State, path: pathlib.Path | None) -> list[Note]:
+    """Return the notes of a file of erasures; by default of the current app's.
+
+    :raises OSError: there is no such file, or it cannot be read.
+    """
+    if path is None and state.erasures is None:
+        raise FileNotFoundError(
+            "the database is in memory, so erasures are not kept outside it: name a file"
+        )
+    return read_notes(path or t.cast("ErasureFile", state.erasures).path)
+
+
+def iter_replay(state: State, notes: list[Note]) -> cabc.Iterator[tuple[int, int, Erased]]:
+    """Carry out erasures and objections again, after a backup was restored.
+
+    :returns: again and again how many profiles are done, of how many, and the rows removed so far.
+    """
+    state.pipeline.replay(notes)
+    groups: dict[dt.datetime, set[uuidlib.UUID]] = {}
+    for uuid, at in find_noted(state, notes).items():
+        groups.setdefault(at, set()).add(uuid)
+    done, number, total = 0, sum(map(len, groups.values())), Erased()
+    for at, profiles in sorted(groups.items()):
+        erased, customers = state.pipeline.erase_again(profiles, at)
+        done, total = done + len(profiles), total + erased
+        names: list[str] | list[None] = customers or [None]
+        for customer_id in names:
+            uuid = min(profiles) if customer_id is None else state.profile_of(customer_id)
+            send(state, profile_erased, customer_id=customer_id, uuid=uuid, erased=erased)
+        yield done, number, total
+    logger.info("Erasures were repeated: %s.", quantify(done, "profile"))
+
+
+def find_noted(state: State, notes: list[Note]) -> dict[uuidlib.UUID, dt.datetime]:
+    """Return the stored profiles that the notes name, each with the moment of its erasure."""
+    found: dict[uuidlib.UUID, dt.datetime] = {}
+    for page in state.pipeline.writer.find_noted(notes):
+        found |= page
+    return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import datetime as dt
 import functools
 import os
 import pathlib
@@ -17,12 +18,20 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Config
 from .errors import ConfigError
-from .pipeline.homes import find_obstacle, list_bad, list_homes
+from .pipeline.health import list_orphans, list_waiting
+from .pipeline.homes import find_obstacle, list_bad, list_faults, list_homes, list_stranded
+from .privacy.report import compare
+from .sites import MOST_UNNAMED, OTHER
 from .state import State
+from .store.rejected import count_rejected
+from .store.schema import UPGRADE_HINT, find_faults, find_missing, name_of
+from .store.tables import Tables
+from .store.upgrade import has_steps_left
 from .text import quantify
 
 _WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _KEY_MIN_LENGTH = 16
+_LATE = dt.timedelta(minutes=2)  # other processes look for what dead ones left once a minute
 
 
 class Finding(t.NamedTuple):
@@ -49,13 +58,9 @@ def _check_enabled(app: Flask, state: State) -> cabc.Iterator[Finding]:
 
 
 def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
-    database = state.pipeline.database
     try:
-        with database.read() as connection:
-            present = sa.inspect(connection).get_table_names(database.tables.event.schema)
-            missing = [table.name for table in database.tables.all() if table.name not in present]
-            count = sa.select(sa.func.count()).select_from(database.tables.rejected)
-            rejected = 0 if missing else connection.scalar(count) or 0
+        with state.pipeline.database.look() as connection:
+            yield from _check_tables(connection, state)
     except SQLAlchemyError as error:
         yield _error(
             "ET002",
@@ -63,19 +68,61 @@ def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
             "Start it, or correct SQLALCHEMY_DATABASE_URI. Meanwhile events wait in the journal, "
             "or in memory if there is none.",
         )
+
+
+_OF_FAULT: dict[str, cabc.Callable[[str, str], Finding]] = {
+    "tables": lambda sentence, hint: _error("ET003", sentence, hint),
+    "columns": lambda sentence, hint: _error("ET020", sentence, hint),
+    "rights": lambda sentence, hint: _error("ET021", sentence, hint),
+    "refusal": lambda sentence, hint: _error("ET022", sentence, hint),
+}
+
+
+def _check_tables(connection: sa.Connection, state: State) -> cabc.Iterator[Finding]:
+    tables = state.pipeline.database.tables
+    faults = find_faults(connection, tables, state.pipeline.writer.now)
+    for fault in faults:
+        yield _OF_FAULT[fault.kind](fault.sentence, fault.hint)
+    if any(fault.kind != "refusal" for fault in faults):
         return
-    if missing:
-        yield _error(
-            "ET003",
-            f"Tables are missing: {', '.join(missing)}.",
-            "Run 'flask eventtrack init-db', or make a migration: 'flask db migrate' sees them.",
-        )
-    if rejected:
+    if late := list(_list_late(connection, tables)):
+        yield _warning("ET023", " ".join(late), UPGRADE_HINT)
+    kept, removed = count_rejected(connection, tables)
+    if kept:
+        more = f" {removed} more were removed to make room." if removed else ""
         yield _warning(
             "ET004",
-            f"The database has refused {quantify(rejected, 'event')}.",
+            f"The database has refused {quantify(kept, 'event')}.{more}",
             "Read the reasons in eventtrack_rejected.",
         )
+
+
+def _list_late(connection: sa.Connection, tables: Tables) -> cabc.Iterator[str]:
+    if indexes := find_missing(connection, tables).indexes:
+        yield f"Indexes are missing, and queries are slow: {', '.join(map(name_of, indexes))}."
+    if has_steps_left(connection, tables):
+        yield "The stored rows are of an earlier release."
+
+
+def _check_stranded(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if state.journal is None:
+        return
+    former = state.journal.with_name(state.pipeline.database.former_fingerprint)
+    for left in list_stranded(state.journal, former):
+        yield _warning(
+            "ET024",
+            f"No process adopts the journal {left.home}: {quantify(left.size, 'byte')}, last "
+            f"written {_say_age(left.seconds)} ago.",
+            f"If it is of this database under an earlier URL, move its folders to {state.journal}. "
+            "Otherwise start the app that wrote it, or remove it.",
+        )
+
+
+def _say_age(seconds: float) -> str:
+    for unit, length in (("day", 86_400), ("hour", 3600)):
+        if seconds >= length:
+            return quantify(int(seconds // length), unit)
+    return quantify(int(seconds // 60), "minute")
 
 
 def _check_journal_mode(app: Flask, state: State) -> cabc.Iterator[Finding]:
@@ -116,12 +163,93 @@ def _check_queue(app: Flask, state: State) -> cabc.Iterator[Finding]:
             f"Damaged records of the journal were set aside in {quantify(len(bad), 'file')}.",
             f"Check the disk, look at {places}, then remove these files.",
         )
+    for fault in list_faults(state.journal):
+        if fault not in obstacle:
+            yield _warning(
+                "ET037",
+                f"A part of the journal is left alone, and not written to the database: {fault}.",
+                "If its events are this app's, run: chown -R to the user of the app, and "
+                "chmod -R go-w. Otherwise remove it.",
+            )
     for folder in (state.journal.parent, *list_homes(state.journal)):
         if folder.is_dir() and _mode_of(folder) & _WRITE_OF_OTHERS:
             yield _warning(
                 "ET014",
                 f"Other users may write to {folder}: they could remove events that wait.",
                 f"Run: chmod go-w {folder}",
+            )
+
+
+def _check_erasures(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    obstacle = state.erasures.find_obstacle() if state.erasures else ""
+    if obstacle:
+        yield _warning(
+            "ET030",
+            f"Erasures cannot be kept outside the database: {obstacle}.",
+            "A restored backup would bring erased people back. Remove what is in the way, or set "
+            "EVENTTRACK_JOURNAL_DIR to a folder that this user can write.",
+        )
+
+
+def _check_privacy(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if state.config.privacy is None:
+        return
+    own = [definition for definition in state.catalogue if not definition.builtin]
+    criteria = compare(state.config, state.catalogue.keeps(), [each.action for each in own])
+    for criterion in criteria:
+        if criterion.result == "not met":
+            yield _warning(
+                "ET031",
+                "EVENTTRACK_PRIVACY is 'audience', and other settings contradict it. "
+                f"{criterion.detail}",
+                f"Asked for is: {criterion.title}. See 'flask eventtrack privacy-report'.",
+            )
+    useless = [each.action for each in own if not (each.anonymous or each.server_only)]
+    if useless and not state.config.privacy_identity:
+        yield _warning(
+            "ET032",
+            f"No browser can send {', '.join(useless)}: it takes a customer, and "
+            "EVENTTRACK_PRIVACY_IDENTITY is off.",
+            "Define it with anonymous=True, or with server_only=True.",
+        )
+
+
+def _check_waiting(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    found = list_waiting(state.journal) if state.journal else []
+    late = [each for each in found if each.oldest and _is_late(state, each.oldest)]
+    if late:
+        oldest = min(each.oldest for each in late if each.oldest)
+        yield _warning(
+            "ET025",
+            f"Events have waited since {oldest:%Y-%m-%d %H:%M} UTC: "
+            f"{quantify(sum(each.bytes for each in late), 'byte')} in "
+            f"{quantify(len(late), 'journal')}.",
+            "Look for 'Events cannot be written' in the app's log. If no process of the app runs, "
+            "start one.",
+        )
+    if orphans := [each for each in list_orphans(late) if each in late]:
+        yield _warning(
+            "ET026",
+            f"No process writes what dead ones have left in {orphans[0].folder.parent}: "
+            f"{quantify(len(orphans), 'journal')}.",
+            "Start the app as the user who owns these folders, with the release that made them or "
+            "a newer one.",
+        )
+
+
+def _is_late(state: State, moment: dt.datetime) -> bool:
+    return state.pipeline.writer.now - moment > _LATE + state.config.flush_interval
+
+
+def _check_clock(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    with contextlib.suppress(SQLAlchemyError):  # other checks say that
+        doubt = state.pipeline.writer.doubt_clock()
+        if doubt and doubt.reason:
+            yield _warning(
+                "ET027",
+                f"The clock may be wrong: {doubt.reason}.",
+                "Correct it. If it is right, run 'flask eventtrack prune --yes': until then, "
+                "events that are old by this clock only are not pruned.",
             )
 
 
@@ -211,6 +339,27 @@ def _wsgi_layers(app: Flask) -> cabc.Iterator[object]:
         layer = getattr(layer, "app", None) or getattr(layer, "wsgi_app", None)
 
 
+def _check_sites(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if state.sites.is_named:
+        return
+    seen = state.sites.list_seen()
+    hint = "Set EVENTTRACK_SITES, SERVER_NAME or TRUSTED_HOSTS to the host names that you serve"
+    if len(seen) < MOST_UNNAMED:
+        yield _warning(
+            "ET034",
+            "No setting names the app's sites: the first "
+            f"{MOST_UNNAMED} host names that clients send are taken for sites.",
+            f"{hint}, for instance EVENTTRACK_SITES = {seen or ['shop.example.com']}.",
+        )
+    else:
+        yield _warning(
+            "ET035",
+            f"Clients have sent {MOST_UNNAMED} host names or more: requests to any other are "
+            f"recorded with the site {OTHER!r}.",
+            f"{hint}. These were the first: {', '.join(seen)}.",
+        )
+
+
 def _check_definitions(app: Flask, state: State) -> cabc.Iterator[Finding]:
     if all(definition.builtin for definition in state.catalogue):
         yield _warning(
@@ -232,8 +381,14 @@ _CHECKS: tuple[cabc.Callable[[Flask, State], cabc.Iterator[Finding]], ...] = (
     _check_database,
     _check_journal_mode,
     _check_queue,
+    _check_stranded,
+    _check_erasures,
+    _check_privacy,
+    _check_waiting,
+    _check_clock,
     _check_key_files,
     _check_secrets,
     _check_proxy,
+    _check_sites,
     _check_definitions,
 )

@@ -24,15 +24,18 @@ from .cli import eventtrack_cli
 from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
-from .config import Config, load_config
+from .config import Config, load_config, parse_site
 from .errors import ConfigError
 from .identity.jwt import CustomerTokens
-from .identity.tokens import TokenCodec
-from .limits import Limiter, Novelty
+from .identity.tokens import DeviceRule, TokenCodec
+from .identity.visitor import Lifetimes
+from .limits import Limiter, Novelty, VisitLimiter
+from .log import escape_log
 from .pages.hooks import EXEMPT, PageHooks
 from .pages.snippet import eventtrack_snippet, make_tag
 from .pages.visit import VisitExpander
 from .pipeline.forks import Pipelines
+from .pipeline.health import Health, examine
 from .pipeline.homes import find_obstacle
 from .pipeline.journal import Journal
 from .pipeline.pipeline import Pipeline
@@ -42,12 +45,15 @@ from .privacy.masking import Masker
 from .privacy.urls import UrlCleaner
 from .records import Clock
 from .reports.feed import FeedEvent, read_feed
-from .request.cookies import cookie_reader
+from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .signals import events_written, session_ended, session_started
+from .sites import Sites
 from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state
 from .store.batch import Written
 from .store.engine import Database
+from .store.erasure_file import ErasureFile
+from .store.objections import Objections
 from .store.retention import Retention
 from .store.tables import Tables
 from .store.tombstones import Tombstones
@@ -97,6 +103,7 @@ class EventTrack:
             EventTrack is registered already.
         """
         _refuse_second(app)
+        escape_log()
         config = load_config(app.config)
         database = _open_database(app, _find_db(app, db), config)
         state = self._make_state(app, config, database)
@@ -113,48 +120,61 @@ class EventTrack:
         urls = UrlCleaner(
             config.secret_parameters,
             keeps_routes=config.spa == "hash",
-            mask=masker.mask_text if masker else str,
+            mask=masker.mask_text if masker else None,
         )
         access = Access(config.allow, config.deny)
         countries = CountryDatabase(config.country_database) if config.country_database else None
         reference = weakref.ref(app)  # the writer must not keep an app alive
-        pages = VisitExpander(urls)
+        journal = _journal_folder(app, database, config)
+        sites = _make_sites(app, config, journal)
+        pages = VisitExpander(urls, sites)
+        tombstones = Tombstones(database.tables, config.profile_salt)
+        erasures = _make_erasure_file(app, database, config)
         hooks = Hooks(
             context=lambda: app.app_context() if (app := reference()) else contextlib.nullcontext(),
             expand=pages.expand,
             facts=FactFinder(AgentParser(config.agent_parser), countries),
             admits=access.admits,
+            is_defined=lambda action: self.catalogue.find(action) is not None,
             written=_announcer(reference),
+            mask=lambda fields: (
+                masker.mask_params(fields, mask=urls.clean_text) if masker else fields
+            ),
             clock=self._clock,
             config=config,
-            tombstones=Tombstones(database.tables, config.profile_salt),
+            tombstones=tombstones,
+            objections=Objections(database.tables, tombstones.hash_of),
+            erasures=erasures,
             retention=lambda: Retention(self.catalogue.keeps(), config.retention),
         )
-        tokens = TokenCodec(_secret_keys(app))
-        journal = _journal_folder(app, database, config)
-        make_queue = _queue_maker(journal, config)
+        tokens = TokenCodec(_secret_keys(app), _device_rule(config), self._clock)
+        make_queue = _queue_maker(journal, database, config)
         scripts = load_scripts()
         return State(
             config=config,
             catalogue=self.catalogue,
             access=access,
+            sites=sites,
             tokens=tokens,
             customer_tokens=CustomerTokens(config),
             callbacks=self._callbacks,
             read_cookies=cookie_reader(tokens),
+            may_prefix=may_prefix(config),
             urls=urls,
             masker=masker,
             limiter=Limiter(config, self._clock),
+            visit_limiter=VisitLimiter(config),
             novelty=Novelty(config.undefined_limit, self._clock),
             scripts=scripts,
             tag=make_tag(config, scripts),
             journal=journal,
+            erasures=erasures,
             pipelines=Pipelines(
                 lambda: Pipeline(database, hooks, make_queue(), config.flush_interval)
             ),
             expand=pages.expand,
             clock=self._clock,
-            session_timeout_ns=int(config.session_timeout.total_seconds() * 1e9),
+            lifetimes=Lifetimes(_to_ns(config.session_timeout), _to_ns(config.vouched_for)),
         )
 
     def define(
@@ -234,6 +254,8 @@ class EventTrack:
 
     forget: t.Final = staticmethod(data_rights.forget)
     export: t.Final = staticmethod(data_rights.export)
+    opt_out: t.Final = staticmethod(data_rights.opt_out)
+    opt_in: t.Final = staticmethod(data_rights.opt_in)
     track: t.Final = staticmethod(api.track)
     identify: t.Final = staticmethod(api.identify)
     logout: t.Final = staticmethod(api.logout)
@@ -252,10 +274,22 @@ class EventTrack:
         """
         get_state().pipeline.flush(timeout)
 
+    def health(self) -> Health:
+        """Return how writing the current app's events goes, for a health page of your own.
+
+        It reads memory and the journals' files. It asks no database and waits for nothing.
+        """
+        state = get_state()
+        return examine(state.pipeline, state.journal, state.config.flush_interval)
+
     def feed(
         self, who: str | int | uuidlib.UUID, before: dt.datetime | None = None, limit: int = 50
     ) -> list[FeedEvent]:
         """Return a person's events, newest first, including those before they were identified.
+
+        This is for back offices: it asks for no permission. A page that shows visitors their own
+        events calls ``current_visitor.feed()``. ``events.feed(current_visitor.uuid)`` would show a
+        customer's life to anyone who has a copy of the device cookie.
 
         :param who: a customer's id, or a profile's uuid.
         :param before: only events earlier than this aware moment.
@@ -276,9 +310,32 @@ def _refuse_second(app: Flask) -> None:
         )
 
 
+def _make_sites(app: Flask, config: Config, journal: pathlib.Path | None) -> Sites:
+    """Return the app's sites: those of our setting, of SERVER_NAME and of TRUSTED_HOSTS."""
+    name = app.config.get("SERVER_NAME")
+    names = [name, *([f"*.{name}"] if app.subdomain_matching else [])] if name else []
+    # A dot in front stands for the name and all its subdomains.
+    trusted = app.config.get("TRUSTED_HOSTS") or ()
+    for host in [trusted] if isinstance(trusted, str) else trusted:
+        names.extend([host[1:], f"*{host}"] if host.startswith(".") else [host])
+    own = {*config.sites, *filter(None, map(parse_site, names))}
+    has_folder = journal is not None and not find_obstacle(journal)
+    register = journal.with_name(f"{journal.name}.sites") if journal and has_folder else None
+    return Sites(own, register, {*config.allow, *config.deny})
+
+
 def _make_masker(config: Config) -> Masker | None:
     rules = config.mask
     return None if rules is False else Masker(() if rules is True else rules)
+
+
+def _device_rule(config: Config) -> DeviceRule:
+    age = config.device_max_age
+    return DeviceRule(None if age is None else int(age.total_seconds()), config.privacy_identity)
+
+
+def _to_ns(duration: dt.timedelta) -> int:
+    return duration // dt.timedelta(microseconds=1) * 1000
 
 
 def _secret_keys(app: Flask) -> list[bytes]:
@@ -321,6 +378,7 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
         _engine_options(app, db, config.bind_key),
         wal=config.sqlite_wal,
         is_durable=config.durability == "durable",
+        timeout=config.statement_timeout.total_seconds(),
     )
 
 
@@ -328,10 +386,23 @@ def _journal_folder(app: Flask, database: Database, config: Config) -> pathlib.P
     """Return the folder for this database's journals, or None if events wait in memory."""
     if database.is_in_memory or config.durability == "memory":
         return None
-    return pathlib.Path(app.instance_path, config.journal_dir or "eventtrack", database.fingerprint)
+    return _file_folder(app, config) / database.fingerprint
 
 
-def _queue_maker(journal: pathlib.Path | None, config: Config) -> cabc.Callable[[], Queue]:
+def _make_erasure_file(app: Flask, database: Database, config: Config) -> ErasureFile | None:
+    """Return the file that outlives a restore of the database; None if that is in memory."""
+    if database.is_in_memory:
+        return None
+    return ErasureFile(_file_folder(app, config) / f"{database.fingerprint}.erasures")
+
+
+def _file_folder(app: Flask, config: Config) -> pathlib.Path:
+    return pathlib.Path(app.instance_path, config.journal_dir or "eventtrack")
+
+
+def _queue_maker(
+    journal: pathlib.Path | None, database: Database, config: Config
+) -> cabc.Callable[[], Queue]:
     """Return a function that makes a journal, or a queue in memory if there can be no journal."""
     obstacle = find_obstacle(journal) if journal else ""
     if obstacle:
@@ -344,7 +415,8 @@ def _queue_maker(journal: pathlib.Path | None, config: Config) -> cabc.Callable[
     if journal is None or obstacle:
         return lambda: MemoryQueue(config.buffer_size)
     is_durable = config.durability == "durable"
-    return lambda: Journal(journal, config.journal_max_bytes, is_durable=is_durable)
+    former = journal.with_name(database.former_fingerprint)
+    return lambda: Journal(journal, config.journal_max_bytes, is_durable=is_durable, former=former)
 
 
 def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[str, t.Any]:

@@ -1,17 +1,19 @@
-"""How much one device, one network and all unknown clients together may send to the collector."""
+"""How much of a device, a network and all clients together is taken and recorded."""
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import functools
 import logging
+import math
 import typing as t
 import uuid as uuidlib
 
 from .bounded import BoundedDict
 from .config import Config, RateLimit
 from .errors import ConfigError, missing_package
-from .privacy.addresses import find_network
+from .privacy.addresses import find_network, mask_address
 from .records import Clock
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -22,20 +24,38 @@ _PAUSE_NS = 5 * _SECOND_NS
 _SECOND_US = 1_000_000
 _MAX_BUCKETS = 40_000
 _MAX_ADDRESS_LENGTH = 64
+# An IPv6 /48 may send as much as four networks: one client may have all of its 65,536 networks.
+_WIDE = 4
+_PERIOD_NS = 10 * _SECOND_NS
+# What a device and a network may use up of what all share.
+_DEVICE_PART = 20
+_NETWORK_PART = 5
+_LEAST_SHARE = 3
 _REDIS_TIMEOUT = 0.1  # seconds; to connect, and again for the answer
 
 
+#: A client: its device, and its network as :func:`.privacy.addresses.mask_address` names it.
+Sender = tuple[uuidlib.UUID, str]
+
+
+#: What a bucket's tokens stand for: posts or bytes. The text ends its key in Redis.
+_Kind = t.Literal["", ":bytes"]
+
+
 class _Bucket(t.NamedTuple):
-    """A bucket's owner, and the microseconds that it takes to gain a token, and to fill up."""
+    """A bucket's owner and kind, and the microseconds that it takes to gain the tokens that are
+    wanted, and to fill up."""
 
     key: uuidlib.UUID | str
-    gain: int
+    kind: _Kind
+    cost: int
     fill: int
 
 
 class Limiter:
     """Token buckets. Each holds at most ``burst`` tokens and gains ``rate`` a second. A post takes
-    one token from its device's bucket and one from its network's, or none if either is empty.
+    its tokens from the buckets of its device, its network and its IPv6 /48, or none if one of these
+    has too few. There are buckets of posts and of bytes.
 
     The buckets belong to this process, or are in Redis and shared by all processes. While Redis
     does not answer, the process uses its own and asks Redis again every five seconds. A post waits
@@ -45,23 +65,35 @@ class Limiter:
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
-        self._device = _times_of(config.device_limit)
-        self._address = _times_of(config.address_limit)
+        # A limit that is lifted is lifted for bytes as well.
+        device_bytes = config.device_limit and config.device_bytes
+        address_bytes = config.address_limit and config.address_bytes
+        self._limits = [
+            *_read_limits("", config.device_limit, config.address_limit),
+            *_read_limits(":bytes", device_bytes, address_bytes),
+        ]
         self._clock = clock
         self._buckets = _Buckets(clock)
         self._shared = _RedisBuckets(config.limits_url) if config.limits_url else None
         self._failed_at: int | None = None
 
-    def check(self, device_id: uuidlib.UUID | None, address: str) -> float | None:
+    def check(
+        self, device_id: uuidlib.UUID | None, address: str, size: int = 0, *, posts: int = 1
+    ) -> float | None:
         """Take the tokens of a post.
 
         :param device_id: None if the client did not show a known device.
         :param address: the client's. All texts that are not addresses share one bucket.
+        :param size: how many bytes to take, at most :data:`.config.MAX_POST_BYTES`.
+        :param posts: how many posts to take; 0 for more bytes of a post.
         :returns: None if there were tokens, else the seconds until there will be.
         """
-        network = network_of(address[:_MAX_ADDRESS_LENGTH])
-        both = (device_id, self._device), (network, self._address)
-        wanted = [_Bucket(key, *times) for key, times in both if key is not None and times]
+        keys = device_id, *_networks_of(address[:_MAX_ADDRESS_LENGTH])
+        wanted = [
+            _Bucket(key, kind, max(1, int(tokens * gain)), fill)
+            for owner, kind, gain, fill in self._limits
+            if (key := keys[owner]) is not None and (tokens := size if kind else posts)
+        ]
         wait = self._take(wanted) if wanted else 0
         return wait / _SECOND_US if wait else None
 
@@ -80,43 +112,72 @@ class Limiter:
         return wait
 
 
-def _times_of(limit: RateLimit | None) -> tuple[int, int] | None:
-    if limit is None:
-        return None
-    rate, burst = limit
-    gain = max(1, round(_SECOND_US / rate))
-    return gain, gain * burst
+class _Limit(t.NamedTuple):
+    """Whose bucket it is (a device's, a network's or a /48's), of what kind, and the microseconds
+    in which it gains a token and fills up."""
+
+    owner: t.Literal[0, 1, 2]
+    kind: _Kind
+    gain: float
+    fill: int
+
+
+def _read_limits(
+    kind: _Kind, device: RateLimit | None, address: RateLimit | None
+) -> cabc.Iterator[_Limit]:
+    if device:
+        yield _Limit(0, kind, *_times_of(*device))
+    if address:
+        gain, fill = _times_of(*address)
+        yield _Limit(1, kind, gain, fill)
+        yield _Limit(2, kind, gain / _WIDE, fill)
+
+
+def _times_of(rate: float, burst: int) -> tuple[float, int]:
+    gain = max(1, _SECOND_US / rate)
+    return gain, math.ceil(gain * burst)
+
+
+def network_of(address: str) -> str:
+    """Return the network that an address counts for (/24, IPv6 /64), or "" if it is no address."""
+    return _networks_of(address)[0]
 
 
 @functools.lru_cache(maxsize=4096)
-def network_of(address: str) -> str:
-    """Return the network that an address counts for (/24, IPv6 /64), or "" if it is no address."""
-    return str(find_network(address, 64) or "")
+def _networks_of(address: str) -> tuple[str, str | None]:
+    """Return an address's network (/24, IPv6 /64), and the /48 of an IPv6 address."""
+    network = find_network(address, 64)
+    is_wide = network is not None and network.version == 6
+    return str(network or ""), str(find_network(address, 48)) if is_wide else None
 
 
 class _Buckets:
     """Buckets of this process. For each, it keeps the time when it will be full (GCRA).
 
-    The last 20,000 keys are remembered, and at most 40,000, so that a flood of keys costs neither
-    more memory nor time. Two posts at the same instant may take one token.
+    Of each kind, the last 20,000 keys are remembered, and at most 40,000, so that a flood of keys
+    costs neither more memory nor time. Two posts at the same instant may take one token.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._full_at: BoundedDict[uuidlib.UUID | str, int] = BoundedDict(_MAX_BUCKETS)
+        self._full_at: dict[str, BoundedDict[uuidlib.UUID | str, int]] = {
+            kind: BoundedDict(_MAX_BUCKETS) for kind in ("", ":bytes")
+        }
 
     def take(self, wanted: cabc.Sequence[_Bucket]) -> int:
-        """Take a token from each; return 0, or the microseconds until each has one."""
+        """Take the tokens from each; return 0, or the microseconds until each has as many."""
         now, wait = self._clock() // 1000, 0
-        found, taken = {}, {}
-        for key, gain, fill in wanted:
-            full_at = self._full_at.get(key, now)
+        found, taken = [], []
+        for key, kind, cost, fill in wanted:
+            full_at = self._full_at[kind].get(key, now)
             # Beyond the refill time of an empty bucket, so the clock went back: treat it as full.
-            found[key] = full_at if now < full_at <= now + fill else now
-            taken[key] = found[key] + gain
-            wait = max(wait, taken[key] - now - fill)
-        for key, full_at in (found if wait else taken).items():
-            self._full_at.remember(key, full_at)
+            if not now < full_at <= now + fill:
+                full_at = now
+            found.append(full_at)
+            taken.append(full_at + cost)
+            wait = max(wait, full_at + cost - now - fill)
+        for bucket, full_at in zip(wanted, found if wait else taken, strict=True):
+            self._full_at[bucket.kind].remember(bucket.key, full_at)
         return wait
 
 
@@ -125,10 +186,10 @@ _TAKE = """
 local time = redis.call('TIME')
 local now, wait, taken = time[1] * 1000000 + time[2], 0, {}
 for i, key in ipairs(KEYS) do
-    local gain, fill = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
+    local cost, fill = tonumber(ARGV[2 * i - 1]), tonumber(ARGV[2 * i])
     local full_at = tonumber(redis.call('GET', key) or now)
     if full_at < now or full_at > now + fill then full_at = now end
-    taken[i] = full_at + gain
+    taken[i] = full_at + cost
     wait = math.max(wait, taken[i] - now - fill)
 end
 if wait > 0 then return wait end
@@ -163,33 +224,82 @@ class _RedisBuckets:
         self._run = client.register_script(_TAKE)
 
     def take(self, wanted: cabc.Sequence[_Bucket]) -> int:
-        """Take a token from each; return 0, or the microseconds until each has one."""
-        keys = [f"eventtrack:limit:{bucket.key}" for bucket in wanted]
-        times = [time for _, *times in wanted for time in times]
+        """Take the tokens from each; return 0, or the microseconds until each has as many."""
+        keys = [f"eventtrack:limit:{bucket.key}{bucket.kind}" for bucket in wanted]
+        times = [time for bucket in wanted for time in (bucket.cost, bucket.fill)]
         return int(self._run(keys=keys, args=times))
+
+
+class VisitLimiter:
+    """Counts the page visits of each device and network in periods of ten seconds.
+
+    The counts belong to this process: a page must not wait for Redis.
+    """
+
+    def __init__(self, config: Config) -> None:
+        device, address = config.device_pages, config.address_pages
+        self._device_most = device if config.device_limit and device else math.inf
+        self._network_most = address if config.address_limit and address else math.inf
+        self._began = 0
+        self._counts: dict[int | str, int] = {}
+
+    def admits(self, device_id: uuidlib.UUID | None, address: str, now: int) -> bool:
+        """Count a visit, and return True; or False if there were enough in this period.
+
+        :param device_id: None if the client did not show a known device.
+        :param now: nanoseconds since the epoch.
+        """
+        if not 0 <= now - self._began < _PERIOD_NS:
+            self._began, self._counts = now, {}
+        counts = self._counts
+        network = mask_address(address[:_MAX_ADDRESS_LENGTH])
+        of_network = counts.get(network, 0)
+        if of_network >= self._network_most:
+            return False
+        if device_id is not None:
+            device = device_id.int
+            of_device = counts.get(device, 0)
+            if of_device >= self._device_most:
+                return False
+            counts[device] = of_device + 1
+        counts[network] = of_network + 1
+        return True
 
 
 class Novelty:
     """Admits a limited number of undefined names in each hour of the clock: each name is a row of
     ``eventtrack_quality``, and clients can invent them.
 
+    A device may use up a twentieth of them and a network a fifth, but three in any case.
+
     :param most: the number of names. Each is a text of bounded length.
     """
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
+        self._device_share = max(_LEAST_SHARE, most // _DEVICE_PART)
+        self._network_share = max(_LEAST_SHARE, most // _NETWORK_PART)
         self._clock = clock
         self._hour = 0
         self._names: set[str] = set()
+        self._used: collections.Counter[uuidlib.UUID | str] = collections.Counter()
 
-    def admits(self, name: str) -> bool:
-        """Whether ``name`` is among the first of this hour."""
+    def admits(self, name: str, sender: Sender | None = None) -> bool:
+        """Whether ``name`` is among the first of this hour, and of its sender's.
+
+        :param sender: None if the app itself made the name up.
+        """
         hour = self._clock() // _HOUR_NS
         if hour != self._hour:
-            self._hour, self._names = hour, set()
+            self._hour, self._names, self._used = hour, set(), collections.Counter()
         if name in self._names:
             return True
-        if len(self._names) >= self._most:
+        device_id, network = sender or (None, None)
+        shares = (device_id, self._device_share), (network, self._network_share)
+        if len(self._names) >= self._most or any(
+            key is not None and self._used[key] >= share for key, share in shares
+        ):
             return False
         self._names.add(name)
+        self._used.update(sender or ())
         return True

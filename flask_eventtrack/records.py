@@ -21,6 +21,13 @@ EndReason = t.Literal["timeout", "logout"]
 #: See :attr:`Claim.kind`.
 ClaimKind = t.Literal["own", "foreign", "cookieless", "kept"]
 Profiles = tuple[uuidlib.UUID, ...]
+#: Who vouched for the customer when an event was recorded. A number, to which others may be added.
+Vouched = int
+NOT_VOUCHED: Vouched = 0
+#: Only the session cookie, by an earlier word of the host's.
+VOUCHED_BY_COOKIE: Vouched = 1
+#: The host itself, in the same request.
+VOUCHED_BY_HOST: Vouched = 2
 
 SESSION_START = "session.start"
 SESSION_END = "session.end"
@@ -55,6 +62,7 @@ class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     id: uuidlib.UUID
     device_id: uuidlib.UUID
     started_at: dt.datetime
+    vouched: Vouched = NOT_VOUCHED
 
 
 class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -180,6 +188,7 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     status: int
     duration_ns: int
     client: Client | None
+    vouched: Vouched = NOT_VOUCHED
 
     # Without an annotation it is no field.
     action = PAGE_VISIT
@@ -195,10 +204,14 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
 
 
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
-    """A session is over: its device came back after the gap, or its customer logged out."""
+    """A session is over: its device came back after the gap, or its customer logged out.
+
+    ``at`` is when the customer did so.
+    """
 
     session_id: uuidlib.UUID
     reason: EndReason
+    at: dt.datetime | None = None
 
     action = ""
     begins_at = NEVER

@@ -21,13 +21,15 @@ from .config import Config
 from .errors import NotRegistered
 from .identity.jwt import CustomerTokens
 from .identity.tokens import Cookies, TokenCodec
-from .identity.visitor import check_customer_id, customer_uuid
-from .limits import Limiter, Novelty
+from .identity.visitor import Lifetimes, check_customer_id, customer_uuid
+from .limits import Limiter, Novelty, VisitLimiter
 from .pipeline.forks import Pipelines
 from .pipeline.pipeline import Pipeline
 from .privacy.masking import Masker
 from .privacy.urls import UrlCleaner
 from .records import Clock, Event, PageView
+from .sites import Sites
+from .store.erasure_file import ErasureFile
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -36,6 +38,7 @@ EXTENSION = "eventtrack"
 BLUEPRINT = "eventtrack"
 # At least half of them are remembered.
 _RECENT_IDS = 20_000
+_URL_RULES = 2000
 
 CustomerLoader = cabc.Callable[[], str | int | None]
 
@@ -51,32 +54,42 @@ class Callbacks:
 class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
 
-    ``tag`` is what the snippet's tags have in common; ``journal`` is the folder of the journals,
-    if events are kept in one; ``has_pages`` remembers for each endpoint
+    ``may_prefix`` says whether cookies have the prefix ``__Host-`` over HTTPS; ``tag`` is what the
+    snippet's tags have in common; ``journal`` is the folder of the journals,
+    if events are kept in one; ``erasures`` the file that keeps erasures outside the database;
+    ``has_pages`` remembers for each endpoint
     whether its answers may be page visits; ``has_login`` whether Flask-Login may have loaded a
-    user; ``recent_ids`` are the last event ids that this process took from clients.
+    user; ``recent_ids`` are the last event ids that this process took from clients; ``url_rules``
+    the rules of the last URLs, each with the moment until which it is remembered.
     """
 
     config: Config
     catalogue: Catalogue
     access: Access
+    sites: Sites
     tokens: TokenCodec
     customer_tokens: CustomerTokens
     callbacks: Callbacks
-    read_cookies: cabc.Callable[[str], Cookies]
+    read_cookies: cabc.Callable[[str, bool], Cookies]
+    may_prefix: bool
     urls: UrlCleaner
     masker: Masker | None
     limiter: Limiter
+    visit_limiter: VisitLimiter
     novelty: Novelty
     scripts: Scripts
     tag: Markup
     journal: pathlib.Path | None
+    erasures: ErasureFile | None
     pipelines: Pipelines
     expand: cabc.Callable[[Event | PageView], Event]
     clock: Clock
-    session_timeout_ns: int
+    lifetimes: Lifetimes
     recent_ids: BoundedDict[uuidlib.UUID, None] = dataclasses.field(
         default_factory=lambda: BoundedDict(_RECENT_IDS)
+    )
+    url_rules: BoundedDict[tuple[str, ...], tuple[int, str]] = dataclasses.field(
+        default_factory=lambda: BoundedDict(_URL_RULES)
     )
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
     has_pages: dict[str, bool] = dataclasses.field(default_factory=dict)

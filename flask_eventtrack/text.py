@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import json
 import re
 import typing as t
+import unicodedata
 
 from .errors import InvalidEvent
 
@@ -12,6 +14,8 @@ ACTION_MAX_LENGTH = 32
 LABEL_MAX_LENGTH = 255
 
 _ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")
+_NAME = re.compile(r"[^\W\d][\w.\-]*")
+_UNPRINTABLE = re.compile(r"[^ -~]")
 # PostgreSQL does not store NUL, and no driver can encode a lone surrogate.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
@@ -37,6 +41,11 @@ def check_action(action: object) -> str:
     raise InvalidEvent("invalid_action", f"{str(action)[:64]!r}: {problem}.")
 
 
+def is_name(text: str) -> bool:
+    """Whether a parameter's name looks like one: letters, digits, ``.-_``, and a letter first."""
+    return _NAME.fullmatch(text) is not None
+
+
 def shorten(value: object, length: int = 60) -> str:
     """Return a value's ``repr``, at most ``length`` characters of it, for an error message."""
     try:
@@ -44,6 +53,19 @@ def shorten(value: object, length: int = 60) -> str:
     except ValueError:  # an integer of more digits than Python prints
         text = "a number of very many digits"
     return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def escape(text: object) -> str:
+    """Return a text as a terminal or a line of a log may show it: with the escapes of JSON in place
+    of control characters, line separators, and marks that turn the direction of text around."""
+    text = str(text)
+    return text if text.isprintable() else _UNPRINTABLE.sub(_escape_character, text)
+
+
+def _escape_character(match: re.Match[str]) -> str:
+    character = match[0]
+    is_shown = character.isprintable() or unicodedata.category(character) == "Zs"
+    return character if is_shown else json.dumps(character)[1:-1]
 
 
 def quantify(number: int, noun: str) -> str:

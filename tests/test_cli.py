@@ -62,7 +62,7 @@ def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
         db_host.db.drop_all()
     for _ in range(2):
         answer = run(db_host, "init-db")
-        assert (answer.exit_code, answer.output) == (0, "All 10 tables exist.\n")
+        assert (answer.exit_code, answer.output) == (0, "All 12 tables exist.\n")
     assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -83,7 +83,7 @@ def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
     run(host, "init-db")
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
-    assert len(found) == 10
+    assert len(found) == 12
     assert "things" not in found
 
 
@@ -93,14 +93,14 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
     host = make({**binds, "EVENTTRACK_BIND_KEY": "events"}, create=False)
     run(host, "init-db")
     with host.app.app_context():
-        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 10
+        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 12
         assert sa.inspect(host.db.engine).get_table_names() == []
 
 
 def test_init_db_in_memory(make: MakeHost) -> None:
     """On the one connection that there is."""
     host = make(url="sqlite://", create=False)
-    assert run(host, "init-db").output == "All 10 tables exist.\n"
+    assert run(host, "init-db").output == "All 12 tables exist.\n"
     host.client().get("/", headers=NAVIGATION)
     assert host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -318,7 +318,7 @@ def test_forget_takes_an_id_that_reads_as_a_uuid(host: Host) -> None:
     assert host.rows("event") == []
 
 
-@pytest.mark.parametrize("command", ["forget", "export"])
+@pytest.mark.parametrize("command", ["forget", "export", "opt-out", "opt-in"])
 def test_a_word_for_nobody_is_nobody(busy: Host, command: str) -> None:
     """It is a mistake, not a person's id."""
     answer = run(busy, command, "null")
@@ -348,10 +348,87 @@ def test_export_writes_a_file(busy: Host, tmp_path: pathlib.Path) -> None:
     assert [json.loads(line)["params"]["what"] for line in lines][-1] == "žluťoučký\u2028"
 
 
-def test_export_of_nobody_is_empty(host: Host) -> None:
-    """And is not an error."""
+def test_export_of_nobody_is_empty(host: Host, tmp_path: pathlib.Path) -> None:
+    """And is not an error; a file is made as for everybody."""
     answer = run(host, "export", "nobody-knows")
     assert (answer.exit_code, answer.stdout, answer.stderr) == (0, "", "0 lines.\n")
+    assert run(host, "export", "nobody-knows", "-o", str(tmp_path / "x")).exit_code == 0
+    assert (tmp_path / "x").read_bytes() == b""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of files are POSIX's")
+@pytest.mark.parametrize("mode", [None, 0o644, 0o666])
+def test_only_its_owner_can_read_an_export(
+    busy: Host, tmp_path: pathlib.Path, mode: int | None
+) -> None:
+    """Whatever rights an earlier file of that name gave, and whoever has it open."""
+    path = tmp_path / "data.jsonl"
+    if mode is not None:
+        path.write_text("old")
+        path.chmod(mode)
+    with path.open("a+b") if mode else contextlib.nullcontext() as opened:
+        assert run(busy, "export", "7", "-o", str(path)).exit_code == 0
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert len(path.read_bytes().splitlines()) == 3
+        if opened:
+            opened.seek(0)
+            assert opened.read() == b"old"
+    assert [each.name for each in tmp_path.iterdir() if "jsonl" in each.name] == ["data.jsonl"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links are POSIX's")
+@pytest.mark.parametrize("kind", ["link", "dangling link", "folder", "pipe"])
+def test_an_export_is_not_written_to_what_another_has_planted(
+    busy: Host, tmp_path: pathlib.Path, kind: str
+) -> None:
+    """It fails with a sentence, and touches nothing."""
+    path, target = tmp_path / "data.jsonl", tmp_path / "target"
+    if kind == "link":
+        target.write_text("old")
+    if kind in {"link", "dangling link"}:
+        path.symlink_to(target)
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    answer = run(busy, "export", "7", "-o", str(path))
+    assert answer.exit_code == 1
+    assert answer.stderr.startswith(f"Error: The export cannot be written: {path} is ")
+    assert target.read_text() == "old" if kind == "link" else not target.exists()
+
+
+def test_an_export_that_fails_leaves_the_earlier_file(
+    busy: Host, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And no half of a new one."""
+    path = tmp_path / "data.jsonl"
+    path.write_text("old")
+    monkeypatch.setattr("flask_eventtrack.cli.iter_person", lambda *_: iter([{1j}]))
+    assert run(busy, "export", "7", "-o", str(path)).exit_code == 1
+    assert path.read_text() == "old"
+    assert [each.name for each in tmp_path.iterdir() if "jsonl" in each.name] == ["data.jsonl"]
+
+
+# opt-out, opt-in
+
+
+def test_a_person_opts_out_and_in_again(db_host: Host) -> None:
+    """By the customer's id; it is said where there is nothing to withdraw."""
+    busy = make_busy(db_host)
+    answers = []
+    for command in ("opt-out", "opt-in"):
+        answers.append(run(busy, command, "7").output)
+        busy.clock.advance(seconds=1)
+        with busy.app.app_context():
+            track("a.b", {"what": command}, customer="7")
+    assert answers == [
+        "From now on nothing is recorded of this person.\n",
+        "From now on this person is recorded again.\n",
+    ]
+    found = [row["params"]["what"] for row in busy.rows("event", "time")]
+    assert found == ["one", "two", "three", "opt-in"]
+    again = run(busy, "opt-in", "7")
+    assert (again.exit_code, again.output) == (1, "Error: This person has not opted out.\n")
 
 
 # prune
@@ -374,7 +451,7 @@ def test_prune_removes_what_is_older_than_it_is_kept(
     """And says how much that was, or would be."""
     busy = make_busy(make({"EVENTTRACK_RETENTION": dt.timedelta(days=30)}, url=database_url))
     busy.clock.advance(days=31)
-    answer = run(busy, "prune", *options)
+    answer = run(busy, "prune", "--yes", *options)  # the clock is ahead of the database's
     assert answer.exit_code == 0
     assert printed in answer.output
     assert len(busy.rows("event")) == left

@@ -135,6 +135,12 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("device_limit", [5, 50], (5, 50)),
         ("address_limit", (0.5, 1), (0.5, 1)),
         ("address_limit", None, None),
+        ("device_bytes", [5, 262_144], (5, 262_144)),
+        ("address_bytes", None, None),
+        ("device_pages", 1, 1),
+        ("address_pages", None, None),
+        ("sites", ["Shop.example:80", "*.Shop.example."], ("shop.example", "*.shop.example")),
+        ("deny", {"Shop.example.": ["a.*"]}, {"shop.example": ("a.*",)}),
         ("limits_url", "redis://127.0.0.1/1", "redis://127.0.0.1/1"),
         ("undefined_limit", 10, 10),
         ("agent_parser", "ua-parser", "ua-parser"),
@@ -158,6 +164,8 @@ TEXT = "must be a non-empty str, not"
 DURATION = "must be a timedelta or a number of seconds, more than 0, not"
 COUNT = "must be a whole number above 0, not"
 TEXTS = "must be a list of non-empty str, not"
+BURST = "must be a burst of at least 262,144 bytes, which is the largest post, not"
+HOSTS = "must be host names such as 'shop.example.com'"
 PREFIX = "must be a path such as '/_et': a leading '/', no trailing '/', not"
 COOKIE_PATH = "must be a path that starts with '/', in ASCII and without ';' or spaces, not"
 COOKIE_DOMAIN = "must be a host name such as 'example.com', not"
@@ -235,6 +243,13 @@ WRONG: list[tuple[str, str, list[object]]] = [
         )
         for name in ("device_limit", "address_limit")
     ],
+    ("device_bytes", BURST, [[5, 262_143]]),
+    ("address_bytes", BURST, [[5, 262_143], (5e6, 200)]),
+    ("device_pages", COUNT, [0, -1, True, 1.5]),
+    ("address_pages", COUNT, [0, -1, True, 1.5]),
+    ("sites", TEXTS, ["shop.example", [""], None]),
+    ("sites", HOSTS, [["https://shop.example"], ["*"], ["a.*"], ["*.*.a"], ["a b"]]),
+    ("allow", HOSTS, [{"https://shop.example": []}, {"*.shop.example": []}]),
     ("limits_url", TEXT, ["", 7]),
     ("undefined_limit", COUNT, [0, -1, True, None]),
     ("agent_parser", "must be 'builtin' or 'ua-parser', not", ["ua_parser", None, True]),

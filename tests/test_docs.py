@@ -233,7 +233,7 @@ def write_tutorial(folder: pathlib.Path, last: str) -> None:
 def test_the_tutorial_begins_as_it_says(tmp_path: pathlib.Path) -> None:
     """The first page is recorded, and ``tail`` prints it."""
     write_tutorial(tmp_path, '{% extends "layout.html" %}')
-    assert "All 10 tables exist." in run_flask(tmp_path, "eventtrack", "init-db")
+    assert "All 12 tables exist." in run_flask(tmp_path, "eventtrack", "init-db")
     run_python(_BROWSE + 'client.get("/")', tmp_path)
     printed = run_flask(tmp_path, "eventtrack", "tail")
     claimed = next(b.text for b in iter_blocks(read("docs/tutorial.md")) if b.language == "text")
@@ -273,11 +273,12 @@ show("/about-you")
 
 
 def test_the_tutorials_doctor_says_what_it_says(tmp_path: pathlib.Path) -> None:
-    """At the end of the tutorial there is one finding."""
+    """At the end of the tutorial there are two findings."""
     write_tutorial(tmp_path, 'action="/logout"')
     run_flask(tmp_path, "eventtrack", "init-db")
     assert re.findall(r"^ET\d+", run_flask(tmp_path, "eventtrack", "doctor"), re.MULTILINE) == [
-        "ET008"
+        "ET008",
+        "ET034",
     ]
 
 
@@ -336,6 +337,7 @@ def test_the_queries_of_the_guide_answer(host: Host) -> None:
         "front-end-elsewhere",
         "identify-customers",
         "mask-personal-data",
+        "measure-an-audience",
         "rotate-the-secret-key",
     ],
 )

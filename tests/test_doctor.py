@@ -16,7 +16,11 @@ from .commands import run
 from .conftest import MakeHost
 from .hosts import NAVIGATION, START, Host
 
-FINE = {"SECRET_KEY": "0123456789abcdef0123456789abcdef", "EVENTTRACK_PROFILE_SALT": "our own"}
+FINE = {
+    "SECRET_KEY": "0123456789abcdef0123456789abcdef",
+    "EVENTTRACK_PROFILE_SALT": "our own",
+    "EVENTTRACK_SITES": ["localhost"],
+}
 
 # The base point of P-256 (FIPS 186-5): a public key that anybody has.
 P256_BASE = (
@@ -307,6 +311,39 @@ def test_doctor_et011_undefined_events_are_stored(
     assert ("ET011" in findings_of(host)) is found
 
 
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"EVENTTRACK_SITES": ["*.shop.example"]},
+        {"EVENTTRACK_SITES": [], "SERVER_NAME": "shop.example"},
+        {"EVENTTRACK_SITES": [], "TRUSTED_HOSTS": [".shop.example"]},
+    ],
+)
+def test_doctor_et034_sites_without_a_setting(make: MakeHost, named: dict[str, t.Any]) -> None:
+    """Until one of three settings names them; the hint has the hosts that were seen."""
+    host = make({**FINE, "EVENTTRACK_SITES": []})
+    host.client().get("/", headers={**NAVIGATION, "Host": "Shop.example:8000"})
+    host.flush()
+    sentence, hint = findings_of(host)["ET034"]
+    assert sentence.startswith("warning: No setting names the app's sites: the first 20 host")
+    assert hint.endswith("for instance EVENTTRACK_SITES = ['shop.example'].")
+    assert "ET034" not in findings_of(make({**FINE, **named}))
+
+
+def test_doctor_et035_more_hosts_than_are_taken_for_sites(make: MakeHost) -> None:
+    """The hint lists the hosts that were first."""
+    host = make({**FINE, "EVENTTRACK_SITES": []})
+    for number in range(21):
+        host.client().get("/", headers={**NAVIGATION, "Host": f"h{number}.example"})
+    host.flush()
+    found = findings_of(host)
+    assert "ET034" not in found
+    sentence, hint = found["ET035"]
+    assert sentence.endswith("requests to any other are recorded with the site 'other'.")
+    assert "h19.example" in hint
+    assert "h20.example" not in hint
+
+
 def test_doctor_puts_errors_first(make: MakeHost) -> None:
     """Then by id."""
     host = make({"SECRET_KEY": "short", "EVENTTRACK_ENABLED": False}, create=False)
@@ -318,7 +355,7 @@ def test_doctor_examines_each_database(db_host: Host) -> None:
     """Reading the schema of each."""
     db_host.client().get("/", headers=NAVIGATION)
     db_host.flush()
-    assert list(findings_of(db_host)) == ["ET008", "ET010"]
+    assert list(findings_of(db_host)) == ["ET008", "ET010", "ET034"]
     with db_host.app.app_context():
         db_host.db.drop_all()
     assert list(findings_of(db_host))[:1] == ["ET003"]

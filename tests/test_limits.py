@@ -1,4 +1,4 @@
-"""Limits of the collector: buckets of devices and networks, here and in Redis, and new names."""
+"""Limits: buckets of devices and networks, here and in Redis, page visits, and new names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from flask_eventtrack.config import Config
 from flask_eventtrack.errors import ConfigError
-from flask_eventtrack.limits import Limiter, Novelty, network_of
+from flask_eventtrack.limits import Limiter, Novelty, VisitLimiter, network_of
 
 from .hosts import FakeClock
 from .servers import require_redis, skip_absent
@@ -129,6 +129,76 @@ def test_flood_of_devices_takes_no_more_memory(clock: FakeClock) -> None:
     assert len(flood) - flood.count(None) == 7
 
 
+def count_bytes(limiter: Limiter, device: uuid.UUID | None, address: str, size: int) -> int:
+    """Return how many bytes are taken, by posts of one size, until one is refused."""
+    taken = 0
+    while limiter.check(device, address, size) is None:
+        taken += size
+    return taken
+
+
+def test_device_has_a_limit_of_bytes(clock: FakeClock) -> None:
+    """By default a megabyte at once, then 500 bytes a second: 43 MB a day."""
+    limiter = Limiter(Config(device_limit=(1e6, 10**6), address_limit=None), clock)
+    assert 900_000 <= count_bytes(limiter, DEVICE, HERE, 100_000) <= 1_000_000
+    clock.advance(days=1)
+    day = 0
+    for _ in range(48):
+        day += count_bytes(limiter, DEVICE, HERE, 10_000)
+        clock.advance(minutes=30)
+    assert 42_000_000 <= day <= 24 * 3600 * 500 + 1_000_000
+    assert count_bytes(limiter, OTHER, HERE, 100_000) == 1_000_000
+
+
+def test_network_has_a_limit_of_bytes(clock: FakeClock) -> None:
+    """Whatever devices are in it, and if there are none."""
+    config = Config(address_limit=(1e6, 10**6), address_bytes=(1000, 500_000))
+    limiter = Limiter(config, clock)
+    assert count_bytes(limiter, None, HERE, 50_000) == 500_000
+    assert count_bytes(limiter, DEVICE, "203.0.113.9", 50_000) == 0
+    assert count_bytes(limiter, DEVICE, ELSEWHERE, 50_000) == 500_000
+    clock.advance(seconds=100)
+    assert limiter.check(None, HERE, 150_000) == pytest.approx(50)
+
+
+def test_more_bytes_of_a_post_are_no_more_posts(clock: FakeClock) -> None:
+    """What a post turns out to count as is taken afterwards."""
+    limiter = Limiter(Config(device_limit=(1, 2), device_bytes=(1, 300_000)), clock)
+    assert limiter.check(DEVICE, HERE, 100_000) is None
+    for _ in range(4):
+        assert limiter.check(DEVICE, HERE, 50_000, posts=0) is None
+    assert limiter.check(DEVICE, HERE, 1, posts=0) == pytest.approx(1)
+    assert limiter.check(DEVICE, HERE) is None
+    assert limiter.check(DEVICE, HERE) is not None
+
+
+def test_lifted_limit_is_lifted_for_bytes_too(clock: FakeClock) -> None:
+    """``None`` for a device or a network means that nothing of it is limited."""
+    limiter = Limiter(Config(device_limit=None, address_limit=None), clock)
+    assert all(limiter.check(DEVICE, HERE, 250_000) is None for _ in range(1000))
+    visits = VisitLimiter(Config(device_limit=None, address_limit=None))
+    assert all(visits.admits(DEVICE, HERE, clock()) for _ in range(5000))
+
+
+def test_networks_of_one_48_share_a_bucket(clock: FakeClock) -> None:
+    """Each /64 has its own, and all together four times as much, of posts as of bytes."""
+    config = Config(address_limit=(1, 5), address_bytes=(1, 300_000))
+
+    def posts(size: int = 0) -> list[int]:
+        limiter = Limiter(config, clock)
+        networks = [f"2001:db8:7:{number:x}::1" for number in range(50)]
+        return [
+            sum(limiter.check(None, address, size) is None for _ in range(9))
+            for address in networks
+        ]
+
+    assert posts() == [5, 5, 5, 5, *[0] * 46]
+    assert sum(posts(100_000)) == 12
+    limiter = Limiter(config, clock)
+    apart = [limiter.check(None, f"2001:db8:{number:x}::1") for number in range(50)]
+    assert apart == [None] * 50
+
+
 @pytest.mark.parametrize(
     ("address", "network"),
     [
@@ -209,6 +279,22 @@ def test_processes_share_their_buckets_in_redis(shared_url: str, clock: FakeCloc
     assert count_taken(two, device, address, 9) == 2
     assert count_taken(one, other, address, 9) == 3
     assert one.check(device, address) == pytest.approx(1000, abs=60)
+
+
+def test_processes_share_bytes_and_a_48_in_redis(shared_url: str, clock: FakeClock) -> None:
+    """Two limiters have one burst of bytes, and one of a /48's networks."""
+    config = Config(
+        device_limit=(1000, 1000),
+        address_limit=(0.001, 3),
+        device_bytes=(0.001, 300_000),
+        limits_url=shared_url,
+    )
+    one, two = Limiter(config, clock), Limiter(config, clock)
+    device, wide = uuid.uuid4(), f"2001:{uuid.uuid4().hex[:4]}:{uuid.uuid4().hex[:4]}"
+    assert count_bytes(one, device, f"{wide}:1::1", 100_000) == 300_000
+    assert two.check(device, f"{wide}:2::1", 1) == pytest.approx(1000, abs=60)
+    taken = [count_taken(two, None, f"{wide}:{number}::1", 9) for number in range(1, 6)]
+    assert taken == [0, 3, 3, 3, 0]
 
 
 def test_buckets_in_redis_fill_and_vanish(shared_url: str, clock: FakeClock) -> None:
@@ -306,3 +392,54 @@ def test_so_many_new_names_are_admitted_in_an_hour(clock: FakeClock) -> None:
     assert not novelty.admits("e")
     clock.advance(minutes=1)
     assert [name for name in "edcae" if novelty.admits(name)] == list("edce")
+
+
+def test_one_sender_uses_up_a_small_part_of_the_new_names(clock: FakeClock) -> None:
+    """A device a twentieth, a network a fifth. What was admitted, all may send."""
+    novelty = Novelty(1000, clock)
+
+    def count(sender: tuple[uuid.UUID, str], prefix: str) -> int:
+        return sum(novelty.admits(f"{prefix}{number}", sender) for number in range(250))
+
+    assert count((DEVICE, "203.0.113.0"), "a") == 50
+    assert count((OTHER, "203.0.113.0"), "b") == 50
+    assert sum(count((uuid.uuid4(), "203.0.113.0"), f"c{n}.") for n in range(9)) == 100
+    assert count((uuid.uuid4(), "203.0.113.0"), "a") == 50
+    assert count((uuid.uuid4(), "198.51.100.0"), "d") == 50
+    assert novelty.admits("the app's own")
+
+
+def test_all_senders_together_have_a_limit_of_names(clock: FakeClock) -> None:
+    """However many devices and networks there are."""
+    novelty = Novelty(100, clock)
+    senders = [(uuid.uuid4(), f"203.0.{number}.0") for number in range(200)]
+    assert sum(novelty.admits(f"n{at}", sender) for at, sender in enumerate(senders)) == 100
+
+
+# Page visits
+
+
+def test_visits_of_a_device_are_counted_in_periods(clock: FakeClock) -> None:
+    """200 in ten seconds, then 200 more; other devices have their own."""
+    visits = VisitLimiter(Config())
+
+    def count(device: uuid.UUID | None, address: str = HERE) -> int:
+        return sum(visits.admits(device, address, clock()) for _ in range(3000))
+
+    assert (count(DEVICE), count(OTHER)) == (200, 200)
+    assert count(None) == 1600
+    clock.advance(seconds=9)
+    assert count(uuid.uuid4()) == 0
+    assert count(DEVICE, ELSEWHERE) == 0
+    clock.advance(seconds=1)
+    assert count(DEVICE) == 200
+    clock.advance(days=-1)
+    assert count(DEVICE) == 200
+
+
+def test_visits_of_one_48_are_one_networks(clock: FakeClock) -> None:
+    """An attacker there has 65,536 networks."""
+    visits = VisitLimiter(Config(address_pages=7))
+    addresses = [f"2001:db8:7:{number:x}::1" for number in range(50)]
+    assert sum(visits.admits(None, address, clock()) for address in addresses) == 7
+    assert visits.admits(None, "2001:db8:8::1", clock())

@@ -33,6 +33,8 @@ for encoding in ("", "gzip", "br"):
         assert script.headers.get("Content-Encoding", "") == encoding, script.headers
         assert len(script.data) > 1000, len(script.data)
 assert (package / "browser/eventtrack.d.ts").is_file()
+assert "Your visits are measured." in client.get("/_et/privacy").text
+assert client.get("/_et/privacy.css").status_code == 200
 assert client.get("/_et/openapi.json").get_json()["servers"] == [{"url": "/_et"}]
 with app.app_context():
     events.flush()

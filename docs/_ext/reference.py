@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import collections.abc as cabc
+import dataclasses
 import datetime as dt
 import inspect
 import pathlib
@@ -214,7 +215,8 @@ def _write_rows(class_: type, members: cabc.Mapping[str, Entry]) -> str:
         for member in members.values()
         if isinstance(member.object, property) and (getter := member.object.fget)
     ]
-    if issubclass(class_, tuple) or hasattr(class_, "__struct_fields__"):
+    has_fields = hasattr(class_, "__struct_fields__") or dataclasses.is_dataclass(class_)
+    if has_fields or issubclass(class_, tuple):
         space = vars(sys.modules[class_.__module__])
         nodes_ = [
             (field, ast.parse(field.annotation, mode="eval")) for field in iter_fields(class_)

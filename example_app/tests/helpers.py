@@ -41,7 +41,7 @@ def story(who: str | uuid.UUID | None = None) -> list[str]:
     :param who: a customer's id; without it, the visitor of the client's last request.
     """
     events.flush()
-    feed = events.feed(current_visitor.uuid if who is None else who)
+    feed = current_visitor.feed() if who is None else events.feed(who)
     return [event.label or event.action for event in reversed(feed)]
 
 

@@ -31,7 +31,7 @@ def about_you() -> ResponseReturnValue:
     # Only so that the demo shows the page before at once: a request need not wait for the writer.
     with contextlib.suppress(FlushTimeout):
         events.flush(timeout=2)
-    feed = events.feed(current_visitor.uuid, limit=MOST_SHOWN)
+    feed = current_visitor.feed(limit=MOST_SHOWN)
     sessions: dict[uuid.UUID | None, list[FeedEvent]] = {}
     for row in feed:
         sessions.setdefault(row.session_id, []).append(row)

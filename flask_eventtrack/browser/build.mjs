@@ -1,24 +1,27 @@
 // `npm run build` makes static/ out of src/; `npm run check-snippet` compares the two.
+import { createHash } from "node:crypto";
 import { readFileSync, writeFileSync } from "node:fs";
 import { brotliCompressSync, brotliDecompressSync } from "node:zlib";
 import { build } from "esbuild";
 import { minify } from "terser";
 
+// Each has the digest of the one before, which it loads.
 const SCRIPTS = {
-  "et.js": { source: "index.js", isModule: false, year: 2019 },
-  "more.js": { source: "more/index.js", isModule: true, year: 2020 },
-  "tagged.js": { source: "tagged/index.js", isModule: true, year: 2020 },
+  tagged: { source: "tagged/index.js", isModule: true, year: 2020 },
+  more: { source: "more/index.js", isModule: true, year: 2020 },
+  et: { source: "index.js", isModule: false, year: 2019 },
 };
 // Properties that nobody else sees get short names, the same in all files. None of them is in JSON.
-const OWN = /^(beacon|chosen|collector|early|epoch|hooks|isKept|isSent|leave|leaving|release|settings|settle|show|wait|waiting)$/;
+const OWN = /^(answer|beacon|chosen|early|encoded|epoch|hooks|importFile|isKept|isSent|leave|leaving|place|release|settings|settle|show|wait|waiting)$/;
 const nameCache = {};
+const digests = {};
 
 for (const [name, { source, isModule, year }] of Object.entries(SCRIPTS)) {
   const bundle = await build({
     absWorkingDir: import.meta.dirname,
     entryPoints: [`src/${source}`],
-    external: ["./more.js", "./tagged.js"],
     bundle: true,
+    define: digests,
     format: "esm",
     target: `es${year}`,
     supported: { "dynamic-import": true },
@@ -29,13 +32,15 @@ for (const [name, { source, isModule, year }] of Object.entries(SCRIPTS)) {
     ecma: year,
     module: true,
     enclose: !isModule,
-    compress: { passes: 4, unsafe_arrows: true },
+    compress: { passes: 4, pure_getters: true, unsafe_arrows: true },
     mangle: { properties: { regex: OWN } },
     nameCache,
   });
   delete nameCache.vars;
   const script = Buffer.from(`${code}\n`);
-  const path = `${import.meta.dirname}/static/${name}`;
+  const digest = createHash("sha256").update(script).digest("base64");
+  digests[`DIGESTS.${name}`] = `"sha256-${digest}"`;
+  const path = `${import.meta.dirname}/static/${name}.js`;
   if (process.argv[2] !== "--check") {
     writeFileSync(path, script);
     writeFileSync(`${path}.br`, brotliCompressSync(script));
@@ -43,7 +48,7 @@ for (const [name, { source, isModule, year }] of Object.entries(SCRIPTS)) {
     !script.equals(readFileSync(path)) ||
     !script.equals(brotliDecompressSync(readFileSync(`${path}.br`)))
   ) {
-    console.error(`static/${name} or its .br is not what src/ builds: run make snippet, commit both.`);
+    console.error(`static/${name}.js or its .br is not what src/ builds: run make snippet, commit both.`);
     process.exitCode = 1;
   }
 }

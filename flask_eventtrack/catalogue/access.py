@@ -7,6 +7,7 @@ import functools
 import typing as t
 
 from ..config import SitePatterns
+from ..sites import OTHER
 
 
 class Access:
@@ -21,6 +22,11 @@ class Access:
         self.admits: t.Final = functools.lru_cache(maxsize=1024)(self._admits)
 
     def _admits(self, action: str, site: str) -> bool:
+        # Whoever calls a site by another name must not get past its lists.
+        sites = {site, *self._allow, *self._deny} if site == OTHER else {site}
+        return all(self._admits_on(each, action) for each in sites)
+
+    def _admits_on(self, site: str, action: str) -> bool:
         allowed, denied = _patterns(self._allow, site), _patterns(self._deny, site)
         return (not allowed or _matches(action, allowed)) and not _matches(action, denied)
 

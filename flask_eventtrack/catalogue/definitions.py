@@ -206,17 +206,22 @@ class Catalogue:
         """Return the definition of ``action``, or None."""
         return self._by_action.get(action)
 
-    def get(self, action: str) -> Definition:
+    def get(self, action: str, *, suggests: bool = True) -> Definition:
         """Return the definition of ``action``.
 
-        :raises UndefinedEvent: suggesting the nearest action that is defined.
+        :param suggests: whether the error names the nearest action that is defined. Finding it
+            takes up to milliseconds, which a client could ask for again and again.
+        :raises UndefinedEvent: the action is not defined.
         """
         definition = self._by_action.get(action)
         if definition is not None:
             return definition
-        nearest = difflib.get_close_matches(action, self._by_action, n=1, cutoff=0.5)
-        hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+        hint = self._suggest(action) if suggests else ""
         raise UndefinedEvent("undefined_event", f"{action!r} is not defined.{hint}")
+
+    def _suggest(self, action: str) -> str:
+        nearest = difflib.get_close_matches(action, self._by_action, n=1, cutoff=0.5)
+        return f" Did you mean {nearest[0]!r}?" if nearest else ""
 
     def find_for(self, instance: object) -> Definition | None:
         """Return the definition with the class of ``instance``, or None."""

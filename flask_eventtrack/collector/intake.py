@@ -10,10 +10,10 @@ import uuid as uuidlib
 
 from flask import Response, request
 
-from ..catalogue.params import normalise
 from ..errors import InvalidEvent
 from ..identity.visitor import VerifiedCustomer
 from ..ids import uuid4, uuid7
+from ..origins import site_of
 from ..privacy.urls import campaign_of, host_of, path_of
 from ..records import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
 from ..request.checking import (
@@ -27,10 +27,9 @@ from ..request.checking import (
 )
 from ..request.host_login import resolve
 from ..request.recording import open_session, put
-from ..state import BLUEPRINT, this_app
-from ..text import clip_label
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
 from .origin import PostOrigin
+from .rules import RuleFinder
 from .sender import NoRoom, Sender
 
 _ID_VERSIONS = (4, 7)
@@ -71,8 +70,10 @@ class Post:
         self._envelope = envelope
         self._customer = customer
         self._site = current.site
+        self._host = site_of(current.request.host)
+        self._rules = RuleFinder(self._state)
         if origin is PostOrigin.OTHER_ORIGIN:
-            self._site = host_of(request.headers["Origin"])
+            self._site = site_of(host_of(request.headers["Origin"]))
         self._received_at = from_ns(current.arrival)
         self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
         self._seen: set[uuidlib.UUID] = set()
@@ -126,7 +127,7 @@ class Post:
                 raise InvalidEvent("opted_out", "The visitor has refused to be recorded.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
-                action = countable_action(self._state, entry.action)
+                action = countable_action(self._state, entry.action, self._current.sender())
                 self._state.pipeline.count(Outcome("duplicate", action))
                 return Result(str(event_id), "duplicate", None)
             good.append(self._check_event(entry, event_id))
@@ -136,7 +137,7 @@ class Post:
         return Result(str(event_id), "accepted", None)
 
     def _reject(self, event_id: str | None, action: str, error: InvalidEvent) -> Result:
-        refuse(self._state, action, error)
+        refuse(self._state, action, error, self._current.sender())
         return Result(event_id, "rejected", Rejection(error.code, error.message, error.param))
 
     def _check_id(self, text: str | None) -> uuidlib.UUID:
@@ -148,32 +149,26 @@ class Post:
         return event_id
 
     def _check_event(self, entry: PostedEvent, event_id: uuidlib.UUID) -> _Good:
-        definition = find_definition(self._state, entry.action, self._site)
+        sender = self._current.sender()
+        definition = find_definition(self._state, entry.action, self._site, sender)
         if definition.server_only:
             raise InvalidEvent("server_only", f"Only the server may record {entry.action!r}.")
         if not definition.anonymous and self._current.visitor.customer_id is None:
             raise InvalidEvent("customer_required", f"Only customers may send {entry.action!r}.")
         params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
-        checked = self._mask(check_content(definition, params, entry.label, lenient=True))
+        checked = self._drop_new(
+            check_content(definition, params, entry.label, lenient=True, masking=self._state)
+        )
         page = _read_id(entry.page) if entry.page else None
         if page is not None and entry.action != PAGE_VISIT:
             checked.params["visit"] = str(page)
         time = self._check_time(entry, checked.params)
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
 
-    def _mask(self, checked: Checked) -> Checked:
-        """Return an event's content without personal data, and without names beyond the limit."""
-        masker, admits = self._state.masker, self._state.novelty.admits
-        if masker is not None:
-            params = masker.mask_params(checked.params)
-            if params is not checked.params:  # which may have become too large
-                params = normalise(params)
-            checked = checked._replace(
-                params=params,
-                undefined=tuple(map(masker.mask_text, checked.undefined)),
-                label=checked.label and clip_label(masker.mask_text(checked.label)),
-            )
-        new = [name for name in checked.undefined if not admits(f"{checked.action} {name}")]
+    def _drop_new(self, checked: Checked) -> Checked:
+        """Return an event's content without undefined names beyond the limit."""
+        admits, sender = self._state.novelty.admits, self._current.sender()
+        new = [name for name in checked.undefined if not admits(f"{checked.action} {name}", sender)]
         if new:
             checked = checked._replace(
                 params={name: value for name, value in checked.params.items() if name not in new},
@@ -199,7 +194,7 @@ class Post:
             return params, ""
         params.update(campaign_of(url), path=path_of(url))
         # The path of another origin's page is no route of this app.
-        url_rule = find_url_rule(url) if host_of(url) == self._current.site else ""
+        url_rule = self._rules.find(url) if site_of(host_of(url)) == self._host else ""
         if url_rule:
             params["url_rule"] = url_rule
         return params, url_rule[:255]
@@ -301,16 +296,3 @@ def _read_id(text: str) -> uuidlib.UUID | None:
     except ValueError:
         return None
     return value if value.version in _ID_VERSIONS else None
-
-
-def find_url_rule(url: str) -> str:
-    """Return the host app's rule for a URL of its own, or ""."""
-    adapter = this_app().create_url_adapter(request)
-    path = path_of(url).removeprefix(request.script_root)
-    if adapter is None:
-        return ""
-    try:
-        rule, _ = adapter.match(path, method="GET", return_rule=True)
-    except Exception:  # noqa: BLE001 - a host's own converters run here, and may fail as they like
-        return ""
-    return "" if rule.endpoint.startswith(f"{BLUEPRINT}.") else rule.rule

@@ -10,14 +10,18 @@ import typing as t
 import msgspec
 from msgspec import Meta
 
-from ..config import Policy
+from ..config import MAX_POST_BYTES, Policy
 from ..errors import EventCode, InvalidEvent
 from ..request.checking import parse_time
 from ..text import ACTION_MAX_LENGTH, clean_text
 
-MAX_BYTES = 256 * 1024
+MAX_BYTES = MAX_POST_BYTES
 MAX_EVENTS = 100
 MAX_DROPPED = 100_000
+# As many as the script keeps while it is offline. A larger count is taken for this one.
+_PLAUSIBLY_DROPPED = 1000
+# What a stored event without parameters takes, or the counting of one that is not stored.
+EVENT_BYTES = 250
 
 _ACTION_RULE = {"pattern": r"^[a-zA-Z0-9._-]+\.[a-zA-Z0-9._-]+$", "maxLength": ACTION_MAX_LENGTH}
 _Action = t.Annotated[str, Meta(examples=["product.view"], extra_json_schema=_ACTION_RULE)]
@@ -58,6 +62,10 @@ class Account(msgspec.Struct, kw_only=True):
     csrf_token: str | None = None
     token: str | None = None
 
+    def weigh(self, size: int) -> int:
+        """Return how many bytes a post with a body of this size counts as."""
+        return size
+
 
 class PostFields(Account, kw_only=True):
     """What a post may say besides its events."""
@@ -72,6 +80,9 @@ class Envelope(PostFields, kw_only=True):
 
     events: list[t.Any]
     is_batch: bool
+
+    def weigh(self, size: int) -> int:
+        return min(max(size, (len(self.events) + self.dropped) * EVENT_BYTES), MAX_BYTES)
 
 
 class Choice(msgspec.Struct):
@@ -165,9 +176,10 @@ def _convert(fields: dict[str, t.Any], kind: type[_Post]) -> _Post:
 
 
 def _read_dropped(value: object) -> int:
-    """Return how many events were dropped; 0 for anything but a plausible count, so that one post
-    cannot distort the totals."""
-    return value if type(value) is int and 1 <= value <= MAX_DROPPED else 0
+    """Return how many events were dropped: 0 for anything but a count, and at most a plausible
+    one, so that one post cannot distort the totals."""
+    is_count = type(value) is int and 1 <= value <= MAX_DROPPED
+    return min(t.cast("int", value), _PLAUSIBLY_DROPPED) if is_count else 0
 
 
 def _parse_object(body: bytes, example: str) -> dict[str, t.Any]:

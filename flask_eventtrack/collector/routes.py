@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import math
 import typing as t
 
 import msgspec
@@ -13,15 +12,16 @@ from ..errors import InvalidToken
 from ..identity.visitor import VerifiedCustomer
 from ..records import Outcome
 from ..request.context import get_current
-from ..request.cookies import read_identity, send_choice, send_device
+from ..request.cookies import send_choice, send_device
 from ..request.host_login import read_bearer
 from ..state import BLUEPRINT, State, get_state
-from ..text import quantify
 from .assets import serve_catalogue, serve_openapi, serve_script
 from .body import TYPES, read_body
 from .intake import Post
 from .messages import Account, Choice, Envelope, MalformedPost, Results, parse_account, parse_post
 from .origin import OriginHeaders, PostOrigin, judge_origin
+from .post_limits import PostLimits
+from .privacy_page import read_choice, serve_stylesheet, show_page
 from .problems import Refused, not_found, problem
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Sender
 
@@ -32,7 +32,7 @@ _CORS_MAX_AGE = 3600
 
 def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
     """Return the collector's blueprint; Flask needs a separate one for each app."""
-    blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix)
+    blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix, template_folder="templates")
     for place in _places(app):
         for name in _POSTS:
             blueprint.add_url_rule(
@@ -46,6 +46,10 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
         blueprint.add_url_rule("/<digest>/<name>.js", "script", serve_script, **place)
         blueprint.add_url_rule("/openapi.json", "openapi", serve_openapi, **place)
         blueprint.add_url_rule("/catalogue.json", "catalogue", serve_catalogue, **place)
+        blueprint.add_url_rule(
+            "/privacy", "privacy", _answer_privacy, methods=["GET", "POST"], **place
+        )
+        blueprint.add_url_rule("/privacy.css", "privacy_css", serve_stylesheet, **place)
         # A host's own catch-all route must not answer below our prefix.
         blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
         blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
@@ -157,9 +161,12 @@ def _admit(
     """
     if origin is PostOrigin.STRANGER:
         raise Refused(problem(403, "foreign_origin", "Only this site's own pages may post events."))
-    _check_limits(state, origin)
+    bearer = read_bearer(request.environ)
+    limits = PostLimits(state, origin)
+    limits.take_post(is_exempt=bearer is not None)
+    body = read_body(types)
     try:
-        posted = parse(read_body(types))
+        posted = parse(body)
     except MalformedPost as error:
         raise Refused(problem(400, "malformed", str(error))) from None
     sender = Sender(get_current(state), origin)
@@ -167,20 +174,11 @@ def _admit(
     is_by_cookies = not (sender.is_refused or is_by_visit)
     if is_by_cookies and origin is PostOrigin.OWN_PAGE_WITH_TOKEN:
         _check_csrf(sender, posted.csrf_token)
-    token = read_bearer(request.environ) if posted.token is None else posted.token
-    return sender, posted, None if token is None else _verify(state, token)
-
-
-def _check_limits(state: State, origin: PostOrigin) -> None:
-    device = state.read_cookies(request.environ.get("HTTP_COOKIE", ""))[0]
-    if device is None and origin in {PostOrigin.APP, PostOrigin.OTHER_ORIGIN}:
-        device = read_identity(state.tokens, request.headers.get(DEVICE_HEADER), None)[0]
-    address = request.environ.get("REMOTE_ADDR", "")
-    wait = state.limiter.check(device and device.device_id, address)
-    if wait is not None:
-        seconds = math.ceil(wait)
-        detail = f"Too many posts: wait for {quantify(seconds, 'second')}."
-        raise Refused(problem(429, "too_many_posts", detail, Retry_After=str(seconds)))
+    token = bearer if posted.token is None else posted.token
+    customer = None if token is None else _verify(state, token)
+    if bearer is None or posted.token is not None:
+        limits.take_bytes(posted.weigh(len(body)))
+    return sender, posted, customer
 
 
 def _check_csrf(sender: Sender, token: str | None) -> None:
@@ -245,7 +243,7 @@ def _take_choice(state: State, origin: PostOrigin) -> Response:
     # The origin is enough: a visitor who has refused has no cookie that a token could be bound to.
     if origin in {PostOrigin.STRANGER, PostOrigin.APP}:
         return problem(403, "foreign_origin", "Only this site's own pages may post a choice.")
-    _check_limits(state, origin)
+    PostLimits(state, origin).take_post()
     body = read_body()
     try:
         choice = msgspec.json.decode(body, type=Choice).choice
@@ -254,6 +252,26 @@ def _take_choice(state: State, origin: PostOrigin) -> Response:
     response = Response(status=204, headers=_NO_STORE)
     send_choice(get_current(state), response, choice)
     return response
+
+
+def _answer_privacy() -> Response:
+    """Show the page on which visitors object, and take what they choose there."""
+    state = get_state()
+    try:
+        choice = None
+        if request.method == "POST":
+            origin = _find_origin(state)
+            # The origin is enough, as for the route of scripts; but a form is of our own page only.
+            if origin not in {PostOrigin.OWN_PAGE, PostOrigin.OWN_PAGE_WITH_TOKEN}:
+                return problem(403, "foreign_origin", "Only this site's own page may post this.")
+            PostLimits(state, origin).take_post()
+            choice = read_choice()
+        return show_page(get_current(state), choice)
+    except Refused as refusal:
+        return refusal.response
+    except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
+        state.report_failure("showing the page of objections", error)
+        return problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
 
 
 # By path: what answers a post there, and what the log calls it if it fails.

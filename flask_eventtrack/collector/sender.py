@@ -7,16 +7,11 @@ import uuid as uuidlib
 
 from flask import Response, request
 
+from ..identity.tokens import DeviceToken, SessionToken
 from ..identity.visitor import VerifiedCustomer, resume_visitor
 from ..ids import uuid4
 from ..request.context import Current
-from ..request.cookies import (
-    DEVICE_COOKIE,
-    SESSION_COOKIE,
-    drop_cookies,
-    read_identity,
-    send_cookies,
-)
+from ..request.cookies import brings_device, drop_cookies, read_identity, send_cookies
 from ..request.host_login import log_in, log_out, resolve, vouched_until
 from .origin import PostOrigin
 
@@ -50,11 +45,11 @@ class Sender:
         """Read the visitor from cookies or headers, unless the visitor is known already."""
         if self.is_refused or self.current.is_settled:
             return
-        cookies, headers = request.cookies, request.headers
-        device, session = cookies.get(DEVICE_COOKIE), cookies.get(SESSION_COOKIE)
-        if self._is_elsewhere and device is None:
-            device, session = headers.get(DEVICE_HEADER), headers.get(SESSION_HEADER)
-        self._become(device, session, new_device)
+        identity = self.current.cookies[:2]
+        if self._is_elsewhere and not brings_device(request):
+            values = map(request.headers.get, (DEVICE_HEADER, SESSION_HEADER))
+            identity = read_identity(self.current.state.tokens, *values)
+        self._become(*identity, new_device)
 
     def forget(self, new_device: cabc.Callable[[], uuidlib.UUID]) -> None:
         """Make the visitor unknown, and ignore cookies and log-ins."""
@@ -62,16 +57,15 @@ class Sender:
         self._become(None, None, new_device)
 
     def _become(
-        self, device: str | None, session: str | None, new_device: cabc.Callable[[], uuidlib.UUID]
+        self,
+        device: DeviceToken | None,
+        session: SessionToken | None,
+        new_device: cabc.Callable[[], uuidlib.UUID],
     ) -> None:
         """Make the visitor of these tokens this request's visitor."""
         current = self.current
-        current.visitor = resume_visitor(
-            *read_identity(current.state.tokens, device, session),
-            current.arrival,
-            current.state.session_timeout_ns,
-            new_device,
-        )
+        lifetimes = current.state.lifetimes
+        current.visitor = resume_visitor(device, session, current.arrival, lifetimes, new_device)
 
     def is_csrf_of(self, token: str | None, device_id: uuidlib.UUID) -> bool:
         """Whether a CSRF token is this device's, and still valid."""
@@ -109,7 +103,7 @@ class Sender:
         if not self.is_app:
             send_cookies(current, response)
         # A device from a cookie goes back in a cookie, since scripts can read headers.
-        if self._is_elsewhere and DEVICE_COOKIE not in request.cookies:
+        if self._is_elsewhere and not brings_device(request):
             tokens, visitor = current.state.tokens, current.visitor
             response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())
             session = visitor.session_token(current.arrival)

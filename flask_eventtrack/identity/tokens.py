@@ -12,12 +12,15 @@ import functools
 import hashlib
 import hmac
 import struct
+import time
 import typing as t
 import uuid as uuidlib
 
 from itsdangerous import BadSignature, Signer, want_bytes
 
 from ..config import Policy
+from ..ids import is_customer
+from ..records import Clock
 
 MAX_LENGTH = 2048
 CUSTOMER_ID_MAX_LENGTH = 255
@@ -27,23 +30,31 @@ _VERSION = b"\1"
 
 VouchedBy = t.Literal["", "login", "identify", "token", "loader"]
 _VOUCHERS: tuple[VouchedBy, ...] = t.get_args(VouchedBy)
+# Added to the voucher's index where `vouched_at` follows. Releases that cannot read it take the
+# cookie for no session, so they vouch for no customer.
+_HAS_TIME = 0x80
 
 Keys = cabc.Sequence[str | bytes]
 
 
 class DeviceToken(t.NamedTuple):
-    """The content of the device cookie."""
+    """The content of the device cookie.
+
+    ``expires`` is when the device is no longer recognised (seconds since the epoch); 0 means never.
+    """
 
     device_id: uuidlib.UUID
     uuid: uuidlib.UUID
     sessions: int
     ended: bool = False
+    expires: int = 0
 
 
 class SessionToken(t.NamedTuple):
     """The content of the session cookie. Times are microseconds since the epoch.
 
-    ``vouched_until`` is when a token stops vouching; any other voucher lasts for the session.
+    ``vouched_until`` is when a token expires. ``vouched_at`` is when the host last vouched; 0 in
+    cookies of older releases.
     """
 
     device_id: uuidlib.UUID
@@ -53,6 +64,7 @@ class SessionToken(t.NamedTuple):
     vouched_by: VouchedBy = ""
     customer_id: str | None = None
     vouched_until: int = 0
+    vouched_at: int = 0
 
 
 class VisitToken(t.NamedTuple):
@@ -62,8 +74,18 @@ class VisitToken(t.NamedTuple):
     device_id: uuidlib.UUID
 
 
-#: What our cookies say: device, session and choice. None stands for an absent or forged one.
-Cookies = tuple[DeviceToken | None, SessionToken | None, Policy | None]
+class Cookies(t.NamedTuple):
+    """What our cookies say. None stands for an absent or forged one.
+
+    ``others`` names those that came under their other name (with or without ``__Host-``);
+    ``is_renamed`` says that the identity was read from such a one.
+    """
+
+    device: DeviceToken | None
+    session: SessionToken | None
+    choice: Policy | None
+    is_renamed: bool = False
+    others: tuple[str, ...] = ()
 
 
 def match_session(device: DeviceToken | None, session: SessionToken | None) -> SessionToken | None:
@@ -73,17 +95,34 @@ def match_session(device: DeviceToken | None, session: SessionToken | None) -> S
     return session if session.device_id == device.device_id else None
 
 
+class DeviceRule(t.NamedTuple):
+    """Which devices are recognised, and for how long.
+
+    ``max_age`` is in seconds, counted from the first visit; None recognises a device for as long as
+    it comes back. ``takes_customers`` says whether a device may belong to a customer.
+    """
+
+    max_age: int | None = None
+    takes_customers: bool = True
+
+
 class TokenCodec:
     """Writes and reads signed values. It remembers the last 1,024 verified ones of each cookie.
 
     :param keys: secret keys; the last one signs, and each of them verifies.
+    :param rule: which devices are read; others read as None.
     """
 
-    def __init__(self, keys: Keys) -> None:
-        # device; profile; sessions so far; whether the last of them was ended
+    def __init__(
+        self, keys: Keys, rule: DeviceRule | None = None, clock: Clock = time.time_ns
+    ) -> None:
+        self._rule: DeviceRule = rule or DeviceRule()
+        self._clock: Clock = clock
+        # device; profile; sessions so far; whether the last of them was ended. Then follows, where
+        # devices expire, when this one does. Older releases ignore it.
         self._device = _Format(keys, "eventtrack.device", "16s16sI?")
         # device; number of the session; its start and last activity; index in _VOUCHERS. Then
-        # follow, if a token vouches, its end, and the customer's id.
+        # follow when the host vouched, if a token vouches its end, and the customer's id.
         self._session = _Format(keys, "eventtrack.session", "16sIQQB")
         self._visit = _Format(keys, "eventtrack.visit", "16s16s")  # visit; device
         self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")  # device; when it expires
@@ -94,37 +133,58 @@ class TokenCodec:
 
     def write_device(self, token: DeviceToken) -> str:
         device, profile = token.device_id.bytes, token.uuid.bytes
-        return self._device.write(device, profile, token.sessions, token.ended)
+        expires = b"" if self._rule.max_age is None else self.expiry_of(token).to_bytes(4)
+        return self._device.write(device, profile, token.sessions, token.ended, rest=expires)
+
+    def expiry_of(self, token: DeviceToken) -> int:
+        """Return when a device expires: the moment that it has, or one from now; 0 for never."""
+        if self._rule.max_age is None:
+            return 0
+        return token.expires or self._clock() // 1_000_000_000 + self._rule.max_age
 
     def _read_device(self, value: str) -> DeviceToken | None:
         found = self._device.read(value)
         if found is None:
             return None
-        device, profile, sessions, ended, _ = found
-        return DeviceToken(uuidlib.UUID(bytes=device), uuidlib.UUID(bytes=profile), sessions, ended)
+        device, profile, sessions, ended, rest = found
+        rule, uuid = self._rule, uuidlib.UUID(bytes=profile)
+        expires = 0 if rule.max_age is None else int.from_bytes(rest[:4])
+        # A device from before the rule is as good as a new one: its age is unknown.
+        if (rule.max_age is not None and not expires) or not (
+            rule.takes_customers or not is_customer(uuid)
+        ):
+            return None
+        return DeviceToken(uuidlib.UUID(bytes=device), uuid, sessions, ended, expires)
 
     def write_session(self, token: SessionToken) -> str:
-        until = token.vouched_until.to_bytes(8) if token.vouched_by == "token" else b""
+        voucher = _VOUCHERS.index(token.vouched_by)
+        rest = (token.customer_id or "").encode()
+        if token.vouched_by == "token":
+            rest = token.vouched_until.to_bytes(8) + rest
+        if token.vouched_at:
+            voucher, rest = voucher | _HAS_TIME, token.vouched_at.to_bytes(8) + rest
         return self._session.write(
             token.device_id.bytes,
             token.number,
             token.started,
             token.last,
-            _VOUCHERS.index(token.vouched_by),
-            rest=until + (token.customer_id or "").encode(),
+            voucher,
+            rest=rest,
         )
 
     def _read_session(self, value: str) -> SessionToken | None:
         found = self._session.read(value)
-        if found is None or found[4] >= len(_VOUCHERS):
+        if found is None or found[4] & ~_HAS_TIME >= len(_VOUCHERS):
             return None
         device, number, started, last, voucher, rest = found
-        vouched_by, until = _VOUCHERS[voucher], 0
+        vouched_by, until, at = _VOUCHERS[voucher & ~_HAS_TIME], 0, 0
+        if voucher & _HAS_TIME:
+            at, rest = int.from_bytes(rest[:8]), rest[8:]
         if vouched_by == "token":
             until, rest = int.from_bytes(rest[:8]), rest[8:]
         customer_id = rest.decode() or None
         device_id = uuidlib.UUID(bytes=device)
-        return SessionToken(device_id, number, started, last, vouched_by, customer_id, until)
+        return SessionToken(device_id, number, started, last, vouched_by, customer_id, until, at)
 
     def write_visit(self, token: VisitToken) -> str:
         return self._visit.write(token.visit_id.bytes, token.device_id.bytes)

@@ -10,7 +10,14 @@ import uuid as uuidlib
 
 from ..errors import InvalidEvent
 from ..ids import uuid4
-from ..records import SessionRef, from_ns
+from ..records import (
+    NOT_VOUCHED,
+    VOUCHED_BY_COOKIE,
+    VOUCHED_BY_HOST,
+    SessionRef,
+    Vouched,
+    from_ns,
+)
 from ..text import shorten
 from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
 
@@ -53,6 +60,13 @@ def check_customer_id(customer: object) -> str:
     raise InvalidEvent("invalid_customer", f"{shorten(customer, 40)} is not a customer's id{rule}")
 
 
+class Lifetimes(t.NamedTuple):
+    """How long a session lasts without activity, and a log-in vouches (nanoseconds)."""
+
+    session: int
+    vouching: int
+
+
 class VerifiedCustomer(t.NamedTuple):
     """The customer that a token names, and when it is valid (nanoseconds since the epoch)."""
 
@@ -74,7 +88,9 @@ class Visitor:
     ``number`` counts the device's sessions; ``started`` is None until the session has an event.
     ``ended`` tells whether a log-out ended the last session, ``opened`` whether the session began
     with this request, and ``stale`` whether the cookies have to be sent. ``vouched_until`` is when
-    a token stops vouching for the customer; any other voucher lasts for the session.
+    a token expires, and ``vouched_at`` when the host last vouched for the customer;
+    ``is_vouched_now`` says that it did so in this request. ``expires`` is when the device is no
+    longer recognised (seconds since the epoch); 0 if it is new, or never.
     """
 
     device_id: uuidlib.UUID
@@ -89,6 +105,9 @@ class Visitor:
     opened: bool = False
     stale: bool = True
     vouched_until: int = 0
+    expires: int = 0
+    vouched_at: int = 0
+    is_vouched_now: bool = False
 
     @property
     def session_id(self) -> uuidlib.UUID:
@@ -103,7 +122,15 @@ class Visitor:
         """
         if self.started is None:
             raise ValueError("no session is open")
-        return SessionRef(self.session_id, self.device_id, from_ns(self.started))
+        started = from_ns(self.started)
+        return SessionRef(self.session_id, self.device_id, started, self.vouched)
+
+    @property
+    def vouched(self) -> Vouched:
+        """Who vouches for the customer of an event that is recorded now."""
+        if self.customer_id is None:
+            return NOT_VOUCHED
+        return VOUCHED_BY_HOST if self.is_vouched_now else VOUCHED_BY_COOKIE
 
     @property
     def is_known(self) -> bool:
@@ -127,27 +154,39 @@ class Visitor:
         return over
 
     def attribute_to(
-        self, customer_id: str, profile: uuidlib.UUID, vouched_by: VouchedBy, until: int = 0
+        self, customer_id: str, profile: uuidlib.UUID, vouched_by: VouchedBy, until: int, now: int
     ) -> None:
         """Make the visitor a customer who is vouched for."""
         self.uuid = profile
         self.customer_id = customer_id
         self.vouched_by = vouched_by
         self.vouched_until = until
+        self.vouched_at = now
+        self.is_vouched_now = True
         self.stale = True
 
-    def vouch_again(self, vouched_by: VouchedBy, until: int) -> None:
-        """Let another voucher replace the current one of the same customer, if it lasts longer."""
+    def vouch_again(self, vouched_by: VouchedBy, until: int, now: int) -> None:
+        """Vouch for the same customer once more.
+
+        A voucher replaces the current one if it lasts longer. A token does not prolong a log-in,
+        which may outlast it.
+        """
+        self.is_vouched_now = True
         is_longer = until == 0 or until > self.vouched_until
-        if (self.vouched_by == "token" and is_longer) or self.vouched_by == "loader":
+        is_other = vouched_by != self.vouched_by
+        if (self.vouched_by == "token" and is_longer) or (self.vouched_by == "loader" and is_other):
             self.vouched_by = vouched_by
             self.vouched_until = until
             self.stale = True
+        if vouched_by != "token" or self.vouched_by == "token":
+            self.vouched_at = now
 
     def stop_vouching(self) -> None:
         """Still attribute events to the customer, without vouching."""
         self.customer_id = None
         self.vouched_by = ""
+        self.vouched_at = 0
+        self.is_vouched_now = False
         self.stale = True
 
     def leave(self) -> uuidlib.UUID | None:
@@ -168,7 +207,7 @@ class Visitor:
         return self.stale or self.started is None or not 0 <= now - self.last <= _RENEW_AFTER
 
     def device_token(self) -> DeviceToken:
-        return DeviceToken(self.device_id, self.uuid, self.number, self.ended)
+        return DeviceToken(self.device_id, self.uuid, self.number, self.ended, self.expires)
 
     def session_token(self, now: int) -> SessionToken | None:
         """Return the session as of ``now``, or None while none is open."""
@@ -182,6 +221,7 @@ class Visitor:
             self.vouched_by,
             self.customer_id,
             self.vouched_until // 1000,
+            self.vouched_at // 1000,
         )
 
 
@@ -189,21 +229,27 @@ def resume_visitor(
     device: DeviceToken | None,
     session: SessionToken | None,
     now: int,
-    timeout: int,
+    lifetimes: Lifetimes,
     new_device: t.Callable[[], uuidlib.UUID] = uuid4,
 ) -> Visitor:
     """Return the visitor with these tokens, or a new one.
 
     The session belongs to this device (:func:`.tokens.match_session`). It continues if its last
-    activity is less than ``timeout`` nanoseconds ago; one in the future counts as now, because the
-    clock went back. A customer is no longer vouched for once the token has expired, nor if the
-    device cookie is from before the log-in.
+    activity is within the timeout; one in the future counts as now, because the clock went back. A
+    customer is no longer vouched for once the token has expired or the host has not vouched for too
+    long, nor if the device cookie is from before the log-in.
     """
-    if device is None:
+    if device is None or (device.expires and now >= device.expires * 1_000_000_000):
         device_id = new_device()
         return Visitor(device_id, device_id, is_new=True)
-    if session is None or device.ended or now - session.last * 1000 >= timeout:
-        return Visitor(device.device_id, device.uuid, device.sessions, ended=device.ended)
+    if session is None or device.ended or now - session.last * 1000 >= lifetimes.session:
+        return Visitor(
+            device.device_id,
+            device.uuid,
+            device.sessions,
+            ended=device.ended,
+            expires=device.expires,
+        )
     visitor = Visitor(
         device.device_id,
         device.uuid,
@@ -214,8 +260,17 @@ def resume_visitor(
         session.customer_id,
         stale=False,
         vouched_until=session.vouched_until * 1000,
+        expires=device.expires,
+        # Cookies of older releases do not tell: at the earliest, it was when the session began. A
+        # moment in the future counts as now, too.
+        vouched_at=min(now, (session.vouched_at or session.started) * 1000),
     )
-    has_expired = visitor.vouched_by == "token" and now >= visitor.vouched_until
-    if has_expired or (visitor.customer_id is not None and not visitor.is_known):
+    if session.vouched_by and not _may_vouch(visitor, now, lifetimes.vouching):
         visitor.stop_vouching()
     return visitor
+
+
+def _may_vouch(visitor: Visitor, now: int, lifetime: int) -> bool:
+    """Whether the session still vouches for its customer."""
+    has_expired = visitor.vouched_by == "token" and now >= visitor.vouched_until
+    return visitor.is_known and not has_expired and now - visitor.vouched_at < lifetime

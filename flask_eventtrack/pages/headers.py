@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import email.utils
 import functools
+import time
 import typing as t
 
 from flask import Response
 from werkzeug.datastructures import Headers
-from werkzeug.http import parse_options_header
+from werkzeug.http import parse_dict_header, parse_options_header
 
+# The fields that are read, beside others for certain caches: "…-cache-control".
+_OF_ALL_CACHES = frozenset({"cache-control", "expires", "etag", "last-modified"})
+_VALIDATORS = frozenset({"etag", "last-modified"})
+_READ = frozenset(
+    {
+        *("content-type", "content-encoding", "cache-control", "expires"),
+        *("surrogate-control", "edge-control", "x-accel-expires"),
+    }
+)
 _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
+# An answer that was stale before this process began is stale for good.
+_BEGAN = time.time()
+# Directives for how long a cache may use an answer, or may use it although it is stale.
+_STALE_USES = ("stale-while-revalidate", "stale-if-error")
+_LIFETIMES = ("s-maxage", "max-age", "cache-maxage")
+
+_Directives = cabc.Mapping[str, str | None]
 
 
 class AnswerHeaders(t.NamedTuple):
-    """What an answer says about itself.
-
-    ``is_shared``: ``Cache-Control`` lets a cache hand it to others.
-    """
+    """What an answer says about itself. ``is_shared``: a cache may hand it to others."""
 
     is_document: bool = False
     charset: str = "utf-8"
@@ -25,27 +41,93 @@ class AnswerHeaders(t.NamedTuple):
 
 
 def read_headers(response: Response) -> AnswerHeaders:
-    content_type = cache_control = encoding = ""
+    fields = []
     headers = response.headers
     # A host may put a plain dict in their place.
     for name, value in headers if isinstance(headers, Headers) else headers.items():
-        match name.lower():
-            case "content-type":
-                content_type = value
-            case "cache-control":
-                cache_control = value
-            case "content-encoding":
-                encoding = value
-    return _judge_headers(content_type, cache_control, encoding)
+        field = name.lower()
+        if field in _READ or field.endswith("-cache-control"):
+            fields.append((field, value))
+        elif field in _VALIDATORS:
+            fields.append((field, ""))
+    return _judge_headers(tuple(fields))
 
 
 @functools.lru_cache(maxsize=512)
-def _judge_headers(content_type: str, cache_control: str, encoding: str) -> AnswerHeaders:
-    mimetype, options = parse_options_header(content_type)
-    directives = cache_control.lower()
+def _judge_headers(fields: tuple[tuple[str, str], ...]) -> AnswerHeaders:
+    found: dict[str, str] = {}
+    for name, value in fields:
+        found[name] = f"{found[name]}, {value}" if name in found else value
+    mimetype, options = parse_options_header(found.pop("content-type", ""))
+    is_encoded = found.pop("content-encoding", "") not in {"", "identity"}
     return AnswerHeaders(
         mimetype in _HTML_TYPES,
         options.get("charset", "utf-8"),
-        "s-maxage" in directives or "public" in directives,
-        encoding not in {"", "identity"},
+        is_shareable(found),
+        is_encoded,
     )
+
+
+def is_shareable(fields: cabc.Mapping[str, str]) -> bool:
+    """Whether an answer lets shared caches store it and use it for others.
+
+    The rules are those of RFC 9111, sections 3 and 4.2; where caches differ, an answer is shareable
+    if one of them would share it. So a ``Vary`` makes no difference: some CDNs ignore it, and all
+    newcomers send the same headers. An answer that says nothing of caches is not shareable.
+
+    :param fields: header fields that concern caches, by their names in lower case.
+    """
+    # A cache that can ask whether its copy is still good repeats the stored fields.
+    has_validator = not _VALIDATORS.isdisjoint(fields)
+    expires = fields.get("expires", "")
+    if _lets_share(_parse(fields.get("cache-control", "")), expires, has_validator=has_validator):
+        return True
+    # Fields for certain caches (RFC 9213), which then ignore Cache-Control.
+    targeted = [value for name, value in fields.items() if name not in _OF_ALL_CACHES]
+    if "x-accel-expires" in fields:
+        targeted.append(f"max-age={fields['x-accel-expires']}")
+    return any(_lets_share(_parse(line), "", has_validator=has_validator) for line in targeted)
+
+
+def _parse(line: str) -> _Directives:
+    return parse_dict_header(line.lower())
+
+
+def _lets_share(directives: _Directives, expires: str, *, has_validator: bool) -> bool:
+    if "no-store" in directives:
+        return False
+    if "public" in directives:
+        return True
+    # With field names, it concerns only those fields (RFC 9111, section 5.2.2.7).
+    if directives.get("private", "no") is None and "s-maxage" not in directives:
+        return False
+    if any(_is_positive(directives[name]) for name in _STALE_USES if name in directives):
+        return True
+    return _may_be_used(directives, expires, has_validator=has_validator)
+
+
+def _may_be_used(directives: _Directives, expires: str, *, has_validator: bool) -> bool:
+    """Whether a stored answer may be used, as it is or once the cache has asked."""
+    # With field names, it concerns only those fields (RFC 9111, section 5.2.2.4).
+    must_ask = directives.get("no-cache", "no") is None
+    lifetimes = [directives[name] for name in _LIFETIMES if name in directives]
+    if not (lifetimes or expires):
+        return must_ask and has_validator
+    is_fresh = _is_positive(lifetimes[0]) if lifetimes else _is_future(expires)
+    return has_validator or (is_fresh and not must_ask)
+
+
+def _is_positive(seconds: str | None) -> bool:
+    """Whether a number of seconds is above 0; what is no number counts as one."""
+    try:
+        return float(seconds or "") > 0
+    except ValueError:
+        return True
+
+
+def _is_future(expires: str) -> bool:
+    """Whether a date may be in the future; what is no date, such as 0, is in the past."""
+    try:
+        return email.utils.parsedate_to_datetime(expires).timestamp() > _BEGAN
+    except (ValueError, OverflowError):
+        return False

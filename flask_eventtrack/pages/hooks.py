@@ -7,8 +7,7 @@ import typing as t
 from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
-from ..privacy.urls import MAX_LENGTH as URL_MAX_LENGTH
-from ..records import PAGE_VISIT, Event, PageView
+from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
 from ..request.host_login import resolve
@@ -105,9 +104,15 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     state, request, arrival = current.state, current.request, current.arrival
     if not (state.access.is_open or state.access.admits(PAGE_VISIT, current.site)):
         return
+    known = None if visitor.is_new else visitor.device_id
+    if not state.visit_limiter.admits(known, request.environ.get("REMOTE_ADDR", ""), arrival):
+        state.pipeline.count(Outcome("dropped", PAGE_VISIT, "too many"))
+        return
     if visitor.started is None or visitor.opened:
         open_session(current, arrival)
     environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
+    # What is secret must not lie in the journal. The cleaner remembers what it has cleaned.
+    urls, title = state.urls, current.title
     query, referrer = environ.get("QUERY_STRING"), environ.get("HTTP_REFERER")
     record: PageView | Event = PageView(
         current.visit_id,
@@ -119,15 +124,16 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         environ["wsgi.url_scheme"],
         environ.get("HTTP_HOST") or request.host,
         request.root_path,
-        request.path[:URL_MAX_LENGTH],
-        state.urls.clean_query(query)[:URL_MAX_LENGTH] if query else "",
+        urls.clean_path(request.path),
+        urls.clean_query(query) if query else "",
         rule.endpoint if rule else "",
         rule.rule if rule else "",
-        state.urls.clean(referrer) if referrer else "",
-        current.title,
+        urls.clean(referrer) if referrer else "",
+        urls.clean_text(title) if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
+        visitor.vouched,
     )
     if not current.verdict.is_person:
         record = make_anonymous(current, state.expand(record))

@@ -18,8 +18,9 @@ import uuid as uuidlib
 from werkzeug.wsgi import get_host
 
 from ..identity.visitor import session_id_of
-from ..privacy.urls import UrlCleaner, campaign_of, site_of
-from ..records import PAGE_VISIT, Event, PageView, SessionRef, from_ns
+from ..privacy.urls import UrlCleaner, campaign_of
+from ..records import PAGE_VISIT, Event, PageView, SessionRef, Vouched, from_ns
+from ..sites import Sites
 from ..text import clean_text
 
 
@@ -58,11 +59,14 @@ class _Page(t.NamedTuple):
 class VisitExpander:
     """Makes the events of one app's page views, in the writer, so that no request waits for it.
 
+    Their texts are clean already, unless a release that masked only here has left them.
+
     The same pages and sessions come again and again, so both are remembered.
     """
 
-    def __init__(self, urls: UrlCleaner) -> None:
+    def __init__(self, urls: UrlCleaner, sites: Sites) -> None:
         self._urls = urls
+        self._find_site = sites.find
         self._describe_page = functools.lru_cache(maxsize=1024)(self._describe_new_page)
         self._refer_to_session = functools.lru_cache(maxsize=4096)(_refer_to_session)
 
@@ -74,7 +78,7 @@ class VisitExpander:
         page = self._describe_page(_page_of(view))
         params = page.params.copy()
         if view.title:
-            params["title"] = clean_text(view.title)
+            params["title"] = self._urls.clean_text(clean_text(view.title))
         params["status"] = view.status
         params["duration_ms"] = view.duration_ns / 1e6
         arrival = from_ns(view.arrival)
@@ -86,7 +90,7 @@ class VisitExpander:
             uuid=view.uuid,
             params=params,
             session=self._refer_to_session(
-                view.device_id, view.session_number, view.session_started
+                view.device_id, view.session_number, view.session_started, view.vouched
             ),
             site=page.site,
             url_rule=page.url_rule,
@@ -101,7 +105,7 @@ class VisitExpander:
         url = self._urls.compose(scheme, host, path, query)
         params = {
             "url": url,
-            "path": self._urls.mask(clean_text(path)),
+            "path": self._urls.clean_path(clean_text(path)),
             "endpoint": clean_text(endpoint),
             "url_rule": clean_text(url_rule),
             "referrer": referrer,
@@ -109,10 +113,12 @@ class VisitExpander:
         }
         return _Page(
             {name: value for name, value in params.items() if value},
-            site_of(host),
+            self._find_site(host),
             clean_text(url_rule)[:255],
         )
 
 
-def _refer_to_session(device_id: uuidlib.UUID, number: int, started: int) -> SessionRef:
-    return SessionRef(session_id_of(device_id, number), device_id, from_ns(started))
+def _refer_to_session(
+    device_id: uuidlib.UUID, number: int, started: int, vouched: Vouched
+) -> SessionRef:
+    return SessionRef(session_id_of(device_id, number), device_id, from_ns(started), vouched)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import datetime as dt
 import errno
 import logging
 import os
@@ -29,6 +30,7 @@ from filelock import FileLock, Timeout
 
 from .homes import BAD_SUFFIX
 from .journal_format import START, ForeignSegment, SegmentReader
+from .owners import NO_LINK, find_home_fault, is_ours, refuse_link
 from .queue import Claimed
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -50,6 +52,14 @@ class Tip(t.NamedTuple):
 
     number: int
     end: int
+
+
+class Checkpoint(t.NamedTuple):
+    """How far a process's records are committed, and when it last wrote that down."""
+
+    segment: int
+    position: int
+    written_at: dt.datetime
 
 
 class _Receipt(t.NamedTuple):
@@ -98,15 +108,17 @@ class Chain:
     def adopt(cls, folder: pathlib.Path) -> Chain | None:
         """Take over a dead process's folder; None if its owner lives, or if it is empty.
 
-        A folder of another user is left alone: a user who can create folders in our home must not
-        be able to make up events of our visitors.
+        A folder that is not ours alone is left alone, also by :func:`_remove_if_old`: a user who
+        can create folders or links in our home must not be able to make up events of our visitors,
+        or have us remove files elsewhere.
         """
+        if not is_ours(folder):
+            return None
         if not _list_segments(folder):
             _remove_if_old(folder)
             return None
         try:
-            is_ours = os.name != "posix" or folder.stat().st_uid == os.geteuid()
-            lock = _lock(folder) if is_ours else None
+            lock = _lock(folder)
         except OSError:  # it has gone
             return None
         return None if lock is None else cls(folder, lock)
@@ -151,7 +163,7 @@ class Chain:
         except FileNotFoundError:
             return Claimed([], _Receipt(self._position, [], is_done=True))
         except ForeignSegment:
-            data = self._path(number).read_bytes()
+            data = refuse_link(self._path(number)).read_bytes()
             damage = [data] if data else []
             return Claimed([], _Receipt(self._position, damage, is_done=True), len(damage))
         is_open = tip is not None and tip.number == number
@@ -203,23 +215,21 @@ class Chain:
 
     def _resume(self) -> None:
         """Go to the checkpoint, if there is a readable one."""
-        with contextlib.suppress(OSError):
-            data = (self.folder / _CHECKPOINT).read_bytes()
-            packed, checksum = data[: _POSITION.size], data[_POSITION.size :]
-            if checksum != _CHECKSUM.pack(zlib.crc32(packed)):
-                return
-            number, position = _POSITION.unpack(packed)
-            while self._segments and self._segments[0] < number:
-                self._drop_first()
-            if self._segments and self._segments[0] == number:
-                self._position = position
+        checkpoint = read_checkpoint(self.folder)
+        if checkpoint is None:
+            return
+        while self._segments and self._segments[0] < checkpoint.segment:
+            self._drop_first()
+        if self._segments and self._segments[0] == checkpoint.segment:
+            self._position = checkpoint.position
 
     def _write_checkpoint(self) -> None:
         # A failure loses nothing: without a checkpoint, records are only written again.
         with contextlib.suppress(OSError):
             if self._checkpoint is None:
                 path = self.folder / _CHECKPOINT
-                fd = os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0), 0o600)
+                flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0) | NO_LINK
+                fd = os.open(path, flags, 0o600)
                 self._checkpoint = os.fdopen(fd, "r+b", buffering=0)
             packed = _POSITION.pack(self._segments[0], self._position)
             self._checkpoint.seek(0)
@@ -232,7 +242,7 @@ class Chain:
         with contextlib.suppress(OSError):
             kept = sum(bad.stat().st_size for bad in self.folder.parent.glob(f"*{BAD_SUFFIX}"))
             if kept + len(data) <= _BAD_MAX_BYTES:
-                fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
+                fd = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | NO_LINK, 0o600)
                 with os.fdopen(fd, "ab") as file:
                     file.write(data)
 
@@ -244,10 +254,41 @@ class Chain:
         self._reader = self._checkpoint = None
 
 
+def read_checkpoint(folder: pathlib.Path) -> Checkpoint | None:
+    """Return a process's checkpoint, or None if there is no readable one."""
+    with contextlib.suppress(OSError):
+        path = refuse_link(folder / _CHECKPOINT)
+        data = path.read_bytes()
+        packed, checksum = data[: _POSITION.size], data[_POSITION.size :]
+        if checksum == _CHECKSUM.pack(zlib.crc32(packed)):
+            written_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
+            number, position = _POSITION.unpack(packed)
+            return Checkpoint(number, position, written_at)
+    return None
+
+
+def list_segments(folder: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
+    """Return the numbers and paths of a process's segments, in order."""
+    return [(number, folder / f"{number:08}{_SUFFIX}") for number in _list_segments(folder)]
+
+
+def is_orphaned(folder: pathlib.Path) -> bool:
+    """Whether the owner of a folder with segments is dead, and no process has adopted it."""
+    try:
+        lock = _lock(folder)
+    except OSError:  # it has gone, or is another user's
+        return False
+    if lock is not None:
+        lock.release()
+    return lock is not None
+
+
 def _make_private(home: pathlib.Path) -> None:
     home.parent.parent.mkdir(parents=True, exist_ok=True)
     for folder in (home.parent, home):
         folder.mkdir(mode=0o700, exist_ok=True)
+    if fault := find_home_fault(home):
+        raise PermissionError(errno.EPERM, fault)
 
 
 def _list_segments(folder: pathlib.Path) -> list[int]:
@@ -263,7 +304,7 @@ def _lock(folder: pathlib.Path) -> FileLock | None:
     :raises OSError: it cannot be locked at all.
     """
     # Not thread-local: the writer's thread releases what a request's thread has locked.
-    lock = FileLock(folder / _LOCK, timeout=0, mode=0o600, thread_local=False)
+    lock = FileLock(refuse_link(folder / _LOCK), timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
     except Timeout:

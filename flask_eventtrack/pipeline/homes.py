@@ -15,11 +15,20 @@ from __future__ import annotations
 import contextlib
 import os
 import pathlib
+import re
+import time
 import typing as t
 
+import filelock
+
 from . import journal_format
+from .owners import find_fault, find_home_fault, is_our_home, refuse_link
 
 BAD_SUFFIX = ".bad"
+# A fingerprint of a database, and the number of a format.
+_HOME = re.compile(r"[0-9a-f]{16}(\.[0-9]+)?").fullmatch
+# Journals that were not written for so long, and whose process has died, would have been adopted.
+_STRANDED_SECONDS = 600
 
 
 def readable_homes(journal: pathlib.Path) -> list[pathlib.Path]:
@@ -34,24 +43,82 @@ def list_homes(journal: pathlib.Path) -> list[pathlib.Path]:
     return sorted(home for home in (journal, *newer) if home.is_dir())
 
 
+class Stranded(t.NamedTuple):
+    """A home whose journals no process adopts; ``seconds`` since it was last written."""
+
+    home: pathlib.Path
+    size: int
+    seconds: float
+
+
+def list_stranded(journal: pathlib.Path, former: pathlib.Path) -> list[Stranded]:
+    """Return the homes with events beside our own ones that no process adopts.
+
+    Either the database had another URL when they were written, or they are of another app, which
+    does not run.
+    """
+    ours = {*readable_homes(journal), *readable_homes(former)}
+    found: list[Stranded] = []
+    with contextlib.suppress(OSError):
+        for home in sorted(journal.parent.iterdir()):
+            if _HOME(home.name) and home not in ours and home.is_dir() and not home.is_symlink():
+                found += _examine(home)
+    return found
+
+
+def _examine(home: pathlib.Path) -> t.Iterator[Stranded]:
+    with contextlib.suppress(OSError):
+        left = [path.stat() for path in home.glob("*/*.segment") if not _has_owner(path.parent)]
+        seconds = time.time() - max((each.st_mtime for each in left), default=time.time())
+        if seconds >= _STRANDED_SECONDS:
+            yield Stranded(home, sum(each.st_size for each in left), seconds)
+
+
+def _has_owner(folder: pathlib.Path) -> bool:
+    """Whether the process that writes to a folder lives."""
+    lock = folder / "lock"
+    if not lock.exists():
+        return False
+    try:
+        with filelock.FileLock(lock, timeout=0, thread_local=False):
+            return False
+    except filelock.Timeout:
+        return True
+
+
+def list_faults(journal: pathlib.Path) -> list[str]:
+    """Return what in the journal's folders is another user's or open to others, and left alone."""
+    faults: list[str] = []
+    for home in list_homes(journal):
+        with contextlib.suppress(OSError):
+            fault = find_home_fault(home)
+            folders = [] if fault else [path for path in home.iterdir() if path.is_dir()]
+            faults += filter(None, (fault, *map(find_fault, sorted(folders))))
+    return faults
+
+
 def list_bad(journal: pathlib.Path) -> list[pathlib.Path]:
     """Return the files that hold unreadable records."""
-    return [path for home in list_homes(journal) for path in sorted(home.glob(f"*{BAD_SUFFIX}"))]
+    homes = [home for home in list_homes(journal) if is_our_home(home, may_be_open=True)]
+    found = (path for home in homes for path in sorted(home.glob(f"*{BAD_SUFFIX}")))
+    return [path for path in found if not path.is_symlink()]
 
 
 def remove_bad(journal: pathlib.Path, needles: t.Collection[bytes]) -> None:
     """Remove each file of :func:`list_bad` that contains one of the needles."""
     for path in list_bad(journal):
         with contextlib.suppress(FileNotFoundError):
-            data = path.read_bytes()
+            data = refuse_link(path).read_bytes()
             if any(needle in data for needle in needles):
                 path.unlink()
 
 
 def find_obstacle(journal: pathlib.Path) -> str:
     """Return why a journal cannot be kept here, or ""; nothing is created."""
-    folder = readable_homes(journal)[-1]
+    home = folder = readable_homes(journal)[-1]
     try:
+        if fault := find_home_fault(home):
+            return fault
         while not folder.exists() and folder != folder.parent:
             folder = folder.parent
         if not folder.is_dir():

@@ -17,6 +17,7 @@ import threading
 from .chain import Chain, Tip
 from .homes import readable_homes, remove_bad
 from .journal_format import SegmentWriter
+from .owners import is_our_home, is_ours
 from .queue import Claimed
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -32,11 +33,19 @@ class Journal:
     :param folder: where the journals of the same database lie; ``homes.py`` says how.
     :param max_bytes: how much may wait. When there is more, :meth:`put` refuses.
     :param is_durable: whether :meth:`sync` waits for the disk.
+    :param former: the folder's name in an earlier release, whose journals are adopted too.
     """
 
-    def __init__(self, folder: pathlib.Path, max_bytes: int, *, is_durable: bool) -> None:
-        self._folder = folder
-        self._homes = readable_homes(folder)
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        max_bytes: int,
+        *,
+        is_durable: bool,
+        former: pathlib.Path | None = None,
+    ) -> None:
+        self._folders = [former, folder] if former else [folder]
+        self._homes = [home for each in self._folders for home in readable_homes(each)]
         self._home = self._homes[-1]
         self._max_bytes = max_bytes
         self._is_durable = is_durable
@@ -210,14 +219,17 @@ class Journal:
         else:
             self._others = max(0, self._others - size)
 
+    def peek(self) -> tuple[int, bytes | None]:
+        return 0, None  # all is in files
+
     def has_neighbours(self) -> bool:
         return bool(self._list_folders())
 
     def _list_folders(self) -> list[pathlib.Path]:
         found: list[pathlib.Path] = []
-        for home in self._homes:
+        for home in filter(is_our_home, self._homes):
             with contextlib.suppress(OSError):
-                found += sorted(path for path in home.iterdir() if path.is_dir())
+                found += sorted(filter(is_ours, home.iterdir()))
         return found
 
     def has_orphans(self) -> bool:
@@ -256,14 +268,15 @@ class Journal:
             self._end_segment()  # the next record begins another
             chain.claim(1, Tip(writer.number + 1, 0))  # which removes the file
         if needles:
-            remove_bad(self._folder, needles)
+            for folder in self._folders:
+                remove_bad(folder, needles)
 
     def close(self) -> None:
         is_read = self._is_read()
         self._end_segment()
         if self._chain is not None and is_read:
             self._chain.remove()
-            for home in self._homes:
+            for home in filter(is_our_home, self._homes):
                 with contextlib.suppress(OSError):
                     home.rmdir()  # unless it holds other folders
         elif self._chain is not None:

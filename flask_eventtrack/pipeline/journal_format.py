@@ -28,6 +28,8 @@ import sys
 import typing as t
 import zlib
 
+from .owners import refuse_link
+
 #: The number of the format that this release writes; it reads all older ones as well.
 FORMAT = 1
 
@@ -136,7 +138,7 @@ class SegmentReader:
     """
 
     def __init__(self, path: pathlib.Path) -> None:
-        self._file = path.open("rb", buffering=0)
+        self._file = refuse_link(path).open("rb", buffering=0)
         head = self._file.read(_HEAD.size)
         magic, self._seed = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)
         if magic not in map(_magic_of, range(1, FORMAT + 1)):

@@ -23,7 +23,9 @@ from ..errors import FlushTimeout
 from ..records import EndReason, Outcome, Record, decode_record, encode_record
 from ..store.engine import Database
 from ..store.erasure import Erased
+from ..store.erasure_file import Note
 from ..store.retention import Pruned
+from ..store.schema import explain
 from .journal_format import is_patched_by_gevent
 from .queue import Claimed, Queue
 from .schedule import BATCH_SIZE, NEVER, Status, Step, longest_pause, next_step
@@ -32,6 +34,8 @@ from .writer import Hooks, Writer
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 CHORES_INTERVAL = 60.0
+# How long events may keep one transaction of the chores waiting.
+_TURN = 1.0
 # How long to look for events that a host is about to commit in its own transaction.
 _EXPECTATION = 10.0
 _MAX_OUTCOMES = 1000  # distinct outcomes that wait to be written
@@ -62,6 +66,8 @@ class Pipeline:
         self._interval = flush_interval.total_seconds()
         self._status = Status()
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
+        # What is left of this minute's chores, and of the day's pruning: a transaction a step.
+        self._chores: cabc.Iterator[None] | None = None
         self._pruning: cabc.Iterator[Pruned] | None = None
         self._thread: threading.Thread | None = None
         # Reentrant: a host's log handler may track what we log while we hold it.
@@ -75,6 +81,21 @@ class Pipeline:
     def waiting(self) -> int:
         """How many records and outcomes of this process have not been written yet."""
         return self._status.waiting
+
+    @property
+    def status(self) -> Status:
+        """Where this pipeline stands; it is not to be changed."""
+        return self._status
+
+    @property
+    def has_thread(self) -> bool:
+        """Whether the thread is running."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    def peek(self) -> tuple[int, bytes | None]:
+        """Return how many bytes wait in memory, and the first record there."""
+        return self._queue.peek()
 
     def start(self) -> None:
         """Start the thread if dead processes may have left something to take over."""
@@ -181,10 +202,13 @@ class Pipeline:
                 return ended
             ended += batch
 
-    def prune(self) -> cabc.Iterator[Pruned]:
-        """Remove what is past its retention period; yield what each batch has removed."""
+    def prune(self, *, is_sure: bool = False) -> cabc.Iterator[Pruned]:
+        """Remove what is past its retention period; yield what each batch has removed.
+
+        :param is_sure: whether the clock is right, whatever speaks against it.
+        """
         self.sweep()  # only sessions that are over are removed
-        return self.writer.prune()
+        return self.writer.prune(is_sure=is_sure)
 
     def forget(
         self, profiles: cabc.Collection[uuidlib.UUID], customer_id: str | None = None
@@ -198,6 +222,43 @@ class Pipeline:
         yield from erasure.run()
         known = {customer_id} if customer_id else set()
         self._discard(_needles_of(erasure.profiles, known | erasure.customer_ids))
+
+    def replay(self, notes: cabc.Sequence[Note]) -> None:
+        """Put tombstones and objections back, and write or drop what waits."""
+        with self._write_alone():
+            self.writer.restore(notes)
+        self.settle()
+
+    def erase_again(
+        self, profiles: cabc.Collection[uuidlib.UUID], at: dt.datetime
+    ) -> tuple[Erased, list[str]]:
+        """Repeat an erasure of exactly these profiles; return the totals and the customers' ids.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused, perhaps half-way; try again.
+        """
+        erasure = self.writer.erase(profiles, at, is_replay=True)
+        *_, erased = erasure.run()
+        self._discard(_needles_of(erasure.profiles, erasure.customer_ids))
+        return erased, sorted(erasure.customer_ids)
+
+    def opt_out(self, profiles: cabc.Collection[uuidlib.UUID]) -> None:
+        """Write what was recorded so far, and record nothing more of the person.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused; try again.
+        """
+        self.flush()
+        with self._write_alone():
+            self.writer.opt_out(profiles)
+
+    def opt_in(self, profiles: cabc.Collection[uuidlib.UUID]) -> bool:
+        """Drop what has come in since the objection, and record the person again.
+
+        :returns: whether they had objected.
+        :raises sqlalchemy.exc.SQLAlchemyError: the database refused; try again.
+        """
+        self.flush()
+        with self._write_alone():
+            return self.writer.opt_in(profiles)
 
     def settle(self) -> None:
         """Write waiting records, also those of dead processes, and keep none of them on the disk.
@@ -292,9 +353,10 @@ class Pipeline:
                 if step == "chores":
                     self._do_chores(is_first=not self._status.chores_at)
                     self._status.chores_at = time.monotonic() + CHORES_INTERVAL
+                elif step == "chore":
+                    self._do_chore()
                 else:
                     self._attempt()
-                    self._prune_some()
                 self._plan()
         finally:
             if self._status.life != "abandoned":
@@ -316,7 +378,8 @@ class Pipeline:
         with self._lock:
             if self._status.life == "leaving":
                 self._status.life = "running"
-            self._status.chores_at = 0.0
+            self._status.chores_at, self._status.turn_at = 0.0, NEVER
+            self._chores = self._pruning = None
             self._thread = None
             self._queue.close()
 
@@ -324,26 +387,28 @@ class Pipeline:
         """Set the time to write waiting records, unless a failure has set it already."""
         status = self._status
         with self._lock:
-            if status.failed:
+            if status.failed and status.due_at < NEVER:
                 return
             is_waiting = status.waiting > 0 or self._queue.has_orphans()
-            if is_waiting or self._is_expecting or self._pruning is not None:
+            if is_waiting or self._is_expecting:
                 # Not later than before: chores must not put it off again and again.
                 status.due_at = min(status.due_at, time.monotonic() + self._interval)
             else:
                 status.due_at = NEVER
 
     def _attempt(self) -> None:
+        before = self.writer.committed
         try:
             self._drain()
-            if self._is_expecting:
-                self._count_uncounted()
+            if self._is_expecting and self._count_some():
+                self._begin_chores()  # which count the rest
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever the database does
             self._note_failure(error, "Events cannot be written, and wait: %s")
             return
-        if self._status.failed:
-            logger.warning("Events are written again.")
+        # Without a written event, nothing shows that the fault is over.
+        if self._status.failed and self.writer.committed > before:
             self._status.failed, self._status.error = 0, None
+            logger.warning("Events are written again.")
 
     def _note_failure(self, error: Exception, message: str) -> None:
         status = self._status
@@ -355,7 +420,7 @@ class Pipeline:
             pause = spread * longest_pause(status.failed, self._interval)
             status.due_at = time.monotonic() + pause
         if is_news:  # noted already: a host's log handler may track, and so come back here
-            logger.error(message, error)
+            logger.error(message, explain(self.database, error, self.writer.now) or error)
         with self._lock:
             status.failures += 1
             self._changed.notify_all()
@@ -379,19 +444,19 @@ class Pipeline:
                 self._writing_thread = before
 
     def _may_rest(self, target: int) -> bool:
-        if time.monotonic() >= self._status.chores_at:
+        if time.monotonic() >= min(self._status.chores_at, self._status.turn_at):
             self._status.is_hurried = True  # the rest comes right after the chores
             return True
         is_little = self.waiting < BATCH_SIZE and not self._queue.has_orphans()
         return self._status.written >= target and is_little
 
     def _drain_batch(self) -> bool:
-        """Bring up to a batch from the queue into the database; False if there is nothing."""
+        """Bring what waits into the database, up to a limit; False if there is nothing."""
         with self._lock:
             put = self._status.put
             outcomes, self._outcomes = self._outcomes, collections.Counter()
         try:
-            claimed = self._queue.claim(BATCH_SIZE)
+            claimed = self._queue.claim(self.writer.claim_size)
             if claimed is not None or outcomes:
                 self._commit(claimed, outcomes)
                 return True
@@ -427,7 +492,7 @@ class Pipeline:
             self._changed.notify_all()
 
     def _do_chores(self, *, is_first: bool) -> None:
-        """Adopt dead processes' journals, count hosts' events, end silent sessions, prune."""
+        """Adopt dead processes' journals, and begin what else is done each minute."""
         try:
             with self._write_alone():
                 has_orphans = self._queue.adopt()
@@ -435,32 +500,65 @@ class Pipeline:
                 self.hurry()
             if not is_first:  # at first, events wait already
                 self._discard()
-                self._count_uncounted()
-                self.sweep()
-                self._pruning = self._pruning or self.writer.prune_daily()
+                self._begin_chores()
         except Exception as error:  # noqa: BLE001 - the next time finds what this one left
-            logger.warning("The chores of this minute failed, and are tried again: %s", error)
+            self._note_failed_chores(error)
+
+    def _begin_chores(self) -> None:
+        if self._chores is None:
+            self._chores = self._iter_chores()
+            self._status.turn_at = time.monotonic()
+
+    def _iter_chores(self) -> cabc.Iterator[None]:
+        """Count hosts' events, end silent sessions, begin the day's pruning."""
+        while self.writer.count_uncounted():
+            yield
+        while self.writer.sweep():
+            yield
+        self._pruning = self._pruning or self.writer.prune_daily()
+
+    def _do_chore(self) -> None:
+        """Do one transaction's worth of the chores; between two of them, events are written."""
+        try:
+            with self._write_alone():
+                if self._chores is None or not _go_on(self._chores):
+                    self._chores = None
+                    self._prune_some()
+        except Exception as error:  # noqa: BLE001 - the next time finds what this one left
+            self._chores = None
+            self._note_failed_chores(error)
+        has_more = self._chores is not None or self._pruning is not None
+        self._status.turn_at = time.monotonic() + _TURN if has_more else NEVER
+
+    def _note_failed_chores(self, error: Exception) -> None:
+        logger.warning("The chores of this minute failed, and are tried again: %s", error)
 
     @property
     def _is_expecting(self) -> bool:
         return time.monotonic() < self._status.expecting_until
 
     def _count_uncounted(self) -> None:
+        while self._count_some():
+            pass
+
+    def _count_some(self) -> int:
         with self._write_alone():
-            while self.writer.count_uncounted():
-                pass
+            return self.writer.count_uncounted()
 
     def _prune_some(self) -> None:
-        """Go on with the daily pruning for a moment; events come first."""
-        until = time.monotonic() + self._interval
         try:
-            while self._pruning and time.monotonic() < until and self._status.life == "running":
-                with self._write_alone():
-                    if not self.writer.go_on_pruning(self._pruning):
-                        self._pruning = None
+            if self._pruning is not None and not self.writer.go_on_pruning(self._pruning):
+                self._pruning = None
         except Exception as error:  # noqa: BLE001 - tomorrow's run finds what this one left
             self._pruning = None
             logger.warning("Pruning failed, and goes on tomorrow: %s", error)
+
+
+def _go_on(chores: cabc.Iterator[None]) -> bool:
+    """Do the next of some chores; False if there was none left."""
+    for _ in chores:
+        return True
+    return False
 
 
 def _decode(payloads: cabc.Iterable[bytes]) -> tuple[list[Record], list[bytes]]:

@@ -45,6 +45,10 @@ class Queue(t.Protocol):
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
         """Discard claimed records; set aside the foreign payloads, which are not records."""
 
+    def peek(self) -> tuple[int, bytes | None]:
+        """Return how many bytes wait in memory, and the first record; called from any thread."""
+        return 0, None
+
     def has_neighbours(self) -> bool:
         """Whether there may be something to adopt."""
         return False
@@ -96,3 +100,7 @@ class MemoryQueue(Queue):
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
         for _ in claimed.payloads:
             self._payloads.popleft()
+
+    def peek(self) -> tuple[int, bytes | None]:
+        payloads = tuple(self._payloads)
+        return sum(map(len, payloads)), payloads[0] if payloads else None

@@ -12,7 +12,7 @@ NEVER = math.inf
 _MAX_BACKOFF = 30.0
 
 Life = t.Literal["running", "leaving", "closed", "abandoned"]
-Step = t.Literal["end", "chores", "write", "wait"]
+Step = t.Literal["end", "chores", "chore", "write", "wait"]
 
 
 @dataclasses.dataclass(slots=True)
@@ -28,7 +28,8 @@ class Status:
 
     All moments are ``time.monotonic()``'s. Waiting records are written at ``due_at`` at the latest,
     or tried again after a failure. Until ``expecting_until`` hosts may commit events in their own
-    transactions.
+    transactions. While chores are not done, one of their transactions comes at ``turn_at`` at the
+    latest, and earlier if nothing is to be written.
     """
 
     life: Life = "running"
@@ -41,6 +42,7 @@ class Status:
     due_at: float = NEVER
     chores_at: float = 0.0
     expecting_until: float = 0.0
+    turn_at: float = NEVER
 
     @property
     def waiting(self) -> int:
@@ -63,10 +65,14 @@ def next_step(status: Status, now: float) -> Step:
         return "end"
     if now >= status.chores_at:
         return "chores"
-    is_full = status.waiting >= BATCH_SIZE and not status.failed
-    if is_full or status.is_hurried or now >= status.due_at:
+    if now < status.turn_at and _is_to_be_written(status, now):
         return "write"
-    return "wait"
+    return "wait" if status.turn_at == NEVER else "chore"
+
+
+def _is_to_be_written(status: Status, now: float) -> bool:
+    is_full = status.waiting >= BATCH_SIZE and not status.failed
+    return is_full or status.is_hurried or now >= status.due_at
 
 
 def longest_pause(failed: int, interval: float) -> float:

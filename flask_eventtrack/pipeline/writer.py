@@ -8,8 +8,8 @@ import contextlib
 import dataclasses
 import datetime as dt
 import functools
-import json
 import logging
+import random
 import typing as t
 import uuid as uuidlib
 
@@ -30,22 +30,31 @@ from ..records import (
     from_ns,
 )
 from ..store.batch import Batch, Written, write_batch
-from ..store.dialects import is_data_error
+from ..store.clock import Doubt, limit_by_database
+from ..store.dialects import analyze_new, in_chunks, is_data_error, lock_partitions
 from ..store.engine import Database
-from ..store.erasure import Erasure
+from ..store.erasure import Erasure, find_profiles
+from ..store.erasure_file import ErasureFile, Kind, Note
 from ..store.host_transaction import remove_rows, take_uncounted
+from ..store.objections import Objections
+from ..store.probe import Probe
 from ..store.rejected import add_rejected
-from ..store.retention import Pruned, Retention, claim_day, count_old, prune
+from ..store.replay import Found, find_noted, restore_notes
+from ..store.retention import Pruned, Retention, claim_day, count_old, doubt_clock, prune
 from ..store.salts import destroy_salts, name_anonymous
 from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.tombstones import Sifted, Tombstones
+from ..store.totals import Totals
+from ..store.undefined import UndefinedNames
 from ..text import clean_action
+from .partitions import PARTITIONS, Part, find_partitions, split
+from .refusal import Mask, describe_reason, describe_record
+from .schedule import BATCH_SIZE
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _TRIES = 5
 _SWEEP_GRACE = dt.timedelta(minutes=5)
-_PAYLOAD_MAX_LENGTH = 32 * 1024
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -54,23 +63,30 @@ class Hooks:
 
     ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
     values of a page view into an event. ``facts`` tells which columns of a session its client and
-    its origin fill, ``admits`` whether an action is recorded on a site. ``written`` is told of each
-    commit. ``retention`` says how long events are kept.
+    its origin fill, ``admits`` whether an action is recorded on a site, ``is_defined`` whether it
+    has a definition. ``written`` is told of each commit. ``mask`` masks what is set aside.
+    ``retention`` says how long events are kept. ``erasures`` is the file that keeps erasures and
+    objections outside the database, unless the database is in memory.
     """
 
     context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
     expand: cabc.Callable[[PageView], Event]
     facts: Facts
     admits: cabc.Callable[[str, str], bool]
+    is_defined: cabc.Callable[[str], bool]
     written: cabc.Callable[[Written], None]
+    mask: Mask
     clock: Clock
     config: Config
     tombstones: Tombstones
+    objections: Objections
+    erasures: ErasureFile | None
     retention: cabc.Callable[[], Retention]
 
 
 class Writer:
-    """Commits records in transactions; sets aside those that the database will always refuse.
+    """Commits records in transactions; sets aside those that the database will always refuse,
+    unless it refuses all others of the table as well.
 
     From a batch down: :meth:`commit` runs :meth:`_commit_parts`, in which each part is one
     transaction of :meth:`_commit_once`, inside of which :func:`.write_batch` writes the rows.
@@ -79,8 +95,24 @@ class Writer:
     def __init__(self, database: Database, hooks: Hooks) -> None:
         self.database = database
         self._hooks = hooks
+        self._names = UndefinedNames(hooks.is_defined)
+        #: How many records of events were committed since the start, and when the last were.
+        self.committed: int = 0
+        self.last_commit: dt.datetime | None = None
         self._unexpected = 0
         self._is_replay = False
+        self._probe: Probe = Probe(database, self.now)
+        # A process before this one may have died between the two steps.
+        self._owes_shrinking = True
+        # The partitions that the transactions of the present part hold.
+        self._partitions: cabc.Sequence[int] = ()
+        self._first: int = random.randrange(PARTITIONS)  # noqa: S311 - to meet others less often
+        self._is_analyzed: bool = not database.is_shared
+
+    @property
+    def claim_size(self) -> int:
+        """How many waiting records :meth:`commit` should get at once, if so many wait."""
+        return BATCH_SIZE * PARTITIONS if self.database.is_shared else BATCH_SIZE
 
     def commit(
         self,
@@ -91,25 +123,60 @@ class Writer:
     ) -> None:
         """Commit records in one transaction, or in smaller ones around those that are refused.
 
+        Where other processes may write too, and many records wait, it is a transaction for some
+        partitions of devices at a time. The outcomes go with the last one.
+
         :param outcomes: how many events were not stored, and why, for the quality counters.
         :param is_replay: whether some records may be in the database already, from a dead process
             or a failed attempt. These are not counted as duplicates.
 
-        :raises sqlalchemy.exc.SQLAlchemyError: the database is away, locked or without tables.
+        :raises sqlalchemy.exc.SQLAlchemyError: the database is away, locked or without tables, or
+            a table refuses every row.
         """
         self._is_replay = is_replay
+        self._probe = Probe(self.database, self.now)
         with self._hooks.context():
-            self._commit_parts(records, outcomes)
+            *parts, last = self._split(records)
+            for part in parts:
+                self._commit_part(part, {})
+            self._commit_part(last, outcomes)
+            if records and not self._is_analyzed:
+                self._analyze()
         self._unexpected = 0
+
+    def _split(self, records: cabc.Sequence[Record]) -> list[Part]:
+        if not self.database.is_shared:
+            return [Part(records, [])]
+        return split(records, BATCH_SIZE, self._first)
+
+    def _commit_part(self, part: Part, outcomes: cabc.Mapping[Outcome, int]) -> None:
+        self._partitions = part.partitions
+        self._commit_parts(part.records, outcomes)
+
+    def _lock(self, connection: sa.Connection, partitions: cabc.Sequence[int]) -> None:
+        lock_partitions(connection, self.database.tables.tombstone, partitions)
+
+    def _analyze(self) -> None:
+        """Have the database look at new tables, after the first rows of this process."""
+        self._is_analyzed = True
+        try:
+            for table in (self.database.tables.event, self.database.tables.session):
+                with self.database.begin() as connection:
+                    analyze_new(connection, table)
+        except exc.SQLAlchemyError as error:
+            logger.info("New tables have not been analysed: %s", error)
 
     def _commit_parts(
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
     ) -> None:
-        """Commit all at once; if the database refuses that, halve until the culprit is alone."""
+        """Commit all at once; if the database refuses that, halve until the culprit is alone.
+
+        Where the table refuses every row, no record is at fault: all of them wait.
+        """
         try:
             written = self._commit_once(records, outcomes)
         except Exception as error:
-            if not self._is_permanent(error):
+            if not self._is_permanent(error) or self._probe.is_tables_fault(error):
                 raise
             if not records:
                 logger.error("The database refused counters: %s", error)
@@ -142,12 +209,15 @@ class Writer:
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End up to 200 silent sessions, and destroy the salts whose days are over."""
-        now = self._now
+        now = self.now
         silent_since = now - self._hooks.config.session_timeout - _SWEEP_GRACE
         with self._hooks.context():
             with self.database.begin() as connection:
-                ended = end_silent_sessions(self._transaction(connection), silent_since)
-                destroy_salts(connection, self.database.tables, now)
+                limit = limit_by_database(connection, now)
+                ended = end_silent_sessions(self._transaction(connection), silent_since, limit)
+                has_destroyed = destroy_salts(connection, self.database.tables, now, limit)
+            if has_destroyed or self._owes_shrinking:
+                self._owes_shrinking = not self.database.shrink_log(patient=False)
             self._hooks.written(Written(len(ended), [], ended))
         return ended
 
@@ -161,37 +231,111 @@ class Writer:
 
     def _count_some(self, connection: sa.Connection) -> tuple[int, Written | None]:
         tables = self.database.tables
-        events = take_uncounted(connection, tables, self._now)
+        events = take_uncounted(connection, tables, self.now)
         if not events:
             return 0, None
-        sifted = self._hooks.tombstones.sift(connection, events)
-        erased = [record for record in sifted.dropped if isinstance(record, Event)]
-        remove_rows(connection, tables, [event.id for event in erased])
+        self._lock(connection, sorted(set(find_partitions(events))))
+        sifted, dropped = self._sift(connection, events)
         kept = [record for record in sifted.records if isinstance(record, Event)]
-        batch = Batch(uncounted=kept, outcomes=_count_erased(erased))
+        remove_rows(connection, tables, {event.id for event in events} - {e.id for e in kept})
+        batch = Batch(uncounted=kept, outcomes=dropped)
         return len(events), write_batch(self._transaction(connection), batch)
 
     def erase(
-        self, profiles: cabc.Iterable[uuidlib.UUID], at: dt.datetime | None = None
+        self,
+        profiles: cabc.Iterable[uuidlib.UUID],
+        at: dt.datetime | None = None,
+        *,
+        is_replay: bool = False,
     ) -> Erasure:
-        """Return the erasure of what a person did until ``at`` (now); it is still to be run."""
-        max_age, tombstones = self._hooks.config.max_age, self._hooks.tombstones
-        return Erasure(self.database, tombstones, set(profiles), at or self._now, max_age)
+        """Return the erasure of what a person did until ``at`` (now); it is still to be run.
 
-    def prune(self) -> cabc.Iterator[Pruned]:
-        """Remove what is past its retention period; each ``next()`` removes a batch."""
-        return prune(self.database, self._hooks.retention(), self._now)
+        :param is_replay: whether to repeat an erasure of exactly these profiles.
+        """
+        at, hooks = at or self.now, self._hooks
 
-    def count_old(self) -> Pruned:
+        def note(uuids: set[uuidlib.UUID]) -> None:
+            if not is_replay:
+                self._note("erased", at, uuids)
+
+        max_age = hooks.config.max_age
+        return Erasure(self.database, hooks.tombstones, set(profiles), at, max_age, note, is_replay)
+
+    def opt_out(self, profiles: cabc.Iterable[uuidlib.UUID]) -> None:
+        """Record nothing of a person from now on; their sessions end."""
+        at, session = self.now, self.database.tables.session
+        with self.database.read() as connection:
+            people = find_profiles(connection, self.database.tables, profiles)
+            query = sa.select(session.c.id).where(session.c.ended_at.is_(None))
+            ids = [
+                session_id
+                for uuids in in_chunks(people)
+                for session_id in connection.scalars(query.where(session.c.uuid.in_(uuids)))
+            ]
+        hashes = self._note("opted-out", at, people)
+        self.commit([SessionEnd(session_id=each, reason="logout") for each in ids], {})
+        add = functools.partial(self._hooks.objections.add, hashes=hashes, at=at)
+        self.database.retry(add)
+
+    def opt_in(self, profiles: cabc.Iterable[uuidlib.UUID]) -> bool:
+        """Record a person again from now on; return whether they had objected."""
+        at = self.now
+        with self.database.read() as connection:
+            people = find_profiles(connection, self.database.tables, profiles)
+        hashes = self._note("opted-in", at, people)
+        withdraw = functools.partial(self._hooks.objections.withdraw, hashes=hashes, at=at)
+        return self.database.retry(withdraw) > 0
+
+    def _note(self, kind: Kind, at: dt.datetime, profiles: set[uuidlib.UUID]) -> list[str]:
+        """Note a person's request outside the database; return the hashes of their profiles."""
+        hashes = list(map(self._hooks.tombstones.hash_of, profiles))
+        if self._hooks.erasures is not None and hashes:
+            self._hooks.erasures.add(kind, at, hashes)
+        return hashes
+
+    def restore(self, notes: cabc.Sequence[Note]) -> None:
+        """Put the tombstones and objections of the notes into a restored database."""
+        restore_notes(self.database, self._hooks.tombstones, self._hooks.objections, notes)
+
+    def find_noted(self, notes: cabc.Iterable[Note]) -> cabc.Iterator[Found]:
+        """Yield, page by page, which stored profiles were erased according to the notes."""
+        return find_noted(self.database, self._hooks.tombstones.hash_of, notes)
+
+    def doubt_clock(self) -> Doubt | None:
+        """Return why the clock may be ahead, so that not all that seems old is removed."""
+        return doubt_clock(self.database, self._hooks.retention(), self.now)
+
+    def prune(self, *, is_sure: bool = False) -> cabc.Iterator[Pruned]:
+        """Remove what is past its retention period; each ``next()`` removes a batch.
+
+        :param is_sure: whether the clock is right, whatever speaks against it.
+        """
+        now, doubt = self.now, None if is_sure else self.doubt_clock()
+        if is_sure:
+            claim_day(self.database, now)  # from here on, later runs believe the clock
+        if doubt and doubt.reason:
+            logger.warning(
+                "The clock may be wrong: %s. What is old by this clock only is not pruned. If it "
+                "is right, run 'flask eventtrack prune --yes'.",
+                doubt.reason,
+            )
+        return prune(self.database, self._hooks.retention(), now, doubt and doubt.limit)
+
+    def count_old(self, *, is_sure: bool = False) -> Pruned:
         """Return how much :meth:`prune` would remove."""
-        return count_old(self.database, self._hooks.retention(), self._now)
+        doubt = None if is_sure else self.doubt_clock()
+        limit = doubt and doubt.limit
+        return count_old(self.database, self._hooks.retention(), self.now, limit)
 
     def prune_daily(self) -> cabc.Iterator[Pruned] | None:
         """Return today's run of :meth:`prune`; None if it is off or was begun today already."""
         if not (self._hooks.config.prune and self._hooks.retention()):
             return None
         with self._hooks.context():
-            return self.prune() if claim_day(self.database, self._now) else None
+            doubt = self.doubt_clock()
+            is_doubted = bool(doubt and doubt.reason)
+            is_first = claim_day(self.database, self.now, is_doubted=is_doubted)
+            return self.prune() if is_first else None
 
     def go_on_pruning(self, batches: cabc.Iterator[Pruned]) -> bool:
         """Remove another batch; False if there was none left."""
@@ -199,29 +343,43 @@ class Writer:
             return next(batches, None) is not None
 
     @property
-    def _now(self) -> dt.datetime:
+    def now(self) -> dt.datetime:
+        """The moment, by the app's clock."""
         return from_ns(self._hooks.clock())
 
     def _commit_once(
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
     ) -> Written:
         def work(connection: sa.Connection) -> tuple[Written, Sifted]:
+            self._lock(connection, self._partitions)
             # Before sifting: the profile that a record gets here may be an erased one.
-            named = name_anonymous(connection, self.database.tables, records, self._now)
-            sifted = self._hooks.tombstones.sift(connection, named)
-            dropped = _count_erased(sifted.dropped)
+            named = name_anonymous(connection, self.database.tables, records, self.now)
+            sifted, dropped = self._sift(connection, named)
             batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
             return write_batch(self._transaction(connection), batch), sifted
 
         written, sifted = self.database.retry(work)
+        if records:
+            self.committed, self.last_commit = self.committed + len(records), self.now
         # Dropped records showed that these profiles belong to erased people too.
         for profile, at in sifted.kin.items():
             collections.deque(self.erase([profile], at).run(), maxlen=0)
         return written
 
+    def _sift(
+        self, connection: sa.Connection, records: cabc.Sequence[Record]
+    ) -> tuple[Sifted, collections.Counter[Outcome]]:
+        """Return the records without those of erased people and of people who object, counted."""
+        sifted = self._hooks.tombstones.sift(connection, records)
+        kept, objected = self._hooks.objections.sift(connection, sifted.records)
+        dropped = _count(sifted.dropped, "erased") + _count(objected, "opted out")
+        return sifted._replace(records=kept), dropped
+
     def _transaction(self, connection: sa.Connection) -> Transaction:
         hooks = self._hooks
-        return Transaction(connection, self.database.tables, self._now, hooks.facts, hooks.admits)
+        totals = Totals(self._names)
+        tables = self.database.tables
+        return Transaction(connection, tables, self.now, hooks.facts, hooks.admits, totals)
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)
@@ -239,7 +397,6 @@ class Writer:
 
     def _set_aside(self, record: Record, error: Exception) -> None:
         cause = (error.orig if isinstance(error, exc.DBAPIError) else None) or error
-        reason = f"{type(cause).__name__}: {cause}"
         # Without the database's message, which may quote the row: that is for the table only.
         logger.error(
             "The database refused an event (%s). It is set aside in eventtrack_rejected.",
@@ -247,9 +404,9 @@ class Writer:
         )
         row = {
             "id": record.id,
-            "rejected_at": self._now,
+            "rejected_at": self.now,
             "action": clean_action(record.action),
-            "reason": reason.encode("ascii", "backslashreplace").decode().replace("\0", "?")[:255],
+            "reason": describe_reason(error, record, self._hooks.mask),
         }
         self.database.retry(functools.partial(self._keep_rejected, record, row))
 
@@ -258,29 +415,21 @@ class Writer:
     ) -> None:
         """Keep a record as it would have been written, unless its person was erased."""
         tables = self.database.tables
-        [named] = name_anonymous(connection, tables, [record], self._now)
-        if self._hooks.tombstones.sift(connection, [named]).dropped:
+        [named] = name_anonymous(connection, tables, [record], self.now)
+        sifted, _ = self._sift(connection, [named])
+        if not sifted.records:
             return
         if named is not record and isinstance(named, Event):
             # Client data would identify the anonymous profile of a day, even after its salt is
             # destroyed.
             named = msgspec.structs.replace(named, client=None)
-        # json.dumps escapes to ASCII, so the refused bytes cannot be refused again.
-        payload = json.dumps(msgspec.to_builtins(_name_fields(named), str_keys=True))
-        add_rejected(connection, tables, **row, payload=payload[:_PAYLOAD_MAX_LENGTH])
+        payload = describe_record(named, self._hooks.mask)
+        add_rejected(connection, tables, **row, payload=payload)
 
 
-def _count_erased(dropped: cabc.Iterable[Record]) -> collections.Counter[Outcome]:
+def _count(dropped: cabc.Iterable[Record], reason: str) -> collections.Counter[Outcome]:
     return collections.Counter(
-        Outcome("dropped", clean_action(record.action), "erased")
+        Outcome("dropped", clean_action(record.action), reason)
         for record in dropped
         if isinstance(record, Event | PageView)
     )
-
-
-def _name_fields(value: object) -> object:
-    """Return a record with the names of its fields, for people; as an array it has none."""
-    if not isinstance(value, msgspec.Struct):
-        return value
-    fields = msgspec.structs.asdict(value)
-    return {name: _name_fields(field) for name, field in fields.items() if field is not None}

@@ -7,6 +7,7 @@ import re
 import typing as t
 
 from ..config import MaskRules
+from .secret_names import is_secret_name
 
 EMAIL, CARD, TOKEN, MASKED = "[email]", "[card]", "[token]", "[masked]"
 
@@ -15,7 +16,7 @@ EMAIL, CARD, TOKEN, MASKED = "[email]", "[card]", "[token]", "[masked]"
 _EMAIL = re.compile(
     # It consumes any run of letters, so that no run is tried again from its middle.
     # `logo@2x.png` is an image, `3 mugs@5.99` a price.
-    r"[\w.+-]++((?:@|%40)(?!\dx\.)[\w-]++(?:\.(?!\d)[\w-]++)++)?+"
+    r"[\w.+-]++((?:@|%(?:25)*+40)(?!\dx\.)[\w-]++(?:\.(?!\d)[\w-]++)++)?+"
 )
 # In one piece, or in groups as printed on cards.
 _CARD = re.compile(
@@ -38,7 +39,8 @@ _ARTICLE_DIGITS = 13
 
 _SECRET_NAMES = ("password", "passwd", "pwd", "secret", "token", "apikey", "api_key", "access_key")
 _NAMED = re.compile(
-    r"((?:" + "|".join(_SECRET_NAMES) + r")(?:=|\" ?: ?\"))[^\s&;,\"'<>]++",
+    r"((?:" + "|".join(_SECRET_NAMES) + r")(?:=|%(?:25)*+3D|\" ?: ?\"))"
+    r"(?:(?!%(?:25)*+26)[^\s&;,\"'<>])++",
     re.ASCII | re.IGNORECASE,
 )
 _TOKEN = re.compile(
@@ -78,13 +80,26 @@ class Masker:
     def __init__(self, extra: MaskRules = ()) -> None:
         self._extra = tuple(map(_replacer, extra))
 
-    def mask_params(self, params: dict[str, t.Any]) -> dict[str, t.Any]:
+    def mask_params(
+        self,
+        params: dict[str, t.Any],
+        declared: cabc.Container[str] = (),
+        mask: cabc.Callable[[str], str] | None = None,
+    ) -> dict[str, t.Any]:
         """Return ``params`` with names and values masked at all levels, or the same dict if nothing
-        was masked.
+        was masked. The whole value of a secret name becomes ``[masked]``.
 
         :param params: plain JSON values, as the catalogue normalises them.
+        :param declared: the names that the event's definition has.
+        :param mask: masks each text; :meth:`mask_text` by default.
         """
-        masked: dict[str, t.Any] = self._mask(params)
+        mask = mask or self.mask_text
+        masked = {
+            mask(name): MASKED
+            if is_secret_name(name, declared=name in declared)
+            else _mask(value, mask)
+            for name, value in params.items()
+        }
         return params if masked == params else masked
 
     def mask_text(self, text: str) -> str:
@@ -98,15 +113,19 @@ class Masker:
             text = replace(text)
         return text
 
-    def _mask(self, value: t.Any) -> t.Any:
-        kind = type(value)
-        if kind is str:
-            return self.mask_text(value)
-        if kind is dict:
-            return {self.mask_text(name): self._mask(item) for name, item in value.items()}
-        if kind is list:
-            return [self._mask(item) for item in value]
-        return value
+
+def _mask(value: t.Any, mask: cabc.Callable[[str], str]) -> t.Any:
+    kind = type(value)
+    if kind is str:
+        return mask(value)
+    if kind is dict:
+        return {
+            mask(name): MASKED if is_secret_name(name) else _mask(item, mask)
+            for name, item in value.items()
+        }
+    if kind is list:
+        return [_mask(item, mask) for item in value]
+    return value
 
 
 def _replacer(rule: re.Pattern[str] | cabc.Callable[[str], str]) -> cabc.Callable[[str], str]:
@@ -118,8 +137,8 @@ def _replacer(rule: re.Pattern[str] | cabc.Callable[[str], str]) -> cabc.Callabl
 def _is_suspect(text: str) -> bool:
     """Whether a text may have something to mask: a quick check that never misses anything."""
     if len(text) < _SHORT:
-        return not text.isidentifier() and ("@" in text or "=" in text or "%40" in text)
-    if "@" in text or "%40" in text or "earer " in text or '"' in text:
+        return not text.isidentifier() and ("@" in text or "=" in text or "%" in text)
+    if "@" in text or "%" in text or "earer " in text or '"' in text:
         return True
     if len(text) == _UUID_LENGTH and _UUID.fullmatch(text):
         return False

@@ -10,13 +10,24 @@ import urllib.parse
 from ..origins import MAX_RAW_LENGTH
 from ..records import CAMPAIGN
 from ..text import clean_text
+from .masking import MASKED
+from .secret_names import is_secret_name
 
 MAX_LENGTH = 2000
 _SAFE = "/%:@!$&'()*+,;=~-._"
+_MAX_DEPTH = 4
+_ENCODED = re.compile("[=%+]")
+_DELIMITER = re.compile("([?#&;])")
+_RUN = re.compile(r"[^\s\"'<>]++")
+# What begins the parameters of a link, also encoded, once or more often.
+_LINK_SIGN = re.compile("[?#;]|://|%(?:25)*+(?:3[FfBb]|23)")
+_USER = re.compile(r"//[^/@\s]*+@")
+_QUOTED_MARK = re.compile(r"%5B(email|card|token|masked)%5D")
 
 
 class UrlCleaner:
-    """Removes user names, fragments and secret query parameters from URLs.
+    """Removes user names, fragments and secret query parameters from URLs, and from URLs that are
+    values in their queries.
 
     :param keeps_routes: whether to keep a fragment that is a route (``#/path?query``, ``#!path``).
     :param mask: replaces personal data in the rest of a text.
@@ -27,13 +38,17 @@ class UrlCleaner:
         secret_parameters: cabc.Iterable[str],
         *,
         keeps_routes: bool = False,
-        mask: cabc.Callable[[str], str] = str,
+        mask: cabc.Callable[[str], str] | None = None,
     ) -> None:
         self._secrets = frozenset(secret_parameters)
         self._keeps_routes = keeps_routes
-        self.mask = mask
+        self._masks = mask is not None
+        self.mask: cabc.Callable[[str], str] = mask or str
         # The same pages come again and again, as URLs and as referrers.
-        self._clean_known = functools.lru_cache(maxsize=2048)(self._clean)
+        self._clean_known = _remember(self._clean)
+        self._clean_query_known = _remember(self._clean_query)
+        self._clean_path_known = _remember(self._clean_path)
+        self._clean_text_known = _remember(self._clean_text)
 
     def clean(self, url: str) -> str:
         """Return ``url`` as it may be stored, or "" if it is no http or https URL."""
@@ -49,7 +64,7 @@ class UrlCleaner:
         if parts.scheme not in {"http", "https"} or not host or "]" in host:
             return ""
         netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
-        path = urllib.parse.quote(parts.path, safe=_SAFE)
+        path = _quote(self._strip(parts.path))
         query = self.clean_query(parts.query)
         route = self._clean_route(parts.fragment)
         rest = f"{path}{'?' + query if query else ''}{'#' + route if route else ''}"
@@ -63,24 +78,101 @@ class UrlCleaner:
         if any(map(self._is_secret, re.split("[!/&;]", path))):
             return ""
         query = self.clean_query(query)
-        return f"{urllib.parse.quote(path, safe=_SAFE)}{'?' + query if query else ''}"
+        return f"{_quote(self._strip(path))}{'?' + query if query else ''}"
 
     def compose(self, scheme: str, host: str, path: str, query: str) -> str:
         """Return a request's URL as it may be stored, or only its path if the host is invalid."""
-        quoted = urllib.parse.quote(path, safe="/:@!$&'()*+,;=~-._")
+        quoted = _quote(path, safe=_SAFE.replace("%", ""))
         url = self.clean(f"{scheme}://{host}{quoted}{'?' + query if query else ''}")
         return url or quoted[:MAX_LENGTH]
 
     def clean_query(self, query: str) -> str:
-        """Return ``query`` without the parameters that look like secrets."""
-        if not query:
-            return ""
-        kept = [part for part in query.split("&") if part and not self._is_secret(part)]
-        return urllib.parse.quote("&".join(kept), safe=_SAFE + "?")
+        """Return ``query`` without secrets and personal data, cut to a length."""
+        known = len(query) <= MAX_LENGTH
+        return self._clean_query_known(query) if known else self._clean_query(query)
+
+    def _clean_query(self, query: str) -> str:
+        if len(query) > MAX_RAW_LENGTH:  # without what is cut in two
+            query = query[:MAX_RAW_LENGTH].rpartition("&")[0]
+        return self.mask(_quote(self._strip(query, is_query=True), safe=_SAFE + "?"))[:MAX_LENGTH]
+
+    def clean_path(self, path: str) -> str:
+        """Return the path of a request, which is decoded, in the same way."""
+        return self._clean_path_known(path) if len(path) <= MAX_LENGTH else self._clean_path(path)
+
+    def _clean_path(self, path: str) -> str:
+        return self.mask(self._strip(path[:MAX_RAW_LENGTH]))[:MAX_LENGTH]
+
+    def clean_text(self, text: str) -> str:
+        """Return any text of a page or a browser without personal data, and the links in it without
+        secrets."""
+        return self._clean_text_known(text) if len(text) <= MAX_LENGTH else self._clean_text(text)
+
+    def _clean_text(self, text: str) -> str:
+        if _LINK_SIGN.search(text):
+            text = _RUN.sub(lambda run: self._clean_run(run[0]), text)
+        return self.mask(text)
+
+    def _clean_run(self, run: str) -> str:
+        """Return a text without spaces, cleaned if it is a link."""
+        return self._strip(run) if _LINK_SIGN.search(run) else run
+
+    def _strip(self, text: str, depth: int = 0, *, is_query: bool = False) -> str:
+        """Return a URL, path or query without secret parameters, nor those of URLs within.
+
+        :param is_query: whether the text begins with a parameter, which may have no value.
+        """
+        if "@" in text:
+            text = _USER.sub("//", text)
+        if not is_query and not _ENCODED.search(text):
+            return text
+        kept, opener = "", None
+        first, *rest = _DELIMITER.split(text)
+        for delimiter, part in (("", first), *zip(rest[::2], rest[1::2], strict=True)):
+            if is_query and not part:
+                continue
+            if opener is not None and delimiter == ";":  # the rest of a secret value
+                continue
+            if self._is_secret(part) and (is_query or "=" in part):
+                opener = delimiter if opener is None else opener
+                continue
+            # What follows a removed `?token=…&` takes its `?`.
+            between = delimiter if opener is None or delimiter in {"?", "#"} else opener
+            kept += (between if kept or not is_query else "") + self._clean_part(part, depth)
+            opener = None
+        return kept
+
+    def _clean_part(self, part: str, depth: int) -> str:
+        """Return a parameter, or a part of a path, with what is encoded in it cleaned."""
+        if not _ENCODED.search(part):
+            return part
+        return "=".join(self._clean_encoded(text, depth) for text in part.split("="))
+
+    def _clean_encoded(self, text: str, depth: int) -> str:
+        decoded = urllib.parse.unquote(text)
+        # A browser encodes once; a log-in that leads back to a page does so again.
+        if depth >= _MAX_DEPTH and decoded != text:
+            return MASKED
+        for plain in (decoded, decoded.replace("+", " ")):
+            cleaned = self.mask(self._strip(plain, depth + 1) if plain != text else plain)
+            if cleaned != plain:
+                return _quote(cleaned, safe="/")
+        return text
 
     def _is_secret(self, part: str) -> bool:
-        name = urllib.parse.unquote_plus(part.partition("=")[0]).lower()
-        return name in self._secrets
+        name = urllib.parse.unquote_plus(part.partition("=")[0]).strip()
+        if name.lower() in self._secrets:
+            return True
+        return self._masks and "/" not in name and is_secret_name(name)
+
+
+def _remember(clean: cabc.Callable[[str], str]) -> cabc.Callable[[str], str]:
+    return functools.lru_cache(maxsize=2048)(clean)
+
+
+def _quote(text: str, safe: str = _SAFE) -> str:
+    quoted = urllib.parse.quote(text, safe=safe)
+    return _QUOTED_MARK.sub(r"[\1]", quoted) if "%5B" in quoted else quoted
 
 
 def campaign_of(url: str) -> dict[str, str]:
@@ -119,9 +211,3 @@ def path_of(url: str) -> str:
 def _split(url: str) -> urllib.parse.SplitResult:
     """Split a URL, cut to a length first: ``urlsplit()`` caches what it is given."""
     return urllib.parse.urlsplit(url[:MAX_RAW_LENGTH])
-
-
-def site_of(host: str) -> str:
-    """Return a host name in lower case, without its port, cut to 255 characters."""
-    name, colon, port = host.rpartition(":")
-    return (name if colon and port.isdigit() else host).lower()[:255]

@@ -9,6 +9,8 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
+from ..records import SessionRef
+from ..store.copies import OPENED_AT_ONCE
 from ..store.engine import Database
 from ..store.tables import Tables
 
@@ -37,20 +39,79 @@ class Stored(t.NamedTuple):
 
 
 def read_feed(
-    database: Database, profile: uuidlib.UUID, before: dt.datetime | None, limit: int
+    database: Database,
+    profile: uuidlib.UUID,
+    before: dt.datetime | None,
+    limit: int,
+    by_session: uuidlib.UUID | None = None,
 ) -> list[FeedEvent]:
     """Return a profile's events and those of its aliases, newest first.
 
     :param before: only events earlier than this aware moment.
+    :param by_session: the session whose cookie alone vouches for the customer. There are no events
+        for it once the customer has logged out.
     """
-    event, alias = database.tables.event, database.tables.alias
-    aliases = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid == profile)
-    query = (
-        sa.select(*_columns(database.tables))
-        .where(sa.or_(event.c.uuid == profile, event.c.uuid.in_(aliases)))
-        .order_by(event.c.time.desc(), event.c.id.desc())
-        .limit(limit)
+    event, alias, session = (
+        database.tables.event,
+        database.tables.alias,
+        database.tables.session,
     )
+    aliases = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid == profile)
+    are_theirs = sa.or_(event.c.uuid == profile, event.c.uuid.in_(aliases))
+    if by_session is not None:
+        is_left = sa.exists().where(
+            session.c.id == by_session, session.c.logged_out_at.is_not(None)
+        )
+        are_theirs = sa.and_(are_theirs, ~is_left)
+    return _read_page(database, are_theirs, before, limit)
+
+
+def read_anonymous_feed(
+    database: Database, profile: uuidlib.UUID, before: dt.datetime | None, limit: int
+) -> list[FeedEvent]:
+    """Return the events of an anonymous profile, newest first; none if it became a customer's."""
+    event, alias = database.tables.event, database.tables.alias
+    is_customers = sa.exists().where(alias.c.anonymous_uuid == profile)
+    return _read_page(database, sa.and_(event.c.uuid == profile, ~is_customers), before, limit)
+
+
+def read_session_feed(
+    database: Database,
+    profile: uuidlib.UUID,
+    session: SessionRef,
+    before: dt.datetime | None,
+    limit: int,
+) -> list[FeedEvent]:
+    """Return a profile's events in a session, as far as anyone may read them, newest first.
+
+    A browser with a copy of the device cookie opens a session of the same id. So these are the
+    events since ``session`` was opened, and until the session's row says that a customer is vouched
+    for or that a second browser has joined it.
+    """
+    event, row = database.tables.event, database.tables.session
+    is_ours = sa.exists().where(
+        row.c.id == session.id,
+        row.c.started_at >= session.started_at - OPENED_AT_ONCE,
+        sa.or_(row.c.private_at.is_(None), row.c.private_at > event.c.received_at),
+    )
+    are_ours = sa.and_(
+        event.c.session_id == session.id,
+        event.c.uuid == profile,
+        event.c.received_at >= session.started_at,
+        is_ours,
+    )
+    return _read_page(database, are_ours, before, limit)
+
+
+def _read_page(
+    database: Database,
+    condition: sa.ColumnElement[bool],
+    before: dt.datetime | None,
+    limit: int,
+) -> list[FeedEvent]:
+    event = database.tables.event
+    query = sa.select(*_columns(database.tables)).where(condition)
+    query = query.order_by(event.c.time.desc(), event.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(event.c.time < before)
     with database.read() as connection:

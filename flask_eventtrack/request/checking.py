@@ -8,10 +8,11 @@ import typing as t
 from ..catalogue.definitions import Definition, refuse_reserved
 from ..catalogue.params import normalise
 from ..errors import InvalidEvent, UndefinedEvent
+from ..limits import Sender
 from ..records import PAGE_VISIT, Outcome, from_ns
 from ..signals import event_rejected
-from ..state import State, send
-from ..text import check_action, clean_action, clean_text, clip_label, page_label, shorten
+from ..state import State, send, this_app
+from ..text import check_action, clean_text, clip_label, page_label, shorten
 
 Time = dt.datetime | str | int | float
 
@@ -25,19 +26,23 @@ class Checked(t.NamedTuple):
     label: str | None
 
 
-def find_definition(state: State, action: object, site: str) -> Definition:
+def find_definition(
+    state: State, action: object, site: str, sender: Sender | None = None
+) -> Definition:
     """Return the definition by which an action may be sent.
 
+    :param sender: the client that sent it; None if the app itself names the action.
     :raises InvalidEvent: it is malformed, reserved, undefined, or refused on this site.
     """
     action = check_action(action)
     refuse_reserved(action)
+    app = this_app()
     try:
-        definition = state.catalogue.get(action)
+        definition = state.catalogue.get(action, suggests=app.debug or app.testing)
     except UndefinedEvent:
         if state.config.undefined_events != "store":
             raise
-        if not state.novelty.admits(action):
+        if not state.novelty.admits(action, sender):
             raise InvalidEvent(
                 "too_many_undefined", f"{action!r} is one undefined action too many in this hour."
             ) from None
@@ -55,22 +60,29 @@ def check_content(
     label: object = None,
     *,
     lenient: bool = False,
+    masking: State | None = None,
 ) -> Checked:
     """Check parameters and label against a definition.
 
     :param lenient: whether text may stand for a number or a boolean, and a number for text.
+    :param masking: the app by whose rules the content is masked, if others have sent it.
     :raises InvalidEvent: naming the parameter, what was expected and what was given.
     """
     if label is not None and not isinstance(label, str):
         raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
     checked, undefined = definition.check(normalise(params), lenient=lenient)
+    mask = str if masking is None or masking.masker is None else masking.urls.clean_text
+    if masking is not None and masking.masker is not None:
+        masked = masking.masker.mask_params(checked, definition.types, mask)
+        if masked is not checked:  # which may have become too large
+            checked, undefined = normalise(masked), tuple(map(mask, undefined))
     if label:
-        label = clip_label(clean_text(label))
+        label = clean_text(label)
     elif definition.action == PAGE_VISIT:
         label = page_label(checked)
     else:
         label = definition.format_label(checked)
-    return Checked(definition.action, checked, undefined, label)
+    return Checked(definition.action, checked, undefined, label and clip_label(mask(label)))
 
 
 def parse_time(value: Time) -> dt.datetime:
@@ -114,15 +126,24 @@ def settle_time(
     return received_at
 
 
-def refuse(state: State, action: object, error: InvalidEvent) -> None:
+def refuse(state: State, action: object, error: InvalidEvent, sender: Sender | None = None) -> None:
     """Count a refused event and tell the receivers of ``event_rejected``."""
-    name = countable_action(state, action)
+    name = countable_action(state, action, sender)
     state.pipeline.count(Outcome("rejected", name, error.code))
     send(state, event_rejected, error=error, action=name)
 
 
-def countable_action(state: State, action: object) -> str:
-    """Return an action as it is counted: "" if there are too many undefined ones."""
-    name = clean_action(action)
-    is_known = not name or state.catalogue.find(name) is not None or state.novelty.admits(name)
-    return name if is_known else ""
+def countable_action(state: State, action: object, sender: Sender | None = None) -> str:
+    """Return an action as it is counted.
+
+    It is "" if the action is malformed, if it is undefined and has something to mask in it, or if
+    there are too many undefined ones.
+    """
+    try:
+        name = check_action(action)
+    except InvalidEvent:
+        return ""
+    if state.catalogue.find(name) is not None:
+        return name
+    is_clean = state.masker is None or state.masker.mask_text(name) == name
+    return name if is_clean and state.novelty.admits(name, sender) else ""

@@ -10,14 +10,13 @@ from flask import Request, request
 
 from ..clients.agents import find_bot
 from ..errors import NotRegistered
-from ..identity.tokens import DeviceToken, SessionToken
+from ..identity.tokens import Cookies
 from ..identity.visitor import Visitor, resume_visitor
 from ..ids import uuid7
+from ..limits import Sender
 from ..privacy.addresses import mask_address
-from ..privacy.urls import site_of
 from ..records import Client
 from ..state import State, this_app
-from ..text import clean_text
 from .verdict import PERSON, Verdict, judge
 
 _ATTRIBUTE = "_eventtrack"
@@ -46,7 +45,7 @@ class Current:
     is_page: bool | None = None
     title: str = ""
     _verdict: Verdict | None = None
-    _identity: tuple[DeviceToken | None, SessionToken | None] = None, None
+    _cookies: Cookies | None = None
     _visit_id: uuidlib.UUID | None = None
     _visitor: Visitor | None = None
 
@@ -58,6 +57,20 @@ class Current:
         return self._visit_id
 
     @property
+    def is_prefixed(self) -> bool:
+        """Whether the names of our cookies have the prefix ``__Host-`` in the answer."""
+        return self.state.may_prefix and self.request.is_secure
+
+    @property
+    def cookies(self) -> Cookies:
+        """What our cookies say."""
+        cookies = self._cookies
+        if cookies is None:
+            header = self.request.environ.get("HTTP_COOKIE", "")
+            cookies = self._cookies = self.state.read_cookies(header, self.is_prefixed)
+        return cookies
+
+    @property
     def verdict(self) -> Verdict:
         """May this request be recorded, and as a person or anonymously?"""
         verdict = self._verdict
@@ -66,9 +79,7 @@ class Current:
         return verdict
 
     def _judge(self) -> Verdict:
-        environ, state = self.request.environ, self.state
-        device, session, choice = state.read_cookies(environ.get("HTTP_COOKIE", ""))
-        self._identity = device, session
+        environ, state, choice = self.request.environ, self.state, self.cookies.choice
         has_signal = environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1"
         agent = environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH]
         # There is none in app.test_request_context().
@@ -87,15 +98,16 @@ class Current:
         """
         visitor = self._visitor
         if visitor is None:
-            # What the verdict has found in the cookies.
-            device, session = self._identity if self.verdict.policy == "full" else (None, None)
-            visitor = self._visitor = resume_visitor(
-                device, session, self.arrival, self.state.session_timeout_ns
-            )
+            device = session = None
+            if self.verdict.policy == "full":
+                device, session = self.cookies[:2]
+            visitor = resume_visitor(device, session, self.arrival, self.state.lifetimes)
+            self.visitor = visitor
         return visitor
 
     @visitor.setter
     def visitor(self, visitor: Visitor) -> None:
+        visitor.stale |= self.cookies.is_renamed
         self._visitor = visitor
 
     @property
@@ -106,15 +118,19 @@ class Current:
 
     @property
     def site(self) -> str:
-        """The host name that the request was made to, in lower case, without a port."""
-        return clean_text(site_of(self.request.host))
+        """Which of the app's sites the request was made to."""
+        return self.state.sites.find(self.request.host)
+
+    def sender(self) -> Sender:
+        """The client for limits: its device, known or new, and its network."""
+        return self.visitor.device_id, mask_address(self.request.environ.get("REMOTE_ADDR", ""))
 
     def client(self) -> Client:
-        environ = self.request.environ
+        environ, clean = self.request.environ, self.state.urls.clean_text
         header = self.state.config.country_header
         return Client(
-            user_agent=environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH],
-            language=environ.get("HTTP_ACCEPT_LANGUAGE", "")[:64],
+            user_agent=clean(environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH]),
+            language=clean(environ.get("HTTP_ACCEPT_LANGUAGE", "")[:64]),
             address=mask_address(environ.get("REMOTE_ADDR", "")),
             country=self.request.headers.get(header, "").upper()[:8] if header else "",
         )
@@ -136,7 +152,7 @@ def get_current(state: State) -> Current:
     if current is None:
         bearer = "HTTP_AUTHORIZATION" in this.environ and bool(state.config.jwt_keys)
         loader = state.callbacks.customer_loader is not None
-        asks_host = state.has_login or bearer or loader
+        asks_host = state.config.privacy_identity and (state.has_login or bearer or loader)
         current = Current(state, this, state.clock(), asks_host, bearer, loader)
         this.__dict__[_ATTRIBUTE] = current
     else:

@@ -74,6 +74,8 @@ def _accept(current: Current, visitor: Visitor, claim: _Claim) -> None:
             visitor.stop_vouching()
     elif visitor.customer_id != claim.customer_id or claim.until:
         identify(current, claim.customer_id, claim.vouched_by, until=claim.until)
+    else:
+        visitor.vouch_again(claim.vouched_by, claim.until, current.arrival)
 
 
 def _claim_of_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> _Claim | None:
@@ -115,11 +117,12 @@ def log_in(
     traits: dict[str, t.Any] | None = None,
     until: int = 0,
 ) -> bool:
-    """Identify the visitor, if they are a person, and record ``customer.login`` if that is news.
+    """Identify the visitor, if they are a person and people are to be known; record
+    ``customer.login`` if that is news.
 
     :returns: False if there was no room to record the customer.
     """
-    if not current.verdict.is_person:
+    if not (current.verdict.is_person and current.state.config.privacy_identity):
         return True
     is_login, is_kept = identify(current, customer_id, vouched_by, traits, until)
     resolve(current)  # the host may now name another customer, who comes first

@@ -162,7 +162,8 @@ def open_session(current: Current, at: int) -> Visitor:
 def end_session(state: State, over: uuidlib.UUID | None, reason: EndReason) -> None:
     """Note that a session is over, if one is."""
     if over is not None:
-        state.pipeline.put(SessionEnd(session_id=over, reason=reason))
+        at = from_ns(state.clock()) if reason == "logout" else None
+        state.pipeline.put(SessionEnd(session_id=over, reason=reason, at=at))
 
 
 def identify(
@@ -186,9 +187,9 @@ def identify(
     if is_change:
         if is_move and visitor.is_known:
             end_session(state, visitor.leave(), "logout")
-        visitor.attribute_to(customer_id, profile, vouched_by, until)
+        visitor.attribute_to(customer_id, profile, vouched_by, until, current.arrival)
     else:
-        visitor.vouch_again(vouched_by, until)
+        visitor.vouch_again(vouched_by, until, current.arrival)
     is_kept = True
     if is_change or traits:
         is_kept = state.pipeline.put(

@@ -95,6 +95,7 @@ class _BatchWriter:
         # 5. End sessions: session.end tells the final counts.
         for end in batch.ends:
             sessions.end(end.session_id, end.reason)
+            sessions.log_out(end)
         # 6. Write. The totals go last: all writers share their rows, and wait for each other there.
         sessions.write()
         rows = self._insert_events()
@@ -102,7 +103,7 @@ class _BatchWriter:
         write_profiles(self._connection, self._tables, batch.identified)
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)
-        self._totals.write(self._connection, self._tables)
+        self._totals.write(self._connection, self._tables, self._now)
         return Written(len(rows), sessions.started, sessions.ended)
 
     def _sort_events(self) -> None:
@@ -255,7 +256,7 @@ class _BatchWriter:
 
     def _note_undefined(self, event: Event) -> None:
         for name in event.undefined:
-            self._totals.count_outcome(event.received_at, "undefined", event.action, name)
+            self._totals.count_undefined(event.received_at, event.action, name)
 
     def _note_duplicate(self, event: Event) -> None:
         if not self._batch.replayed:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import itertools
+import re
 import typing as t
 import uuid as uuidlib
+import zlib
 
 import sqlalchemy as sa
 from sqlalchemy import exc
@@ -21,14 +24,30 @@ KEY = "key_id"
 # 32,766, and 999 before version 3.32.
 _CHUNK = 400
 _IDS = "ids"
+# The key of the row that is locked for a partition of devices: no hash looks like it.
+_PARTITION = "partition {}"
+_BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 _MYSQL = frozenset({"mysql", "mariadb"})
 # MariaDB and MySQL report some refused values as operational errors: a failed CHECK (as of a JSON
-# column), a string that does not fit its column or character set, invalid JSON.
-_MYSQL_DATA_ERRORS = frozenset({1264, 1366, 1406, 3140, 3819, 4025})
+# column), a string that does not fit its column or character set, invalid JSON, and what a host's
+# trigger refuses (SIGNAL).
+_MYSQL_DATA_ERRORS = frozenset({1264, 1366, 1406, 1644, 3140, 3819, 4025})
 
-# Classes of SQLSTATE: data exceptions and violated constraints. Not every driver tells them apart.
-_PG_DATA_CLASSES = frozenset({"22", "23"})
+# Classes of SQLSTATE: data exceptions, violated constraints, and what a host's trigger refuses
+# (RAISE). Not every driver tells them apart.
+_PG_DATA_CLASSES = frozenset({"22", "23", "P0"})
+
+# A right that is missing, and a database that can only be read.
+_PG_DENIALS = frozenset({"42501", "25006"})
+_MYSQL_DENIALS = frozenset({1044, 1142, 1143, 1227, 1290})
+# A table, schema or column that does not exist; a column that this release does not fill.
+_PG_MISSING = frozenset({"3F000", "42P01", "42703"})
+_MYSQL_MISSING = frozenset({1049, 1054, 1146, 1364})
+_SQLITE_MISSING = ("no such table", "no such column", "has no column named")
+_SQLITE_READONLY = 8
+# Numbers and ids, which differ from row to row.
+_VARIABLE = re.compile(r"\b[0-9a-f-]*[0-9][0-9a-f-]*\b")
 
 # Serialization failure, deadlock, and a key that another transaction has taken meanwhile.
 _PG_CONFLICTS = frozenset({"40001", "40P01", "23505"})
@@ -113,6 +132,19 @@ def is_among(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnEle
     return column.in_(sa.bindparam(_IDS, type_=sa.String(), expanding=True))
 
 
+def by_index(query: sa.Select[t.Any], column: sa.Column[t.Any]) -> sa.Select[t.Any]:
+    """Have MariaDB find rows that it locks by the index of a column.
+
+    For some hundred ids it may read a table as a whole. It then waits for each row that another
+    transaction has locked, until two wait for each other.
+    """
+    table = column.table
+    names = [str(each.name) for each in table.indexes if each.columns[0] is column]
+    for dialect in _MYSQL:
+        query = query.with_hint(table, f"FORCE INDEX ({(names or ['PRIMARY'])[0]})", dialect)
+    return query
+
+
 def ids_parameter(dialect_name: str, ids: cabc.Iterable[int]) -> dict[str, t.Any]:
     """Return the parameter with ids, given as numbers, for :func:`is_among`."""
     texts = ["%032x" % number for number in ids]  # noqa: UP031 - the fastest
@@ -139,6 +171,60 @@ def queue_for(connection: sa.Connection, table: sa.Table) -> None:
     if connection.dialect.name == "postgresql":
         lock = sa.DDL("LOCK TABLE %(fullname)s IN EXCLUSIVE MODE")  # type: ignore[no-untyped-call]
         connection.execute(lock.against(table))
+
+
+def lock_partitions(
+    connection: sa.Connection, table: sa.Table, partitions: cabc.Sequence[int]
+) -> None:
+    """Wait for other transactions that hold one of these partitions; hold them until the end.
+
+    The caller gives them in order, so that two transactions cannot deadlock, and holds no other
+    lock yet that writers wait for. PostgreSQL has locks without rows for it. In MariaDB they are
+    rows of the table of tombstones, which whoever misses one inserts. SQLite has one writer anyway.
+
+    :raises sqlalchemy.exc.IntegrityError: another process inserts them at this moment; the next
+        attempt finds them.
+    """
+    name = connection.dialect.name
+    if name == "postgresql" and partitions:
+        space = zlib.crc32(table.fullname.encode()) - 2**31  # of 32 bits with a sign
+        connection.execute(
+            sa.select(*(sa.func.pg_advisory_xact_lock(space, each) for each in partitions))
+        )
+    elif name in _MYSQL and partitions:
+        _lock_rows(connection, table, partitions)
+
+
+def _lock_rows(
+    connection: sa.Connection, table: sa.Table, partitions: cabc.Collection[int]
+) -> None:
+    key = table.c.uuid_hash
+    query = sa.select(key).where(key.in_(map(_PARTITION.format, partitions))).order_by(key)
+    query = by_index(query, key)
+    found = connection.scalars(query.with_for_update()).all()
+    if len(found) < len(partitions):
+        missing = {_PARTITION.format(each) for each in partitions}.difference(found)
+        row = {"erased_at": _BEGINNING}
+        connection.execute(table.insert(), [{"uuid_hash": each, **row} for each in sorted(missing)])
+
+
+def analyze_new(connection: sa.Connection, table: sa.Table) -> None:
+    """Have PostgreSQL look at the values of a table, if it never has.
+
+    Without that it plans by guesses, and keeps slow plans until its own look, minutes later. Where
+    we may not, it only warns; who waits for a lock gives up.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    fullname = connection.dialect.identifier_preparer.format_table(table)
+    never = sa.text(
+        "SELECT last_analyze IS NULL AND last_autoanalyze IS NULL FROM pg_stat_all_tables "
+        "WHERE relid = to_regclass(:fullname)"
+    )
+    if connection.scalar(never, {"fullname": fullname}):
+        connection.execute(sa.text("SET LOCAL lock_timeout = '1s'"))
+        analyze = sa.DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]
+        connection.execute(analyze.against(table))
 
 
 def id_as_text(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[str]:
@@ -170,16 +256,62 @@ def is_conflict(error: exc.DBAPIError) -> bool:
     return _code_of(error) in _PG_CONFLICTS | _MYSQL_CONFLICTS
 
 
+def is_denied(error: Exception) -> bool:
+    """Whether the database user lacks a right, or the database can only be read."""
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    # The last eight bits are SQLite's primary code (https://sqlite.org/rescode.html).
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code == _SQLITE_READONLY or _code_of(error) in _PG_DENIALS | _MYSQL_DENIALS
+
+
+def is_missing(error: Exception) -> bool:
+    """Whether a table or a column is not as this release needs it."""
+    if not isinstance(error, exc.DBAPIError):
+        return False
+    message = str(error.orig)
+    return _code_of(error) in _PG_MISSING | _MYSQL_MISSING or any(
+        text in message for text in _SQLITE_MISSING
+    )
+
+
+def is_lock_timeout(error: exc.DBAPIError) -> bool:
+    """Whether a change gave up because another transaction holds the table."""
+    return _code_of(error) in {"55P03", 1205}
+
+
+def family_of(connection: sa.Connection) -> str:
+    """Return the kind of database: SQLAlchemy calls MariaDB by two names."""
+    name = connection.dialect.name
+    return "mysql" if name in _MYSQL else name
+
+
+def complaint_of(error: Exception) -> str:
+    """Return the first line of an error, which names constraint and column, not the whole row."""
+    cause = (error.orig if isinstance(error, exc.DBAPIError) else None) or error
+    # PyMySQL's first argument is the error's number.
+    texts = [str(arg) for arg in cause.args if isinstance(arg, str)] or [str(cause)]
+    return f"{type(cause).__name__}: {texts[0].strip().partition(chr(10))[0]}"
+
+
+def is_same_complaint(one: Exception, other: Exception) -> bool:
+    """Whether two rows were refused for the same reason."""
+    first, second = (_VARIABLE.sub("", complaint_of(error)) for error in (one, other))
+    return first == second
+
+
 def _code_of(error: exc.DBAPIError) -> object:
     """Return MySQL's error number or PostgreSQL's SQLSTATE, as each driver gives it, or None."""
     cause = error.orig
-    for name in ("sqlstate", "pgcode", "sqlite_errorcode"):  # psycopg, psycopg2, sqlite3
-        if hasattr(cause, name):
-            return None if name == "sqlite_errorcode" else getattr(cause, name)
     first = cause.args[0] if cause is not None and cause.args else None
+    if isinstance(first, int):  # PyMySQL's errors have an SQLSTATE as well, which is less exact
+        return first
     if isinstance(first, dict):  # pg8000
         return first.get("C")
-    return first if isinstance(first, int) else None
+    for name in ("sqlstate", "pgcode"):  # psycopg, psycopg2
+        if hasattr(cause, name):
+            return getattr(cause, name)
+    return None
 
 
 def own_options(dialect_name: str) -> dict[str, str]:

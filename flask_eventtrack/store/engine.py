@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import functools
 import hashlib
+import os
 import sqlite3
 import time
 import typing as t
@@ -14,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from . import dialects
+from . import dialects, stalls
 from .tables import Tables
 
 _R = t.TypeVar("_R")
@@ -25,6 +26,9 @@ _TRIES = 5
 _BUSY_TIMEOUT_MS = 10_000
 # SQLite's page cache: new rows of many visitors go to random places in the indexes.
 _CACHE_KIB = 8000
+_PORTS = {"postgresql": 5432, "mysql": 3306}
+# Options that name another place than the URL itself, such as PostgreSQL's socket.
+_PLACES = ("dbname", "host", "hostaddr", "port", "service", "unix_socket")
 
 
 class Database:
@@ -34,6 +38,7 @@ class Database:
     :param options: the host's engine options, without those of its pool.
     :param wal: whether to switch a SQLite file to write-ahead logging.
     :param is_durable: whether a commit to a SQLite file waits for the disk in that mode too.
+    :param timeout: how many seconds a statement on our own connection may take.
     """
 
     def __init__(
@@ -44,37 +49,89 @@ class Database:
         *,
         wal: bool,
         is_durable: bool = False,
+        timeout: float = 30.0,
     ) -> None:
         self.tables = tables
         self._host = host
         self._options = options
         self._wal = wal
         self._is_durable = is_durable
+        self._timeout = timeout
         is_sqlite = host.dialect.name == "sqlite"
         self.is_in_memory: bool = is_sqlite and isinstance(host.pool, StaticPool)
         self.is_file: bool = is_sqlite and not self.is_in_memory
+        #: Whether several transactions may write to it at the same time.
+        self.is_shared: bool = not is_sqlite
 
     @functools.cached_property
     def _engine(self) -> sa.Engine:
         """Made at its first use: not at start-up, and in a fork only after gevent's patches."""
         if self.is_in_memory:
             return _borrowing_engine(self._host)
-        engine = _own_engine(self._host, self._options)
+        engine = _own_engine(self._host, self._options, self._timeout)
         if self.is_file:
             _prepare_sqlite_engine(engine, wal=self._wal, is_durable=self._is_durable)
+        else:
+            stalls.limit_statements(engine, self._timeout)
         return engine
+
+    @functools.cached_property
+    def _watch(self) -> stalls.Watch:
+        return stalls.Watch(self._engine, self._timeout)
 
     @property
     def fingerprint(self) -> str:
-        """A name for these tables in this database, the same in all processes that write there."""
+        """A name for these tables in this database, the same in all processes that write there.
+
+        It names the place, not the way in: user, password, driver and options may change.
+        """
+        return self._hash(" ".join(_place_of(self._host.url)))
+
+    @property
+    def former_fingerprint(self) -> str:
+        """What release 0.1 computed from the same URL, in which user and driver were part of it."""
+        return self._hash(str(self._host.url.set(password=None)))
+
+    def _hash(self, place: str) -> str:
         table = self.tables.event
-        bind = table.metadata.info.get("bind_key")
-        target = f"{self._host.url.set(password=None)} {bind} {table.schema}"
+        target = f"{place} {table.metadata.info.get('bind_key')} {table.schema}"
         return hashlib.sha256(target.encode()).hexdigest()[:16]
 
-    def begin(self) -> contextlib.AbstractContextManager[sa.Connection]:
-        """Open a transaction that is committed at the end, or rolled back by an exception."""
-        return self._engine.begin()
+    @contextlib.contextmanager
+    def begin(self) -> cabc.Iterator[sa.Connection]:
+        """Open a transaction that is committed at the end, or rolled back by an exception.
+
+        :raises sqlalchemy.exc.OperationalError: a statement took too long, among other reasons.
+        """
+        with self._watch.guard(), self._engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def begin_patient(self) -> cabc.Iterator[sa.Connection]:
+        """Open a transaction whose statements may take any time, such as to make an index."""
+        if self.is_file or self.is_in_memory:
+            with self.begin() as connection:
+                yield connection
+            return
+        engine = _own_engine(self._host, self._options)
+        try:
+            with engine.begin() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
+    @contextlib.contextmanager
+    def look(self) -> cabc.Iterator[sa.Connection]:
+        """Open a connection for short queries that must not hang, such as the writer's.
+
+        A SQLite file does not stall, and our own connection would lock out writers.
+        """
+        if self.is_file or self.is_in_memory:
+            with self.read() as connection:
+                yield connection
+        else:
+            with self._watch.guard(), self._engine.connect() as connection:
+                yield connection
 
     def retry(self, work: cabc.Callable[[sa.Connection], _R]) -> _R:
         """Run ``work`` in a transaction, and again if another transaction was in the way."""
@@ -99,18 +156,48 @@ class Database:
             time.sleep(min(0.1, time.monotonic() - began))
         return done
 
+    @contextlib.contextmanager
+    def connect_for_changes(self) -> cabc.Iterator[sa.Connection]:
+        """Open a connection whose statements are committed one by one, to change the tables."""
+        if self.is_in_memory:
+            with self.begin() as connection:
+                yield connection
+            return
+        engine = sa.create_engine(
+            self._host.url, **self._options, poolclass=QueuePool, pool_size=1, max_overflow=0
+        )
+        try:
+            with engine.connect() as connection:
+                yield connection.execution_options(isolation_level="AUTOCOMMIT")
+        finally:
+            engine.dispose()
+
     def read(self) -> sa.Connection:
         """Open a connection for queries, from the host's pool, so that ours can go on writing."""
         return (self._engine if self.is_in_memory else self._host).connect()
 
-    def shrink_log(self) -> None:
-        """Empty the write-ahead log of a SQLite file, in which deleted rows can still be read."""
-        if self.is_file:
-            with contextlib.closing(self._engine.raw_connection()) as connection:
-                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
+    def shrink_log(self, *, patient: bool = True) -> bool:
+        """Empty the write-ahead log of a SQLite file, in which deleted rows can still be read.
+
+        :param patient: whether to wait for other connections.
+        :returns: False if another connection still reads from the log.
+        """
+        if not self.is_file:
+            return True
+        with contextlib.closing(self._engine.raw_connection()) as connection:
+            cursor = connection.cursor()
+            cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS if patient else 0}")
+            try:
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                is_busy = bool(t.cast("tuple[int, ...]", cursor.fetchone())[0])
+            finally:
+                cursor.execute(f"PRAGMA busy_timeout = {_BUSY_TIMEOUT_MS}")
+                cursor.close()
+        return not is_busy
 
     def forget_connections(self) -> None:
         """Drop connections that a fork shares with its parent, without closing them."""
+        self.__dict__.pop("_watch", None)
         if engine := self.__dict__.pop("_engine", None):
             engine.dispose(close=False)
 
@@ -119,16 +206,35 @@ class Database:
             self._engine.dispose()
 
 
-def _own_engine(host: sa.Engine, options: cabc.Mapping[str, t.Any]) -> sa.Engine:
+def _own_engine(
+    host: sa.Engine, options: cabc.Mapping[str, t.Any], timeout: float | None = None
+) -> sa.Engine:
+    limits = {} if timeout is None else stalls.connect_args(host, timeout)
+    args = {**limits, **options.get("connect_args", {})}
     return sa.create_engine(
         host.url,
-        **{**options, **dialects.own_options(host.dialect.name)},
+        **{**options, **dialects.own_options(host.dialect.name), "connect_args": args},
         hide_parameters=True,
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
         pool_pre_ping=True,
     )
+
+
+def _place_of(url: sa.URL) -> list[str]:
+    """Return what says where a database is: its kind, host, port and name, or a file's path."""
+    kind = url.get_backend_name()
+    if kind == "sqlite":
+        path = (url.database or "").removeprefix("file:").partition("?")[0]
+        return [kind, os.path.realpath(path)]
+    kind = "mysql" if kind == "mariadb" else kind
+    query = {name: str(url.query[name]) for name in _PLACES if name in url.query}
+    host = (url.host or "").lower()
+    port = url.port or _PORTS.get(kind)
+    # A PostgreSQL database without a name has that of the user.
+    name = url.database or url.username
+    return [kind, host, str(port), str(name), *(f"{key}={query[key]}" for key in query)]
 
 
 def _prepare_sqlite_engine(engine: sa.Engine, *, wal: bool, is_durable: bool) -> None:

@@ -22,7 +22,8 @@ from .totals import hourly_columns, subtract
 BATCH_SIZE = 500
 
 _REJECTED_PAGE = 200
-_PROFILES = re.compile(r'"(?:uuid|anonymous)": "([0-9a-f-]{36})"')
+#: Finds the profiles in the payload of a rejected record.
+PROFILES: t.Final = re.compile(r'"(?:uuid|anonymous)": "([0-9a-f-]{36})"')
 
 Profiles = set[uuidlib.UUID]
 
@@ -36,6 +37,10 @@ class Erased:
     aliases: int = 0
     rejected: int = 0
 
+    def __add__(self, other: Erased) -> Erased:
+        pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
+        return Erased(*map(sum, pairs))
+
 
 @dataclasses.dataclass(slots=True)
 class Erasure:
@@ -46,6 +51,9 @@ class Erasure:
     :param profiles: some profiles of one person; :meth:`run` adds the others, found by their
         aliases, and the person's ``customer_ids`` in the host app.
     :param max_age: how old a browser's event may be when it arrives.
+    :param note: is told of the profiles before they are erased.
+    :param is_replay: whether this repeats an erasure in a restored database. Then all of the
+        person's profiles are given: an alias may be younger than the erasure.
     """
 
     database: Database
@@ -53,6 +61,8 @@ class Erasure:
     profiles: Profiles
     at: dt.datetime
     max_age: dt.timedelta
+    note: cabc.Callable[[set[uuidlib.UUID]], None] = lambda _: None
+    is_replay: bool = False
     customer_ids: set[str] = dataclasses.field(default_factory=set)
     _buried: set[uuidlib.UUID] = dataclasses.field(default_factory=set)
 
@@ -65,6 +75,7 @@ class Erasure:
         # Again, until nothing is found: a batch that did not know of the erasure yet may have
         # written more.
         while new := self._find_new():
+            self.note(new & self.profiles)
             self._set_tombstones(new)
             sessions += self.database.retry(self._bury)
             yield Erased(events, sessions)
@@ -82,8 +93,9 @@ class Erasure:
     def _find_new(self) -> set[uuidlib.UUID]:
         """Return the person's profiles and page visits that have no tombstone yet."""
         profile = self.database.tables.profile
-        with self.database.read() as connection:
-            self.profiles = find_profiles(connection, self.database.tables, self.profiles)
+        with self.database.look() as connection:
+            if not self.is_replay:
+                self.profiles = find_profiles(connection, self.database.tables, self.profiles)
             for uuids in in_chunks(self.profiles):
                 query = sa.select(profile.c.customer_id).where(profile.c.uuid.in_(uuids))
                 self.customer_ids.update(connection.scalars(query))
@@ -160,12 +172,14 @@ class Erasure:
         last, ids = uuidlib.UUID(int=0), []
         while True:
             query = sa.select(table.c.id, table.c.payload).where(table.c.id > last)
-            with self.database.read() as connection:
+            if self.is_replay:
+                query = query.where(table.c.rejected_at <= self.at)
+            with self.database.look() as connection:
                 page = connection.execute(query.order_by(table.c.id).limit(_REJECTED_PAGE)).all()
             if not page:
                 break
             last = page[-1].id
-            ids += [row.id for row in page if not texts.isdisjoint(_PROFILES.findall(row.payload))]
+            ids += [row.id for row in page if not texts.isdisjoint(PROFILES.findall(row.payload))]
         for chunk in in_chunks(ids):
             with self.database.begin() as connection:
                 connection.execute(table.delete().where(table.c.id.in_(chunk)))

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from . import dialects
-from .dialects import Build, Names, id_as_text, ids_parameter, is_among
+from .dialects import Build, Names, by_index, id_as_text, ids_parameter, is_among
 from .rows import EventRow, Row, SessionRow
 from .tables import cached_on_table
 from .types import UTCDateTime
@@ -177,7 +177,7 @@ def read_rows_by_id(
 @cached_on_table
 def _query_by_id(table: sa.Table, dialect_name: str) -> sa.Select[t.Any]:
     query = sa.select(table).where(is_among(dialect_name, table.c.id))
-    return query.order_by(table.c.id).with_for_update()
+    return by_index(query, table.c.id).order_by(table.c.id).with_for_update()
 
 
 def find_known(connection: sa.Connection, table: sa.Table, ids: set[int]) -> set[int]:

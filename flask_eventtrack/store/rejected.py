@@ -2,22 +2,59 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import datetime as dt
 import typing as t
+import uuid as uuidlib
 
 import sqlalchemy as sa
 
 from .tables import Tables
+from .totals import Totals
+
+#: The reason in the quality counters for a record that had to make room for later ones.
+CROWDED_OUT = "rejected full"
 
 _KEPT = 10_000
 
 
-def add_rejected(connection: sa.Connection, tables: Tables, **row: t.Any) -> None:
-    """Keep a refused record, once for each id. Only the latest 10,000 are kept."""
+def add_rejected(
+    connection: sa.Connection, tables: Tables, *, rejected_at: dt.datetime, **row: t.Any
+) -> None:
+    """Keep a refused record, once for each id.
+
+    Only the latest 10,000 are kept. Those that make room for them are counted as dropped.
+    """
     table = tables.rejected
     if connection.scalar(sa.select(table.c.id).where(table.c.id == row["id"])):
         return
-    connection.execute(table.insert().values(row))
-    surplus = sa.select(table.c.id).order_by(table.c.rejected_at.desc()).offset(_KEPT).limit(100)
-    ids = connection.scalars(surplus).all()
-    if ids:
-        connection.execute(table.delete().where(table.c.id.in_(ids)))
+    connection.execute(table.insert().values(rejected_at=rejected_at, **row))
+    newest_first = sa.select(table.c.id).order_by(table.c.rejected_at.desc())
+    surplus = connection.scalars(newest_first.offset(_KEPT).limit(100)).all()
+    if surplus:
+        _remove(connection, tables, surplus, rejected_at)
+
+
+def _remove(
+    connection: sa.Connection,
+    tables: Tables,
+    ids: cabc.Sequence[uuidlib.UUID],
+    now: dt.datetime,
+) -> None:
+    table, totals = tables.rejected, Totals()
+    # Locked, so that two processes do not both count a row.
+    query = sa.select(table.c.id, table.c.action).where(table.c.id.in_(ids)).with_for_update()
+    for old in connection.execute(query).all():
+        totals.count_outcome(now, "dropped", old.action, CROWDED_OUT)
+    connection.execute(table.delete().where(table.c.id.in_(ids)))
+    totals.write(connection, tables, now)
+
+
+def count_rejected(connection: sa.Connection, tables: Tables) -> tuple[int, int]:
+    """Return how many refused records are kept, and how many were removed to make room."""
+    kept = sa.select(sa.func.count()).select_from(tables.rejected)
+    quality = tables.quality
+    removed = sa.select(sa.func.sum(quality.c.count)).where(
+        quality.c.outcome == "dropped", quality.c.reason == CROWDED_OUT
+    )
+    return connection.scalar(kept) or 0, int(connection.scalar(removed) or 0)

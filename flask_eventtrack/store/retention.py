@@ -13,12 +13,17 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 
 from ..records import SESSION_END
+from .clock import Doubt, find_doubt, is_older
 from .engine import Database
 from .erasure import BATCH_SIZE
 
 _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
 # An outcome in the quality counters: its row marks a day on which old events were removed.
 _PRUNED = "pruned"
+_DOUBTED = "doubted"  # the reason of such a row, if the clock may have been wrong
+# For how long nothing may be stored before the clock is doubted: the shortest retention within
+# these limits, so that not all events can become old at once.
+_GAPS = dt.timedelta(days=7), dt.timedelta(days=30)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -37,6 +42,12 @@ class Retention:
         """Return the moment since which all events are kept, or None if all are kept forever."""
         keeps = [*self.by_definition.values(), *self.by_pattern.values()]
         return _before(now, min(keeps, default=None))
+
+    @property
+    def gap(self) -> dt.timedelta | None:
+        """For how long nothing may be stored before the clock is doubted; None for any time."""
+        keeps = [*self.by_definition.values(), *self.by_pattern.values()]
+        return min(max(min(keeps), _GAPS[0]), _GAPS[1]) if keeps else None
 
     def __bool__(self) -> bool:
         """Whether some events are not kept forever."""
@@ -83,34 +94,53 @@ class _Old(t.NamedTuple):
         return Pruned(**{self.kind: number})
 
 
-def prune(database: Database, retention: Retention, now: dt.datetime) -> cabc.Iterator[Pruned]:
+def doubt_clock(database: Database, retention: Retention, now: dt.datetime) -> Doubt | None:
+    """Return why not all that seems old should be removed, or None."""
+    quality = database.tables.quality.c
+    was_right = sa.and_(quality.outcome == _PRUNED, quality.reason == "", quality.hour <= now)
+    with database.look() as connection:
+        since = connection.scalar(sa.select(sa.func.max(quality.hour)).where(was_right))
+        return find_doubt(connection, database.tables, now, since, retention.gap)
+
+
+def prune(
+    database: Database, retention: Retention, now: dt.datetime, limit: dt.datetime | None = None
+) -> cabc.Iterator[Pruned]:
     """Remove what is past its retention, the oldest first, and yield each batch's numbers.
 
     An ended session is kept as long as ``session.end`` events are. Several processes may do this
     at once.
+
+    :param limit: the latest moment that is believed, if ``now`` is later; see :class:`Doubt`.
     """
-    for old in _find_old(database, retention, now):
+    for old in _find_old(database, retention, now, limit or now):
         since = _BEGINNING
         while batch := database.take_turn(functools.partial(_remove, old, since)):
             removed, since = batch
             yield old.numbers(removed)
 
 
-def count_old(database: Database, retention: Retention, now: dt.datetime) -> Pruned:
+def count_old(
+    database: Database, retention: Retention, now: dt.datetime, limit: dt.datetime | None = None
+) -> Pruned:
     """Return how many rows :func:`prune` would remove."""
     total = Pruned()
-    for old in _find_old(database, retention, now):
+    for old in _find_old(database, retention, now, limit or now):
         query = sa.select(sa.func.count()).select_from(old.table).where(old.condition)
         with database.read() as connection:
             total += old.numbers(connection.scalar(query) or 0)
     return total
 
 
-def claim_day(database: Database, now: dt.datetime) -> bool:
-    """Return True to the first caller of a UTC day, among all processes: that one prunes."""
+def claim_day(database: Database, now: dt.datetime, *, is_doubted: bool = False) -> bool:
+    """Return True to the first caller of a UTC day, among all processes: that one prunes.
+
+    :param is_doubted: whether the clock may be wrong. Then the day says nothing to later runs.
+    """
     quality = database.tables.quality
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    row = {"hour": day, "outcome": _PRUNED, "action": "", "reason": ""}
+    reason = _DOUBTED if is_doubted else ""
+    row = {"hour": day, "outcome": _PRUNED, "action": "", "reason": reason}
     key = sa.and_(*(quality.c[name] == value for name, value in row.items()))
     try:
         with database.begin() as connection:
@@ -122,7 +152,9 @@ def claim_day(database: Database, now: dt.datetime) -> bool:
     return True
 
 
-def _find_old(database: Database, retention: Retention, now: dt.datetime) -> cabc.Iterator[_Old]:
+def _find_old(
+    database: Database, retention: Retention, now: dt.datetime, limit: dt.datetime
+) -> cabc.Iterator[_Old]:
     latest = retention.latest(now)
     if latest is None:
         return
@@ -131,14 +163,15 @@ def _find_old(database: Database, retention: Retention, now: dt.datetime) -> cab
     for kind, moment in moments.items():
         table = moment.table
         old = sa.select(table.c.action).where(moment < latest).distinct()
-        with database.read() as connection:
+        with database.look() as connection:
             actions = connection.scalars(old).all()
         for cutoff, among in _group_by_cutoff(retention, actions, now).items():
-            yield _Old(kind, table, moment, sa.and_(moment < cutoff, table.c.action.in_(among)))
+            is_old = is_older(moment, cutoff, now, limit)
+            yield _Old(kind, table, moment, sa.and_(is_old, table.c.action.in_(among)))
     over = retention.cutoff(SESSION_END, now)
     if over is not None:
         ended_at = tables.session.c.ended_at
-        yield _Old("sessions", tables.session, ended_at, ended_at < over)
+        yield _Old("sessions", tables.session, ended_at, is_older(ended_at, over, now, limit))
 
 
 def _group_by_cutoff(

@@ -63,6 +63,8 @@ class SessionRow(msgspec.Struct, gc=False):
     language: str | None = None
     country: str | None = None
     site: str = ""
+    private_at: dt.datetime | None = None
+    logged_out_at: dt.datetime | None = None
 
 
 class CountRow(msgspec.Struct, gc=False):

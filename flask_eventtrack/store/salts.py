@@ -40,10 +40,22 @@ def name_anonymous(
     return [_name(record, salts) if _is_anonymous(record) else record for record in records]
 
 
-def destroy_salts(connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
-    """Delete the salts of the days before yesterday (UTC)."""
+def destroy_salts(
+    connection: sa.Connection, tables: Tables, now: dt.datetime, limit: dt.datetime
+) -> bool:
+    """Delete the salts of the days before yesterday (UTC); return whether there were some.
+
+    Those of days to come go as well: a clock that was wrong has made them, and they would stay.
+
+    :param limit: the latest moment that the database's clock allows. If ``now`` is later, the salts
+        of the days around it are kept: other processes use them.
+    """
     table = tables.salt
-    connection.execute(table.delete().where(table.c.day < now.date() - _DAY))
+    day = table.c.day
+    is_over = sa.or_(day < now.date() - _DAY, day > now.date() + _DAY)
+    if limit < now:
+        is_over &= ~day.between(limit.date() - _DAY, limit.date() + _DAY)
+    return connection.execute(table.delete().where(is_over)).rowcount > 0
 
 
 def _load(

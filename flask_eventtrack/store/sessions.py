@@ -23,8 +23,11 @@ from ..records import (
     Client,
     EndReason,
     Event,
+    SessionEnd,
     SessionRef,
 )
+from .clock import is_older
+from .copies import find_left_sessions, is_left_with, note_privacy
 from .fast_rows import insert_rows, read_rows, read_rows_by_id, update_rows
 from .rows import EventRow, SessionRow, row_of
 from .tables import Tables
@@ -122,6 +125,7 @@ class SessionBook:
         if session is None:
             session = self._sessions[ref.id.int] = Session(_new_row(event, ref))
         row = session.row
+        note_privacy(row, event, ref)
         if ref.started_at < row.started_at:
             row.started_at = to_utc(ref.started_at)
         row.events += count
@@ -140,6 +144,18 @@ class SessionBook:
             row.uuid = event.uuid
         if is_page:
             _move_pages(row, event, facts)
+
+    def log_out(self, end: SessionEnd) -> None:
+        """Note when the customer left a session, and with it the device's earlier ones."""
+        session = self._sessions.get(end.session_id.int)
+        if session is None or end.reason != "logout":
+            return
+        # What the session has is from before, also if the clock went back.
+        at = max(to_utc(end.at or session.row.last_seen_at), session.row.last_seen_at)
+        self.load(find_left_sessions(self._connection, self._tables, session.row, at))
+        for each in self._sessions.values():
+            if is_left_with(each.row, session.row, at):
+                each.row.logged_out_at = at
 
     def end(self, session_id: uuidlib.UUID, reason: EndReason) -> None:
         """End a session, if it is stored and has not been ended."""
@@ -289,13 +305,14 @@ def _find_origin(params: cabc.Mapping[str, t.Any], facts: Facts) -> _Facts:
 
 
 def end_silent_sessions(
-    transaction: Transaction, silent_since: dt.datetime
+    transaction: Transaction, silent_since: dt.datetime, limit: dt.datetime
 ) -> list[tuple[uuidlib.UUID, EndReason]]:
     """End up to 200 sessions that were last active before ``silent_since``.
 
     Locking the rows, ending them and writing their ``session.end`` is one transaction. The derived
     id keeps that event unique even if a lock were lost.
 
+    :param limit: the latest moment that the database's clock allows; see :func:`.clock.is_older`.
     :returns: the sessions that were ended here. Fewer than 200 may mean that another process
         holds the rest.
     """
@@ -310,7 +327,7 @@ def end_silent_sessions(
             table.c.ended_at.is_(None),
             # Implied by the next line; it is here for the index, which has no last_seen_at.
             table.c.started_at < silent_since,
-            table.c.last_seen_at < silent_since,
+            is_older(table.c.last_seen_at, silent_since, transaction.now, limit),
         )
         .order_by(table.c.ended_at, table.c.started_at)
         .limit(_SWEEP_SIZE)
@@ -323,5 +340,5 @@ def end_silent_sessions(
     ends = sorted(book.new_events(), key=lambda row: row.id)
     insert_rows(connection, tables.event, ends)
     totals.count_new(ends)
-    totals.write(connection, tables)
+    totals.write(connection, tables, transaction.now)
     return book.ended

@@ -11,6 +11,11 @@ import sqlalchemy as sa
 from ..records import CAMPAIGN
 from .types import JSON, UTCDateTime, blob, plain, text
 
+#: The version of the tables and of what is in them. A release that changes either counts it up.
+#: A new column is nullable or has a default in the database, so that the release before goes on
+#: writing. Version 1 is that of release 0.1, which kept no version.
+VERSION = 2
+
 _IS_CLAIMED = sa.text("claimed_by IS NOT NULL")
 
 # The columns and indexes of each table, by its field of :class:`Tables`.
@@ -63,6 +68,8 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("language", text(35)),
         sa.Column("country", text(2)),
         sa.Column("site", text(255), nullable=False),
+        sa.Column("private_at", UTCDateTime()),
+        sa.Column("logged_out_at", UTCDateTime()),
         sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
         # Without last_seen_at: it changes with each event of a session, and so would the index.
         sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
@@ -111,9 +118,18 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("uuid_hash", text(64), primary_key=True),
         sa.Column("erased_at", UTCDateTime(), nullable=False),
     ],
+    "objection": [
+        sa.Column("uuid_hash", text(64), primary_key=True),
+        sa.Column("objected_at", UTCDateTime(), primary_key=True),
+        sa.Column("withdrawn_at", UTCDateTime()),
+    ],
     "salt": [
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("salt", text(64), nullable=False),
+    ],
+    "schema": [
+        sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("reached_at", UTCDateTime(), nullable=False),
     ],
 }
 
@@ -135,7 +151,9 @@ class Tables:
     uncounted: sa.Table
     rejected: sa.Table
     tombstone: sa.Table
+    objection: sa.Table
     salt: sa.Table
+    schema: sa.Table
 
     @classmethod
     def for_metadata(cls, metadata: sa.MetaData) -> Tables:

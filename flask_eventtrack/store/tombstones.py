@@ -74,8 +74,14 @@ class Tombstones:
         self, connection: sa.Connection, uuids: cabc.Iterable[uuidlib.UUID], at: dt.datetime
     ) -> None:
         """Set tombstones: everything of these profiles and visits up to ``at`` is erased."""
+        self.add_hashes(connection, map(self.hash_of, uuids), at)
+
+    def add_hashes(
+        self, connection: sa.Connection, hashes: cabc.Iterable[str], at: dt.datetime
+    ) -> None:
+        """Set tombstones of profiles and visits that only their hashes name."""
         table = self._tables.tombstone
-        for chunk in in_chunks(sorted(map(self.hash_of, uuids))):
+        for chunk in in_chunks(sorted(hashes)):
             among = table.c.uuid_hash.in_(chunk)
             known = set(connection.scalars(sa.select(table.c.uuid_hash).where(among)))
             older = table.update().where(among, table.c.erased_at < at)

@@ -10,11 +10,12 @@ import typing as t
 import msgspec
 import sqlalchemy as sa
 
-from ..text import ACTION_MAX_LENGTH
+from ..text import ACTION_MAX_LENGTH, is_name
 from .fast_rows import add_counts
 from .rows import CountRow, EventRow
 from .tables import Tables
 from .types import to_utc
+from .undefined import UNDEFINED, UndefinedNames, strip_name
 
 _REASON_MAX_LENGTH = 64
 
@@ -25,7 +26,8 @@ _Key = tuple[int, str, str, str]
 class Totals:
     """The counts that a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
 
-    def __init__(self) -> None:
+    def __init__(self, names: UndefinedNames | None = None) -> None:
+        self._names = names or UndefinedNames()
         self._hourly: collections.Counter[_Key] = collections.Counter()
         self._quality: collections.Counter[_Key] = collections.Counter()
 
@@ -51,10 +53,25 @@ class Totals:
         key = (hour, outcome, action[:ACTION_MAX_LENGTH], reason[:_REASON_MAX_LENGTH])
         self._quality[key] += by
 
-    def write(self, connection: sa.Connection, tables: Tables) -> None:
+    def count_undefined(self, at: dt.datetime, action: str, name: str) -> None:
+        """Count a parameter that is not in the definition; only what can be a name is a name."""
+        self.count_outcome(at, UNDEFINED, action, name if is_name(name) else "")
+
+    def write(self, connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
         """Add the counters in the order of their keys, so that two writers cannot deadlock."""
         add_counts(connection, tables.hourly, _list_rows(self._hourly))
+        self._strip_names(connection, tables, now)
         add_counts(connection, tables.quality, _list_rows(self._quality))
+
+    def _strip_names(self, connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
+        """Count undefined names beyond the limit without their text."""
+        find, counts = self._names.find_name, self._quality
+        named = {key: name for key in counts if (name := find(*key[1:])) is not None}
+        if named:
+            kept = self._names.admit(connection, tables.quality, now, set(named.values()))
+            for key, name in named.items():
+                if name not in kept:
+                    counts[key[0], *strip_name(*key[1:], name)] += counts.pop(key)
 
 
 def hourly_columns(event: sa.Table) -> list[sa.Column[t.Any]]:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from ..ids import is_customer
 from ..records import CAMPAIGN, PAGE_VISIT, Event, SessionRef
 from ..text import page_label
-from .dialects import ids_parameter, is_among
+from .dialects import by_index, ids_parameter, is_among
 from .fast_rows import read_rows, update_rows
 from .rows import EventRow
 from .tables import cached_on_table
@@ -267,6 +267,7 @@ def _may_repeat(event: Event) -> bool:
 def _query_by(table: sa.Table, dialect_name: str, column: str) -> sa.Select[t.Any]:
     """Return the query that locks visits by one of their ids; those of a session also by time."""
     query = sa.select(table).where(is_among(dialect_name, table.columns[column]))
+    query = by_index(query, table.columns[column])
     if column == "session_id":
         received = table.c.received_at.between(sa.bindparam("after"), sa.bindparam("before"))
         query = query.where(received)

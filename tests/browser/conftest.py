@@ -7,6 +7,7 @@ import collections.abc as cabc
 import os
 import pathlib
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -29,17 +30,18 @@ TIMEOUT = 30.0
 class Site:
     """A server process on a free port of 127.0.0.1, and its database."""
 
-    def __init__(self, module: str, folder: pathlib.Path) -> None:
+    def __init__(self, module: str, folder: pathlib.Path, scheme: str = "http") -> None:
         self._log = folder / "server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"{scheme}://127.0.0.1:{port}"
         database = f"sqlite:///{folder / 'site.db'}"
         self._engine = sa.create_engine(database)
         self._tables = Tables.for_metadata(sa.MetaData())
         environ = os.environ | {
             "PORT": str(port),
+            "SCHEME": scheme,
             "FLASK_SQLALCHEMY_DATABASE_URI": database,
             "FLASK_SECRET_KEY": "a secret for tests only",
             "PYTHONUNBUFFERED": "1",
@@ -52,10 +54,12 @@ class Site:
 
     def _wait_until_it_answers(self) -> None:
         deadline = time.monotonic() + TIMEOUT
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         while time.monotonic() < deadline:
             assert self._process.poll() is None, self.log()
             try:
-                urllib.request.urlopen(f"{self.url}/_et/", timeout=5)
+                urllib.request.urlopen(f"{self.url}/_et/", timeout=5, context=context)
             except urllib.error.HTTPError:
                 return
             except OSError:
@@ -150,7 +154,13 @@ def site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
     yield from _run("tests.browser.site", tmp_path)
 
 
-def _run(module: str, folder: pathlib.Path) -> cabc.Iterator[Site]:
-    site = Site(module, folder)
+@pytest.fixture
+def secure_site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
+    """The same over HTTPS, with a certificate that nobody has signed."""
+    yield from _run("tests.browser.site", tmp_path, "https")
+
+
+def _run(module: str, folder: pathlib.Path, scheme: str = "http") -> cabc.Iterator[Site]:
+    site = Site(module, folder, scheme)
     yield site
     site.stop()

@@ -8,7 +8,9 @@ from flask import Flask, Response, make_response, render_template_string, reques
 from markupsafe import Markup
 
 from flask_eventtrack import EventTrack, identify, logout
+from tests.browser.hostile import add_hostile_pages
 from tests.browser.libraries import add_library_pages
+from tests.browser.secrets import add_secret_pages
 from tests.browser.tagged import add_tagged_pages
 from tests.hosts import add_pages
 
@@ -31,6 +33,8 @@ def create_app() -> Flask:
     add_pages(app)
     add_awkward_pages(app)
     add_tagged_pages(app, events)
+    add_hostile_pages(app)
+    add_secret_pages(app)
     add_library_pages(app)
     with app.app_context():
         db.create_all()
@@ -146,4 +150,5 @@ HOSTILE = Markup("""<script>addEventListener("eventtrack:ready", () => {
 
 
 if __name__ == "__main__":
-    create_app().run(port=int(os.environ["PORT"]), threaded=True)
+    certificate = "adhoc" if os.environ.get("SCHEME") == "https" else None
+    create_app().run(port=int(os.environ["PORT"]), threaded=True, ssl_context=certificate)

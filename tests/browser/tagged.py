@@ -197,6 +197,24 @@ BODIES = {
         ),
     ),
     "empty": ("", ""),
+    "fields": (
+        "",
+        """
+<input id="password" type="password" value="hush" data-eventtrack="button.click">
+<input id="search" value="hush" data-eventtrack="button.click">
+<textarea id="words" data-eventtrack="button.click">hush</textarea>
+<select id="colour" data-eventtrack="button.click"><option>hush</select>
+<p id="note" contenteditable data-eventtrack="button.click">hush</p>
+<input id="send" type="submit" value="Send it" data-eventtrack="button.click">""",
+    ),
+    "guest": (
+        "",
+        """
+<form id="order" data-eventtrack onsubmit="return false">
+  <input name="topic" value="tea" data-eventtrack-field><button id="go">Go</button></form>
+<div data-eventtrack-skip>
+  <input form="order" name="guest" value="x" data-eventtrack-field></div>""",
+    ),
 }
 
 

@@ -255,15 +255,14 @@ def test_undefined_events_may_be_stored(make: MakeHost) -> None:
 
 
 def test_refused_event_is_counted_with_its_reason(shop: Host) -> None:
-    """The action is kept as text that every database takes."""
+    """One that is malformed is counted without its text, which may be anything."""
     for action in ("bränd.new", "no.such", "x" * 100):
         with shop.app.app_context(), pytest.raises(InvalidEvent, match=r"action|defined"):
             track(action, customer=1)
     counted = {(row["action"], row["reason"]) for row in shop.rows("quality")}
     assert counted == {
-        ("bränd.new", "invalid_action"),
+        ("", "invalid_action"),
         ("no.such", "undefined_event"),
-        ("x" * 32, "invalid_action"),
     }
 
 

@@ -65,13 +65,14 @@ def test_choices_are_limited_too(make: MakeHost) -> None:
     assert answers == [204] * 8 + [429]
 
 
-def test_pages_are_not_limited(make: MakeHost) -> None:
-    """A visit is the host's answer, which it has given already."""
+def test_pages_take_nothing_from_the_limits_of_posts(make: MakeHost) -> None:
+    """They have their own."""
     host = make(LIMITS)
     client = host.client()
     for _ in range(20):
         assert client.get("/", headers=NAVIGATION).status_code == 200
     assert host.actions()["page.visit"] == 20
+    assert statuses(client, 5) == [202] * 5
 
 
 @pytest.mark.parametrize("setting", ["reject", "store"])

@@ -51,6 +51,9 @@ CHECKS: list[schemathesis.CheckFunction] = [
 ]
 EXAMPLES = int(os.environ.get("EVENTTRACK_TEST_EXAMPLES", "100"))
 
+# No API: the answer to unknown paths, and the page for people.
+OTHERS = (".nothing", ".privacy", ".privacy_css")
+
 Answer = tuple[str, int, str]
 
 
@@ -95,7 +98,7 @@ def test_it_describes_each_route(host: Host) -> None:
     routes = {
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule.removeprefix("/_et")), method.lower())
         for rule in host.app.url_map.iter_rules()
-        if rule.endpoint.startswith("eventtrack.") and not rule.endpoint.endswith(".nothing")
+        if rule.endpoint.startswith("eventtrack.") and not rule.endpoint.endswith(OTHERS)
         for method in (rule.methods or set()) - {"HEAD"}
         if method != "OPTIONS" or not getattr(rule, "provide_automatic_options", True)
     }

@@ -53,6 +53,9 @@ class Proxy:
         self._target = (url.host or HOST, url.port or _PORTS[url.get_backend_name()])
         self._lock = threading.Lock()
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._flows = threading.Event()
+        self._flows.set()
+        self.target = target
         self.port = free_port()
         self._listener = socket.create_server((HOST, self.port))
         self.url = url.set(host=HOST, port=self.port).render_as_string(hide_password=False)
@@ -73,10 +76,19 @@ class Proxy:
         self._listener = socket.create_server((HOST, self.port))
         self._accepting = self._accept(self._listener)
 
+    def stall(self) -> None:
+        """Take bytes and connections as before, but forward nothing."""
+        self._flows.clear()
+
+    def flow(self) -> None:
+        """Forward again, also what was held back."""
+        self._flows.set()
+
     def __enter__(self) -> t.Self:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._flows.set()
         self.down()
 
     def _accept(self, listener: socket.socket) -> threading.Thread:
@@ -98,12 +110,13 @@ class Proxy:
             with self._lock:
                 self._pairs.append((client, server))
             for ends in ((client, server), (server, client)):
-                threading.Thread(target=_pump, args=ends, daemon=True).start()
+                threading.Thread(target=_pump, args=(*ends, self._flows), daemon=True).start()
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _pump(source: socket.socket, sink: socket.socket, flows: threading.Event) -> None:
     with contextlib.suppress(OSError):
         while data := source.recv(65536):
+            flows.wait()
             sink.sendall(data)
     for end in (source, sink):
         with contextlib.suppress(OSError):

@@ -20,6 +20,10 @@ MAX_BYTES, MAX_EVENTS = 256 * 1024, 100
 BOTS = ("Googlebot/2.1", "curl/8")
 
 
+#: A client cannot have more losses counted at once.
+MOST_DROPPED = 1000
+
+
 class Word(t.NamedTuple):
     """What a signed value is good for, at most: as which cookie, on which devices, since when, and
     for which customers, each until when (nanoseconds)."""
@@ -243,4 +247,4 @@ class Ledger:
                 self.duplicates += 1
         dropped = sent.field("dropped")
         if type(dropped) is int and 1 <= dropped <= 100_000:
-            self.dropped += dropped
+            self.dropped += min(dropped, MOST_DROPPED)

@@ -137,6 +137,24 @@ def test_scripts_are_served_as_brotli_where_it_is_accepted(
         assert len(script.brotli) < len(script.gzip) < len(script.source)
 
 
+#: name → bytes, with gzip -9
+LARGEST = {"et.js": 2850, "more.js": 3400, "tagged.js": 3400}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_are_small(host: Host, name: str) -> None:
+    """Each page loads the first, and most of them the second."""
+    assert len(host.state.scripts[name].gzip) <= LARGEST[name]
+
+
+def test_each_script_has_the_digest_of_the_one_that_it_loads(host: Host) -> None:
+    """As the tag has that of the first: all are checked (Subresource Integrity)."""
+    scripts = host.state.scripts
+    for name, other in (("et.js", "more.js"), ("more.js", "tagged.js")):
+        digest = base64.b64encode(hashlib.sha256(scripts[other].source).digest())
+        assert b'"sha256-' + digest + b'"' in scripts[name].source
+
+
 def test_snippet_outside_a_request_is_nothing(host: Host) -> None:
     """A template that is rendered for an e-mail carries no tag."""
     with host.app.app_context():

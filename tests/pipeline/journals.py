@@ -149,6 +149,12 @@ def as_nobody() -> cabc.Iterator[None]:
         os.setresuid(0, 0, 0)
 
 
+def give_to(uid: int, folder: pathlib.Path) -> None:
+    """Make another user the owner of a folder and of all that is in it; links stay links."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, uid, uid, follow_symlinks=False)
+
+
 def close_to_nobody(folder: pathlib.Path) -> None:
     """Deny access to a folder to the user that :func:`as_nobody` becomes."""
     if os.getuid() == 0:

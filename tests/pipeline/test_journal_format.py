@@ -267,20 +267,37 @@ def test_the_first_release_s_checkpoint_is_understood(folder: pathlib.Path, run:
     assert [decode_record(payload) for payload in run(1).take_over()] == RECORDS[2:]
 
 
-def test_the_same_records_give_the_same_bytes(
-    folder: pathlib.Path, run: Run, monkeypatch: pytest.MonkeyPatch
+def test_the_same_payloads_give_the_same_bytes(
+    folder: pathlib.Path, tmp_path: pathlib.Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """This release writes format 1 as the first one did, to the byte, its checkpoint too."""
+    leave_golden(folder)
+    payloads = run(1).take_over()
     monkeypatch.setattr("secrets.randbits", lambda bits: SEED)
-    journal = Journal(folder, 1 << 28, is_durable=False)
-    assert journal.put(list(map(encode_record, RECORDS)))
+    journal = Journal(tmp_path / "again", 1 << 28, is_durable=False)
+    assert journal.put(payloads)
     claimed = journal.claim(2)
     assert claimed is not None
     journal.acknowledge(claimed)
     journal.close()
-    [segment] = folder.glob("*/*.segment")
+    [segment] = (tmp_path / "again").glob("*/*.segment")
     assert segment.read_bytes() == SEGMENT
     assert (segment.parent / "checkpoint").read_bytes() == CHECKPOINT
+
+
+def test_fields_are_only_appended(folder: pathlib.Path, run: Run) -> None:
+    """Each record begins as the first release wrote it, and so do the structs inside of it."""
+    leave_golden(folder)
+    for payload, record in zip(run(1).take_over(), RECORDS, strict=True):
+        first, now = map(msgspec.msgpack.decode, (payload, encode_record(record)))
+        assert begin_of(now, first) == first
+
+
+def begin_of(value: t.Any, first: t.Any) -> t.Any:
+    """Return a value without what was appended to it and to the arrays in it."""
+    if not isinstance(value, list) or not isinstance(first, list):
+        return value
+    return [begin_of(*pair) for pair in zip(value, first, strict=False)]
 
 
 # Appended fields

@@ -44,6 +44,12 @@ FAILED = {**WAITING, "failed": 3, "failures": 5, "error": OSError(), "due_at": N
         ({**FAILED, "is_hurried": True}, "write"),
         ({**FAILED, "due_at": NOW}, "write"),
         ({**FAILED, "chores_at": NOW}, "chores"),
+        ({**QUIET, "turn_at": NOW + 1}, "chore"),
+        ({**WAITING, "turn_at": NOW + 1}, "chore"),
+        ({**WAITING, "due_at": NOW, "turn_at": NOW + 1}, "write"),
+        ({**FULL, "turn_at": NOW + 1}, "write"),
+        ({**FULL, "turn_at": NOW}, "chore"),  # a backlog does not keep them waiting for ever
+        ({**FULL, "turn_at": NOW, "chores_at": NOW}, "chores"),
     ],
 )
 def test_next_step(fields: dict[str, t.Any], step: Step) -> None:

@@ -153,8 +153,8 @@ def test_dropped_events_are_counted_beside_a_refused_one(db_host: Host) -> None:
 @pytest.mark.parametrize(
     ("change", "table"),
     [
-        ("INSERT ON eventtrack_profile", "profile"),
-        ("UPDATE OF ended_at ON eventtrack_session", "session"),
+        ("INSERT ON eventtrack_profile WHEN NEW.customer_id = '7'", "profile"),
+        ("UPDATE OF ended_at ON eventtrack_session WHEN NEW.events = 2", "session"),
     ],
 )
 def test_a_record_that_is_no_event_is_set_aside_too(host: Host, change: str, table: str) -> None:

@@ -32,7 +32,9 @@ NAMES = {
     "eventtrack_uncounted",
     "eventtrack_rejected",
     "eventtrack_tombstone",
+    "eventtrack_objection",
     "eventtrack_salt",
+    "eventtrack_schema",
 }
 CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",

@@ -46,6 +46,6 @@ def test_quality_of_a_refused_post(db_host: Host) -> None:
     client.post("/_et/in", json={"events": events}, headers=SAME_ORIGIN)
     assert quality(db_host) == {
         ("rejected", "no.such", "undefined_event"): 1,
-        ("rejected", "bad", "invalid_action"): 1,
+        ("rejected", "", "invalid_action"): 1,
         ("rejected", "element.view", "invalid_param"): 1,
     }

@@ -6,7 +6,7 @@ import { CustomEvent } from "./natives.js";
  * @param {unknown} detail
  */
 export const announce = (name, detail) =>
-  document.dispatchEvent(new CustomEvent(`eventtrack:${name}`, { bubbles: true, detail }));
+  dispatchEvent.call(document, new CustomEvent(`eventtrack:${name}`, { bubbles: true, detail }));
 
 /**
  * @param {string} code

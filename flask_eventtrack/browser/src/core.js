@@ -2,7 +2,7 @@
  * The page that is open. `id` is the event id of its visit, `visit` the server's token for it.
  * @typedef {{ id: string, visit?: string, url: string, referrer: string }} Page
  * @typedef {import("./record.js").Result} Result
- * @typedef {{ id: string, epoch: string, text: string }} Kept an encoded event, and its owner's epoch
+ * @typedef {{ id: string, epoch: string, encoded: string }} Kept an encoded event, and its owner's epoch
  */
 
 /**
@@ -16,7 +16,7 @@
  * @property {(page: Page) => object} [visit] adds to a visit's params, when it is encoded
  * @property {(page: Page) => object} [event] adds to every other event's params
  * @property {() => void} [page] is told that another page is about to open
- * @property {(text: string, result: { status: string }) => void} [answer] sees each event's answer
+ * @property {(encoded: string, result: { status: string }) => void} [answer] sees each event's answer
  * @property {string} [chosen] the visitor's, made on this page: "full", "anonymous" or "none"
  * @property {(body: string) => Promise<Response> | false} [beacon] posts while the page is left
  * @property {boolean} [leaving] whether the page may be gone before an answer comes
@@ -32,7 +32,8 @@
  * @typedef {object} Core
  * @property {EventTrack.Api} api `window.eventtrack`
  * @property {[Event, EventTarget[]][]} early clicks and submits so far, and what they went through
- * @property {string} collector the URL of `POST /in`
+ * @property {(name: string, integrity: string) => Promise<any>} importFile imports another file
+ * @property {URL} place of the first file: posts go to its folder's parent
  * @property {DOMStringMap} settings the tag's `data-*`
  * @property {() => Page} page the page that is open now
  * @property {() => void} show counts the page's visit, if that has not been done and may be

@@ -10,7 +10,7 @@ import { isRefused, readEpoch } from "./visitor.js";
  * @typedef {object} Item
  * @property {string} id
  * @property {string} epoch its owner's
- * @property {string} text the encoded event
+ * @property {string} encoded the event
  * @property {(answer: Answer) => void} settle
  * @property {boolean} [isSent] whether a post with it is under way
  * @property {boolean} [isKept] whether localStorage has it
@@ -28,7 +28,7 @@ const LONGEST_PAUSE = 300; // s
 
 /** @type {Item[]} */
 export let waiting = []; // for an answer, oldest first
-/** @type {((isOver?: any) => void) | undefined} */
+/** @type {((isOver?: any) => void) | 0 | undefined} */
 let held; // puts the open page's visit on its way, and with it what was tracked meanwhile
 /** @type {Promise<unknown>} */
 let sending; // over when no post is under way
@@ -48,7 +48,7 @@ export const deliver = (id, encode, settle, isHeld) => {
   const epoch = readEpoch();
   /** @param {any} [isOver] */
   const enqueue = (isOver) => {
-    waiting.push({ id, epoch, text: encode(isOver), settle });
+    waiting.push({ id, epoch, encoded: encode(isOver), settle });
     setTimeout(keepWaiting, KEEP);
     while (waiting.length > MAX_WAITING || join(waiting).length > MAX_WAITING_SIZE) {
       hooks.dropped++;
@@ -69,13 +69,13 @@ export const deliver = (id, encode, settle, isHeld) => {
  */
 export const release = (isOver) => {
   const enqueue = held;
-  held = undefined;
+  held = 0;
   if (enqueue) enqueue(isOver);
 };
 
 const keepWaiting = () => {
   for (const item of waiting) {
-    if (!item.isKept) keep(item.id, `${item.epoch}|${item.text}`);
+    if (!item.isKept) keep(item.id, `${item.epoch}|${item.encoded}`);
     item.isKept = true;
   }
 };
@@ -88,7 +88,7 @@ const answer = (item, result) => {
   waiting = waiting.filter((other) => other !== item);
   if (item.isKept) keep(item.id);
   item.settle(result);
-  if (hooks.answer) hooks.answer(item.text, result);
+  if (hooks.answer) hooks.answer(item.encoded, result);
 };
 
 /** @param {number} delay ms */
@@ -121,7 +121,7 @@ const sendSome = async () => {
   const items = [];
   let size = 0;
   for (const item of waiting.filter(isUnsent)) {
-    size += item.text.length;
+    size += item.encoded.length;
     const isFull = items.length === MAX_POST || size > MAX_POST_SIZE;
     if (items[0] && (isFull || item.epoch !== items[0].epoch)) break;
     item.isSent = true;

@@ -1,9 +1,10 @@
 import { announce, problem } from "./announce.js";
+import { ask } from "./ask.js";
 import { hooks } from "./core.js";
 import { flush, leave, release, waiting } from "./delivery.js";
-import { composedPath, setTimeout } from "./natives.js";
+import { composedPath, getPrototypeOf, requestIdleCallback, setTimeout } from "./natives.js";
 import { current, open, page, showPage, track } from "./page.js";
-import { collector, settings, src } from "./tag.js";
+import { importFile, place, settings } from "./tag.js";
 import { isRefused } from "./visitor.js";
 
 /** Runs functions that want `eventtrack`. @param {...EventTrack.Callback} callbacks */
@@ -24,10 +25,10 @@ const push = (...callbacks) => {
 let loading;
 
 /** Loads the second file, if that has not been done. */
-const load = () =>
+const loadMore = () =>
   (loading =
     loading ||
-    import(/** @type {string} */ ("./more.js"))
+    importFile("more.js", DIGESTS.more)
       .then((more) => more.start(core))
       .catch(() => {})
       .then(release));
@@ -38,15 +39,16 @@ const load = () =>
  * @returns {(value?: any) => Promise<EventTrack.Answer>}
  */
 const later = (name) => (value) =>
-  load()
+  loadMore()
     .then(() => /** @type {any} */ (hooks[name])(value))
     .catch((error) => ({ error: problem("not_loaded", error) }));
 
 /** Loads the second file when the page has nothing else to do. */
 const loadWhenIdle = () => {
-  const idle = window.requestIdleCallback || setTimeout;
-  const plan = () => idle(() => isRefused() || load(), /** @type {any} */ ({ timeout: 1000 }));
-  if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", plan);
+  // Where a browser has none, an element may have its name.
+  const idle = requestIdleCallback instanceof Function ? requestIdleCallback : setTimeout;
+  const plan = () => idle(() => isRefused() || loadMore(), /** @type {any} */ ({ timeout: 1000 }));
+  if (ask("readyState") === "loading") addEventListener("DOMContentLoaded", plan);
   else plan();
 };
 
@@ -73,7 +75,8 @@ const early = [];
 const core = {
   api,
   early,
-  collector,
+  importFile,
+  place,
   settings,
   page: () => current,
   show: showPage,
@@ -84,11 +87,12 @@ const core = {
 };
 
 const start = () => {
-  const queue = /** @type {any} */ (window.eventtrack);
-  if ((queue || 0).track) return; // a second tag
+  // An element or a frame named "eventtrack" is neither.
+  const queue = Object(window.eventtrack);
+  if (getPrototypeOf(queue) === getPrototypeOf(api) && queue.track) return; // a second tag
   window.eventtrack = api;
 
-  open({ visit: settings.visit, url: location.href, referrer: document.referrer });
+  open({ visit: settings.visit, url: location.href, referrer: ask("referrer") });
   showPage();
   addEventListener("pageshow", ({ persisted }) => {
     if (!persisted) return;
@@ -96,16 +100,16 @@ const start = () => {
     open(current);
     showPage();
   });
-  for (const kind of ["click", "auxclick", "submit"]) {
-    addEventListener(kind, (event) => early[9] || early.push([event, composedPath.call(event)]), true);
-  }
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) leave();
-    else showPage();
+  ["click", "auxclick", "submit"].forEach((kind) =>
+    addEventListener(kind, (event) => early[9] || early.push([event, composedPath.call(event)]), true),
+  );
+  addEventListener.call(document, "visibilitychange", () => {
+    if (ask("hidden")) leave();
+    showPage();
   });
   loadWhenIdle();
 
-  if (Array.isArray(queue)) {
+  if (queue instanceof Array) {
     queue.push = /** @type {any} */ (push); // somebody may have kept the array
     push(...queue);
   }
@@ -113,7 +117,7 @@ const start = () => {
 };
 
 // A page that is prerendered and never shown has had no visitor: until then nothing happened.
-if (src) {
-  document.addEventListener("prerenderingchange", start);
-  if (!(/** @type {any} */ (document).prerendering)) start();
+if (place) {
+  addEventListener.call(document, "prerenderingchange", start);
+  if (!ask(/** @type {any} */ ("prerendering"))) start();
 }

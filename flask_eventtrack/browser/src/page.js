@@ -1,3 +1,4 @@
+import { ask } from "./ask.js";
 import { hooks } from "./core.js";
 import { release } from "./delivery.js";
 import { uuid7 } from "./ids.js";
@@ -15,8 +16,7 @@ export let current;
 /** @type {Page} the last one whose visit was recorded */
 let visited;
 
-// A form or an image named "title" hides document.title: hence the template.
-const readTitle = () => `${document.title}` || undefined;
+const readTitle = () => ask("title") || undefined;
 
 /** @param {Params} [params] */
 const visit = (params) => {
@@ -43,8 +43,8 @@ const isErrorPage = () =>
 
 /** Records the visit of a page that can be seen: a tab opened in the background may never be. */
 export const showPage = () => {
-  const isVisit = !settings.page && !document.hidden && !isErrorPage() && !isRefused();
-  if (isVisit && visited !== current) visit();
+  const isNone = visited === current || settings.page || ask("hidden") || isErrorPage() || isRefused();
+  if (!isNone) visit();
 };
 
 /**

@@ -1,6 +1,6 @@
 /**
  * Watching a page without ever disturbing it. A form's fields may be named like any of its
- * properties: elements are asked by the prototype's functions alone.
+ * properties, and so may the document's images: both are asked by the prototype's functions alone.
  */
 
 const { getAttribute } = Element.prototype;
@@ -27,6 +27,15 @@ export const guard =
  */
 export const listen = (kind, heed) =>
   addEventListener(kind, guard(heed), { capture: true, passive: true });
+
+/**
+ * @param {Node} node @param {string} selector
+ * @returns {Element[]} those in it: none in a text
+ */
+export const queryAll = (node, selector) => {
+  const kind = [Element, Document, DocumentFragment].find((kind) => node instanceof kind);
+  return kind ? [...kind.prototype.querySelectorAll.call(node, selector)] : [];
+};
 
 /** @param {Element} element @param {string} name */
 export const attribute = (element, name) => getAttribute.call(element, name);

@@ -37,7 +37,7 @@ export const record = (page, action, params = {}, label, facts, isHeld) =>
     if (isRefused()) return settle({ status: "dropped" });
     try {
       const text = stringify(params);
-      if (text[0] !== "{") throw "params must be an object";
+      if (text[0] !== "{") throw "no object";
       const encode = (/** @type {boolean} */ isOver) =>
         stringify({
           event_id,

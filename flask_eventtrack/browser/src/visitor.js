@@ -1,16 +1,19 @@
+import { ask } from "./ask.js";
 import { hooks } from "./core.js";
 import { settings } from "./tag.js";
 
 /** @param {string} name */
 const readCookie = (name) => {
   try {
-    return (`; ${document.cookie}`.split(`; eventtrack_${name}=`)[1] || "").split(";")[0];
+    return `; ${ask("cookie")}`.split(`; ${name}=`)[1].split(";")[0];
   } catch (_) {
-    return ""; // a sandboxed frame has no cookies
+    return ""; // there is none, and a sandboxed frame has no cookies at all
   }
 };
 
-export const csrfToken = () => readCookie("csrf");
+// No other host can have set the first one. The server sets the other where it cannot set that.
+export const csrfToken = () =>
+  readCookie("__Host-eventtrack_csrf") || readCookie("eventtrack_csrf");
 
 let epoch = "";
 
@@ -23,5 +26,5 @@ const signal = globalPrivacyControl || doNotTrack > 0 ? settings.gpc : "ignore";
 /** Whether the visitor's policy forbids events. */
 export const isRefused = () =>
   !/^(full|ignore)$/.test(
-    `${hooks.chosen || readCookie("consent") || settings.policy || signal}`,
+    /** @type {string} */ (hooks.chosen || readCookie("eventtrack_consent") || settings.policy || signal),
   );

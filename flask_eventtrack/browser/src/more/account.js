@@ -1,18 +1,20 @@
-import { fetch, stringify } from "../natives.js";
+import { ask } from "../ask.js";
+import { fetch, stringify, URL } from "../natives.js";
 
 /**
- * Posts to a URL beside the collector's.
+ * Posts to the collector.
  * @param {import("./index.js").Core} core
  * @param {string} name
  * @param {object} [content]
  * @returns {Promise<{ error?: import("../record.js").Problem }>}
  */
-export async function post({ collector }, name, content) {
+export async function post({ place }, name, content) {
   let code = "no_answer";
   try {
-    const [, csrf_token] = /eventtrack_csrf=([^;]*)/.exec(document.cookie) || [];
+    const cookies = ask("cookie").split("; ").sort().join("; ");
+    const [, csrf_token] = /(?:^|; )(?:__Host-)?eventtrack_csrf=([^;]*)/.exec(cookies) || [];
     const body = stringify({ ...content, csrf_token });
-    const response = await fetch(collector.replace(/in$/, name), {
+    const response = await fetch(new URL(`../${name}`, place), {
       method: "POST",
       credentials: "include",
       body,

@@ -6,8 +6,8 @@ import { parse } from "../natives.js";
  */
 export function debug({ hooks, settings }) {
   if (settings.debug === undefined) return;
-  hooks.answer = (text, { status }) => {
-    const { action, label, params } = parse(text);
+  hooks.answer = (encoded, { status }) => {
+    const { action, label, params } = parse(encoded);
     console.log("eventtrack:", status, action, label || "", params);
   };
   addEventListener("eventtrack:error", ({ detail: { error, event_id = "" } }) => {

@@ -1,3 +1,4 @@
+import { ask } from "../ask.js";
 import { listen } from "../quiet.js";
 
 const LOOK = 5000; // ms between two looks at the clock
@@ -9,6 +10,7 @@ const SLEEP = 10000; // ms: more than that between two looks, a laptop was aslee
  */
 export function engage({ api, page, settings }) {
   if (settings.page) return; // no visit that it could belong to
+  const root = ask("documentElement");
   let visible = 0; // ms
   let reported = 0;
   let depth = 0; // px, of a page that is `height` high
@@ -19,11 +21,11 @@ export function engage({ api, page, settings }) {
   function look() {
     const now = performance.now();
     if (looked) visible += Math.min(now - looked, SLEEP);
-    looked = document.hidden ? 0 : now;
+    looked = ask("hidden") ? 0 : now;
   }
 
   function measure() {
-    height = document.documentElement.scrollHeight;
+    height = root.scrollHeight;
     depth = Math.max(depth, scrollY + innerHeight);
   }
 
@@ -35,7 +37,7 @@ export function engage({ api, page, settings }) {
   open();
   look();
   setInterval(look, LOOK);
-  new ResizeObserver(measure).observe(document.documentElement);
+  new ResizeObserver(measure).observe(root);
   listen("scroll", measure);
 
   return (/** @type {boolean} */ isOther) => {

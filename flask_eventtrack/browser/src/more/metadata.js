@@ -1,6 +1,8 @@
-import { attribute, guard } from "../quiet.js";
+import { attribute, guard, queryAll } from "../quiet.js";
 
 const { parse } = JSON;
+// The content of a page, which others may write, can have these elements too, but for scripts.
+const SAID = "head meta, script[type='application/ld+json']";
 // What a page mentions beside its subject.
 const SUBJECT = /^(?!undefined|.*(Action|Image|List|Organization|Page|Person|WebSite))/;
 const OPENGRAPH = /^(og|product|article|book|video|music):.{1,50}$/;
@@ -27,7 +29,7 @@ export function metadata({ hooks }) {
       else if (value["@graph"]) add(value["@graph"]);
       else nodes.push(value);
     };
-    for (const element of document.querySelectorAll("meta, [type='application/ld+json']")) {
+    for (const element of queryAll(document, SAID)) {
       const name = attribute(element, "property") ?? attribute(element, "name");
       if (name) (meta[name] ??= []).push(attribute(element, "content"));
       else guard(() => add(parse(`${element.textContent}`)))(); // a broken block says nothing
@@ -61,8 +63,7 @@ export function metadata({ hooks }) {
       object_id,
       publisher: text(subject.publisher ?? meta.publisher ?? meta["og:site_name"]),
     };
-    /** @type {HTMLLinkElement | null} */
-    const canonical = document.querySelector("link[rel=canonical]");
+    const [canonical] = queryAll(document, "head link[rel=canonical]");
     /** @type {{ [name: string]: any }} */
     const page = {
       ...content,
@@ -70,7 +71,8 @@ export function metadata({ hooks }) {
       screen: `${screen.width}x${screen.height}`,
       language: navigator.language,
       timezone_offset: new Date().getTimezoneOffset(), // Intl would name the zone, but take 30 ms
-      canonical: text(canonical?.href),
+      // By its attribute: a <base> in the content would change its `href`.
+      canonical: text(canonical && new URL(`${attribute(canonical, "href")}`, location.href).href),
       author: texts(subject.author ?? meta.author),
       section: text(subject.articleSection ?? meta["article:section"] ?? meta.section),
     };

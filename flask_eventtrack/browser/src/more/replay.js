@@ -29,16 +29,16 @@ function hand({ api, waiting }, delay) {
     if (own.has(id) || !isOld(id)) return;
     const key = `eventtrack:${id}`;
     const [epoch, ...rest] = (localStorage[key] || "").split("|");
-    const text = rest.join("|");
+    const encoded = rest.join("|");
     try {
-      if (parse(text).event_id !== id) throw id;
+      if (parse(encoded).event_id !== id) throw id;
     } catch (_) {
       delete localStorage[key]; // not ours
       return;
     }
     return new Promise((settle) =>
       // An event without an epoch is not the present visitor's.
-      waiting().unshift({ id, epoch: epoch || "-", text, settle, isKept: true }),
+      waiting().unshift({ id, epoch: epoch || "-", encoded, settle, isKept: true }),
     );
   });
   if (answers.some(Boolean)) setTimeout(api.flush, delay);

@@ -17,7 +17,8 @@ export function spa({ api, page, release, settings }) {
   };
 
   const { navigation } = /** @type {any} */ (window);
-  if (navigation) navigation.addEventListener("currententrychange", look);
+  // Where a browser has none, an element or a frame may have its name: those are not the window's own.
+  if (window.hasOwnProperty("navigation")) navigation.addEventListener("currententrychange", look);
   else {
     for (const name of /** @type {const} */ (["pushState", "replaceState"])) {
       const original = history[name];

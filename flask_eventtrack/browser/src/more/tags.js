@@ -1,5 +1,5 @@
 import { composedPath } from "../natives.js";
-import { guard } from "../quiet.js";
+import { guard, queryAll } from "../quiet.js";
 
 const NAMES = ["", "-view", "-hover", "-outbound", "-downloads"].map(
   (name) => `data-eventtrack${name}`,
@@ -22,19 +22,22 @@ export function watchTagged(core, turns) {
   const { early } = core;
   /** @type {import("../core.js").Core["early"]} */
   const clicks = [];
+  /** @type {Set<Element>} */
+  const passwords = new Set();
   /** @type {Promise<void>} */
   let loading;
   let timer = 0;
 
   const load = () => {
     observer.disconnect();
-    loading ??= import(/** @type {string} */ ("./tagged.js"))
-      .then(({ start }) => void turns.push(...start(core, clicks)))
+    loading ??= core
+      .importFile("tagged.js", DIGESTS.tagged)
+      .then(({ start }) => void turns.push(...start(core, clicks, passwords)))
       .catch(() => {});
   };
   const look = () => {
     timer = 0;
-    if (document.querySelector(TAGGED)) load();
+    if (queryAll(document, TAGGED)[0]) load();
   };
   const observer = new MutationObserver(() => {
     timer = timer || setTimeout(look, PAUSE);
@@ -46,6 +49,12 @@ export function watchTagged(core, turns) {
     early.push([event, composedPath.call(event)]),
   );
   early.push = (...added) => {
+    // Before the click shows one as text.
+    for (const node of added.flatMap(([, path]) => path)) {
+      if (node instanceof Document || node instanceof ShadowRoot) {
+        queryAll(node, "[type=password]").forEach((field) => passwords.add(field));
+      }
+    }
     const heard = added.filter(([, path]) => path.some(isTagged));
     if (heard[0]) load();
     // A submission is not heard outside of its shadow root; what leads to it, a click, is.

@@ -3,9 +3,19 @@ import { idOf, onPath, send } from "./elements.js";
 
 const FILE = /\.(pdf|docx?|xlsx?|pptx?|csv|txt|zip|7z|rar|gz|dmg|exe|msi|apk|mp[34])$/i;
 
+// What these hold, a visitor has typed or chosen. A button's value is its text.
+const TYPED =
+  "input:not([type=button], [type=image], [type=reset], [type=submit]), select, textarea, [contenteditable]";
+
+const { matches } = Element.prototype;
+
+/** @param {Element} element */
+const writtenOn = (element) =>
+  matches.call(element, TYPED) ? "" : element.textContent || attribute(element, "value");
+
 /** @param {Element} element */
 const textOf = (element) =>
-  `${attribute(element, "aria-label") || element.textContent || attribute(element, "value")}`
+  `${attribute(element, "aria-label") || writtenOn(element)}`
     .trim()
     .replace(/\s+/g, " ")
     .slice(0, 80);

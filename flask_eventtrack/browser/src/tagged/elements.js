@@ -1,3 +1,4 @@
+import { get } from "../natives.js";
 import { attribute } from "../quiet.js";
 
 /**
@@ -35,6 +36,12 @@ export function typed(value) {
 /** @param {Element} element */
 export const idOf = (element) => attribute(element, "id") ?? attribute(element, "name");
 
+/** @param {Element} element */
+export const nameOf = (element) => idOf(element) ?? get(Element.prototype, "localName", element);
+
+/** @param {Element} element */
+export const isSkipped = (element) => closest.call(element, `[${TAG}-skip]`);
+
 /**
  * Tracks what an element's attributes say.
  * @param {Core} core
@@ -45,7 +52,7 @@ export const idOf = (element) => attribute(element, "id") ?? attribute(element, 
  * @param {object} [others] params of any event
  */
 export function send({ api }, element, kind, builtIn, facts, others) {
-  if (closest.call(element, `[${TAG}-skip]`)) return;
+  if (isSkipped(element)) return;
   const action = tag(element, kind) || builtIn;
   /** @type {{ [name: string]: unknown }} */
   const params = { ...(action === builtIn && facts), ...others };

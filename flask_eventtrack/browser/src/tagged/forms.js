@@ -1,10 +1,11 @@
+import { get } from "../natives.js";
 import { attribute } from "../quiet.js";
-import { idOf, send, tag, typed } from "./elements.js";
+import { idOf, isSkipped, send, tag, typed } from "./elements.js";
+import { isSecret } from "./secrets.js";
 
-const { getRootNode } = Node.prototype;
+const { matches } = Element.prototype;
 
-const FIELDS =
-  "[data-eventtrack-field]:not(:disabled, [type=password], [type=file], [autocomplete*=password], [autocomplete*=cc-])";
+const FIELDS = "[data-eventtrack-field]:not(:disabled, [type=password], [type=file])";
 
 /** @param {any} field @returns {unknown[]} */
 function valuesOf({ type, value, checked, selectedOptions }) {
@@ -20,13 +21,16 @@ function valuesOf({ type, value, checked, selectedOptions }) {
  */
 export function submit(core, form) {
   if (tag(form, "") === null) return;
-  const root = getRootNode.call(form);
-  /** @type {any[]} a form's own `elements` may be a field */
-  const fields = [.../** @type {Document} */ (root).querySelectorAll(FIELDS)];
+  /** @param {Element} field */
+  const isRead = (field) =>
+    matches.call(field, FIELDS) &&
+    !isSkipped(field) &&
+    !isSecret(field);
   const groups = Object.create(null);
-  for (const field of fields) {
+  // A form's own `elements` may be a field.
+  for (const field of [...get(HTMLFormElement.prototype, "elements", form)].filter(isRead)) {
     const name = tag(field, "-field") || attribute(field, "name");
-    if (field.form === form && name) (groups[name] ??= []).push(field);
+    if (name) (groups[name] ??= []).push(field);
   }
   for (const name in groups) {
     const [{ type, checked, multiple }, other] = groups[name];

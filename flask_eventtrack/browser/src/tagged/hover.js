@@ -1,5 +1,6 @@
+import { composedPath } from "../natives.js";
 import { listen } from "../quiet.js";
-import { idOf, onPath, send, setting } from "./elements.js";
+import { nameOf, onPath, send, setting } from "./elements.js";
 
 /**
  * A pointer that rests on what is tagged with `data-eventtrack-hover`.
@@ -19,13 +20,13 @@ export function hover(core) {
       if (under.includes(element)) continue;
       since.delete(element);
       if (dwell_ms >= setting(element, "-dwell", 1000)) {
-        send(core, element, "-hover", "element.hover", { id: idOf(element) ?? element.localName }, { dwell_ms });
+        send(core, element, "-hover", "element.hover", { id: nameOf(element) }, { dwell_ms });
       }
     }
   }
 
   listen("pointerover", (event) => {
-    if (event.pointerType !== "touch") settle(onPath(event.composedPath(), "[data-eventtrack-hover]"));
+    if (event.pointerType !== "touch") settle(onPath(composedPath.call(event), "[data-eventtrack-hover]"));
   });
   listen("pointerout", (event) => event.relatedTarget || settle([]));
   listen("click", () => settle([])); // waiting for a slow link does not count

@@ -1,5 +1,7 @@
-import { guard } from "../quiet.js";
-import { idOf, send, setting } from "./elements.js";
+import { ask } from "../ask.js";
+import { get } from "../natives.js";
+import { guard, queryAll } from "../quiet.js";
+import { nameOf, send, setting } from "./elements.js";
 
 const TAGGED = "[data-eventtrack-view]";
 
@@ -45,12 +47,12 @@ export function view(core) {
     observer.unobserve(element);
     timers.delete(element);
     counted.add(element);
-    send(core, element, "-view", "element.view", { id: idOf(element) ?? element.localName });
+    send(core, element, "-view", "element.view", { id: nameOf(element) });
   }
 
   /** @param {any} root */
   function observe(root) {
-    for (const element of root.querySelectorAll(TAGGED)) {
+    for (const element of queryAll(root, TAGGED)) {
       if (!counted.has(element)) observer.observe(element);
     }
   }
@@ -61,11 +63,11 @@ export function view(core) {
     timers.forEach(clearTimeout);
     timers.clear();
     observer.disconnect();
-    if (!document.hidden) observe(document);
+    if (!ask("hidden")) observe(document);
   }
 
   const heed = (/** @type {MutationRecord[]} */ records) =>
-    new Set(records.map(({ target, attributeName }) => (attributeName ? target.parentNode : target)))
+    new Set(records.map(({ target, attributeName }) => (attributeName ? get(Node.prototype, "parentNode", target) : target)))
       .forEach(guard(observe));
   const attributeFilter = ["data-eventtrack-view"];
   new MutationObserver(heed).observe(document, { childList: true, subtree: true, attributeFilter });

@@ -1,0 +1,60 @@
+"""What one post takes from the limits of its sender."""
+
+from __future__ import annotations
+
+import math
+
+from flask import request
+
+from ..request.context import get_current
+from ..request.cookies import read_identity
+from ..state import State
+from ..text import quantify
+from .messages import EVENT_BYTES, MAX_BYTES
+from .origin import PostOrigin
+from .problems import Refused, problem
+from .sender import DEVICE_HEADER
+
+
+class PostLimits:
+    """The limits that hold for the sender of this request.
+
+    The size that a client declares is taken before the body is read. What the post counts as beyond
+    that is known only afterwards: a body may be compressed, or have many small events.
+    """
+
+    def __init__(self, state: State, origin: PostOrigin) -> None:
+        device = get_current(state).cookies.device
+        if device is None and origin in {PostOrigin.APP, PostOrigin.OTHER_ORIGIN}:
+            device = read_identity(state.tokens, request.headers.get(DEVICE_HEADER), None)[0]
+        self._limiter = state.limiter
+        self._device_id = device and device.device_id
+        self._address: str = request.environ.get("REMOTE_ADDR", "")
+        self._taken = 0
+
+    def take_post(self, *, is_exempt: bool = False) -> None:
+        """Take a post and its declared size.
+
+        :param is_exempt: whether the sender's bytes may have no limit; a token is to be checked.
+        :raises Refused: a limit is reached.
+        """
+        # One event's, so that a small post is done with one look at the limits.
+        declared = max(request.content_length or 0, EVENT_BYTES)
+        if not is_exempt and declared <= MAX_BYTES:
+            self._taken = declared
+        self._take(self._taken, posts=1)
+
+    def take_bytes(self, size: int) -> None:
+        """Take what a post of this size has not taken yet.
+
+        :raises Refused: a limit is reached.
+        """
+        if size > self._taken:
+            self._take(size - self._taken, posts=0)
+
+    def _take(self, size: int, *, posts: int) -> None:
+        wait = self._limiter.check(self._device_id, self._address, size, posts=posts)
+        if wait is not None:
+            seconds = math.ceil(wait)
+            detail = f"Too many posts: wait for {quantify(seconds, 'second')}."
+            raise Refused(problem(429, "too_many_posts", detail, Retry_After=str(seconds)))

@@ -1,0 +1,70 @@
+"""Files with personal data: only their owner may read them, and no other user has planted them."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import contextlib
+import os
+import pathlib
+import stat
+import tempfile
+import typing as t
+
+_NO_LINKS = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+def open_private(path: pathlib.Path, flags: int) -> int:
+    """Open a file that only its owner may use, and return its descriptor.
+
+    :raises PermissionError: the file is a link, or another user's.
+    :raises OSError: it cannot be opened.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        _check(path, path.lstat())
+    fd = os.open(path, flags | _NO_LINKS, 0o600)
+    try:
+        status = os.fstat(fd)
+        _check(path, status)
+        if os.name == "posix" and stat.S_IMODE(status.st_mode) & 0o077:
+            os.fchmod(fd, 0o600)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def _check(path: pathlib.Path, status: os.stat_result) -> None:
+    if stat.S_ISLNK(status.st_mode):
+        raise PermissionError(f"{path} is a symbolic link")
+    if not stat.S_ISREG(status.st_mode):
+        raise PermissionError(f"{path} is not a regular file")
+    if status.st_nlink > 1:
+        raise PermissionError(f"{path} is also linked under another name")
+    user = os.geteuid() if os.name == "posix" else 0
+    if user and status.st_uid != user:
+        raise PermissionError(f"{path} belongs to another user")
+
+
+@contextlib.contextmanager
+def replace_private(path: pathlib.Path) -> cabc.Iterator[t.BinaryIO]:
+    """Write a new file that only its owner may read; at the end it takes the place of ``path``.
+
+    It is a new file, so whoever has opened the old one reads nothing of it.
+
+    :raises PermissionError: ``path`` is a symbolic link, or no regular file.
+    :raises OSError: the file cannot be written. The old one stays then.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            raise PermissionError(f"{path} is {kind}")
+    fd, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
+    new = pathlib.Path(name)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            yield file
+        new.replace(path)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise

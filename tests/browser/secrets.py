@@ -1,0 +1,64 @@
+"""Pages with tagged forms that hold secrets."""
+
+from __future__ import annotations
+
+from flask import Flask, render_template_string, request
+from markupsafe import Markup
+
+PAGE = """<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Secrets</title>
+<link rel="icon" href="data:,">{{ eventtrack_snippet() }}
+<script>addEventListener("submit", (event) => event.preventDefault(), true)</script></head><body>
+{{ body }}</body></html>"""
+FORM = """<form data-eventtrack>{}<input name="topic" value="tea" data-eventtrack-field>
+<button id="go">Go</button></form>"""
+BUTTON = '<button type="button" id="show">Show</button>'
+PASSWORD = '<input id="a" name="a" type="password" data-eventtrack-field>'
+
+#: name → a form, and the script of its "show" button
+SHOWN = {
+    "type": (FORM.format(PASSWORD + BUTTON), "a.type = 'text'"),
+    "replaced": (
+        FORM.format(PASSWORD + BUTTON),
+        "a.outerHTML = '<input id=b name=a data-eventtrack-field>'",
+    ),
+    "style": (
+        FORM.format(
+            '<input id="a" name="a" style="-webkit-text-security: disc" data-eventtrack-field>'
+            + BUTTON
+        ),
+        "a.style = ''",
+    ),
+}
+
+
+def add_secret_pages(app: Flask) -> None:
+    """Add ``/shown/<name>`` and ``/shadow/<name>``, where a button shows a password, and
+    ``/fields``, whose fields the query names."""
+
+    @app.get("/shown/<name>")
+    def shown(name: str) -> str:
+        form, script = SHOWN[name]
+        body = f"{form}<script>show.onclick = () => {{ {script} }}</script>"
+        return render_template_string(PAGE, body=Markup(body))
+
+    @app.get("/shadow/<name>")
+    def shadow(name: str) -> str:
+        form, script = SHOWN[name]
+        body = f"""<div id="host"></div><script>
+            const root = host.attachShadow({{ mode: "open" }});
+            root.innerHTML = `{form}`;
+            root.getElementById("show").onclick = () => {{
+                const a = root.getElementById("a"); {script} }};
+            </script>"""
+        return render_template_string(PAGE, body=Markup(body))
+
+    @app.get("/fields")
+    def fields() -> str:
+        attribute = request.args["attribute"]
+        inputs = "".join(
+            Markup('<input {}="{}" data-eventtrack-field="f{}" value="hunter2">').format(
+                Markup(attribute), value, place
+            )
+            for place, value in enumerate(request.args.getlist("value"))
+        )
+        return render_template_string(PAGE, body=Markup(FORM.format(inputs)))

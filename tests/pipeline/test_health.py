@@ -1,0 +1,127 @@
+"""How writing goes, for a host's own health page, a monitor and an operator."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import pathlib
+
+import pytest
+import sqlalchemy as sa
+
+from flask_eventtrack import Health
+
+from ..commands import run
+from ..conftest import MakeHost
+from ..hosts import START, Host
+from ..store.records import a_page
+from ..test_doctor import FINE, findings_of
+from .waiting import locked, visit, wait_until
+
+
+def health_of(host: Host) -> Health:
+    with host.app.app_context():
+        return host.events.health()
+
+
+def test_nothing_waits_where_all_is_written(db_host: Host) -> None:
+    """And before the first event."""
+    before = health_of(db_host)
+    assert (before.is_well, before.last_commit, before.has_thread) == (True, None, False)
+    visit(db_host)
+    db_host.flush()
+    after = health_of(db_host)
+    assert after == dataclasses.replace(before, last_commit=after.last_commit, has_thread=True)
+    assert (after.records, after.bytes, after.oldest, after.last_error) == (0, 0, None, "")
+    assert after.last_commit is not None
+    assert after.last_commit >= START
+
+
+@pytest.mark.parametrize("durability", ["memory", "journal"])
+def test_what_waits_is_counted_with_its_age(make: MakeHost, durability: str) -> None:
+    """Since the first of it; after a minute that is not well."""
+    host = make({"EVENTTRACK_DURABILITY": durability}, create=False)
+    visit(host, 3)
+    with pytest.raises(sa.exc.OperationalError):
+        host.flush()
+    host.clock.advance(seconds=59)
+    visit(host)
+    found = health_of(host)
+    assert (found.records, found.oldest, found.is_well) == (4, 59.0, False)
+    assert found.bytes > 400
+    assert found.last_error.startswith("OperationalError: (sqlite3.OperationalError) no such table")
+    assert "\n" not in found.last_error
+    with host.app.app_context():
+        host.db.create_all()
+    host.flush()
+    wait_until(lambda: health_of(host).is_well)
+    assert (health_of(host).bytes, health_of(host).last_error) == (0, "")
+
+
+def test_a_health_page_never_waits_for_the_database(db_host: Host) -> None:
+    """Nor for the transaction that waits for it."""
+    with locked(db_host):
+        visit(db_host)
+        db_host.state.pipeline.hurry()
+        wait_until(lambda: db_host.state.pipeline._writing_thread is not None)
+        assert health_of(db_host).records == 1
+    db_host.flush()
+
+
+def test_another_process_sees_what_waits(
+    make: MakeHost, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The command reads the files: bytes, age and the dead owner."""
+    config = {**FINE, "EVENTTRACK_JOURNAL_DIR": str(tmp_path / "j"), "EVENTTRACK_FLUSH_INTERVAL": 1}
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    dead = make({**config, "EVENTTRACK_FLUSH_INTERVAL": 3600}, url=url)
+    dead.state.pipeline.put(a_page("/", uuid=a_page().id, session=None))
+    host = make(config, url=url, create=False)
+    host.events.define("a.b")
+    fresh = health_of(host)
+    assert (fresh.records, fresh.oldest, fresh.orphans) == (0, 0.0, 0)
+    assert run(host, "health").exit_code == 0
+    host.clock.advance(minutes=10)
+    assert "ET025" in findings_of(host)
+    assert "ET026" not in findings_of(host)
+    dead.state.pipeline.close()  # the records stay, and the lock is free
+    answer = run(host, "health")
+    assert answer.exit_code == 1
+    assert answer.output.splitlines()[0] == "Events wait for too long."
+    assert "Oldest record:      600 s" in answer.output
+    assert "Orphaned journals:  1" in answer.output
+    said = json.loads(run(host, "health", "--json").output)
+    assert (said["orphans"], said["oldest"], said["is_well"]) == (1, 600.0, False)
+    found = findings_of(host)
+    assert found["ET025"][0].startswith("warning: Events have waited since 2026-11-21 12:00 UTC: ")
+    assert found["ET026"][0].endswith(": 1 journal.")
+    host.state.pipeline.start()
+    wait_until(lambda: health_of(host).bytes == 0)
+    assert run(host, "health").exit_code == 0
+
+
+def test_a_journal_that_is_damaged_hides_no_age_of_others(
+    make: MakeHost, tmp_path: pathlib.Path
+) -> None:
+    """It is looked at by anybody, at any moment."""
+    host = make({"EVENTTRACK_JOURNAL_DIR": str(tmp_path / "j")}, create=False)
+    visit(host)
+    assert host.state.journal is not None
+    for name in ("0", "1"):
+        folder = host.state.journal / name
+        folder.mkdir()
+        (folder / "00000001.segment").write_bytes(b"junk" * int(name))
+        (folder / "checkpoint").write_bytes(b"junk")
+    host.clock.advance(seconds=5)
+    assert health_of(host).oldest == 5.0
+
+
+def test_doctor_et027_a_clock_that_is_ahead(make: MakeHost) -> None:
+    """A warning with both times."""
+    host = make({**FINE, "EVENTTRACK_RETENTION": 3600})
+    host.events.define("a.b")
+    assert findings_of(host) == {}
+    host.clock.advance(days=3650)
+    assert findings_of(host)["ET027"][0].startswith(
+        "warning: The clock may be wrong: this machine's clock says 2036-11-18 12:00 UTC, and"
+    )
