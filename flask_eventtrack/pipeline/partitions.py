@@ -50,8 +50,8 @@ def split(records: cabc.Sequence[Record], size: int, first: int) -> list[Part]:
 def find_partitions(records: cabc.Sequence[Record]) -> list[int]:
     """Return the partition of each record.
 
-    A browser without cookies has a device of its own, until the server's half of its visit tells
-    whose it is. If that half is among the records, it decides for the browser's half too, and for
+    A browser without cookies has a device of its own, until the server's half of its visit names
+    the real one. If that half is among the records, it decides for the browser's half too, and for
     the events that came with it.
     """
     homes: _Homes = {}

@@ -115,7 +115,7 @@ def test_a_writer_finds_it_by_itself(make: MakeHost) -> None:
 
 
 def test_an_erased_persons_event_goes_when_it_would_be_counted(db_host: Host) -> None:
-    """What a host says late, of before the erasure, leaves no row and no total."""
+    """An event from before the erasure that a host commits late leaves no row and no total."""
     prepare(db_host)
     with db_host.app.app_context():
         db_host.events.forget("7")

@@ -128,7 +128,7 @@ def test_field_that_only_sounds_like_a_secret_is_sent(
 
 
 def test_what_is_typed_into_a_tagged_field_is_no_text_of_a_click(site: Site, page: Page) -> None:
-    """The text of a button is its value; that of a field is its visitor's."""
+    """A click's text is a button's value, but never what a visitor typed into a field."""
     open_form(site, page, "/tagged/fields")
     for name in ("password", "search", "words", "colour", "note", "send"):
         page.click(f"#{name}")

@@ -58,10 +58,6 @@ class Stored:
         self.profiles = host.rows("profile")
         self.aliases = host.rows("alias")
         self.refused = host.rows("rejected")
-        # The writer refuses what copied cookies send after a log-out, although it was accepted.
-        reasons = [row for row in self.quality if row["reason"] == "logged_out"]
-        self._logged_out: int = sum(row["count"] for row in reasons)
-        self._refused = 0
 
     def check(self) -> None:
         """Check every rule.
@@ -108,10 +104,7 @@ class Stored:
             assert event.action in self._catalogue or event.host == HOSTS - 1, event
             accepted[event.id].append(event)
         for event_id, events in accepted.items():
-            if rows[event_id] or not self._logged_out:
-                self._check_one(rows[event_id], events)
-            else:
-                self._refused += 1
+            self._check_one(rows[event_id], events)
         for row in self.events:
             if row["source"] != "server":
                 assert row["id"] in accepted or row["claimed_by"] in accepted, row
@@ -145,10 +138,10 @@ class Stored:
         """Each page that was opened is one row, unless a client has used its id for another."""
         halves = [row for row in self.events if has_server_half(row)]
         named = {row["id"] for row in halves if not is_nobodys(row)}
-        refused = self._ledger.visits - named - self._occupied
-        self._refused += len(refused)
-        assert self._refused <= self._logged_out, (refused, self._refused)
-        assert named <= self._ledger.visits | self._occupied, (named, self._ledger.visits)
+        assert named | self._occupied == self._ledger.visits | self._occupied, (
+            named,
+            self._ledger.visits,
+        )
         assert len(halves) - len(named) == self._ledger.nobodys
 
     @property
@@ -191,7 +184,6 @@ class Stored:
             row["action"] for row in self.events if row["action"] not in DERIVED
         )
         assert counts.pop("accepted", {}) == new
-        reasons.pop("logged_out", None)  # the writer's own refusals
         assert reasons == ledger.rejected
         counts.pop("rejected", None)
         again = counts.pop("duplicate", collections.Counter()).total() - ledger.duplicates
@@ -206,7 +198,7 @@ class Stored:
         put = len(self._ledger.accepted) + len(self._ledger.visits) + self._ledger.nobodys
         rows = [row for row in self.events if row["action"] not in BY_SERVER]
         joined = sum(has_server_half(row) and row["claimed_by"] is not None for row in rows)
-        return put - self._logged_out - len(rows) - joined - len(self._occupied)
+        return put - len(rows) - joined - len(self._occupied)
 
     def _undefined_names(self) -> set[tuple[str, str]]:
         found = set()

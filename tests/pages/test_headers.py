@@ -58,7 +58,7 @@ def test_cache_control(cache_control: str, *, expected: bool) -> None:
         ({"expires": FUTURE, "cache-control": "no-cache"}, False),
         ({"expires": FUTURE, "cache-control": "max-age=0"}, False),
         ({"expires": PAST, "cache-control": "max-age=60"}, True),
-        # fields for certain caches, which heed nothing else
+        # fields for certain caches, which respect nothing else
         ({"cdn-cache-control": "max-age=60", "cache-control": "no-store"}, True),
         ({"cloudflare-cdn-cache-control": "max-age=60", "cache-control": "private"}, True),
         ({"vercel-cdn-cache-control": "public"}, True),

@@ -59,7 +59,7 @@ OF_PAGE = Claim(uuidlib.UUID(int=14), cookieless=True)
         ([cookieless(STRANGE, SERVER, device(5)), SERVER], [3, 3]),
         ([cookieless(STRANGE, SERVER, device(5))], [5]),
         ([SERVER, cookieless(event_of(5), SERVER, device(5))], [3, 3]),
-        # A page out of a shared cache is nobody's.
+        # A page out of a shared cache tells no device.
         ([SERVER, event_of(5, claim=Claim(SERVER.id, foreign=True))], [3, 5]),
         # Without a session: the visit decides, or else the event.
         ([an_event(session=None, claim=OF_PAGE, client=Client())], [6]),
@@ -97,7 +97,7 @@ def test_parts_share_no_partition() -> None:
 
 
 def test_a_session_ends_after_all_that_happened_in_it() -> None:
-    """Its end does not say whose it is: it comes in the last part."""
+    """A session's end does not name its device, so it comes in the last part."""
     end = SessionEnd(session_id=session_of(device(3)).id, reason="logout")
     parts = split([end, *(event_of(n) for n in range(1000))], 500, first=0)
     assert end not in parts[0].records

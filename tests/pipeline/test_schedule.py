@@ -48,7 +48,7 @@ FAILED = {**WAITING, "failed": 3, "failures": 5, "error": OSError(), "due_at": N
         ({**WAITING, "turn_at": NOW + 1}, "chore"),
         ({**WAITING, "due_at": NOW, "turn_at": NOW + 1}, "write"),
         ({**FULL, "turn_at": NOW + 1}, "write"),
-        ({**FULL, "turn_at": NOW}, "chore"),  # a backlog does not keep them waiting for ever
+        ({**FULL, "turn_at": NOW}, "chore"),  # a backlog does not hold up chores forever
         ({**FULL, "turn_at": NOW, "chores_at": NOW}, "chores"),
     ],
 )

@@ -200,7 +200,7 @@ def test_a_foreign_file_in_a_segment_s_place_is_set_aside(
 def test_a_file_of_another_name_is_left_alone(
     home: pathlib.Path, rotated: pathlib.Path, name: str
 ) -> None:
-    """It is left alone, and so is its folder."""
+    """Neither the file nor its folder is touched."""
     (rotated / name).write_bytes(b"somebody's")
     assert adopt(home) == Drained(RECORDS, 0)
     assert [path.name for path in rotated.iterdir()] == [name]
