@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import functools
 import os
 import struct
 import uuid as uuidlib
@@ -64,6 +65,12 @@ def _make_uuid(number: int) -> uuidlib.UUID:
 def is_customer(profile: uuidlib.UUID) -> bool:
     """Whether a profile's uuid is derived from a customer's id (version 5)."""
     return profile.version == 5
+
+
+@functools.lru_cache(maxsize=4096)
+def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
+    """Return the id of a device's session, the same for all requests that open it at once."""
+    return uuidlib.uuid5(device_id, str(number))
 
 
 def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:

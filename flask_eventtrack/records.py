@@ -206,12 +206,14 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
     """A session is over: its device came back after the gap, or its customer logged out.
 
-    ``at`` is when the customer did so.
+    ``at`` is when the customer did so, and ``number`` counts the device's sessions up to this one;
+    0 if that is not known.
     """
 
     session_id: uuidlib.UUID
     reason: EndReason
     at: dt.datetime | None = None
+    number: int = 0
 
     action = ""
     begins_at = NEVER

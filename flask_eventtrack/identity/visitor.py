@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import re
 import typing as t
 import uuid as uuidlib
 
 from ..errors import InvalidEvent
-from ..ids import uuid4
+from ..ids import session_id_of, uuid4
 from ..records import (
     NOT_VOUCHED,
     VOUCHED_BY_COOKIE,
@@ -73,12 +72,6 @@ class VerifiedCustomer(t.NamedTuple):
     customer_id: str
     expires: int
     begins: int = 0
-
-
-@functools.lru_cache(maxsize=4096)
-def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
-    """Return the id of a device's session, the same for all requests that open it at once."""
-    return uuidlib.uuid5(device_id, str(number))
 
 
 @dataclasses.dataclass(slots=True)

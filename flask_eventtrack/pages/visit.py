@@ -17,7 +17,7 @@ import uuid as uuidlib
 
 from werkzeug.wsgi import get_host
 
-from ..identity.visitor import session_id_of
+from ..ids import session_id_of
 from ..privacy.urls import UrlCleaner, campaign_of
 from ..records import PAGE_VISIT, Event, PageView, SessionRef, Vouched, from_ns
 from ..sites import Sites

@@ -10,7 +10,7 @@ import uuid as uuidlib
 import sqlalchemy as sa
 
 from ..records import SessionRef
-from ..store.copies import OPENED_AT_ONCE
+from ..store.copies import AT_ONCE
 from ..store.engine import Database
 from ..store.tables import Tables
 
@@ -91,7 +91,7 @@ def read_session_feed(
     event, row = database.tables.event, database.tables.session
     is_ours = sa.exists().where(
         row.c.id == session.id,
-        row.c.started_at >= session.started_at - OPENED_AT_ONCE,
+        row.c.started_at >= session.started_at - AT_ONCE,
         sa.or_(row.c.private_at.is_(None), row.c.private_at > event.c.received_at),
     )
     are_ours = sa.and_(

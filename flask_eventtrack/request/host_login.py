@@ -19,7 +19,7 @@ from ..identity.visitor import VerifiedCustomer, Visitor, check_customer_id
 from ..state import CustomerLoader, State
 from .checking import Checked
 from .context import Current
-from .recording import end_session, identify, open_session, record
+from .recording import identify, leave, open_session, record
 
 LOGIN = "customer.login"
 LOGOUT = "customer.logout"
@@ -137,7 +137,7 @@ def log_out(current: Current, customer_id: str | None = None) -> None:
     if not visitor.is_known or not current.verdict.is_person:
         return
     _record_change(current, LOGOUT, customer_id or visitor.customer_id)
-    end_session(current.state, visitor.leave(), "logout")
+    leave(current)
     current.asks_host = False
 
 

@@ -15,7 +15,6 @@ from ..identity.visitor import Visitor
 from ..ids import uuid7
 from ..records import (
     Client,
-    EndReason,
     Event,
     Identified,
     Outcome,
@@ -155,15 +154,20 @@ def make_anonymous(current: Current, event: Event) -> Event:
 def open_session(current: Current, at: int) -> Visitor:
     """Make sure that the visitor's session is open from ``at``; end the one before."""
     visitor = current.visitor
-    end_session(current.state, visitor.open_session(at), "timeout")
+    over = visitor.open_session(at)
+    if over is not None:
+        current.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
     return visitor
 
 
-def end_session(state: State, over: uuidlib.UUID | None, reason: EndReason) -> None:
-    """Note that a session is over, if one is."""
+def leave(current: Current) -> None:
+    """Detach the device from its customer; an open session ends."""
+    visitor, state = current.visitor, current.state
+    over = visitor.leave()
     if over is not None:
-        at = from_ns(state.clock()) if reason == "logout" else None
-        state.pipeline.put(SessionEnd(session_id=over, reason=reason, at=at))
+        at = from_ns(state.clock())
+        end = SessionEnd(session_id=over, reason="logout", at=at, number=visitor.number)
+        state.pipeline.put(end)
 
 
 def identify(
@@ -186,7 +190,7 @@ def identify(
     is_change, is_move = visitor.customer_id != customer_id, visitor.uuid != profile
     if is_change:
         if is_move and visitor.is_known:
-            end_session(state, visitor.leave(), "logout")
+            leave(current)
         visitor.attribute_to(customer_id, profile, vouched_by, until, current.arrival)
     else:
         visitor.vouch_again(vouched_by, until, current.arrival)

@@ -9,6 +9,7 @@ import uuid as uuidlib
 import msgspec
 
 from ..records import EndReason, Event, Identified, Outcome, SessionEnd
+from .copies import is_by_copy
 from .fast_rows import find_known, insert_rows
 from .profiles import write_profiles
 from .rows import EventRow, row_of
@@ -112,6 +113,7 @@ class _BatchWriter:
         ids = {event.id.int for event in events}
         ids.update(event.claim.visit_id.int for event in events if event.claim)
         self._known = find_known(self._connection, self._tables.event, ids)
+        events = [event for event in events if not self._refuse_copy(event)]
         self._visits.load(events, self._known)
         # The halves first: an event without cookies needs the visit of its page.
         for event in events:
@@ -124,6 +126,14 @@ class _BatchWriter:
                 self._add_event(event)
         for event in self._batch.uncounted:
             self._note_new(event)
+
+    def _refuse_copy(self, event: Event) -> bool:
+        """Refuse an event for which only the copy of a cookie vouches after the log-out."""
+        session = self._sessions.find(event.session.id) if event.session else None
+        if session is None or event.id.int in self._known or not is_by_copy(event, session.row):
+            return False
+        self._totals.count_outcome(event.received_at, "rejected", event.action, "logged_out")
+        return True
 
     def _insert_events(self) -> list[EventRow]:
         happened = [*self._rows, *self._visits.new_rows()]

@@ -7,16 +7,16 @@ copy of the session cookie still vouches for its customer after a log-out.
 from __future__ import annotations
 
 import datetime as dt
+import uuid as uuidlib
 
-import sqlalchemy as sa
-
-from ..records import Event, SessionRef
+from ..ids import session_id_of
+from ..records import VOUCHED_BY_COOKIE, Event, SessionRef
 from .rows import SessionRow
-from .tables import Tables
 from .types import to_utc
 
-#: Requests of one browser that come at once may open the same session, this far apart.
-OPENED_AT_ONCE = dt.timedelta(seconds=10)
+#: Requests of one browser that were under way at once come at most this far apart.
+AT_ONCE = dt.timedelta(seconds=10)
+_EARLIER_SESSIONS = 20
 
 
 def note_privacy(row: SessionRow, event: Event, ref: SessionRef) -> None:
@@ -28,7 +28,7 @@ def note_privacy(row: SessionRow, event: Event, ref: SessionRef) -> None:
         _bring_forward(row, event.received_at)
     # A visit that gives its session to another event may not know the device, nor the start.
     is_opening = ref.device_id == row.device_id
-    if is_opening and abs(ref.started_at - row.started_at) > OPENED_AT_ONCE:
+    if is_opening and abs(ref.started_at - row.started_at) > AT_ONCE:
         _bring_forward(row, max(ref.started_at, row.started_at))
 
 
@@ -37,24 +37,18 @@ def _bring_forward(row: SessionRow, moment: dt.datetime) -> None:
         row.private_at = to_utc(moment)
 
 
-def is_left_with(row: SessionRow, left: SessionRow, at: dt.datetime) -> bool:
-    """Whether a customer who leaves one session leaves another with it: any on the same device.
+def earlier_sessions(device_id: uuidlib.UUID, number: int) -> list[uuidlib.UUID]:
+    """Return the sessions of a device before this one: copied cookies may keep one of them alive.
 
-    A copy of the cookies may keep an earlier one alive.
+    :param number: counts the device's sessions; of very many, the last 20 are returned.
     """
-    is_theirs = row.uuid == left.uuid and row.device_id == left.device_id
-    return is_theirs and row.started_at <= at and row.logged_out_at is None
+    first = max(1, number - _EARLIER_SESSIONS)
+    return [session_id_of(device_id, earlier) for earlier in range(first, number)]
 
 
-def find_left_sessions(
-    connection: sa.Connection, tables: Tables, left: SessionRow, at: dt.datetime
-) -> set[int]:
-    """Return the stored sessions, as numbers, for which :func:`is_left_with` is true."""
-    table = tables.session
-    query = sa.select(table.c.id).where(
-        table.c.uuid == left.uuid,
-        table.c.device_id == left.device_id,
-        table.c.started_at <= at,
-        table.c.logged_out_at.is_(None),
-    )
-    return {session_id.int for session_id in connection.scalars(query)}
+def is_by_copy(event: Event, row: SessionRow) -> bool:
+    """Whether only the cookie of a session vouches for an event, and its customer has left it."""
+    if row.logged_out_at is None or event.session is None:
+        return False
+    is_later = event.received_at > row.logged_out_at + AT_ONCE
+    return is_later and event.session.vouched == VOUCHED_BY_COOKIE

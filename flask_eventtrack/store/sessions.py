@@ -27,7 +27,7 @@ from ..records import (
     SessionRef,
 )
 from .clock import is_older
-from .copies import find_left_sessions, is_left_with, note_privacy
+from .copies import earlier_sessions, note_privacy
 from .fast_rows import insert_rows, read_rows, read_rows_by_id, update_rows
 from .rows import EventRow, SessionRow, row_of
 from .tables import Tables
@@ -152,10 +152,12 @@ class SessionBook:
             return
         # What the session has is from before, also if the clock went back.
         at = max(to_utc(end.at or session.row.last_seen_at), session.row.last_seen_at)
-        self.load(find_left_sessions(self._connection, self._tables, session.row, at))
-        for each in self._sessions.values():
-            if is_left_with(each.row, session.row, at):
-                each.row.logged_out_at = at
+        earlier = earlier_sessions(session.row.device_id, end.number)
+        self.load({session_id.int for session_id in earlier})
+        for session_id in (*earlier, end.session_id):
+            left = self.find(session_id)
+            if left is not None and left.row.logged_out_at is None:
+                left.row.logged_out_at = at
 
     def end(self, session_id: uuidlib.UUID, reason: EndReason) -> None:
         """End a session, if it is stored and has not been ended."""

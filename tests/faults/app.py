@@ -13,6 +13,7 @@ import time
 import uuid as uuidlib
 
 from flask import Flask, Response, json, render_template_string
+from flask import session as flask_session
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack, current_visitor, identify, track
@@ -33,6 +34,8 @@ def create_app() -> Flask:
     events = EventTrack(clock=SteppedClock(pathlib.Path(clock))) if clock else EventTrack()
     events.define("note.add", anonymous=True)
     events.define("job.done")
+    # As hosts do: a customer whose log-out got no answer is still logged in.
+    events.customer_loader(lambda: flask_session.get("customer"))
     events.init_app(app, db)
     _add_pages(app, events)
     if "FAULTS_AT_LOAD" in os.environ:
@@ -71,6 +74,7 @@ def _add_pages(app: Flask, events: EventTrack) -> None:
     @app.get("/login/<customer>")
     def login(customer: str) -> str:
         before = current_visitor.uuid
+        flask_session["customer"] = customer
         identify(customer)
         return _show("Log-in", before=before)
 
@@ -78,6 +82,7 @@ def _add_pages(app: Flask, events: EventTrack) -> None:
     def logout() -> str:
         before = current_visitor.uuid
         session = current_visitor.session_id
+        flask_session.clear()
         events.logout()
         return _show("Log-out", before=before, ended=session)
 

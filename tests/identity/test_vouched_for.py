@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import datetime as dt
 import typing as t
 import uuid as uuidlib
@@ -29,6 +30,7 @@ from .customers import (
     send,
     token_of,
     visit,
+    written,
 )
 
 SESSION = "eventtrack_session"
@@ -209,6 +211,77 @@ def left(make: MakeHost, database_url: str) -> tuple[Host, FlaskClient, FlaskCli
     client = host.client()
     visit(client, "/login/7")
     return host, client, copy_of(host, client)
+
+
+def test_copied_session_records_nothing_after_the_log_out(
+    left: tuple[Host, FlaskClient, FlaskClient],
+) -> None:
+    """However it is used; the quality counters say so."""
+    host, client, thief = left
+    visit(client, "/logout")
+    host.flush()
+    before = written(host)
+    for _ in range(3):
+        host.clock.advance(minutes=20)
+        visit(thief)
+        assert send(thief, **OPEN).status_code == 202
+        visit(thief, "/buy")
+    host.flush()
+    assert written(host) == before
+    refused = [row for row in host.rows("quality") if row["reason"] == "logged_out"]
+    assert {row["outcome"] for row in refused} == {"rejected"}
+    counts = collections.Counter[str]()
+    for row in refused:
+        counts[row["action"]] += row["count"]
+    assert counts == {"page.visit": 3, "account.open": 6}
+
+
+def test_log_out_takes_the_device_s_earlier_sessions_along(
+    left: tuple[Host, FlaskClient, FlaskClient],
+) -> None:
+    """A copy has kept one of them alive."""
+    host, client, thief = left
+    stay(host, thief, 2)
+    visit(client, "/login/7")
+    visit(client, "/logout")
+    host.flush()
+    before = written(host)
+    host.clock.advance(minutes=1)
+    visit(thief)
+    host.flush()
+    assert written(host) == before
+
+
+@pytest.mark.parametrize("back", [0, 90])
+def test_customer_who_comes_back_at_once_is_recorded(
+    left: tuple[Host, FlaskClient, FlaskClient], back: int
+) -> None:
+    """Though all is written in one transaction, and the clock may go back in between."""
+    host, client, _ = left
+    stay(host, client, 1)
+    host.flush()
+    visit(client, "/logout")
+    host.clock.advance(minutes=-back)
+    visit(client, "/login/7")
+    host.flush()
+    before = host.actions()["page.visit"]
+    stay(host, client, 5)
+    host.flush()
+    assert host.actions()["page.visit"] == before + 12
+    assert [row["reason"] for row in host.rows("quality") if row["outcome"] == "rejected"] == []
+
+
+def test_requests_under_way_at_the_log_out_are_recorded(
+    left: tuple[Host, FlaskClient, FlaskClient],
+) -> None:
+    """Another tab's, which have the cookies from before."""
+    host, client, tab = left
+    visit(client, "/logout")
+    host.flush()
+    host.clock.advance(seconds=10)
+    assert send(tab, **OPEN).status_code == 202
+    host.flush()
+    assert host.actions()["account.open"] == 1
 
 
 def test_other_devices_go_on_after_a_log_out(left: tuple[Host, FlaskClient, FlaskClient]) -> None:
