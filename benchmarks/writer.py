@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import gc
+import itertools
 import pathlib
 import statistics
 import tempfile
@@ -15,6 +16,7 @@ import sqlalchemy as sa
 from flask import Flask
 
 from flask_eventtrack import EventTrack
+from flask_eventtrack.pipeline.schedule import BATCH_SIZE
 
 from . import floors, us, writers
 from .databases import KINDS, database, version_of
@@ -105,28 +107,30 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
         )
     table.notes.append(f"{number} rounds of {size} events; {versions('psycopg', 'PyMySQL')}.")
     yield table
-    yield _compare_numbers(*((3000, 1) if quick else (30_000, 5)))
+    yield _compare_numbers(*((6000, 1) if quick else (60_000, 5)))
 
 
 def _compare_numbers(size: int, number: int) -> Table:
     """Measure one, two and four processes in turns."""
     table = Table(
-        "Processes that write to one database what has piled up in them: halves of visits and "
-        "events, of any device in any process.",
-        ("database: processes", "records/s", "ratio", "batches rolled back", "target"),
+        "Processes that write to one database what has piled up in them: both halves of visits and "
+        "their events, of any device in any process. One process after the other gets 500 records "
+        "in a row; or one, and then two processes write each visit.",
+        ("database: processes, in a row", "records/s", "ratio", "batches rolled back", "target"),
     )
-    for kind, targets in _SEVERAL.items():
+    for kind, frame in itertools.product(_SEVERAL, (BATCH_SIZE, 1)):
+        targets = _SEVERAL[kind] if frame > 1 else {}
         try:
             turns = [
-                {each: writers.measure(kind, each, size) for each in _PROCESSES}
-                for _ in rounds(number, f"several writers, {KINDS[kind]}")
+                {each: writers.measure(kind, each, size, frame) for each in _PROCESSES}
+                for _ in rounds(number, f"several writers, {KINDS[kind]}, {frame}")
             ]
         except Unavailable as error:
             table.notes.append(f"{KINDS[kind]} {error}")
             continue
         for each in _PROCESSES:
             table.add(
-                f"{KINDS[kind]}: {each}",
+                f"{KINDS[kind]}: {each}, {frame}",
                 whole(statistics.median(turn[each].speed for turn in turns)),
                 ratio(turn[each].speed / turn[1].speed for turn in turns),
                 whole(statistics.median(turn[each].rolled_back for turn in turns)),

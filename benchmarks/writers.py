@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import itertools
 import json
 import pathlib
 import subprocess
@@ -25,6 +26,8 @@ from .traffic import ACTION, Traffic
 
 _SITE = "several.example.com"
 _START = "started\n"
+# Records of a process that are written before: by then its statements are compiled.
+_WARM_UP = 900
 
 
 class Run(t.NamedTuple):
@@ -34,14 +37,19 @@ class Run(t.NamedTuple):
     rolled_back: int
 
 
-def measure(kind: str, processes: int, number: int) -> Run:
-    """Have processes write records of the same devices, which begin to wait at the same time."""
+def measure(kind: str, processes: int, number: int, frame: int) -> Run:
+    """Have processes write records of the same devices, which begin to wait at the same time.
+
+    :param frame: how many records in a row one process gets before the next one's turn. With 1, the
+        halves of each visit are in two processes.
+    """
     with tempfile.TemporaryDirectory() as folder, database(kind) as url:
         first, *payloads = map(encode_record, make_records(number))
         files = [pathlib.Path(folder, f"{at}.records") for at in range(processes)]
+        frames = [payloads[at : at + frame] for at in range(0, len(payloads), frame)]
         for at, file in enumerate(files):
-            # As requests reach the processes: any device anywhere, and the halves of a visit too.
-            file.write_bytes(msgspec.msgpack.encode(payloads[at::processes]))
+            theirs = list(itertools.chain.from_iterable(frames[at::processes]))
+            file.write_bytes(msgspec.msgpack.encode(theirs))
         with contextlib.ExitStack() as stack:
             _begin(url, decode_record(first), stack)
             command = [sys.executable, "-m", "benchmarks.writers", url]
@@ -66,7 +74,7 @@ def measure(kind: str, processes: int, number: int) -> Run:
             told = [json.loads(child.communicate(timeout=300)[0]) for child in children]
         _check(url, number)
     seconds = max(each["ended"] for each in told) - min(each["began"] for each in told)
-    return Run(number / seconds, sum(each["rolled_back"] for each in told))
+    return Run((number - processes * _WARM_UP) / seconds, sum(each["rolled_back"] for each in told))
 
 
 def make_records(number: int) -> cabc.Iterator[Record]:
@@ -140,12 +148,13 @@ def _write(url: str, file: str) -> None:
         app, _, events = us.make_tracked(_place(stack), **_settings(url, len(records)))
         pipeline = app.extensions["eventtrack"].pipeline
         sa.event.listen(pipeline.database._engine, "rollback", note)
-        with pipeline.database.begin() as connection:
-            connection.execute(sa.select(1))
+        assert pipeline.put(*records[:_WARM_UP]), "no room"
+        us.flush(app, events)
+        rolled_back = 0
         print(_START, end="", flush=True)
         sys.stdin.readline()
         began = time.time()
-        assert pipeline.put(*records), "no room"
+        assert pipeline.put(*records[_WARM_UP:]), "no room"
         us.flush(app, events)
         ended = time.time()
         pipeline.close()
