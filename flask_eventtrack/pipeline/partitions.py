@@ -12,12 +12,10 @@ import collections.abc as cabc
 import typing as t
 import uuid as uuidlib
 
-from ..records import Event, Identified, PageView, Record, SessionEnd
+from ..records import Event, PageView, Record, SessionEnd
 
 #: The same in all processes that write to one database: it decides which lock they wait for.
 PARTITIONS = 8
-
-_Homes = dict[int, int]
 
 
 class Part(t.NamedTuple):
@@ -37,14 +35,14 @@ def split(records: cabc.Sequence[Record], size: int, first: int) -> list[Part]:
         the same ones.
     """
     count = min(PARTITIONS, max(1, round(len(records) / size)))
-    parts = [Part([], []) for _ in range(count)]
+    parts: list[tuple[list[Record], set[int]]] = [([], set()) for _ in range(count)]
+    turns = [(each - first) % PARTITIONS * count // PARTITIONS for each in range(PARTITIONS)]
     for record, partition in zip(records, find_partitions(records), strict=True):
-        turn = (partition - first) % PARTITIONS
-        at = -1 if isinstance(record, SessionEnd) else turn * count // PARTITIONS
-        t.cast("list[Record]", parts[at].records).append(record)
-        parts[at].partitions.append(partition)
-    filled = [part for part in parts if part.records] or parts[:1]
-    return [Part(part.records, sorted(set(part.partitions))) for part in filled]
+        taken, partitions = parts[-1 if isinstance(record, SessionEnd) else turns[partition]]
+        taken.append(record)
+        partitions.add(partition)
+    filled = [part for part in parts if part[0]] or parts[:1]
+    return [Part(taken, sorted(partitions)) for taken, partitions in filled]
 
 
 def find_partitions(records: cabc.Sequence[Record]) -> list[int]:
@@ -54,39 +52,35 @@ def find_partitions(records: cabc.Sequence[Record]) -> list[int]:
     the real one. If that half is among the records, it decides for the browser's half too, and for
     the events that came with it.
     """
-    homes: _Homes = {}
-    for record in records:
-        if isinstance(record, PageView) or (isinstance(record, Event) and record.half == "server"):
-            homes[record.id.int] = _number_of(record)
-    for record in records:
-        if isinstance(record, Event) and record.half == "browser":
-            homes[record.id.int] = _find_partition(record, homes)
-    return [_find_partition(record, homes) for record in records]
+    found = [_decider_of(record).int % PARTITIONS for record in records]
+    homes = {
+        record.id.int: number
+        for record, number in zip(records, found, strict=True)
+        if isinstance(record, PageView) or (isinstance(record, Event) and record.half == "server")
+    }
+    claiming = [
+        (at, record.id.int, record.half == "browser", record.claim.visit_id.int)
+        for at, record in enumerate(records)
+        if isinstance(record, Event) and record.claim is not None and record.claim.kind != "foreign"
+    ]
+    for at, event_id, is_half, visit_id in sorted(claiming, key=_halves_first):
+        found[at] = homes.get(visit_id, found[at])
+        if is_half:
+            homes[event_id] = found[at]
+    return found
 
 
-def _find_partition(record: Record, homes: _Homes) -> int:
-    if isinstance(record, Event) and record.claim is not None and record.claim.kind != "foreign":
-        home = homes.get(record.claim.visit_id.int)
-        if home is not None:
-            return home
-    return _number_of(record)
-
-
-def _number_of(record: Record) -> int:
-    return _decider_of(record).int % PARTITIONS
+def _halves_first(claiming: tuple[int, int, bool, int]) -> bool:
+    return not claiming[2]
 
 
 def _decider_of(record: Record) -> uuidlib.UUID:
     """Return the id that decides: the device's, or what stands for it where there is none."""
-    match record:
-        case PageView():
-            return record.device_id
-        case Event():
-            if record.session is not None:
-                return record.session.device_id
-            # Without a session there is no row that events share, but the visit's.
-            return record.claim.visit_id if record.claim is not None else record.id
-        case Identified():
-            return record.uuid
-        case SessionEnd():
-            return record.session_id
+    if isinstance(record, Event):
+        if record.session is not None:
+            return record.session.device_id
+        # Without a session there is no row that events share, but the visit's.
+        return record.claim.visit_id if record.claim is not None else record.id
+    if isinstance(record, PageView):
+        return record.device_id
+    return record.id  # the customer's, or the session's

@@ -371,9 +371,11 @@ class Writer:
     ) -> tuple[Sifted, collections.Counter[Outcome]]:
         """Return the records without those of erased people and of people who object, counted."""
         sifted = self._hooks.tombstones.sift(connection, records)
-        kept, objected = self._hooks.objections.sift(connection, sifted.records)
-        dropped = _count(sifted.dropped, "erased") + _count(objected, "opted out")
-        return sifted._replace(records=kept), dropped
+        dropped = _count(sifted.dropped, "erased")
+        if sifted.some_object:
+            kept, objected = self._hooks.objections.sift(connection, sifted.records)
+            sifted, dropped = sifted._replace(records=kept), dropped + _count(objected, "opted out")
+        return sifted, dropped
 
     def _transaction(self, connection: sa.Connection) -> Transaction:
         hooks = self._hooks

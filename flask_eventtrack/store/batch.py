@@ -113,7 +113,8 @@ class _BatchWriter:
         ids = {event.id.int for event in events}
         ids.update(event.claim.visit_id.int for event in events if event.claim)
         self._known = find_known(self._connection, self._tables.event, ids)
-        events = [event for event in events if not self._refuse_copy(event)]
+        if self._sessions.has_left():
+            events = [event for event in events if not self._refuse_copy(event)]
         self._visits.load(events, self._known)
         # The halves first: an event without cookies needs the visit of its page.
         for event in events:

@@ -24,6 +24,8 @@ def note_privacy(row: SessionRow, event: Event, ref: SessionRef) -> None:
 
     That is when the host vouches for one, or when a second browser opens the session.
     """
+    if not ref.vouched and ref.started_at == row.started_at:
+        return  # as nearly always
     if ref.vouched:
         _bring_forward(row, event.received_at)
     # A visit that gives its session to another event may not know the device, nor the start.

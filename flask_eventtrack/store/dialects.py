@@ -188,9 +188,8 @@ def lock_partitions(
     name = connection.dialect.name
     if name == "postgresql" and partitions:
         space = zlib.crc32(table.fullname.encode()) - 2**31  # of 32 bits with a sign
-        connection.execute(
-            sa.select(*(sa.func.pg_advisory_xact_lock(space, each) for each in partitions))
-        )
+        locks = (f"pg_advisory_xact_lock({space}, {each})" for each in partitions)
+        connection.exec_driver_sql(f"SELECT {', '.join(locks)}")
     elif name in _MYSQL and partitions:
         _lock_rows(connection, table, partitions)
 

@@ -66,9 +66,6 @@ class Objections:
         self, connection: sa.Connection, records: cabc.Sequence[Record]
     ) -> tuple[cabc.Sequence[Record], list[Record]]:
         """Return the records that may be written, and those that were dropped."""
-        table = self._tables.objection
-        if not records or connection.scalar(sa.select(table.c.uuid_hash).limit(1)) is None:
-            return records, []
         owners = self._find_owners(connection, records)
         people = {uuid for record in records for uuid in record.profiles} | set(owners.values())
         periods = self._find(connection, people)

@@ -117,6 +117,10 @@ class SessionBook:
     def find(self, session_id: uuidlib.UUID) -> Session | None:
         return self._sessions.get(session_id.int)
 
+    def has_left(self) -> bool:
+        """Whether the customer of one of the sessions has logged out."""
+        return any(session.row.logged_out_at for session in self._sessions.values())
+
     def move_on(self, activity: Activity) -> None:
         """Move a session on by one of its events; open it if it is new."""
         event, ref, count = activity.event, activity.session, activity.count

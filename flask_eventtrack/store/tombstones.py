@@ -38,12 +38,13 @@ class Sifted(t.NamedTuple):
     """The records that may be written, those that were dropped, and ``kin``.
 
     ``kin`` are more profiles of erased people, which only the dropped records have shown, each with
-    the moment of the person's erasure.
+    the moment of the person's erasure. ``some_object`` tells whether there are objections at all.
     """
 
     records: cabc.Sequence[Record]
     dropped: cabc.Sequence[Record] = ()
     kin: Moments = {}  # noqa: RUF012 - never changed
+    some_object: bool = False
 
 
 class Tombstones:
@@ -97,28 +98,31 @@ class Tombstones:
         """
         if not records:
             return Sifted(records)
-        latest = self._hold(connection)
+        latest, some_object = self._hold(connection)
         suspects = [record for record in records if record.begins_at <= latest]
-        if not suspects:
-            return Sifted(records)
         uuids = {uuid for record in suspects for uuid in record.profiles}
-        erased = self._find(connection, uuids)
+        erased = self._find(connection, uuids) if uuids else {}
         if not erased:
-            return Sifted(records)
+            return Sifted(records, some_object=some_object)
         judged = [(record, _judge(record, erased)) for record in records]
         dropped = [record for record, kept in judged if kept is None]
         kin = self._find_kin(connection, dropped, erased)
-        return Sifted([kept for _, kept in judged if kept is not None], dropped, kin)
+        kept = [kept for _, kept in judged if kept is not None]
+        return Sifted(kept, dropped, kin, some_object)
 
-    def _hold(self, connection: sa.Connection) -> dt.datetime:
-        """Return the moment of the latest erasure, and make the next erasure wait."""
-        query = _latest(self._tables.tombstone).with_for_update(read=True)
-        latest: dt.datetime | None = connection.scalar(query)
-        if latest is not None:
-            return latest
+    def _hold(self, connection: sa.Connection) -> tuple[dt.datetime, bool]:
+        """Return the moment of the latest erasure, and make the next erasure wait.
+
+        And whether anybody has ever objected, since each batch asks that too.
+        """
+        some_object = sa.exists(sa.select(self._tables.objection.c.uuid_hash))
+        query = _latest(self._tables.tombstone).add_columns(some_object)
+        found = connection.execute(query.with_for_update(read=True)).one_or_none()
+        if found is not None:
+            return found[0], bool(found[1])
         first = self._tables.tombstone.insert().values(uuid_hash=LATEST, erased_at=_BEGINNING)
         connection.execute(first)
-        return _BEGINNING
+        return _BEGINNING, True
 
     def _find(self, connection: sa.Connection, uuids: cabc.Iterable[uuidlib.UUID]) -> Moments:
         """Return the moments of erasure of those ids that are erased."""
