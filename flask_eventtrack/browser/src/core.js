@@ -36,10 +36,10 @@
  * @property {URL} place of the first file: posts go to its folder's parent
  * @property {DOMStringMap} settings the tag's `data-*`
  * @property {() => Page} page the page that is open now
- * @property {() => void} show counts the page's visit, if that has not been done and may be
- * @property {() => void} release the visit of the open page is final: it need not wait
+ * @property {() => void} showVisit counts the page's visit, if that has not been done and may be
+ * @property {() => void} letGo the visit of the open page is final: it need not wait
  * @property {() => void} leave sends everything at once
- * @property {() => import("./delivery.js").Item[]} waiting what has no answer; events of earlier pages may be added
+ * @property {() => import("./delivery.js").Item[]} unanswered what has no answer; events of earlier pages may be added
  * @property {Hooks} hooks
  */
 

@@ -122,7 +122,7 @@ const sendSome = async () => {
   let size = 0;
   for (const item of waiting.filter(isUnsent)) {
     size += item.encoded.length;
-    const isFull = items.length === MAX_POST || size > MAX_POST_SIZE;
+    const isFull = items[MAX_POST - 1] || size > MAX_POST_SIZE;
     if (items[0] && (isFull || item.epoch !== items[0].epoch)) break;
     item.isSent = true;
     items.push(item);

@@ -79,10 +79,10 @@ const core = {
   place,
   settings,
   page: () => current,
-  show: showPage,
-  release,
+  showVisit: showPage,
+  letGo: release,
   leave,
-  waiting: () => waiting,
+  unanswered: () => waiting,
   hooks,
 };
 

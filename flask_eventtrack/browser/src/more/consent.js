@@ -6,7 +6,7 @@ import { keptIds } from "./replay.js";
  * @param {import("./index.js").Core} core
  */
 export function consent(core) {
-  const { hooks, show } = core;
+  const { hooks, showVisit } = core;
   hooks.optOut = () => {
     for (const id of keptIds()) delete localStorage[`eventtrack:${id}`];
     return post(core, "consent", { choice: "none" });
@@ -15,7 +15,7 @@ export function consent(core) {
     const answer = await post(core, "consent", { choice: "full" });
     if (!answer.error) {
       hooks.chosen = "full";
-      show();
+      showVisit();
     }
     return answer;
   };

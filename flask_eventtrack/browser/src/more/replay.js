@@ -23,8 +23,8 @@ const isOld = (id) => parseInt(id.replace("-", ""), 16) < now() - UNDER_WAY;
  * @param {import("./index.js").Core} core
  * @param {number} delay
  */
-function hand({ api, waiting }, delay) {
-  const own = new Set(waiting().map(({ id }) => id));
+function hand({ api, unanswered }, delay) {
+  const own = new Set(unanswered().map(({ id }) => id));
   const answers = keptIds().reverse().map((id) => {
     if (own.has(id) || !isOld(id)) return;
     const key = `eventtrack:${id}`;
@@ -38,7 +38,7 @@ function hand({ api, waiting }, delay) {
     }
     return new Promise((settle) =>
       // An event without an epoch is not the present visitor's.
-      waiting().unshift({ id, epoch: epoch || "-", encoded, settle, isKept: true }),
+      unanswered().unshift({ id, epoch: epoch || "-", encoded, settle, isKept: true }),
     );
   });
   if (answers.some(Boolean)) setTimeout(api.flush, delay);

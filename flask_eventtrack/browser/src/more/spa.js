@@ -2,7 +2,7 @@
  * Counts what a single-page app shows: another path, and with `data-spa="hash"` another hash.
  * @param {import("./index.js").Core} core
  */
-export function spa({ api, page, release, settings }) {
+export function spa({ api, page, letGo, settings }) {
   if (!settings.spa) return;
 
   /** @param {string} url */
@@ -12,7 +12,7 @@ export function spa({ api, page, release, settings }) {
   };
   const look = () => {
     if (place(location.href) === place(page().url)) return;
-    release(); // the title is still that of the page that ends
+    letGo(); // the title is still that of the page that ends
     api.page();
   };
 
