@@ -240,6 +240,7 @@ class VisitLimiter:
         device, address = config.device_pages, config.address_pages
         self._device_most = device if config.device_limit and device else math.inf
         self._network_most = address if config.address_limit and address else math.inf
+        self._is_unlimited = self._device_most == self._network_most == math.inf
         self._began = 0
         self._counts: dict[int | str, int] = {}
 
@@ -249,6 +250,8 @@ class VisitLimiter:
         :param device_id: None if the client did not show a known device.
         :param now: nanoseconds since the epoch.
         """
+        if self._is_unlimited:
+            return True
         if not 0 <= now - self._began < _PERIOD_NS:
             self._began, self._counts = now, {}
         counts = self._counts

@@ -45,12 +45,18 @@ def read_headers(response: Response) -> AnswerHeaders:
     headers = response.headers
     # A host may put a plain dict in their place.
     for name, value in headers if isinstance(headers, Headers) else headers.items():
-        field = name.lower()
-        if field in _READ or field.endswith("-cache-control"):
-            fields.append((field, value))
-        elif field in _VALIDATORS:
-            fields.append((field, ""))
+        field = _field_of(name)
+        if field is not None:
+            fields.append((field, "" if field in _VALIDATORS else value))
     return _judge_headers(tuple(fields))
+
+
+@functools.lru_cache(maxsize=512)
+def _field_of(name: str) -> str | None:
+    """Return a field's name in small letters if it is read, or None."""
+    field = name.lower()
+    is_read = field in _READ or field in _VALIDATORS or field.endswith("-cache-control")
+    return field if is_read else None
 
 
 @functools.lru_cache(maxsize=512)

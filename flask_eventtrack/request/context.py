@@ -99,10 +99,12 @@ class Current:
         visitor = self._visitor
         if visitor is None:
             device = session = None
+            cookies = self.cookies
             if self.verdict.policy == "full":
-                device, session = self.cookies[:2]
+                device, session = cookies.device, cookies.session
             visitor = resume_visitor(device, session, self.arrival, self.state.lifetimes)
-            self.visitor = visitor
+            visitor.stale |= cookies.is_renamed
+            self._visitor = visitor
         return visitor
 
     @visitor.setter
