@@ -168,7 +168,7 @@ def test_every_module_has_its_place() -> None:
     text = (
         read("docs/explanation/architecture.md").partition("## Where to look")[2].split("\n## ")[0]
     )
-    named = set()
+    named = set[str]()
     for table in re.split(r"\n\n(?=\|)", text):
         head, *rows = [line for line in table.splitlines() if line.startswith("|")] or [""]
         room = re.match(r"\| `(\w+/)` ", head)
