@@ -1,4 +1,4 @@
-"""``flask eventtrack …``."""
+"""The commands of ``flask eventtrack``."""
 
 from __future__ import annotations
 

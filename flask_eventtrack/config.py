@@ -351,8 +351,8 @@ class Config:
     Older events are rejected."""
 
     spa: bool | t.Literal["hash"] = _setting(False, _one_of(False, True, "hash"))
-    """Whether the script records soft navigations by itself: every new address that the page
-    pushes to its history. ``"hash"`` also counts every new fragment."""
+    """Whether the script records soft navigations by itself: every new path in the page's history,
+    but not a new query. ``"hash"`` also counts every new fragment."""
 
     debug_js: bool = _setting(False, _boolean)
     """Whether the script logs each event and the answer to it in the browser's console."""

@@ -1,4 +1,4 @@
-"""A person's rights to their stored data: access and erasure."""
+"""A person's rights to their stored data: access, erasure and objection."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much of a device, a network and all clients together is taken and recorded."""
+"""How much is accepted and recorded of one device, of one network, and of all clients together."""
 
 from __future__ import annotations
 

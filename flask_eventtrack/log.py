@@ -1,4 +1,4 @@
-"""What our log entries may contain: each is one line, whoever has written a part of it."""
+"""Our log entries: each is one line without control characters, whatever a client has sent."""
 
 from __future__ import annotations
 

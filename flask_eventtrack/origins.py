@@ -1,4 +1,4 @@
-"""Where a URL leads, read once for settings, senders and records."""
+"""The origin of a URL, and the one form of a host's name, for settings, senders and records."""
 
 from __future__ import annotations
 

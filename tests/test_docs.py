@@ -163,6 +163,23 @@ def test_internal_links_resolve(name: str) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def test_every_module_has_its_place() -> None:
+    """The architecture says of each module in which room it is, and names no other."""
+    text = (
+        read("docs/explanation/architecture.md").partition("## Where to look")[2].split("\n## ")[0]
+    )
+    named = set[str]()
+    for table in re.split(r"\n\n(?=\|)", text):
+        head, *rows = [line for line in table.splitlines() if line.startswith("|")] or [""]
+        room = re.match(r"\| `(\w+/)` ", head)
+        names = re.findall(r"`(\w+)(?:\.py)?`", " ".join(row.split("|")[1] for row in rows))
+        named |= {f"{room[1] if room else ''}{name}.py" for name in names}
+    diagram = read("docs/explanation/architecture.md").split("```")[1]
+    named |= set(re.findall(r"\b\w+\.py\b", diagram))
+    modules = {path.relative_to(PACKAGE).as_posix() for path in PACKAGE.rglob("*.py")}
+    assert named == {module for module in modules if not module.endswith("__init__.py")}
+
+
 def test_every_page_is_in_the_contents() -> None:
     """The front page leads to each page."""
     contents = read("docs/index.md")

@@ -1,6 +1,6 @@
 """Reads the parameters that clients post: text as a number and a number as text, by their types.
 
-Data attributes and query strings hold text only, so clients cannot know which of the two is meant.
+Attributes of a page hold text only, so the script cannot know which of the two is meant.
 """
 
 from __future__ import annotations

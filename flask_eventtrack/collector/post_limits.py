@@ -1,4 +1,4 @@
-"""What one post takes from the limits of its sender."""
+"""What one post uses up of its sender's limits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How writing goes, from what a process knows and from the files of the others: no database."""
+"""How writing events goes, read from this process and from all journals, not from the database."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Whose a file or folder of the journal is: what another user has made or linked is left alone.
+"""Who owns the journal's files and folders: what another user has made or linked is left alone.
 
-Everybody may make files in some folders, such as ``/tmp``. Whoever makes the journal's folder
+In some folders, such as ``/tmp``, every user may make files. Whoever makes the journal's folder
 there first could put links into it, or make up events.
 """
 

@@ -1,9 +1,9 @@
 """Which records several processes may write at the same time: those of different devices.
 
-Devices are divided into partitions by their ids. Records of one partition share session and visit
-rows, records of two do not, with few exceptions. So of one partition a single transaction at a time
-is written, and no two writers meet in a row. That is for speed: the rows' own locks keep what is
-written right, whoever writes it.
+Devices are divided into partitions by their ids. With few exceptions, records that share a session
+or visit row are of one partition. Only one transaction at a time writes records of a partition, so
+two writers do not wait for each other's rows. This is for speed only: the locks of the rows keep
+the data right in any case.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """From the requests of one process to its writer thread, and the answer to callers that wait.
 
 Names on the way down: the thread *drains* the queue batch by batch, the writer *commits* a batch in
-one transaction or several, and inside a transaction the store *applies* it.
+one transaction or several, and inside a transaction the store *writes* its rows.
 """
 
 from __future__ import annotations

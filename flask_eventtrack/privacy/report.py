@@ -1,6 +1,6 @@
-"""The live settings against what exemptions from consent ask of audience measurement. Pure.
+"""Compares the live settings with what laws ask of audience measurement without consent. Pure.
 
-The criteria are those that settings can show. What they cannot show is said as well: this is no
+The criteria are those that settings can show. The report also names what they cannot show. It is no
 legal advice.
 """
 

@@ -1,4 +1,4 @@
-"""Parameters whose name says that their value is a secret, whatever the value looks like."""
+"""The names of parameters whose value is a secret, whatever the value looks like."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""A clock that may be wrong: what is removed for its age is old by other clocks, too.
+"""A clock that may be wrong: something is removed for its age only if other clocks agree.
 
 A process's clock that is years ahead would make everything old at once. So age is also measured by
-the database's clock, and by the moments at which events were stored: if nothing was stored for
-long, as much time may not have passed.
+the database's clock, and by the moments at which events were stored: if nothing was stored for a
+long time, the clock may have jumped.
 """
 
 from __future__ import annotations

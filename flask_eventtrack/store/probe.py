@@ -1,8 +1,9 @@
 """Is it the row that the database refuses, or the table that refuses every row?
 
-Where another release has added a column that must be filled, or a host a constraint that no row
-passes, each event is refused as if it were at fault itself. A row that is known to be good tells
-the two apart: the latest that the table took, written again under a new key and rolled back.
+Another release may have added a column that must be filled, or the host app a constraint that no
+row passes. Then each event is refused as if it were at fault itself. A row that is known to be good
+tells the two cases apart: the latest that the table took, written again under a new key and rolled
+back.
 """
 
 from __future__ import annotations

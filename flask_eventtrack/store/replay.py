@@ -1,4 +1,4 @@
-"""Erasures and objections again, in a database that was restored from a backup before them."""
+"""Repeats erasures and objections in a database that was restored from an earlier backup."""
 
 from __future__ import annotations
 

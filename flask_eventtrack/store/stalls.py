@@ -1,8 +1,9 @@
-"""What ends the wait for a database that no longer answers, such as behind a broken proxy.
+"""Ends the wait for a database that no longer answers, for instance behind a broken proxy.
 
 Four limits, since none sees every stall. Connecting has one. The server ends statements that take
 too long, and transactions of a client that has gone, so that other processes need not wait for its
-locks. Drivers of MySQL stop reading. Drivers of PostgreSQL cannot, so a thread watches them.
+locks. Most drivers stop reading. Those that use libpq, such as psycopg, cannot, so a thread watches
+them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The names of undefined actions and parameters in the quality counters: few, and erasable.
 
-Clients can make up names, and put into them what is no name.
+Clients can make up names, and put personal data into them.
 """
 
 from __future__ import annotations
