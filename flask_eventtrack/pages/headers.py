@@ -10,7 +10,7 @@ import typing as t
 
 from flask import Response
 from werkzeug.datastructures import Headers
-from werkzeug.http import parse_dict_header, parse_options_header
+from werkzeug.http import parse_dict_header, parse_list_header, parse_options_header
 
 # The fields that are read, beside others for certain caches: "…-cache-control".
 _OF_ALL_CACHES = frozenset({"cache-control", "expires", "etag", "last-modified"})
@@ -26,9 +26,11 @@ _HTML_TYPES = frozenset({"text/html", "application/xhtml+xml"})
 _BEGAN = time.time()
 # Directives for how long a cache may use an answer, or may use it although it is stale.
 _STALE_USES = ("stale-while-revalidate", "stale-if-error")
-_LIFETIMES = ("s-maxage", "max-age", "cache-maxage")
+# The first that an answer has is the one that counts.
+_LIFETIMES = ("s-maxage", "cache-maxage", "max-age")
 
-_Directives = cabc.Mapping[str, str | None]
+# The values of each directive: it may stand there twice.
+_Directives = cabc.Mapping[str, list[str | None]]
 
 
 class AnswerHeaders(t.NamedTuple):
@@ -84,49 +86,57 @@ def is_shareable(fields: cabc.Mapping[str, str]) -> bool:
     :param fields: header fields that concern caches, by their names in lower case.
     """
     # A cache that can ask whether its copy is still good repeats the stored fields.
-    has_validator = not _VALIDATORS.isdisjoint(fields)
+    validators = _VALIDATORS & fields.keys()
     expires = fields.get("expires", "")
-    if _lets_share(_parse(fields.get("cache-control", "")), expires, has_validator=has_validator):
+    if _lets_share(_parse(fields.get("cache-control", "")), expires, validators):
         return True
     # Fields for certain caches (RFC 9213), which then ignore Cache-Control.
     targeted = [value for name, value in fields.items() if name not in _OF_ALL_CACHES]
     if "x-accel-expires" in fields:
         targeted.append(f"max-age={fields['x-accel-expires']}")
-    return any(_lets_share(_parse(line), "", has_validator=has_validator) for line in targeted)
+    return any(_lets_share(_parse(line), "", validators) for line in targeted)
 
 
 def _parse(line: str) -> _Directives:
-    return parse_dict_header(line.lower())
+    directives: dict[str, list[str | None]] = {}
+    for part in parse_list_header(line.lower()):
+        for name, value in parse_dict_header(part).items():
+            directives.setdefault(name, []).append(value)
+    return directives
 
 
-def _lets_share(directives: _Directives, expires: str, *, has_validator: bool) -> bool:
+def _lets_share(directives: _Directives, expires: str, validators: cabc.Set[str]) -> bool:
     if "no-store" in directives:
         return False
     if "public" in directives:
         return True
     # With field names, it concerns only those fields (RFC 9111, section 5.2.2.7).
-    if directives.get("private", "no") is None and "s-maxage" not in directives:
+    if None in directives.get("private", ()) and "s-maxage" not in directives:
         return False
     if any(_is_positive(directives[name]) for name in _STALE_USES if name in directives):
         return True
-    return _may_be_used(directives, expires, has_validator=has_validator)
+    return _may_be_used(directives, expires, validators)
 
 
-def _may_be_used(directives: _Directives, expires: str, *, has_validator: bool) -> bool:
+def _may_be_used(directives: _Directives, expires: str, validators: cabc.Set[str]) -> bool:
     """Whether a stored answer may be used, as it is or once the cache has asked."""
     # With field names, it concerns only those fields (RFC 9111, section 5.2.2.4).
-    must_ask = directives.get("no-cache", "no") is None
+    must_ask = None in directives.get("no-cache", ())
     lifetimes = [directives[name] for name in _LIFETIMES if name in directives]
     if not (lifetimes or expires):
-        return must_ask and has_validator
+        # Of an answer with a date, caches guess a lifetime (RFC 9111, section 4.2.2).
+        return "last-modified" in validators or (must_ask and bool(validators))
     is_fresh = _is_positive(lifetimes[0]) if lifetimes else _is_future(expires)
-    return has_validator or (is_fresh and not must_ask)
+    return bool(validators) or (is_fresh and not must_ask)
 
 
-def _is_positive(seconds: str | None) -> bool:
-    """Whether a number of seconds is above 0; what is no number counts as one."""
+def _is_positive(values: list[str | None]) -> bool:
+    """Whether one of the numbers of seconds is above 0; what is no number counts as one.
+
+    Of several, some caches take the first and others the last.
+    """
     try:
-        return float(seconds or "") > 0
+        return any(float(seconds or "") > 0 for seconds in values)
     except ValueError:
         return True
 

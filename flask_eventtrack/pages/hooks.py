@@ -70,16 +70,15 @@ class PageHooks:
 
     def read_title(self, response: Response) -> Response:
         with self._reading:
-            current = get_current(self._state)
-            if is_page_request(current):
-                current.title = _find_title(response, read_headers(response))
+            _read_title(get_current(self._state), response)
         return response
 
     def finish(self, response: Response) -> Response:
-        if not self._has_title_hook:
-            self.read_title(response)
         with self._recording:
             current = get_current(self._state)
+            if not self._has_title_hook:
+                with self._reading:
+                    _read_title(current, response)
             environ = current.request.environ
             if current.is_page and is_shown(environ, response.status_code):
                 _record_page(current, response)
@@ -87,6 +86,11 @@ class PageHooks:
                 _send_cookies(current, response, read_headers(response))
             del current.request  # the two hold each other, until the garbage collector comes
         return response
+
+
+def _read_title(current: Current, response: Response) -> None:
+    if is_page_request(current):
+        current.title = _find_title(response, read_headers(response))
 
 
 def _record_page(current: Current, response: Response) -> None:

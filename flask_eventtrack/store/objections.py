@@ -71,9 +71,26 @@ class Objections:
         periods = self._find(connection, people)
         if not periods:
             return records, []
+        self._join(connection, records, periods)
         judged = [(record, _judge(record, owners, periods)) for record in records]
         dropped = [record for record, kept in judged if kept is None]
         return [kept for _, kept in judged if kept is not None], dropped
+
+    def _join(
+        self, connection: sa.Connection, records: cabc.Iterable[Record], periods: _Periods
+    ) -> None:
+        """Have a customer's objection hold for the anonymous profile of an earlier log-in too.
+
+        The log-in waited in another process while the customer objected, who was not known then to
+        have that profile.
+        """
+        for record in records:
+            if not isinstance(record, Identified) or record.anonymous is None:
+                continue
+            for since, until in periods.get(record.uuid, ()):
+                if until is None and record.time < since:
+                    self.add(connection, [self._hash_of(record.anonymous)], since)
+                    periods.setdefault(record.anonymous, []).append((since, None))
 
     def _find(self, connection: sa.Connection, uuids: cabc.Iterable[uuidlib.UUID]) -> _Periods:
         table = self._tables.objection

@@ -78,9 +78,18 @@ def test_cache_control(cache_control: str, *, expected: bool) -> None:
         ({"expires": "0", **ETAG}, True),
         ({"cache-control": "private, no-cache", **ETAG}, False),
         ({"cache-control": "no-store", **ETAG}, False),
+        # a cache may guess a lifetime by the date
+        (LATER, True),
+        ({"cache-control": "private", **LATER}, False),
+        # of two values, some caches take the first and others the last
+        ({"cache-control": "max-age=60, max-age=0"}, True),
+        ({"cache-control": "max-age=0, max-age=60"}, True),
+        ({"cache-control": "s-maxage=600, s-maxage=0"}, True),
+        ({"cache-control": "s-maxage=0, s-maxage=0, max-age=9"}, False),
+        ({"edge-control": "max-age=0, cache-maxage=60m"}, True),
+        ({"edge-control": "max-age=60, cache-maxage=0"}, False),
         # says nothing of caches
         (ETAG, False),
-        (LATER, False),
     ],
 )
 def test_other_fields(fields: dict[str, str], *, expected: bool) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from flask_eventtrack import identify, track
 from flask_eventtrack.errors import InvalidEvent
-from flask_eventtrack.records import Claim
+from flask_eventtrack.records import Claim, Identified
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
@@ -191,6 +191,27 @@ def test_a_log_in_does_not_join_an_anonymous_history(shop: Host) -> None:
     [visit] = shop.events_of("page.visit")
     assert visit["uuid"] != ADA_UUID
     assert shop.rows("alias") == shop.rows("profile") == []
+
+
+def test_a_log_in_that_waits_elsewhere_is_under_the_objection(shop: Host) -> None:
+    """It names one more profile of the customer's, who is silent there too until they withdraw."""
+    client = browse(shop, "/")
+    shop.flush()
+    [visit] = shop.events_of("page.visit")
+    log_in = Identified(
+        uuid=ADA_UUID, customer_id=ADA, time=shop.clock.moment, anonymous=visit["uuid"]
+    )
+    leave(shop, log_in)
+    opt_out(shop)
+    shop.state.pipeline.settle()
+    assert [row["customer_uuid"] for row in shop.rows("alias")] == [ADA_UUID]
+    before = stored(shop)
+    browse(shop, "/products/mug", client=client)
+    shop.flush()
+    assert stored(shop) == before
+    assert opt_in(shop)
+    browse(shop, "/products/mug", client=client)
+    assert shop.actions()["page.visit"] == 2
 
 
 def test_an_anonymous_visitor_may_object(shop: Host) -> None:
