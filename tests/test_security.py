@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import collections.abc as cabc
 import pathlib
 import random
 import typing as t
@@ -25,6 +26,8 @@ FORBIDDEN_MODULES = {
     *("subprocess", "multiprocessing", "pty", "ctypes"),
     *("http.client", "urllib.request", "socket", "ssl", "smtplib", "ftplib", "xmlrpc", "requests"),
 }
+# It shuts down connections that drivers have opened, and opens none.
+EXCEPTED = {"stalls.py": {"socket"}}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__", "system", "popen", "fork", "execv"}
 
 HOSTILE = {
@@ -42,23 +45,31 @@ HOSTILE = {
 }
 
 
-def iter_modules() -> list[ast.Module]:
-    return [ast.parse(path.read_text()) for path in PACKAGE.rglob("*.py")]
+def imports_of(module: ast.Module) -> cabc.Iterator[str]:
+    for node in ast.walk(module):
+        match node:
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names)
+            case ast.ImportFrom(module=str(package), level=0, names=names):
+                yield from (package, *(f"{package}.{alias.name}" for alias in names))
+
+
+def calls_of(module: ast.Module) -> cabc.Iterator[str]:
+    for node in ast.walk(module):
+        match node:
+            case ast.Call(func=ast.Name(id=name)):
+                yield name
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr=name)):
+                yield name
 
 
 def test_no_module_makes_code_of_data_or_asks_other_machines() -> None:
     """Nothing is unpickled or evaluated, no program is started, and no address is fetched."""
     imported, called = set[str](), set[str]()
-    for node in (node for module in iter_modules() for node in ast.walk(module)):
-        match node:
-            case ast.Import(names=names):
-                imported.update(alias.name for alias in names)
-            case ast.ImportFrom(module=str(module), level=0, names=names):
-                imported.update({module, *(f"{module}.{alias.name}" for alias in names)})
-            case ast.Call(func=ast.Name(id=name)):
-                called.add(name)
-            case ast.Call(func=ast.Attribute(value=ast.Name(id="os"), attr=name)):
-                called.add(name)
+    for path in PACKAGE.rglob("*.py"):
+        module = ast.parse(path.read_text())
+        imported |= set(imports_of(module)) - EXCEPTED.get(path.name, set())
+        called |= set(calls_of(module))
     assert "json" in imported
     assert "isinstance" in called
     assert not imported & FORBIDDEN_MODULES

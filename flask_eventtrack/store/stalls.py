@@ -8,11 +8,11 @@ them.
 
 from __future__ import annotations
 
-import _socket  # to shut down what a driver has opened; nothing here opens a connection
 import collections.abc as cabc
 import contextlib
 import logging
 import math
+import socket
 import threading
 import time
 import typing as t
@@ -143,6 +143,6 @@ class Watch:
                 "No answer from the database in %g s: the connection is closed.", self._seconds
             )
         with contextlib.suppress(Exception):  # each driver has its own for a closed connection
-            end = _socket.socket(fileno=_socket.dup(self._connection.fileno()))
+            end = socket.socket(fileno=socket.dup(self._connection.fileno()))
             with contextlib.closing(end):
-                end.shutdown(_socket.SHUT_RDWR)
+                end.shutdown(socket.SHUT_RDWR)
