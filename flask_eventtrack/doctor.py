@@ -61,7 +61,7 @@ def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
     try:
         with state.pipeline.database.look() as connection:
             yield from _check_tables(connection, state)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, OSError) as error:  # pg8000 raises the system's own
         yield _error(
             "ET002",
             f"The database cannot be reached: {str(error).splitlines()[0]}",
@@ -242,7 +242,7 @@ def _is_late(state: State, moment: dt.datetime) -> bool:
 
 
 def _check_clock(app: Flask, state: State) -> cabc.Iterator[Finding]:
-    with contextlib.suppress(SQLAlchemyError):  # other checks say that
+    with contextlib.suppress(SQLAlchemyError, OSError):  # other checks say that
         doubt = state.pipeline.writer.doubt_clock()
         if doubt and doubt.reason:
             yield _warning(

@@ -163,7 +163,7 @@ class Writer:
             for table in (self.database.tables.event, self.database.tables.session):
                 with self.database.begin() as connection:
                     analyze_new(connection, table)
-        except exc.SQLAlchemyError as error:
+        except (exc.SQLAlchemyError, OSError) as error:
             logger.info("New tables have not been analysed: %s", error)
 
     def _commit_parts(

@@ -101,7 +101,8 @@ class Database:
     def begin(self) -> cabc.Iterator[sa.Connection]:
         """Open a transaction that is committed at the end, or rolled back by an exception.
 
-        :raises sqlalchemy.exc.OperationalError: a statement took too long, among other reasons.
+        :raises sqlalchemy.exc.OperationalError: a statement took too long, among other reasons;
+            with pg8000, ``TimeoutError``.
         """
         with self._watch.guard(), self._engine.begin() as connection:
             yield connection

@@ -234,7 +234,7 @@ def explain(database: Database, error: Exception, now: dt.datetime) -> str:
     try:
         with database.read() as connection:
             faults = find_faults(connection, database.tables, now)
-    except sa.exc.SQLAlchemyError:
+    except (sa.exc.SQLAlchemyError, OSError):
         faults = []
     if faults:
         return " ".join(f"{fault.sentence} {fault.hint}" for fault in faults)

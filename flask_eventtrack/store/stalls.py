@@ -59,6 +59,9 @@ def connect_args(host: sa.Engine, seconds: float) -> dict[str, t.Any]:
             args["connect_timeout"] = connect
         case "mysqlconnector":
             args = {"connection_timeout": connect}
+            driver: t.Any = host.dialect.dbapi
+            known = driver.constants.DEFAULT_CONFIGURATION  # since version 9.2 they are there
+            args |= dict.fromkeys({"read_timeout", "write_timeout"} & known.keys(), client)
     return {name: value for name, value in args.items() if name not in host.url.query}
 
 
