@@ -41,9 +41,10 @@ _PG_DATA_CLASSES = frozenset({"22", "23", "P0"})
 # A right that is missing, and a database that can only be read.
 _PG_DENIALS = frozenset({"42501", "25006"})
 _MYSQL_DENIALS = frozenset({1044, 1142, 1143, 1227, 1290})
-# A table, schema or column that does not exist; a column that this release does not fill.
+# A table, schema, column or named index that does not exist; a column that this release does not
+# fill.
 _PG_MISSING = frozenset({"3F000", "42P01", "42703"})
-_MYSQL_MISSING = frozenset({1049, 1054, 1146, 1364})
+_MYSQL_MISSING = frozenset({1049, 1054, 1146, 1176, 1364})
 _SQLITE_MISSING = ("no such table", "no such column", "has no column named")
 _SQLITE_READONLY = 8
 # Numbers and ids, which differ from row to row.

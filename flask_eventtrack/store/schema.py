@@ -14,6 +14,7 @@ from . import dialects
 from .engine import Database
 from .probe import find_refusal
 from .tables import Tables
+from .visits import FOUND_BY
 
 #: What to do about tables, columns or indexes that are missing.
 UPGRADE_HINT = (
@@ -72,7 +73,7 @@ def name_of(item: sa.Table | sa.Column[t.Any] | sa.Index) -> str:
 class Fault(t.NamedTuple):
     """Why events cannot be written, and what to do about it."""
 
-    kind: t.Literal["tables", "columns", "rights", "refusal"]
+    kind: t.Literal["tables", "columns", "indexes", "rights", "refusal"]
     sentence: str
     hint: str
 
@@ -141,11 +142,21 @@ def find_faults(connection: sa.Connection, tables: Tables, now: dt.datetime) -> 
         faults.append(Fault("tables", f"Tables are missing: {', '.join(absent)}.", hint))
     if columns:
         faults.append(Fault("columns", f"Columns are missing: {', '.join(columns)}.", UPGRADE_HINT))
+    if indexes := _list_named_indexes(connection, missing):
+        sentence = f"Indexes are missing: {', '.join(indexes)}."
+        faults.append(Fault("indexes", sentence, UPGRADE_HINT))
     if rights:
         faults.append(Fault("rights", f"{_name_some(rights)}.", GRANT_HINT))
     if not faults:
         faults += _list_refusals(connection, tables, missing.unfilled, now)
     return faults
+
+
+def _list_named_indexes(connection: sa.Connection, missing: Missing) -> list[str]:
+    """Return the missing indexes that :func:`.dialects.by_index` names, where it names any."""
+    if dialects.family_of(connection) != "mysql":
+        return []
+    return [name_of(each) for each in missing.indexes if each.columns[0].name in FOUND_BY]
 
 
 def _list_refusals(

@@ -25,6 +25,8 @@ from .rows import EventRow
 from .tables import cached_on_table
 
 # The parameters that only the server knows; a browser's values for them are ignored.
+#: The columns by whose indexes visits are found, beside the primary key.
+FOUND_BY = frozenset({"claimed_by", "session_id"})
 _SERVER_PARAMS = frozenset(
     {"url", "path", "endpoint", "url_rule", "referrer", "status", "duration_ms", *CAMPAIGN}
 )

@@ -8,12 +8,15 @@ import contextlib
 import pytest
 import sqlalchemy as sa
 
+from flask_eventtrack.records import Claim
+
 from ..commands import run
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
 from ..pipeline.waiting import PATIENT, waiting
 from ..servers import unique_name
 from .host_changes import changing
+from .records import a_page, an_id
 
 ALL = ("SELECT", "INSERT", "UPDATE", "DELETE")
 
@@ -116,6 +119,29 @@ def test_a_table_that_is_missing_is_named(db_host: Host, caplog: pytest.LogCaptu
     assert said in caplog.text
     run(db_host, "upgrade")
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+def test_an_index_that_the_writer_names_and_misses_is_named(
+    db_host: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody has given it another name."""
+    [index] = (
+        index
+        for index in db_host.state.pipeline.database.tables.event.indexes
+        if index.columns.keys()[0] == "claimed_by"
+    )
+    with changing(db_host) as connection:
+        rename = f"ALTER TABLE eventtrack_event RENAME INDEX {index.name} TO theirs"
+        connection.exec_driver_sql(rename)
+    half = a_page("/", half="browser", claim=Claim(an_id()))
+    db_host.state.pipeline.put(half)
+    with pytest.raises(sa.exc.DBAPIError):
+        db_host.flush()
+    assert f"Indexes are missing: {index.name}. Run 'flask eventtrack upgrade'" in caplog.text
+    assert f"ET020 error: Indexes are missing: {index.name}." in run(db_host, "doctor").output
+    run(db_host, "upgrade")
+    assert db_host.actions()["page.visit"] == 1
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
