@@ -73,7 +73,6 @@ def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
 _OF_FAULT: dict[str, cabc.Callable[[str, str], Finding]] = {
     "tables": lambda sentence, hint: _error("ET003", sentence, hint),
     "columns": lambda sentence, hint: _error("ET020", sentence, hint),
-    "indexes": lambda sentence, hint: _error("ET020", sentence, hint),
     "rights": lambda sentence, hint: _error("ET021", sentence, hint),
     "refusal": lambda sentence, hint: _error("ET022", sentence, hint),
 }

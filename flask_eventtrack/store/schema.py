@@ -71,9 +71,10 @@ def name_of(item: sa.Table | sa.Column[t.Any] | sa.Index) -> str:
 
 
 class Fault(t.NamedTuple):
-    """Why events cannot be written, and what to do about it."""
+    """Why events cannot be written, and what to do about it. A fault of ``columns`` may also be one
+    of their indexes."""
 
-    kind: t.Literal["tables", "columns", "indexes", "rights", "refusal"]
+    kind: t.Literal["tables", "columns", "rights", "refusal"]
     sentence: str
     hint: str
 
@@ -144,7 +145,7 @@ def find_faults(connection: sa.Connection, tables: Tables, now: dt.datetime) -> 
         faults.append(Fault("columns", f"Columns are missing: {', '.join(columns)}.", UPGRADE_HINT))
     if indexes := _list_named_indexes(connection, missing):
         sentence = f"Indexes are missing: {', '.join(indexes)}."
-        faults.append(Fault("indexes", sentence, UPGRADE_HINT))
+        faults.append(Fault("columns", sentence, UPGRADE_HINT))
     if rights:
         faults.append(Fault("rights", f"{_name_some(rights)}.", GRANT_HINT))
     if not faults:
