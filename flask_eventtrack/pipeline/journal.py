@@ -15,9 +15,9 @@ import pathlib
 import threading
 
 from .chain import Chain, Tip
-from .homes import readable_homes, remove_bad
+from .homes import list_folders, readable_homes, remove_bad
 from .journal_format import SegmentWriter
-from .owners import is_our_home, is_ours
+from .owners import is_our_home
 from .queue import Claimed
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -223,14 +223,7 @@ class Journal:
         return 0, None  # all is in files
 
     def has_neighbours(self) -> bool:
-        return bool(self._list_folders())
-
-    def _list_folders(self) -> list[pathlib.Path]:
-        found: list[pathlib.Path] = []
-        for home in filter(is_our_home, self._homes):
-            with contextlib.suppress(OSError):
-                found += sorted(filter(is_ours, home.iterdir()))
-        return found
+        return bool(list_folders(self._homes))
 
     def has_orphans(self) -> bool:
         return bool(self._orphans)
@@ -247,7 +240,7 @@ class Journal:
         adopted = {orphan.folder for orphan in self._orphans}
         others = 0
         self._has_more = False
-        for folder in self._list_folders():
+        for folder in list_folders(self._homes):
             if chain is not None and folder == chain.folder:
                 continue
             others += _size_of(folder)
