@@ -344,7 +344,7 @@ def _check_sites(app: Flask, state: State) -> cabc.Iterator[Finding]:
         return
     if fault := state.sites.find_fault():
         yield _warning(
-            "ET037",
+            "ET038",
             f"The list of sites is left alone, and each process keeps its own: {fault}.",
             "Remove it, or give it to the user of the app.",
         )

@@ -170,7 +170,7 @@ def test_pipe_in_the_register_s_place_stops_nothing(
             visit(host, name)
         assert sites_of(host) == {"a.example", "b.example"}
         assert caplog.text.count(f"own list of sites: {register} is not a regular file.") == 1
-        assert f"each process keeps its own: {register} is not" in findings_of(host)["ET037"][0]
+        assert f"each process keeps its own: {register} is not" in findings_of(host)["ET038"][0]
     finally:
         os.close(pipe)
 
@@ -191,7 +191,7 @@ def test_another_user_s_register_is_neither_read_nor_written(
     assert sites_of(host) == {"bank.example"}
     assert register.read_text() == names
     assert caplog.text.count("belongs to another user") == 1
-    assert "belongs to another user" in findings_of(host)["ET037"][0]
+    assert "belongs to another user" in findings_of(host)["ET038"][0]
     assert host.state.sites.list_seen() == ["bank.example"]
 
 
