@@ -18,7 +18,7 @@ from .chain import Chain, Tip
 from .homes import list_folders, readable_homes, remove_bad
 from .journal_format import SegmentWriter
 from .owners import is_our_home
-from .queue import Claimed
+from .queue import Claimed, Room
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -47,7 +47,7 @@ class Journal:
         self._folders = [former, folder] if former else [folder]
         self._homes = [home for each in self._folders for home in readable_homes(each)]
         self._home = self._homes[-1]
-        self._max_bytes = max_bytes
+        self.room: Room = Room(max_bytes, "EVENTTRACK_JOURNAL_MAX_BYTES")
         self._is_durable = is_durable
         self._chain: Chain | None = None
         self._writer: SegmentWriter | None = None
@@ -67,7 +67,7 @@ class Journal:
         self._others = 0
 
     def put(self, payloads: cabc.Sequence[bytes]) -> int:
-        if self._put - self._committed + self._others > self._max_bytes:
+        if not self.room.admits(self._put - self._committed + self._others):
             return 0
         try:
             writer = self._writer
