@@ -415,7 +415,9 @@ class Config:
 
     device_bytes: RateLimit | None = _setting((500, 1_000_000), _optional(_byte_limit))
     """How many bytes the collector accepts from a device: how many per second, and how many at
-    once (at least 262,144). An event counts as 250 bytes at least. None sets no limit to bytes."""
+    once (at least 262,144). An event counts as 250 bytes at least. The bytes of
+    posts with a valid customer's token in ``Authorization`` count for the network only. None sets
+    no limit to bytes."""
 
     address_bytes: RateLimit | None = _setting((20_000, 20_000_000), _optional(_byte_limit))
     """The same for a network."""

@@ -342,6 +342,12 @@ def _wsgi_layers(app: Flask) -> cabc.Iterator[object]:
 def _check_sites(app: Flask, state: State) -> cabc.Iterator[Finding]:
     if state.sites.is_named:
         return
+    if fault := state.sites.find_fault():
+        yield _warning(
+            "ET038",
+            f"The list of sites is left alone, and each process keeps its own: {fault}.",
+            "Remove it, or give it to the user of the app.",
+        )
     seen = state.sites.list_seen()
     hint = "Set EVENTTRACK_SITES, SERVER_NAME or TRUSTED_HOSTS to the host names that you serve"
     if len(seen) < MOST_UNNAMED:

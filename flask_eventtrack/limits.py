@@ -78,7 +78,13 @@ class Limiter:
         self._failed_at: int | None = None
 
     def check(
-        self, device_id: uuidlib.UUID | None, address: str, size: int = 0, *, posts: int = 1
+        self,
+        device_id: uuidlib.UUID | None,
+        address: str,
+        size: int = 0,
+        *,
+        posts: int = 1,
+        is_device_s_size: bool = True,
     ) -> float | None:
         """Take the tokens of a post.
 
@@ -86,13 +92,16 @@ class Limiter:
         :param address: the client's. All texts that are not addresses share one bucket.
         :param size: how many bytes to take, at most :data:`.config.MAX_POST_BYTES`.
         :param posts: how many posts to take; 0 for more bytes of a post.
+        :param is_device_s_size: whether the bytes are taken of the device too.
         :returns: None if there were tokens, else the seconds until there will be.
         """
         keys = device_id, *_networks_of(address[:_MAX_ADDRESS_LENGTH])
         wanted = [
             _Bucket(key, kind, max(1, int(tokens * gain)), fill)
             for owner, kind, gain, fill in self._limits
-            if (key := keys[owner]) is not None and (tokens := size if kind else posts)
+            if (key := keys[owner]) is not None
+            and (tokens := size if kind else posts)
+            and (owner or not kind or is_device_s_size)
         ]
         wait = self._take(wanted) if wanted else 0
         return wait / _SECOND_US if wait else None

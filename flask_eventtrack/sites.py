@@ -5,19 +5,21 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import functools
+import logging
 import os
 import pathlib
 import typing as t
 
 from .origins import site_of
+from .private_files import open_private, read_own
+
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 #: The site of requests to a host that is none of the app's own.
 OTHER: t.Final = "other"
 #: How many hosts are taken for the app's own if no setting names them.
 MOST_UNNAMED: t.Final = 20
 _MOST_BYTES = MOST_UNNAMED * 256
-# Another user may have put a link or a pipe in its place.
-_OWN_FILE = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
 # How many hosts may match the app's own patterns.
 _MOST_MATCHES = 1000
 
@@ -43,6 +45,7 @@ class Sites:
         self._suffixes = tuple(name[1:] for name in own if name.startswith("*."))
         self._most = _MOST_MATCHES if self.is_named else MOST_UNNAMED
         self._register = None if self.is_named else register
+        self._is_refused = False
         self._seen: set[str] = set()
         #: Return the site of a ``Host`` header, or of a host name.
         self.find: t.Final = functools.lru_cache(maxsize=1024)(self._find)
@@ -59,9 +62,14 @@ class Sites:
         if len(self._seen) >= self._most:
             return False
         noted = [name]
-        if self._register is not None:
-            with contextlib.suppress(OSError):
+        if self._register is not None and not self._is_refused:
+            try:
                 noted = _add_line(self._register, name, self._most)
+            except PermissionError as error:
+                self._is_refused = True
+                logger.warning("Each process keeps its own list of sites: %s.", error)
+            except OSError:
+                pass
         for each in noted:
             if len(self._seen) < self._most:
                 self._seen.add(each)
@@ -69,17 +77,33 @@ class Sites:
 
     def list_seen(self) -> list[str]:
         """Return the hosts that were seen and are taken for the app's own, without a setting."""
-        lines = _read_lines(self._register) if self._register else []
+        lines: list[str] = []
+        if self._register is not None:
+            with contextlib.suppress(OSError):
+                lines = _read_lines(self._register)
         return sorted({*lines[: self._most], *self._seen})
+
+    def find_fault(self) -> str:
+        """Return why the register is left alone, or ""."""
+        try:
+            if self._register is not None:
+                _read_lines(self._register)
+        except OSError as error:
+            return str(error)
+        return ""
 
 
 def _add_line(path: pathlib.Path, line: str, most: int) -> list[str]:
-    """Add a line to a file of at most ``most`` lines, unless it is there; return all lines."""
+    """Add a line to a file of at most ``most`` lines, unless it is there; return all lines.
+
+    :raises PermissionError: the file is another user's, or no regular file.
+    :raises OSError: it cannot be read or written.
+    """
     lines = _read_lines(path)
     if line not in lines and len(lines) < most:
         path.parent.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(mode=0o700, exist_ok=True)
-        file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | _OWN_FILE, 0o600)
+        file = open_private(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, root_opens_all=False)
         try:
             os.write(file, f"{line}\n".encode())
         finally:
@@ -90,10 +114,9 @@ def _add_line(path: pathlib.Path, line: str, most: int) -> list[str]:
 
 
 def _read_lines(path: pathlib.Path) -> list[str]:
-    """Return the different lines of a file in their order; none if it cannot be read."""
+    """Return the different lines of a file in their order; none if there is no file."""
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | _OWN_FILE), "rb") as file:
-            text = file.read(_MOST_BYTES).decode("ascii", "replace")
-    except OSError:
+        text = read_own(path, _MOST_BYTES).decode("ascii", "replace")
+    except FileNotFoundError:
         return []
     return list(dict.fromkeys(text.splitlines()))

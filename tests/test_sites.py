@@ -18,6 +18,8 @@ from flask_eventtrack.sites import Sites
 
 from .conftest import MakeHost
 from .hosts import NAVIGATION, SAME_ORIGIN, Host
+from .pipeline.journals import NOBODY
+from .test_doctor import findings_of
 
 CLICK = {"action": "button.click"}
 
@@ -27,6 +29,14 @@ def visit(host: Host, name: str, path: str = "/") -> None:
     client = host.client()
     client.get(path, headers=NAVIGATION | {"Host": name})
     client.post("/_et/in", json=CLICK, headers=SAME_ORIGIN | {"Host": name})
+
+
+def register_of(host: Host) -> pathlib.Path:
+    """Return the file of a host's sites; the folder that it lies in exists."""
+    journal = host.state.journal
+    assert journal is not None
+    journal.parent.mkdir(exist_ok=True)
+    return journal.with_name(f"{journal.name}.sites")
 
 
 def sites_of(host: Host, table: str = "event") -> set[str]:
@@ -144,6 +154,54 @@ def test_file_that_cannot_be_kept_leaves_each_process_its_own(tmp_path: pathlib.
         sites = Sites([], tmp_path / name)
         assert [sites.find(f"h{number}") for number in range(21)][-2:] == ["h19", "other"]
     assert not target.exists()
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="pipes with names are POSIX's")
+def test_pipe_in_the_register_s_place_stops_nothing(
+    make: MakeHost, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pages and posts are recorded; the log says it once, and doctor names it."""
+    host = make({"EVENTTRACK_JOURNAL_DIR": str(tmp_path / "journals")})
+    register = register_of(host)
+    os.mkfifo(register)
+    pipe = os.open(register, os.O_RDWR)
+    try:
+        for name in ("a.example", "b.example"):
+            visit(host, name)
+        assert sites_of(host) == {"a.example", "b.example"}
+        assert caplog.text.count(f"own list of sites: {register} is not a regular file.") == 1
+        assert f"each process keeps its own: {register} is not" in findings_of(host)["ET038"][0]
+    finally:
+        os.close(pipe)
+
+
+@pytest.mark.parametrize("names", ["", "".join(f"evil{number}.example\n" for number in range(20))])
+def test_another_user_s_register_is_neither_read_nor_written(
+    make: MakeHost, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture, names: str
+) -> None:
+    """However open it is: it would say which sites the app has."""
+    if not hasattr(os, "geteuid") or os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    host = make({"EVENTTRACK_JOURNAL_DIR": str(tmp_path / "journals")})
+    register = register_of(host)
+    register.write_text(names)
+    register.chmod(0o666)
+    os.chown(register, NOBODY, NOBODY)
+    visit(host, "bank.example")
+    assert sites_of(host) == {"bank.example"}
+    assert register.read_text() == names
+    assert caplog.text.count("belongs to another user") == 1
+    assert "belongs to another user" in findings_of(host)["ET038"][0]
+    assert host.state.sites.list_seen() == ["bank.example"]
+
+
+def test_register_under_two_names_is_not_written(tmp_path: pathlib.Path) -> None:
+    """Another user may have linked a file of ours there."""
+    target, register = tmp_path / "target", tmp_path / "x.sites"
+    target.write_text("precious")
+    register.hardlink_to(target)
+    assert Sites([], register).find("bank.example") == "bank.example"
+    assert target.read_text() == "precious"
 
 
 def test_pattern_admits_a_bounded_number_of_hosts() -> None:

@@ -21,26 +21,28 @@ class PostLimits:
 
     The size that a client declares is taken before the body is read. What the post counts as beyond
     that is known only afterwards: a body may be compressed, or have many small events.
+
+    :param has_token: whether a customer's token was verified, so the bytes are the network's only.
     """
 
-    def __init__(self, state: State, origin: PostOrigin) -> None:
+    def __init__(self, state: State, origin: PostOrigin, *, has_token: bool = False) -> None:
         device = get_current(state).cookies.device
         if device is None and origin in {PostOrigin.APP, PostOrigin.OTHER_ORIGIN}:
             device = read_identity(state.tokens, request.headers.get(DEVICE_HEADER), None)[0]
         self._limiter = state.limiter
         self._device_id = device and device.device_id
         self._address: str = request.environ.get("REMOTE_ADDR", "")
+        self._has_token = has_token
         self._taken = 0
 
-    def take_post(self, *, is_exempt: bool = False) -> None:
+    def take_post(self) -> None:
         """Take a post and its declared size.
 
-        :param is_exempt: whether the sender's bytes may have no limit; a token is to be checked.
         :raises Refused: a limit is reached.
         """
         # One event's, so that a small post is done with one look at the limits.
         declared = max(request.content_length or 0, EVENT_BYTES)
-        if not is_exempt and declared <= MAX_BYTES:
+        if declared <= MAX_BYTES:
             self._taken = declared
         self._take(self._taken, posts=1)
 
@@ -53,7 +55,13 @@ class PostLimits:
             self._take(size - self._taken, posts=0)
 
     def _take(self, size: int, *, posts: int) -> None:
-        wait = self._limiter.check(self._device_id, self._address, size, posts=posts)
+        wait = self._limiter.check(
+            self._device_id,
+            self._address,
+            size,
+            posts=posts,
+            is_device_s_size=not self._has_token,
+        )
         if wait is not None:
             seconds = math.ceil(wait)
             detail = f"Too many posts: wait for {quantify(seconds, 'second')}."

@@ -162,8 +162,8 @@ def _admit(
     if origin is PostOrigin.STRANGER:
         raise Refused(problem(403, "foreign_origin", "Only this site's own pages may post events."))
     bearer = read_bearer(request.environ)
-    limits = PostLimits(state, origin)
-    limits.take_post(is_exempt=bearer is not None)
+    limits = PostLimits(state, origin, has_token=_is_valid(state, bearer))
+    limits.take_post()
     body = read_body(types)
     try:
         posted = parse(body)
@@ -176,8 +176,7 @@ def _admit(
         _check_csrf(sender, posted.csrf_token)
     token = bearer if posted.token is None else posted.token
     customer = None if token is None else _verify(state, token)
-    if bearer is None or posted.token is not None:
-        limits.take_bytes(posted.weigh(len(body)))
+    limits.take_bytes(posted.weigh(len(body)))
     return sender, posted, customer
 
 
@@ -188,6 +187,13 @@ def _check_csrf(sender: Sender, token: str | None) -> None:
         )
         send_device(sender.current, response)
         raise Refused(response)
+
+
+def _is_valid(state: State, token: str | None) -> bool:
+    try:
+        return token is not None and bool(state.customer_tokens.verify(token, state.clock()))
+    except InvalidToken:
+        return False
 
 
 def _verify(state: State, token: str) -> VerifiedCustomer:

@@ -28,14 +28,14 @@ import zlib
 
 from filelock import FileLock, Timeout
 
-from .homes import BAD_SUFFIX
+from ..private_files import read_own
+from .homes import BAD_SUFFIX, LOCK
 from .journal_format import START, ForeignSegment, SegmentReader
 from .owners import NO_LINK, find_home_fault, is_ours, refuse_link
 from .queue import Claimed
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
-_LOCK = "lock"
 _CHECKPOINT = "checkpoint"
 _SUFFIX = ".segment"
 _NAME = re.compile(r"([0-9]{1,18})\.segment").fullmatch
@@ -257,8 +257,8 @@ class Chain:
 def read_checkpoint(folder: pathlib.Path) -> Checkpoint | None:
     """Return a process's checkpoint, or None if there is no readable one."""
     with contextlib.suppress(OSError):
-        path = refuse_link(folder / _CHECKPOINT)
-        data = path.read_bytes()
+        path = folder / _CHECKPOINT
+        data = read_own(path, _POSITION.size + _CHECKSUM.size)
         packed, checksum = data[: _POSITION.size], data[_POSITION.size :]
         if checksum == _CHECKSUM.pack(zlib.crc32(packed)):
             written_at = dt.datetime.fromtimestamp(path.stat().st_mtime, dt.UTC)
@@ -270,17 +270,6 @@ def read_checkpoint(folder: pathlib.Path) -> Checkpoint | None:
 def list_segments(folder: pathlib.Path) -> list[tuple[int, pathlib.Path]]:
     """Return the numbers and paths of a process's segments, in order."""
     return [(number, folder / f"{number:08}{_SUFFIX}") for number in _list_segments(folder)]
-
-
-def is_orphaned(folder: pathlib.Path) -> bool:
-    """Whether the owner of a folder with segments is dead, and no process has adopted it."""
-    try:
-        lock = _lock(folder)
-    except OSError:  # it has gone, or is another user's
-        return False
-    if lock is not None:
-        lock.release()
-    return lock is not None
 
 
 def _make_private(home: pathlib.Path) -> None:
@@ -304,7 +293,7 @@ def _lock(folder: pathlib.Path) -> FileLock | None:
     :raises OSError: it cannot be locked at all.
     """
     # Not thread-local: the writer's thread releases what a request's thread has locked.
-    lock = FileLock(refuse_link(folder / _LOCK), timeout=0, mode=0o600, thread_local=False)
+    lock = FileLock(refuse_link(folder / LOCK), timeout=0, mode=0o600, thread_local=False)
     try:
         lock.acquire()
     except Timeout:
@@ -329,7 +318,7 @@ def _remove(folder: pathlib.Path, lock: FileLock, segments: t.Iterable[pathlib.P
     with contextlib.suppress(OSError):  # Windows does not remove an open file, such as the lock
         # The segments first: should one stay, its checkpoint must too. The lock last, but before it
         # is released, so that no process locks a file that is about to vanish.
-        for path in (*segments, folder / _CHECKPOINT, folder / _LOCK):
+        for path in (*segments, folder / _CHECKPOINT, folder / LOCK):
             path.unlink(missing_ok=True)
     lock.release()
     with contextlib.suppress(OSError):

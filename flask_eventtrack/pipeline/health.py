@@ -11,8 +11,8 @@ import typing as t
 import msgspec
 
 from ..records import Event, Identified, PageView, SessionEnd, decode_record, from_ns
-from .chain import is_orphaned, list_segments, read_checkpoint
-from .homes import list_homes
+from .chain import list_segments, read_checkpoint
+from .homes import is_orphaned, list_folders, list_homes
 from .journal_format import START, ForeignSegment, SegmentReader
 
 if t.TYPE_CHECKING:
@@ -88,13 +88,8 @@ def describe_error(error: Exception | None) -> str:
 
 
 def list_waiting(journal: pathlib.Path) -> list[Waiting]:
-    """Return what waits in each process's folder, also in homes of newer formats."""
-    found = []
-    for home in list_homes(journal):
-        with contextlib.suppress(OSError):
-            folders = sorted(path for path in home.iterdir() if path.is_dir())
-            found += [_look_into(folder) for folder in folders]
-    return found
+    """Return what waits in each process's folder that is ours, also in homes of newer formats."""
+    return [_look_into(folder) for folder in list_folders(list_homes(journal))]
 
 
 def list_orphans(found: t.Iterable[Waiting]) -> list[Waiting]:

@@ -12,6 +12,7 @@ newer format wait for the next process that can read them.
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import contextlib
 import os
 import pathlib
@@ -21,9 +22,12 @@ import typing as t
 
 import filelock
 
+from ..private_files import read_own
 from . import journal_format
-from .owners import find_fault, find_home_fault, is_our_home, refuse_link
+from .owners import find_fault, find_home_fault, is_our_file, is_our_home, is_ours, refuse_link
 
+#: Its owner keeps it locked.
+LOCK = "lock"
 BAD_SUFFIX = ".bad"
 # A fingerprint of a database, and the number of a format.
 _HOME = re.compile(r"[0-9a-f]{16}(\.[0-9]+)?").fullmatch
@@ -68,22 +72,32 @@ def list_stranded(journal: pathlib.Path, former: pathlib.Path) -> list[Stranded]
 
 def _examine(home: pathlib.Path) -> t.Iterator[Stranded]:
     with contextlib.suppress(OSError):
-        left = [path.stat() for path in home.glob("*/*.segment") if not _has_owner(path.parent)]
+        orphans = filter(is_orphaned, list_folders([home]))
+        left = [path.stat() for folder in orphans for path in folder.glob("*.segment")]
         seconds = time.time() - max((each.st_mtime for each in left), default=time.time())
         if seconds >= _STRANDED_SECONDS:
             yield Stranded(home, sum(each.st_size for each in left), seconds)
 
 
-def _has_owner(folder: pathlib.Path) -> bool:
-    """Whether the process that writes to a folder lives."""
-    lock = folder / "lock"
-    if not lock.exists():
-        return False
+def list_folders(homes: cabc.Iterable[pathlib.Path]) -> list[pathlib.Path]:
+    """Return the processes' folders in some homes; both are ours alone."""
+    found: list[pathlib.Path] = []
+    for home in filter(is_our_home, homes):
+        with contextlib.suppress(OSError):
+            found += sorted(filter(is_ours, home.iterdir()))
+    return found
+
+
+def is_orphaned(folder: pathlib.Path) -> bool:
+    """Whether no living process writes to a folder of ours. Nothing is created."""
     try:
-        with filelock.FileLock(lock, timeout=0, thread_local=False):
-            return False
-    except filelock.Timeout:
-        return True
+        lock = refuse_link(folder / LOCK)
+        if not lock.exists():
+            return folder.exists()
+        with filelock.FileLock(lock, timeout=0, mode=0o600, thread_local=False):
+            return True
+    except (filelock.Timeout, OSError):
+        return False
 
 
 def list_faults(journal: pathlib.Path) -> list[str]:
@@ -101,14 +115,14 @@ def list_bad(journal: pathlib.Path) -> list[pathlib.Path]:
     """Return the files that hold unreadable records."""
     homes = [home for home in list_homes(journal) if is_our_home(home, may_be_open=True)]
     found = (path for home in homes for path in sorted(home.glob(f"*{BAD_SUFFIX}")))
-    return [path for path in found if not path.is_symlink()]
+    return list(filter(is_our_file, found))
 
 
 def remove_bad(journal: pathlib.Path, needles: t.Collection[bytes]) -> None:
     """Remove each file of :func:`list_bad` that contains one of the needles."""
     for path in list_bad(journal):
-        with contextlib.suppress(FileNotFoundError):
-            data = refuse_link(path).read_bytes()
+        with contextlib.suppress(OSError):
+            data = read_own(path)
             if any(needle in data for needle in needles):
                 path.unlink()
 

@@ -15,10 +15,10 @@ import pathlib
 import threading
 
 from .chain import Chain, Tip
-from .homes import readable_homes, remove_bad
+from .homes import list_folders, readable_homes, remove_bad
 from .journal_format import SegmentWriter
-from .owners import is_our_home, is_ours
-from .queue import Claimed
+from .owners import is_our_home
+from .queue import Claimed, Room
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -47,7 +47,7 @@ class Journal:
         self._folders = [former, folder] if former else [folder]
         self._homes = [home for each in self._folders for home in readable_homes(each)]
         self._home = self._homes[-1]
-        self._max_bytes = max_bytes
+        self.room: Room = Room(max_bytes, "EVENTTRACK_JOURNAL_MAX_BYTES")
         self._is_durable = is_durable
         self._chain: Chain | None = None
         self._writer: SegmentWriter | None = None
@@ -67,7 +67,7 @@ class Journal:
         self._others = 0
 
     def put(self, payloads: cabc.Sequence[bytes]) -> int:
-        if self._put - self._committed + self._others > self._max_bytes:
+        if not self.room.admits(self._put - self._committed + self._others):
             return 0
         try:
             writer = self._writer
@@ -223,14 +223,7 @@ class Journal:
         return 0, None  # all is in files
 
     def has_neighbours(self) -> bool:
-        return bool(self._list_folders())
-
-    def _list_folders(self) -> list[pathlib.Path]:
-        found: list[pathlib.Path] = []
-        for home in filter(is_our_home, self._homes):
-            with contextlib.suppress(OSError):
-                found += sorted(filter(is_ours, home.iterdir()))
-        return found
+        return bool(list_folders(self._homes))
 
     def has_orphans(self) -> bool:
         return bool(self._orphans)
@@ -247,7 +240,7 @@ class Journal:
         adopted = {orphan.folder for orphan in self._orphans}
         others = 0
         self._has_more = False
-        for folder in self._list_folders():
+        for folder in list_folders(self._homes):
             if chain is not None and folder == chain.folder:
                 continue
             others += _size_of(folder)

@@ -73,6 +73,15 @@ def is_ours(folder: pathlib.Path) -> bool:
         return False
 
 
+def is_our_file(path: pathlib.Path) -> bool:
+    """Whether a path is a regular file of ours."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and (not _HAS_OWNERS or status.st_uid == os.geteuid())
+
+
 def is_our_home(home: pathlib.Path, *, may_be_open: bool = False) -> bool:
     """Whether a home exists, and what is in it may be read, changed and removed."""
     try:

@@ -112,15 +112,15 @@ class Pipeline:
         status = self._status
         with self._lock:
             position = 0 if status.life == "closed" else self._queue.put(payloads)
-            if not position:
-                return False
-            before = status.put - status.written
-            status.put += len(payloads)
-            is_full = before < BATCH_SIZE <= before + len(payloads)
-            if not before or is_full or self._thread is None:
-                self._notify()
+            if position:
+                before = status.put - status.written
+                status.put += len(payloads)
+                is_full = before < BATCH_SIZE <= before + len(payloads)
+                if not before or is_full or self._thread is None:
+                    self._notify()
+        self._queue.room.report()
         # Without the lock: it may wait for the disk.
-        return self._queue.sync(position)
+        return bool(position) and self._queue.sync(position)
 
     def count(self, outcome: Outcome, by: int = 1) -> None:
         """Count events that are not stored. These counts take no room in the queue."""

@@ -5,7 +5,10 @@ from __future__ import annotations
 import collections
 import collections.abc as cabc
 import itertools
+import logging
 import typing as t
+
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 
 class Claimed(t.NamedTuple):
@@ -21,6 +24,41 @@ class Claimed(t.NamedTuple):
     is_replay: bool = False
 
 
+class Room:
+    """How much may wait in a queue. The log says once that it is full, and once that it is not.
+
+    :param setting: the name of the limit.
+    """
+
+    def __init__(self, most: int, setting: str) -> None:
+        self._most = most
+        self._setting = setting
+        self._is_full = self._is_reported = False
+
+    def admits(self, waiting: int, more: int = 0) -> bool:
+        """Whether there is room for more. It is full until half of what may wait is written."""
+        if waiting + more > self._most:
+            self._is_full = True
+            return False
+        if waiting <= self._most // 2:
+            self._is_full = False
+        return True
+
+    def report(self) -> None:
+        """Log a change. The caller holds no lock: a host's log handler may track."""
+        if self._is_full == self._is_reported:
+            return
+        self._is_reported = self._is_full
+        if self._is_full:
+            logger.error(
+                "%s is reached: new events are refused until the database has taken some that "
+                "wait. See 'flask eventtrack health'.",
+                self._setting,
+            )
+        else:
+            logger.warning("There is room for new events again.")
+
+
 class Queue(t.Protocol):
     """Where a process's records wait between its requests and its writer.
 
@@ -28,6 +66,8 @@ class Queue(t.Protocol):
     returns the same ones again. Only one thread does so, while others put. Methods about files have
     defaults, for queues without files.
     """
+
+    room: Room
 
     def put(self, payloads: cabc.Sequence[bytes]) -> int:
         """Append records, all or none; return the position behind them, or 0 if there is no room.
@@ -84,11 +124,11 @@ class MemoryQueue(Queue):
     """
 
     def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+        self.room = Room(capacity, "EVENTTRACK_BUFFER_SIZE")
         self._payloads: collections.deque[bytes] = collections.deque()
 
     def put(self, payloads: cabc.Sequence[bytes]) -> int:
-        if len(self._payloads) + len(payloads) > self._capacity:
+        if not self.room.admits(len(self._payloads), len(payloads)):
             return 0
         self._payloads.extend(payloads)
         return len(self._payloads)

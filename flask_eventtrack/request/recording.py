@@ -156,6 +156,7 @@ def open_session(current: Current, at: int) -> Visitor:
     visitor = current.visitor
     over = visitor.open_session(at)
     if over is not None:
+        # Without room for this, the chores end the session.
         current.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
     return visitor
 
@@ -167,7 +168,8 @@ def leave(current: Current) -> None:
     if over is not None:
         at = from_ns(state.clock())
         end = SessionEnd(session_id=over, reason="logout", at=at, number=visitor.number)
-        state.pipeline.put(end)
+        if not state.pipeline.put(end):
+            state.pipeline.count(Outcome("dropped", "session.end", "no room"))
 
 
 def identify(

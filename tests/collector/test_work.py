@@ -116,18 +116,36 @@ def test_each_route_takes_bytes(make: MakeHost, path: str) -> None:
     assert 429 in codes
 
 
-def test_bytes_of_a_hosts_own_token_have_no_limit(make: MakeHost) -> None:
-    """A verified token in the header, that is; a forged one is refused as before."""
-    host = make({**MANY, "EVENTTRACK_JWT_KEYS": KEY})
+def token_of(host: Host) -> str:
     with host.app.app_context():
-        token = host.events.issue_token("ada")
-    client = known_client(host)
+        return host.events.issue_token("ada")
+
+
+def test_bytes_of_a_token_are_not_the_devices(make: MakeHost) -> None:
+    """A server or an app sends large batches for many."""
+    host = make({**MANY, "EVENTTRACK_JWT_KEYS": KEY})
+    client, token = known_client(host), token_of(host)
     for _ in range(10):
         assert post_large(client, Authorization=f"Bearer {token}").status_code == 202
-    for _ in range(10):
-        assert post_large(client, Authorization=f"Bearer {token}x").status_code == 401
     assert host.actions()["button.click"] == 10
     assert [post_large(client).status_code for _ in range(6)] == [202] * 5 + [429]
+
+
+def test_bytes_of_a_token_are_its_networks(make: MakeHost) -> None:
+    """Each customer may hold one, and post with it from anywhere."""
+    limit = {"EVENTTRACK_ADDRESS_BYTES": (500, 1_000_000)}
+    host = make({**MANY, **limit, "EVENTTRACK_JWT_KEYS": KEY})
+    bearer = f"Bearer {token_of(host)}"
+    codes = [post_large(host.client(), Authorization=bearer).status_code for _ in range(8)]
+    assert codes == [202] * 5 + [429] * 3
+
+
+@pytest.mark.parametrize("keys", [None, KEY])
+def test_bytes_of_a_forged_token_are_the_devices(make: MakeHost, keys: str | None) -> None:
+    """Its body is read before it is refused."""
+    client = known_client(make({**MANY, "EVENTTRACK_JWT_KEYS": keys}))
+    codes = [post_large(client, Authorization="Bearer x.y.z").status_code for _ in range(8)]
+    assert codes == [401] * 5 + [429] * 3
 
 
 # Hints

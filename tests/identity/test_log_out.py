@@ -10,10 +10,13 @@ import pytest
 from flask_eventtrack.identity.tokens import SessionToken, TokenCodec
 
 from ..collector.senders import set_cookies
+from ..conftest import MakeHost
 from ..hosts import Host
+from ..store.records import quality
 from .customers import (
     APP,
     CLICK,
+    KEY,
     OPEN,
     bearer,
     identity_of,
@@ -47,6 +50,20 @@ def test_log_out_detaches_the_device(shop: Host) -> None:
     assert first["device_id"] == second["device_id"]
     assert click["uuid"] not in {profile_of("7"), first["device_id"]}
     assert len(shop.rows("alias")) == 1
+
+
+def test_log_out_without_room_is_counted(make: MakeHost) -> None:
+    """The session ends later, as one that has been silent."""
+    settings = {"EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 5}
+    host = make({**settings, "EVENTTRACK_JWT_KEYS": KEY}, create=False)
+    client = host.client()
+    send(client, "identify", token=token_of(host, "7"))
+    while send(client, **CLICK).status_code == 202:
+        pass
+    assert send(client, "logout").status_code == 204
+    with host.app.app_context():
+        host.db.create_all()
+    assert quality(host)["dropped", "session.end", "no room"] == 1
 
 
 def test_log_out_by_token_names_the_customer_after_the_session(shop: Host) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import pathlib
 
 import pytest
@@ -110,9 +111,10 @@ def test_a_journal_that_is_damaged_hides_no_age_of_others(
     assert host.state.journal is not None
     for name in ("0", "1"):
         folder = host.state.journal / name
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
         (folder / "00000001.segment").write_bytes(b"junk" * int(name))
         (folder / "checkpoint").write_bytes(b"junk")
+    os.truncate(host.state.journal / "0" / "checkpoint", 1 << 40)
     host.clock.advance(seconds=5)
     assert health_of(host).oldest == 5.0
 

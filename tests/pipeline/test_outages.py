@@ -103,6 +103,27 @@ def test_what_does_not_fit_is_dropped_and_counted(make: MakeHost) -> None:
     assert host.actions()["page.visit"] == 4
 
 
+@pytest.mark.parametrize(
+    ("durability", "setting", "limit"),
+    [("memory", "BUFFER_SIZE", 4), ("journal", "JOURNAL_MAX_BYTES", 1000)],
+)
+def test_log_says_once_that_there_is_no_room_and_once_that_there_is(
+    make: MakeHost, caplog: pytest.LogCaptureFixture, durability: str, setting: str, limit: int
+) -> None:
+    """A handler that tracks is no obstacle: nothing is locked."""
+    settings = {"EVENTTRACK_DURABILITY": durability, f"EVENTTRACK_{setting}": limit}
+    host = make({**PATIENT, **settings}, create=False)
+    visit(host, 20)
+    said = [message for message in caplog.messages if "refused" in message]
+    assert len(said) == 1
+    assert said[0].startswith(f"EVENTTRACK_{setting} is reached: new events are refused")
+    with host.app.app_context():
+        host.db.create_all()
+    host.flush()
+    visit(host, 2)
+    assert caplog.messages.count("There is room for new events again.") == 1
+
+
 def test_a_batch_fits_whole_or_not_at_all(make: MakeHost) -> None:
     """A post of which only a part would fit is refused as a whole, so that it may come again."""
     host = make({**PATIENT, "EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 3})

@@ -15,7 +15,9 @@ from flask_eventtrack.pipeline.journal import Journal
 
 from ..commands import run
 from ..conftest import MakeHost
+from ..test_doctor import findings_of
 from .journals import NOBODY, folders, give_to, home_of, leave, segments, wake
+from .test_health import health_of
 from .waiting import visit
 
 pytestmark = pytest.mark.skipif(
@@ -67,6 +69,63 @@ def test_link_in_a_home_leads_nowhere(
     assert link.is_symlink()
     if is_empty:
         (tmp_path / "segment").rename(victim / "00000001.segment")
+
+
+@pytest.mark.parametrize("what", ["folder", "home", "link"])
+def test_health_and_doctor_look_only_into_folders_of_ours(
+    make: MakeHost, config: dict[str, t.Any], tmp_path: pathlib.Path, what: str
+) -> None:
+    """What lies in others is neither counted nor opened, and nothing is made there."""
+    host = make(config)
+    folder = leave(host, raw=[b"x"])
+    (folder / "lock").unlink(missing_ok=True)
+    if what == "link":
+        folder.rename(tmp_path / "elsewhere")
+        folder.symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    else:
+        give_to(NOBODY, folder.parent if what == "home" else folder)
+    assert not health_of(host).bytes
+    os.mkfifo(folder / "checkpoint")
+    host.clock.advance(minutes=10)
+    assert not {"ET025", "ET026"} & findings_of(host).keys()
+    assert health_of(host).orphans == 0
+    assert not (folder / "lock").exists()
+
+
+def test_doctor_leaves_locks_of_another_user_alone(
+    make: MakeHost, config: dict[str, t.Any], tmp_path: pathlib.Path
+) -> None:
+    """Not even in a folder of another app: a lock may be another name of a file of ours."""
+    host = make(config)
+    other = make(config, url=f"sqlite:///{tmp_path}/other.db")
+    folder = leave(other, raw=[b"x"])
+    for path in folder.iterdir():
+        age(path)
+    assert "ET024" in findings_of(host)
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (folder / "lock").unlink(missing_ok=True)
+    (folder / "lock").hardlink_to(precious)
+    os.chown(folder, NOBODY, NOBODY)
+    assert "ET024" not in findings_of(host)
+    assert precious.read_text() == "precious"
+
+
+def test_pipe_among_unreadable_records_is_no_file_of_them(
+    make: MakeHost, config: dict[str, t.Any]
+) -> None:
+    """Nor is another user's file: to forget someone waits for neither, and removes neither."""
+    host = make(config)
+    home = home_of(host)
+    home.mkdir(parents=True)
+    home.chmod(0o777)
+    os.mkfifo(home / "a.bad")
+    (home / "b.bad").write_text("customer")
+    os.chown(home / "b.bad", NOBODY, NOBODY)
+    (home / "c.bad").write_text("customer")
+    assert list_bad(home) == [home / "c.bad"]
+    remove_bad(home, [b"customer"])
+    assert {path.name for path in home.iterdir()} == {"a.bad", "b.bad"}
 
 
 @pytest.mark.parametrize("name", ["lock", "checkpoint", "00000001.segment"])
