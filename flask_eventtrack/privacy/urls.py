@@ -28,6 +28,8 @@ _MAX_SIGNS = 500
 # No card number is longer than the seam, and no name in an e-mail address (RFC 5321): what is left
 # of one that was cut in two.
 _BEGINNING, _SEAM = 1000, 64
+# `user[code]`, `code[]`, `code.x`
+_NAME_PARTS, _MAX_NAME = re.compile(r"[][.]+"), 128
 _QUOTED_MARK = re.compile(r"%5B(email|card|token|masked)%5D")
 
 
@@ -167,7 +169,8 @@ class UrlCleaner:
 
     def _is_secret(self, part: str) -> bool:
         name = urllib.parse.unquote_plus(part.partition("=")[0]).strip()
-        if name.lower() in self._secrets:
+        known, low = self._secrets, name.lower()
+        if low in known or not known.isdisjoint(_NAME_PARTS.split(low[:_MAX_NAME])):
             return True
         return self._masks and "/" not in name and is_secret_name(name)
 
