@@ -19,9 +19,12 @@ _MAX_DEPTH = 4
 _ENCODED = re.compile("[=%+]")
 _DELIMITER = re.compile("([?#&;])")
 _RUN = re.compile(r"[^\s\"'<>]++")
-# What begins the parameters of a link, also encoded, once or more often.
-_LINK_SIGN = re.compile("[?#;]|://|%(?:25)*+(?:3[FfBb]|23)")
-_USER = re.compile(r"//[^/@\s]*+@")
+# What begins a link or its parameters, also encoded, once or more often.
+_LINK_SIGN = re.compile(
+    r"[?#;]|://|//[^/?#@\s]*+@|%(?:25)*+(?:3[FfBb]|23|2[Ff]%(?:25)*+2[Ff])",
+)
+# A password may have an `@` in it.
+_USER = re.compile(r"//(?:[^/?#@\s]*+@)++")
 # Each of these may begin a part, or another level of encoding, which takes time to clean.
 _SIGNS = (*"?#&;=+", "%2", "%3", "25")
 _MAX_SIGNS = 500
@@ -181,7 +184,7 @@ def count_signs(text: str) -> int:
 
 
 def is_link(text: str) -> bool:
-    """Whether a text has what begins the parameters of a link."""
+    """Whether a text has what begins a link or its parameters."""
     return _LINK_SIGN.search(text) is not None
 
 

@@ -220,6 +220,30 @@ def test_parameter_of_a_secret_name_is_no_part_of_a_url(secret: str) -> None:
     assert urls.clean_query(kept) == kept.replace("[", "%5B").replace("]", "%5D")
 
 
+@pytest.mark.parametrize("scheme", ["https:", "postgres:", ""])
+@pytest.mark.parametrize("user", ["ada", "ada:S3CR3T", "ada:p@S3CR3T", "ada:@S3CR3T@S3CR3T"])
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_user_and_password_are_removed_from_links(scheme: str, user: str, times: int) -> None:
+    """Up to the last at sign, which may be a part of the password."""
+    urls, link = a_cleaner(), encode(f"{scheme}//{user}@db", times)
+    for cleaned in (
+        urls.clean_text(f"see {link}/x now"),
+        urls.clean_query(f"next={link}/"),
+        urls.clean_path(f"/go/{link}"),
+        urls.clean(f"https://{user}@h/?next={link}"),
+    ):
+        assert "S3CR3T" not in cleaned
+        assert "ada" not in cleaned
+
+
+@pytest.mark.parametrize(
+    "text", ["https://h/@ada?a=1", "https://h/?to=@ada", "https://h#@a", "1//2 @ 3", "//h/a@b"]
+)
+def test_other_at_signs_stay(text: str) -> None:
+    """They name no user of a link."""
+    assert a_cleaner().clean_text(text) == text
+
+
 def test_long_names_take_no_memory() -> None:
     """Only the beginning of a name is remembered."""
     name = "x" * 100_000
