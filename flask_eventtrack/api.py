@@ -6,6 +6,7 @@ import collections.abc as cabc
 import dataclasses
 import datetime as dt
 import logging
+import re
 import typing as t
 import uuid as uuidlib
 
@@ -27,6 +28,8 @@ from .request.recording import Append, make_event, put, put_in_transaction, reco
 from .state import State, get_state, this_app
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
+
+_CUT = re.compile(r"(?:[\d -]{4,}|\S+)…")  # half a number or a word
 
 
 def track(
@@ -90,7 +93,9 @@ def _answer_mistake(state: State, action: str, error: InvalidEvent) -> None:
     refuse(state, action, error)
     if this_app().testing or this_app().debug:
         raise error
-    logger.warning("An event was not recorded. %s", error)
+    # The message may quote what a visitor has sent, and cut it.
+    message = state.urls.clean_text(_CUT.sub("…", str(error)))
+    logger.warning("An event was not recorded. %s", message)
 
 
 def _track(

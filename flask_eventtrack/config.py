@@ -35,9 +35,9 @@ MAX_POST_BYTES = 256 * 1024
 
 #: Query parameters that carry secrets or personal data more often than not.
 SECRET_PARAMETERS = (
-    "access_token", "api_key", "apikey", "auth", "code", "email", "id_token", "jwt", "key",
-    "passwd", "password", "pwd", "refresh_token", "reset", "secret", "session", "sessionid", "sid",
-    "sig", "signature", "state", "token",
+    "access_token", "api_key", "apikey", "auth", "code", "email", "id_token", "jsessionid", "jwt",
+    "key", "passwd", "password", "phpsessid", "pwd", "refresh_token", "reset", "samlresponse",
+    "secret", "session", "sessionid", "sid", "sig", "signature", "state", "ticket", "token",
 )  # fmt: skip
 
 # The shortest spans of 13 and of 25 calendar months.

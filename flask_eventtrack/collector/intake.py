@@ -14,6 +14,7 @@ from ..errors import InvalidEvent
 from ..identity.visitor import VerifiedCustomer
 from ..ids import uuid4, uuid7
 from ..origins import site_of
+from ..privacy.posts import PostCleaner
 from ..privacy.urls import campaign_of, host_of, path_of
 from ..records import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
 from ..request.checking import (
@@ -72,6 +73,7 @@ class Post:
         self._site = current.site
         self._host = site_of(current.request.host)
         self._rules = RuleFinder(self._state)
+        self._cleaner = PostCleaner(self._state.urls, self._state.masker)
         if origin is PostOrigin.OTHER_ORIGIN:
             self._site = site_of(host_of(request.headers["Origin"]))
         self._received_at = from_ns(current.arrival)
@@ -157,7 +159,7 @@ class Post:
             raise InvalidEvent("customer_required", f"Only customers may send {entry.action!r}.")
         params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
         checked = self._drop_new(
-            check_content(definition, params, entry.label, lenient=True, masking=self._state)
+            check_content(definition, params, entry.label, lenient=True, cleaner=self._cleaner)
         )
         page = _read_id(entry.page) if entry.page else None
         if page is not None and entry.action != PAGE_VISIT:
@@ -177,7 +179,7 @@ class Post:
         return checked
 
     def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
-        clean = self._state.urls.clean
+        clean = self._cleaner.clean
         for name in ("url", "referrer"):
             value = params.get(name)
             if isinstance(value, str):

@@ -7,6 +7,7 @@ import typing as t
 from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
+from ..privacy.urls import clean_beginning
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
@@ -18,6 +19,7 @@ from .title import parse_title
 from .visit import is_navigation, is_shown
 
 EXEMPT = "eventtrack_exempt"
+TITLE_MAX_LENGTH = 255
 
 
 class PageHooks:
@@ -147,7 +149,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         rule.endpoint if rule else "",
         rule.rule if rule else "",
         urls.clean(referrer) if referrer else "",
-        urls.clean_text(title) if title else "",
+        clean_beginning(title, urls.clean_text)[:TITLE_MAX_LENGTH] if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,

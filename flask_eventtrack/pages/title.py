@@ -6,7 +6,7 @@ import functools
 import html
 import re
 
-TITLE_MAX_LENGTH = 255
+_MAX_LENGTH = 2000
 _HEAD_BYTES = 64 * 1024
 _SHORT_HEAD_BYTES = 2 * 1024
 # Elements that may hold another <title> are skipped; the end of the head ends the search.
@@ -21,7 +21,7 @@ _CLOSING = {
 
 
 def parse_title(document: bytes, charset: str = "utf-8") -> str:
-    """Return the text of the first ``<title>`` in a document's head, cut to 255 characters.
+    """Return the text of the first ``<title>`` in a document's head, cut to 2,000 characters.
 
     The time it takes is at most linear in the document's length, whatever it contains.
     """
@@ -56,4 +56,4 @@ def _read_text(text: bytes, charset: str) -> str:
         decoded = text.decode("utf-8", "replace")
     if "&" in decoded:
         decoded = html.unescape(decoded)
-    return " ".join(decoded.split())[:TITLE_MAX_LENGTH]
+    return " ".join(decoded.split())[:_MAX_LENGTH]

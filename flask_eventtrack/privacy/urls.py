@@ -19,9 +19,20 @@ _MAX_DEPTH = 4
 _ENCODED = re.compile("[=%+]")
 _DELIMITER = re.compile("([?#&;])")
 _RUN = re.compile(r"[^\s\"'<>]++")
-# What begins the parameters of a link, also encoded, once or more often.
-_LINK_SIGN = re.compile("[?#;]|://|%(?:25)*+(?:3[FfBb]|23)")
-_USER = re.compile(r"//[^/@\s]*+@")
+# What begins a link or its parameters, also encoded, once or more often.
+_LINK_SIGN = re.compile(
+    r"[?#;]|://|//[^/?#@\s]*+@|%(?:25)*+(?:3[FfBb]|23|2[Ff]%(?:25)*+2[Ff])",
+)
+# A password may have an `@` in it.
+_USER = re.compile(r"//(?:[^/?#@\s]*+@)++")
+# Each of these may begin a part, or another level of encoding, which takes time to clean.
+_SIGNS = (*"?#&;=+", "%2", "%3", "25")
+_MAX_SIGNS = 500
+# No card number is longer than the seam, and no name in an e-mail address (RFC 5321): what is left
+# of one that was cut in two.
+_BEGINNING, _SEAM = 1000, 64
+# `user[code]`, `code[]`, `code.x`
+_NAME_PARTS, _MAX_NAME = re.compile(r"[][.]+"), 128
 _QUOTED_MARK = re.compile(r"%5B(email|card|token|masked)%5D")
 
 
@@ -110,15 +121,13 @@ class UrlCleaner:
 
     def _clean_text(self, text: str) -> str:
         if _LINK_SIGN.search(text):
-            text = _RUN.sub(lambda run: self._clean_run(run[0]), text)
+            clean = self._strip if count_signs(text) <= _MAX_SIGNS else _mask_link
+            text = _RUN.sub(lambda run: clean(run[0]) if is_link(run[0]) else run[0], text)
         return self.mask(text)
 
-    def _clean_run(self, run: str) -> str:
-        """Return a text without spaces, cleaned if it is a link."""
-        return self._strip(run) if _LINK_SIGN.search(run) else run
-
     def _strip(self, text: str, depth: int = 0, *, is_query: bool = False) -> str:
-        """Return a URL, path or query without secret parameters, nor those of URLs within.
+        """Return a URL, path or query without secret parameters, nor those of URLs within; or
+        ``[masked]`` if it has too many signs.
 
         :param is_query: whether the text begins with a parameter, which may have no value.
         """
@@ -126,6 +135,8 @@ class UrlCleaner:
             text = _USER.sub("//", text)
         if not is_query and not _ENCODED.search(text):
             return text
+        if not depth and count_signs(text) > _MAX_SIGNS:
+            return _mask_link(text)
         kept, opener = "", None
         first, *rest = _DELIMITER.split(text)
         for delimiter, part in (("", first), *zip(rest[::2], rest[1::2], strict=True)):
@@ -153,17 +164,38 @@ class UrlCleaner:
         # A browser encodes once; a log-in that leads back to a page does so again.
         if depth >= _MAX_DEPTH and decoded != text:
             return MASKED
-        for plain in (decoded, decoded.replace("+", " ")):
-            cleaned = self.mask(self._strip(plain, depth + 1) if plain != text else plain)
-            if cleaned != plain:
-                return _quote(cleaned, safe="/")
-        return text
+        cleaned = self.mask(decoded if decoded == text else self._strip(decoded, depth + 1))
+        if cleaned == decoded and "+" in decoded:  # a plus, or a space
+            decoded = decoded.replace("+", " ")
+            cleaned = self.mask(decoded)
+        return text if cleaned == decoded else _quote(cleaned, safe="/")
 
     def _is_secret(self, part: str) -> bool:
         name = urllib.parse.unquote_plus(part.partition("=")[0]).strip()
-        if name.lower() in self._secrets:
+        known, low = self._secrets, name.lower()
+        if low in known or not known.isdisjoint(_NAME_PARTS.split(low[:_MAX_NAME])):
             return True
         return self._masks and "/" not in name and is_secret_name(name)
+
+
+def count_signs(text: str) -> int:
+    """Return how many signs of links a text has: cleaning takes at most 10 µs for each."""
+    return sum(map(text.count, _SIGNS))
+
+
+def is_link(text: str) -> bool:
+    """Whether a text has what begins a link or its parameters."""
+    return _LINK_SIGN.search(text) is not None
+
+
+def clean_beginning(text: str, clean: cabc.Callable[[str], str]) -> str:
+    """Return the beginning of a text, cleaned: for a title or a label, which is cut afterwards."""
+    cleaned = clean(text[:_BEGINNING])
+    return cleaned if len(text) <= _BEGINNING else cleaned[:-_SEAM]
+
+
+def _mask_link(link: str) -> str:
+    return f"/{MASKED}" if link.startswith("/") else MASKED
 
 
 def _remember(clean: cabc.Callable[[str], str]) -> cabc.Callable[[str], str]:

@@ -9,6 +9,8 @@ from ..catalogue.definitions import Definition, refuse_reserved
 from ..catalogue.params import normalise
 from ..errors import InvalidEvent, UndefinedEvent
 from ..limits import Sender
+from ..privacy.posts import PostCleaner
+from ..privacy.urls import clean_beginning
 from ..records import PAGE_VISIT, Outcome, from_ns
 from ..signals import event_rejected
 from ..state import State, send, this_app
@@ -60,29 +62,30 @@ def check_content(
     label: object = None,
     *,
     lenient: bool = False,
-    masking: State | None = None,
+    cleaner: PostCleaner | None = None,
 ) -> Checked:
     """Check parameters and label against a definition.
 
     :param lenient: whether text may stand for a number or a boolean, and a number for text.
-    :param masking: the app by whose rules the content is masked, if others have sent it.
+    :param cleaner: what cleans the content, if others have sent it.
     :raises InvalidEvent: naming the parameter, what was expected and what was given.
     """
     if label is not None and not isinstance(label, str):
         raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
     checked, undefined = definition.check(normalise(params), lenient=lenient)
-    mask = str if masking is None or masking.masker is None else masking.urls.clean_text
-    if masking is not None and masking.masker is not None:
-        masked = masking.masker.mask_params(checked, definition.types, mask)
+    clean = str if cleaner is None else cleaner.clean_text
+    if cleaner is not None:
+        masked = cleaner.mask_params(checked, definition.types)
         if masked is not checked:  # which may have become too large
-            checked, undefined = normalise(masked), tuple(map(mask, undefined))
+            checked, undefined = normalise(masked), tuple(map(clean, undefined))
     if label:
         label = clean_text(label)
     elif definition.action == PAGE_VISIT:
         label = page_label(checked)
     else:
         label = definition.format_label(checked)
-    return Checked(definition.action, checked, undefined, label and clip_label(mask(label)))
+    label = label and clip_label(clean_beginning(label, clean))
+    return Checked(definition.action, checked, undefined, label)
 
 
 def parse_time(value: Time) -> dt.datetime:

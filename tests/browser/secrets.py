@@ -14,6 +14,24 @@ FORM = """<form data-eventtrack>{}<input name="topic" value="tea" data-eventtrac
 BUTTON = '<button type="button" id="show">Show</button>'
 PASSWORD = '<input id="a" name="a" type="password" data-eventtrack-field>'
 
+#: Names of secrets, and names that only sound like one: for the script and for the server.
+CALLED = """
+    password Password2 new_password newpassword user[password] passwordConfirm passwd pwd
+    old-pwd pass userPass passphrase passcode passcodes pass_key passkey pw puk pin PIN user_pin
+    newPIN pin2 pincode PINcode cvc cvc2 CVVNumber card-cvc csc ccv otp otp-1 totpCode one_time_code
+    oneTimeCode mfa mfa_code 2fa new_2fa smsCode recovery_code login_code auth_code authcode
+    backup-code security_code verification_code card_number cardNumber cardnumber card-no card_code
+    ccnum cc-exp cc_exp cardExpiry creditCard card[holder] iban userIBAN ssn socialSecurityNumber
+    secret clientSecret token csrf_token accesstoken apiKey private_key jwt contraseña
+"""
+SOUNDING = """
+    shipping spinner opinion pinned pinterest compass compassWidth passenger passport bypass author
+    authority secretary broken tokenize postcard cardigan cards discard card_color cc cc_recipients
+    success access keyboard discount_code promoCode voucher_code zip_code postcode country_code
+    product_code error_code code key expiry description topping hotplate cryptopunk display_option
+    ssnake libanon tan gift_card cardType session session_length ticket ticket_count 2faced
+"""
+
 #: name → a form, and the script of its "show" button
 SHOWN = {
     "type": (FORM.format(PASSWORD + BUTTON), "a.type = 'text'"),

@@ -8,26 +8,12 @@ import pytest
 from playwright.sync_api import Page
 
 from .conftest import Site
-from .secrets import SHOWN
+from .secrets import CALLED, SHOWN, SOUNDING
 from .test_declarative import IMPORT, await_count
 
-CALLED = (
-    "password Password2 new_password newpassword user[password] passwordConfirm passwd pwd "
-    "old-pwd pass passphrase passcode pin PIN user_pin newPIN pin2 pincode PINcode cvc cvc2 "
-    "CVVNumber card-cvc csc otp otp-1 totpCode one_time_code oneTimeCode mfa_code 2fa smsCode "
-    "card_number cardNumber cardnumber card-no ccnum cc-exp creditCard card[holder] iban "
-    "userIBAN ssn socialSecurityNumber secret clientSecret token csrf_token accesstoken apiKey "
-    "private_key jwt verification_code contraseña"
-)
 COMPLETED = (
     "current-password new-password one-time-code cc-number cc-csc cc-exp-month CC-NUMBER "
     "section-a|billing|cc-name|webauthn"
-)
-SOUNDING = (
-    "shipping spinner opinion pinned pinterest compass compassWidth passenger passport bypass "
-    "author authority secretary broken tokenize postcard cardigan cards discard card_color cc "
-    "cc_recipients success access keyboard discount_code zip_code country_code code key "
-    "expiry description topping hotplate cryptopunk display_option ssnake libanon tan"
 )
 SECRETS = {
     "name": CALLED.split(),

@@ -11,7 +11,7 @@ from flask_eventtrack.pages.title import parse_title
 from flask_eventtrack.text import clip_label
 
 from ..conftest import MakeHost
-from ..hosts import NAVIGATION, Host
+from ..hosts import NAVIGATION, SAME_ORIGIN, Host
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,29 @@ def test_title_with_what_no_database_stores(db_host: Host) -> None:
     db_host.app.add_url_rule("/nul", "nul", lambda: "<title>a\x00b&#0;&#xd800;</title>")
     db_host.client().get("/nul", headers=NAVIGATION)
     assert db_host.events_of("page.visit")[0]["params"]["title"] == "a\ufffdb\ufffd\ufffd"
+
+
+@pytest.mark.parametrize("length", [230, 239, 243, 250, 980, 990])
+@pytest.mark.parametrize(
+    ("secret", "rest"),
+    [("4111 1111 1111 1111", "4111"), ("ada.lovelace@example.com", "ada"), ("/a?pin=4711", "471")],
+)
+def test_title_and_label_are_cut_after_they_are_masked(
+    host: Host, length: int, secret: str, rest: str
+) -> None:
+    """What the cut leaves of a secret would not look like one."""
+    text = f"{'[token] ' * (length // 8)}{'x' * (length % 8)} {secret}"
+    host.app.add_url_rule("/page", "page", lambda: f"<title>{text}</title>")
+    client = host.client()
+    client.get("/page", headers=NAVIGATION)
+    for label in (text, text.replace("[token]", "a@b.de ")):
+        event = {"action": "button.click", "label": label}
+        assert client.post("/_et/in", json=event, headers=SAME_ORIGIN).status_code == 202
+    [visit] = host.events_of("page.visit")
+    labels = [row["label"] for row in host.events_of("button.click")]
+    for stored in (visit["params"]["title"], visit["label"], *labels):
+        assert rest not in stored
+        assert len(stored) <= 255
 
 
 @pytest.mark.parametrize("tag", ["<script", "<!--", "<title>", "<svg", "<title ", "<template>"])

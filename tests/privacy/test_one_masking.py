@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import tracemalloc
 import urllib.parse
 
 import pytest
@@ -13,6 +14,7 @@ from flask_eventtrack.privacy.masking import Masker
 from flask_eventtrack.privacy.secret_names import is_secret_name
 from flask_eventtrack.privacy.urls import UrlCleaner
 
+from ..browser.secrets import CALLED, SOUNDING
 from ..conftest import MakeHost
 from ..hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host
 from ..pipeline.journals import segments
@@ -161,13 +163,14 @@ def test_words_of_server_code_are_its_own(host: Host) -> None:
 SECRET = """password newPassword user_password PASSWD userPwd passphrase pin cardPin pin-code CVC
     cvv2 csc card_number cardNumber cc-number ccnum card.no otp OTPCode totp one-time-code
     access_token accessToken csrftoken client_secret api-key apiKey privateKey IBAN ssn securityCode
-    passwort social_security_number account_number credentials authorization jwt"""
+    passwort social_security_number account_number credentials authorization jwt session_id
+    sessionKey PHPSESSID ASP.NET_SessionId reset_code access_code"""
 HARMLESS = """shipping spinner opinion tokenized tokens tokenizer secretary monkey keyboard pinned
     company pinterest passenger passwordless compass bypass author cardinal number accession
     caption session_length card key keyword spinlock state code email"""
 
 
-@pytest.mark.parametrize("name", SECRET.split())
+@pytest.mark.parametrize("name", [*SECRET.split(), *CALLED.split()])
 def test_value_of_a_secret_name_is_masked(name: str) -> None:
     """Whatever it is, at any level."""
     for value in ("hunter2", 4711, True, {"a": ["b"]}, [1]):
@@ -175,7 +178,7 @@ def test_value_of_a_secret_name_is_masked(name: str) -> None:
         assert Masker().mask_params(params) == {"a": [{"b": {name: "[masked]"}}], name: "[masked]"}
 
 
-@pytest.mark.parametrize("name", HARMLESS.split())
+@pytest.mark.parametrize("name", [*HARMLESS.split(), *SOUNDING.split()])
 def test_words_that_contain_a_secret_s_name_are_left_alone(name: str) -> None:
     """Names are read word by word."""
     assert not is_secret_name(name)
@@ -200,6 +203,57 @@ def test_declared_parameter_is_the_app_s_decision(host: Host) -> None:
     masked = {"password": "[masked]", "note": {"token": "[masked]"}, "secret": "[masked]"}
     assert row["params"] == {"token": "blue", **masked}
     assert row["label"] == "Granted blue by [masked]"
+
+
+@pytest.mark.parametrize(
+    "secret",
+    [
+        *("user[code]", "user%5Bcode%5D", "code[]", "code.x", "connect.sid", "PHPSESSID", "ticket"),
+        *("SAMLResponse", "session_id", "session_key", "authcode", "reset_code", "pass", "2fa"),
+    ],
+)
+def test_parameter_of_a_secret_name_is_no_part_of_a_url(secret: str) -> None:
+    """However frameworks write it."""
+    urls = a_cleaner()
+    assert urls.clean(f"http://h/a;{secret}=S?{secret}=S&b=2") == "http://h/a?b=2"
+    kept = "discount_code=A&postcode=B&zip_code=C&items[0][name]=D&v=1.2&ticket_count=2"
+    assert urls.clean_query(kept) == kept.replace("[", "%5B").replace("]", "%5D")
+
+
+@pytest.mark.parametrize("scheme", ["https:", "postgres:", ""])
+@pytest.mark.parametrize("user", ["ada", "ada:S3CR3T", "ada:p@S3CR3T", "ada:@S3CR3T@S3CR3T"])
+@pytest.mark.parametrize("times", [0, 1, 2])
+def test_user_and_password_are_removed_from_links(scheme: str, user: str, times: int) -> None:
+    """Up to the last at sign, which may be a part of the password."""
+    urls, link = a_cleaner(), encode(f"{scheme}//{user}@db", times)
+    for cleaned in (
+        urls.clean_text(f"see {link}/x now"),
+        urls.clean_query(f"next={link}/"),
+        urls.clean_path(f"/go/{link}"),
+        urls.clean(f"https://{user}@h/?next={link}"),
+    ):
+        assert "S3CR3T" not in cleaned
+        assert "ada" not in cleaned
+
+
+@pytest.mark.parametrize(
+    "text", ["https://h/@ada?a=1", "https://h/?to=@ada", "https://h#@a", "1//2 @ 3", "//h/a@b"]
+)
+def test_other_at_signs_stay(text: str) -> None:
+    """They name no user of a link."""
+    assert a_cleaner().clean_text(text) == text
+
+
+def test_long_names_take_no_memory() -> None:
+    """Only the beginning of a name is remembered."""
+    name = "x" * 100_000
+    tracemalloc.start()
+    try:
+        for number in range(50):
+            is_secret_name(f"{number}{name}")
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_masking_can_be_turned_off(make: MakeHost) -> None:

@@ -1,0 +1,57 @@
+"""The texts of one post, cleaned at a limited cost."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import re
+import typing as t
+
+from .masking import MASKED, Masker
+from .urls import UrlCleaner, count_signs, is_link
+
+#: How many signs of links one post may have.
+MAX_SIGNS = 2000
+_PLAIN = re.compile("[^?#&;=+%]*")
+
+
+class PostCleaner:
+    """Cleans URLs and other texts. Beyond the limit, URLs lose their query, and a text with a link
+    becomes ``[masked]``."""
+
+    def __init__(self, urls: UrlCleaner, masker: Masker | None) -> None:
+        self._urls = urls
+        self._masker = masker
+        self._left = MAX_SIGNS
+        self._cleaned: dict[str, str] = {}
+
+    def clean(self, url: str) -> str:
+        """Return a URL as it may be stored, or "" if it is no http or https URL."""
+        if not self._affords(url):
+            url = t.cast("re.Match[str]", _PLAIN.match(url))[0]
+        return self._urls.clean(url)
+
+    def clean_text(self, text: str) -> str:
+        """Return a text without personal data and secrets, or as it is if nothing is masked."""
+        if self._masker is None:
+            return text
+        cleaned = self._cleaned.get(text)
+        if cleaned is None:
+            is_affordable = not is_link(text) or self._affords(text)
+            cleaned = self._urls.clean_text(text) if is_affordable else MASKED
+            self._cleaned[text] = cleaned
+        return cleaned
+
+    def mask_params(
+        self, params: dict[str, t.Any], declared: cabc.Container[str]
+    ) -> dict[str, t.Any]:
+        """Return ``params`` masked, or the same dict if nothing was masked."""
+        if self._masker is None:
+            return params
+        return self._masker.mask_params(params, declared, self.clean_text)
+
+    def _affords(self, text: str) -> bool:
+        signs = count_signs(text)
+        if signs > self._left:
+            return False
+        self._left -= signs
+        return True
