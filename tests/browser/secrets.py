@@ -29,7 +29,7 @@ SOUNDING = """
     authority secretary broken tokenize postcard cardigan cards discard card_color cc cc_recipients
     success access keyboard discount_code promoCode voucher_code zip_code postcode country_code
     product_code error_code code key expiry description topping hotplate cryptopunk display_option
-    ssnake libanon tan gift_card cardType session session_length ticket ticket_count 2faced
+    ssnake libanon tan gift_card cardType session session_length ticket ticket_count
 """
 
 #: name → a form, and the script of its "show" button
@@ -47,6 +47,17 @@ SHOWN = {
         "a.style = ''",
     ),
 }
+#: The same, for what a script does to a field after it was filled.
+CHANGED = {
+    "renamed": (
+        FORM.format(PASSWORD + BUTTON),
+        "a.type = 'text'; setTimeout(() => { a.name = 'b' })",
+    ),
+    "masked": (
+        FORM.format('<input id="a" name="a" data-eventtrack-field>' + BUTTON),
+        "a.style = '-webkit-text-security: disc'",
+    ),
+}
 
 
 def add_secret_pages(app: Flask) -> None:
@@ -55,7 +66,7 @@ def add_secret_pages(app: Flask) -> None:
 
     @app.get("/shown/<name>")
     def shown(name: str) -> str:
-        form, script = SHOWN[name]
+        form, script = (SHOWN | CHANGED)[name]
         body = f"{form}<script>show.onclick = () => {{ {script} }}</script>"
         return render_template_string(PAGE, body=Markup(body))
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Page
 
 from .conftest import Site
-from .secrets import CALLED, SHOWN, SOUNDING
+from .secrets import CALLED, CHANGED, SHOWN, SOUNDING
 from .test_declarative import IMPORT, await_count
 
 COMPLETED = (
@@ -62,6 +62,18 @@ def test_password_that_a_button_shows_is_not_sent(
         page.click("[name=a]")
         page.click("#show")
     page.fill("[name=a]", "hunter2")
+    page.click("#go")
+    assert sent(site) == {"topic": "tea"}
+
+
+@pytest.mark.parametrize("name", CHANGED)
+def test_field_that_changes_after_it_was_filled_is_not_sent(
+    site: Site, page: Page, name: str
+) -> None:
+    """It was a password and has another name now, or a style sheet hides it only now."""
+    open_form(site, page, f"/shown/{name}")
+    page.fill("#a", "hunter2")
+    page.click("#show")
     page.click("#go")
     assert sent(site) == {"topic": "tea"}
 

@@ -167,7 +167,7 @@ SECRET = """password newPassword user_password PASSWD userPwd passphrase pin car
     sessionKey PHPSESSID ASP.NET_SessionId reset_code access_code"""
 HARMLESS = """shipping spinner opinion tokenized tokens tokenizer secretary monkey keyboard pinned
     company pinterest passenger passwordless compass bypass author cardinal number accession
-    caption session_length card key keyword spinlock state code email"""
+    caption session_length card key keyword spinlock state code email 2faced"""
 
 
 @pytest.mark.parametrize("name", [*SECRET.split(), *CALLED.split()])
