@@ -124,7 +124,7 @@ class MemoryQueue(Queue):
     """
 
     def __init__(self, capacity: int) -> None:
-        self.room = Room(capacity, "EVENTTRACK_BUFFER_SIZE")
+        self.room: Room = Room(capacity, "EVENTTRACK_BUFFER_SIZE")
         self._payloads: collections.deque[bytes] = collections.deque()
 
     def put(self, payloads: cabc.Sequence[bytes]) -> int:
