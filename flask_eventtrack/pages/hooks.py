@@ -65,39 +65,40 @@ class PageHooks:
 
         The list is replaced: requests of other threads may be going through the old one.
         """
-        finish, *others = app.after_request_funcs[None]
-        if others[0] == self.read_title and finish == self.finish:
+        hooks = app.after_request_funcs.get(None, [])
+        if hooks[:2] == [self.finish, self.read_title]:
             self._has_title_hook = False
-            app.after_request_funcs[None] = [finish, *others[1:]]
+            app.after_request_funcs[None] = [self.finish, *hooks[2:]]
 
     def read_title(self, response: Response) -> Response:
-        with self._reading:
-            _read_title(get_current(self._state), response)
+        self._read_title(get_current(self._state), response)
         return response
+
+    def _read_title(self, current: Current, response: Response) -> AnswerHeaders | None:
+        """Read the title of what may be a page, whose headers are returned."""
+        with self._reading:
+            if is_page_request(current):
+                headers = read_headers(response)
+                current.title = _find_title(response, headers)
+                return headers
+        return None
 
     def finish(self, response: Response) -> Response:
         with self._recording:
             current = get_current(self._state)
-            if not self._has_title_hook:
-                with self._reading:
-                    _read_title(current, response)
+            headers = None if self._has_title_hook else self._read_title(current, response)
             environ = current.request.environ
             if current.is_page and is_shown(environ, response.status_code):
-                _record_page(current, response)
+                _record_page(current, response, headers or read_headers(response))
             elif current.recorded and current.request.blueprint != BLUEPRINT:
                 _send_cookies(current, response, read_headers(response))
             del current.request  # the two hold each other, until the garbage collector comes
         return response
 
 
-def _read_title(current: Current, response: Response) -> None:
-    if is_page_request(current):
-        current.title = _find_title(response, read_headers(response))
-
-
-def _record_page(current: Current, response: Response) -> None:
+def _record_page(current: Current, response: Response, headers: AnswerHeaders) -> None:
     """Record the visit of a document, as far as the verdict allows, and send the cookies."""
-    headers, verdict = read_headers(response), current.verdict
+    verdict = current.verdict
     if verdict.is_person:
         if headers.is_document or current.recorded:
             visitor = resolve(current)

@@ -59,7 +59,7 @@ class Current:
     @property
     def is_prefixed(self) -> bool:
         """Whether the names of our cookies have the prefix ``__Host-`` in the answer."""
-        return self.state.may_prefix and self.request.is_secure
+        return self.state.may_prefix and self.request.scheme == "https"
 
     @property
     def cookies(self) -> Cookies:

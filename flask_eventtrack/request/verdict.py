@@ -27,13 +27,10 @@ class Verdict(t.NamedTuple):
     reason: Reason = ""
     bot: str | None = None
     takes_events: bool = False
-
-    @property
-    def is_person(self) -> bool:
-        return self.kind == "person"
+    is_person: bool = False
 
 
-PERSON = Verdict("person", takes_events=True)
+PERSON = Verdict("person", takes_events=True, is_person=True)
 
 
 def judge(choice: Policy | None, *, has_signal: bool, bot: str | None, config: Config) -> Verdict:
