@@ -118,7 +118,8 @@ class Pipeline:
                 is_full = before < BATCH_SIZE <= before + len(payloads)
                 if not before or is_full or self._thread is None:
                     self._notify()
-        self._queue.room.report()
+        if not position or self._queue.room.is_reported:
+            self._queue.room.report()
         # Without the lock: it may wait for the disk.
         return bool(position) and self._queue.sync(position)
 

@@ -33,7 +33,9 @@ class Room:
     def __init__(self, most: int, setting: str) -> None:
         self._most = most
         self._setting = setting
-        self._is_full = self._is_reported = False
+        self._is_full = False
+        #: Whether the log has said last that it is full.
+        self.is_reported = False
 
     def admits(self, waiting: int, more: int = 0) -> bool:
         """Whether there is room for more. It is full until half of what may wait is written."""
@@ -46,9 +48,9 @@ class Room:
 
     def report(self) -> None:
         """Log a change. The caller holds no lock: a host's log handler may track."""
-        if self._is_full == self._is_reported:
+        if self._is_full == self.is_reported:
             return
-        self._is_reported = self._is_full
+        self.is_reported = self._is_full
         if self._is_full:
             logger.error(
                 "%s is reached: new events are refused until the database has taken some that "
