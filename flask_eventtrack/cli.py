@@ -163,6 +163,7 @@ def _replay(state: State, file: pathlib.Path | None, *, dry_run: bool, yes: bool
         notes = data_rights.read_erasures(state, file)
     except OSError as error:
         raise click.ClickException(f"No erasures can be read: {error}.") from None
+    click.echo("Searching all tables for erased profiles ...", err=True)
     found = data_rights.find_noted(state, notes)
     kinds = collections.Counter(note.kind for note in notes)
     click.echo(
