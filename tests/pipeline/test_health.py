@@ -15,7 +15,7 @@ from flask_eventtrack import Health
 from ..commands import run
 from ..conftest import MakeHost
 from ..hosts import START, Host
-from ..store.records import a_page
+from ..store.records import a_page, an_event
 from ..test_doctor import FINE, findings_of
 from .waiting import locked, visit, wait_until
 
@@ -112,11 +112,26 @@ def test_a_journal_that_is_damaged_hides_no_age_of_others(
     for name in ("0", "1"):
         folder = host.state.journal / name
         folder.mkdir(mode=0o700)
-        (folder / "00000001.segment").write_bytes(b"junk" * int(name))
+        (folder / "00000001.segment").write_bytes(b"junk" * 10 * int(name))
         (folder / "checkpoint").write_bytes(b"junk")
     os.truncate(host.state.journal / "0" / "checkpoint", 1 << 40)
     host.clock.advance(seconds=5)
-    assert health_of(host).oldest == 5.0
+    found = health_of(host)
+    assert (found.oldest, found.orphans) == (5.0, 1)  # the empty one has nothing to adopt
+
+
+def test_the_oldest_record_is_in_the_first_of_a_journal_s_files(
+    make: MakeHost, tmp_path: pathlib.Path
+) -> None:
+    """Each holds a mebibyte, and then the next is begun."""
+    host = make({"EVENTTRACK_JOURNAL_DIR": str(tmp_path / "j")}, create=False)
+    for seconds in range(4):
+        event = an_event(seconds=seconds, params={"text": "x" * 600_000})
+        assert host.state.pipeline.put(event)
+    host.clock.advance(seconds=10)
+    assert host.state.journal is not None
+    assert len(list(host.state.journal.rglob("*.segment"))) > 1
+    assert health_of(host).oldest == 10.0
 
 
 def test_doctor_et027_a_clock_that_is_ahead(make: MakeHost) -> None:
