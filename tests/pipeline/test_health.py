@@ -114,6 +114,7 @@ def test_a_journal_that_is_damaged_hides_no_age_of_others(
         folder.mkdir(mode=0o700)
         (folder / "00000001.segment").write_bytes(b"junk" * 10 * int(name))
         (folder / "checkpoint").write_bytes(b"junk")
+        (folder / "lock").touch()
     os.truncate(host.state.journal / "0" / "checkpoint", 1 << 40)
     host.clock.advance(seconds=5)
     found = health_of(host)
