@@ -3,6 +3,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import gc
 import pathlib
+import signal
 import threading
 import typing as t
 
@@ -15,6 +16,16 @@ from .hosts import FakeClock, Host, make_host
 from .servers import make_database
 
 MakeHost = cabc.Callable[..., Host]
+
+
+def pytest_configure() -> None:
+    """Heed signals that a shell's background jobs and nohup ignore: programs that tests start would
+    ignore them too.
+    """
+    for name, heed in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, heed)
 
 
 @pytest.fixture

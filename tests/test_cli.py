@@ -187,13 +187,10 @@ def follow(host: Host, folder: pathlib.Path) -> cabc.Iterator[subprocess.Popen[s
             process.kill()
 
 
-# Shells start background jobs, and so the tests' children, with SIGINT ignored.
 _SHOP = """
-import signal
 from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 from flask_eventtrack import EventTrack
-signal.signal(signal.SIGINT, signal.default_int_handler)
 app = Flask("shop")
 app.config.update(SECRET_KEY="secret", SQLALCHEMY_DATABASE_URI="{url}")
 EventTrack(app, SQLAlchemy(app))

@@ -35,7 +35,7 @@ class Room:
         self._setting = setting
         self._is_full = False
         #: Whether the log has said last that it is full.
-        self.is_reported = False
+        self.is_reported: bool = False
 
     def admits(self, waiting: int, more: int = 0) -> bool:
         """Whether there is room for more. It is full until half of what may wait is written."""
