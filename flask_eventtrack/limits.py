@@ -84,7 +84,7 @@ class Limiter:
         size: int = 0,
         *,
         posts: int = 1,
-        is_device_s_size: bool = True,
+        counts_device_bytes: bool = True,
     ) -> float | None:
         """Take the tokens of a post.
 
@@ -92,7 +92,8 @@ class Limiter:
         :param address: the client's. All texts that are not addresses share one bucket.
         :param size: how many bytes to take, at most :data:`.config.MAX_POST_BYTES`.
         :param posts: how many posts to take; 0 for more bytes of a post.
-        :param is_device_s_size: whether the bytes are taken of the device too.
+        :param counts_device_bytes: whether the bytes count for the device, and not only for its
+            network.
         :returns: None if there were tokens, else the seconds until there will be.
         """
         keys = device_id, *_networks_of(address[:_MAX_ADDRESS_LENGTH])
@@ -101,7 +102,7 @@ class Limiter:
             for owner, kind, gain, fill in self._limits
             if (key := keys[owner]) is not None
             and (tokens := size if kind else posts)
-            and (owner or not kind or is_device_s_size)
+            and (owner or not kind or counts_device_bytes)
         ]
         wait = self._take(wanted) if wanted else 0
         return wait / _SECOND_US if wait else None

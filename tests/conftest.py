@@ -19,13 +19,13 @@ MakeHost = cabc.Callable[..., Host]
 
 
 def pytest_configure() -> None:
-    """Heed signals that a shell's background jobs and nohup ignore: programs that tests start would
-    ignore them too.
+    """Handle two signals that are ignored in a shell's background jobs and under nohup. Programs
+    that tests start would ignore them too.
     """
-    for name, heed in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
-            signal.signal(number, heed)
+            signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -22,7 +22,8 @@ class PostLimits:
     The size that a client declares is taken before the body is read. What the post counts as beyond
     that is known only afterwards: a body may be compressed, or have many small events.
 
-    :param has_token: whether a customer's token was verified, so the bytes are the network's only.
+    :param has_token: whether a customer's token was verified: then bytes count for the network
+        only.
     """
 
     def __init__(self, state: State, origin: PostOrigin, *, has_token: bool = False) -> None:
@@ -60,7 +61,7 @@ class PostLimits:
             self._address,
             size,
             posts=posts,
-            is_device_s_size=not self._has_token,
+            counts_device_bytes=not self._has_token,
         )
         if wait is not None:
             seconds = math.ceil(wait)

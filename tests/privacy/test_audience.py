@@ -111,7 +111,7 @@ def test_a_device_from_before_the_preset_is_new(make: MakeHost, site: Host) -> N
 
 
 def test_a_customers_device_is_new_where_no_one_is_known(make: MakeHost) -> None:
-    """Also if its cookie may live for ever."""
+    """Also where no setting limits the lifetime of its cookie."""
     client = add_log_in(make()).client()
     client.post("/login")
     cookie = client.get_cookie("eventtrack_device")
