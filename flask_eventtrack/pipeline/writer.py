@@ -64,7 +64,8 @@ class Hooks:
     ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
     values of a page view into an event. ``facts`` tells which columns of a session its client and
     its origin fill, ``admits`` whether an action is recorded on a site, ``is_defined`` whether it
-    has a definition. ``written`` is told of each commit. ``mask`` masks what is set aside.
+    has a definition, ``most_names`` up to which number of undefined names one is counted with its
+    text. ``written`` is told of each commit. ``mask`` masks what is set aside.
     ``retention`` says how long events are kept. ``erasures`` is the file that keeps erasures and
     objections outside the database, unless the database is in memory.
     """
@@ -74,6 +75,7 @@ class Hooks:
     facts: Facts
     admits: cabc.Callable[[str, str], bool]
     is_defined: cabc.Callable[[str], bool]
+    most_names: cabc.Callable[[str], int]
     written: cabc.Callable[[Written], None]
     mask: Mask
     clock: Clock
@@ -95,7 +97,7 @@ class Writer:
     def __init__(self, database: Database, hooks: Hooks) -> None:
         self.database = database
         self._hooks = hooks
-        self._names = UndefinedNames(hooks.is_defined)
+        self._names = UndefinedNames(hooks.is_defined, hooks.most_names)
         #: How many records of events were committed since the start, and when the last were.
         self.committed: int = 0
         self.last_commit: dt.datetime | None = None
