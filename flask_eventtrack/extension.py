@@ -158,7 +158,7 @@ class EventTrack:
             tokens=tokens,
             customer_tokens=CustomerTokens(config),
             callbacks=self._callbacks,
-            read_cookies=cookie_reader(tokens),
+            read_cookies=cookie_reader(tokens, takes_last=config.frames == "embed"),
             may_prefix=may_prefix(config),
             urls=urls,
             masker=masker,
