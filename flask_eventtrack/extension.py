@@ -19,13 +19,13 @@ from . import api, data_rights
 from .browser import load_scripts
 from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
-from .catalogue.definitions import Definition, read_keep
+from .catalogue.definitions import Definition, read_keep, read_unmasked
 from .cli import eventtrack_cli
 from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import Config, load_config, parse_site
-from .errors import ConfigError
+from .errors import ConfigError, InvalidDefinition
 from .identity.jwt import CustomerTokens
 from .identity.tokens import DeviceRule, TokenCodec
 from .identity.visitor import Lifetimes
@@ -42,6 +42,7 @@ from .pipeline.pipeline import Pipeline
 from .pipeline.queue import MemoryQueue, Queue
 from .pipeline.writer import Hooks
 from .privacy.masking import Masker
+from .privacy.secret_names import is_secret_name
 from .privacy.urls import UrlCleaner
 from .records import Clock
 from .reports.feed import FeedEvent, read_feed
@@ -160,7 +161,7 @@ class EventTrack:
             tokens=tokens,
             customer_tokens=CustomerTokens(config),
             callbacks=self._callbacks,
-            read_cookies=cookie_reader(tokens),
+            read_cookies=cookie_reader(tokens, takes_last=config.frames == "embed"),
             may_prefix=may_prefix(config),
             urls=urls,
             masker=masker,
@@ -187,6 +188,7 @@ class EventTrack:
         anonymous: bool = False,
         server_only: bool = False,
         keep: dt.timedelta | float | None = None,
+        unmasked: list[str] | tuple[str, ...] = (),
     ) -> cabc.Callable[[type[_F]], type[_F]]:
         """Define an event. Used as a decorator, it takes the parameters from the class.
 
@@ -205,6 +207,8 @@ class EventTrack:
         :param server_only: whether it is refused over HTTP.
         :param keep: how long its events are kept: a timedelta, or seconds. The default is what
             ``EVENTTRACK_RETENTION`` says; ``timedelta.max`` is forever.
+        :param unmasked: parameters in which nothing is masked, such as order numbers that look like
+            card numbers. Values with a link, and names of passwords and cards, are masked anyway.
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the definition contradicts another, or cannot be used.
         """
@@ -214,6 +218,7 @@ class EventTrack:
             anonymous=anonymous,
             server_only=server_only,
             keep=read_keep(action, keep),
+            unmasked=_read_unmasked(action, unmasked),
         )
         return self.catalogue.define(definition)
 
@@ -302,6 +307,16 @@ class EventTrack:
         if database.is_in_memory:
             state.pipeline.flush()
         return read_feed(database, profile, before, limit)
+
+
+def _read_unmasked(action: str, names: object) -> tuple[str, ...]:
+    unmasked = read_unmasked(action, names)
+    for name in unmasked:
+        if is_secret_name(name, declared=True):
+            raise InvalidDefinition(
+                f"{action!r}: unmasked: {name!r} is the name of a secret, and is always masked."
+            )
+    return unmasked
 
 
 def _refuse_second(app: Flask) -> None:

@@ -75,7 +75,7 @@ def check_content(
     checked, undefined = definition.check(normalise(params), lenient=lenient)
     clean = str if cleaner is None else cleaner.clean_text
     if cleaner is not None:
-        masked = cleaner.mask_params(checked, definition.types)
+        masked = cleaner.mask_params(checked, definition.types, definition.unmasked)
         if masked is not checked:  # which may have become too large
             checked, undefined = normalise(masked), tuple(map(clean, undefined))
     if label:
@@ -84,6 +84,8 @@ def check_content(
         label = page_label(checked)
     else:
         label = definition.format_label(checked)
+        if definition.unmasked:  # the rest of its parameters is masked already
+            clean = str
     label = label and clip_label(clean_beginning(label, clean))
     return Checked(definition.action, checked, undefined, label)
 
