@@ -18,7 +18,7 @@ from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
 from .identity.tokens import match_session
-from .identity.visitor import check_customer_id, resume_visitor
+from .identity.visitor import CustomerId, check_customer_id, resume_visitor
 from .records import VOUCHED_BY_COOKIE, Identified, SessionRef, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
 from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
@@ -38,7 +38,7 @@ def track(
     *,
     label: str | None = None,
     time: Time | None = None,
-    customer: str | int | None = None,
+    customer: CustomerId | None = None,
     visitor: str | None = None,
     in_transaction: bool = False,
 ) -> uuidlib.UUID | None:
@@ -104,7 +104,7 @@ def _track(
     params: cabc.Mapping[str, t.Any] | None,
     label: str | None,
     time: Time | None,
-    customer: str | int | None,
+    customer: CustomerId | None,
     visitor: str | None,
     append: Append,
 ) -> uuidlib.UUID | None:
@@ -167,7 +167,7 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
 
 
 def identify(
-    customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
+    customer_id: CustomerId, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
     """Identify the visitor of this request as a customer, who is vouched for in this session.
 
@@ -283,7 +283,7 @@ class CurrentVisitor:
             pipeline.flush()
         if visitor.customer_id is not None:
             by_session = visitor.session_id if visitor.vouched == VOUCHED_BY_COOKIE else None
-            return read_feed(database, visitor.uuid, before, limit, by_session)
+            return read_feed(database, [visitor.uuid], before, limit, by_session)
         if not visitor.is_known:
             return read_anonymous_feed(database, visitor.uuid, before, limit)
         if visitor.started is None:

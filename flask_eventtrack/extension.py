@@ -9,7 +9,6 @@ import logging
 import pathlib
 import time
 import typing as t
-import uuid as uuidlib
 import weakref
 
 import sqlalchemy as sa
@@ -28,7 +27,7 @@ from .config import Config, load_config, parse_site
 from .errors import ConfigError, InvalidDefinition
 from .identity.jwt import CustomerTokens
 from .identity.tokens import DeviceRule, TokenCodec
-from .identity.visitor import Lifetimes
+from .identity.visitor import CustomerId, Lifetimes
 from .limits import Limiter, Novelty, VisitLimiter
 from .log import escape_log
 from .pages.hooks import EXEMPT, PageHooks
@@ -50,7 +49,7 @@ from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .signals import events_written, session_ended, session_started
 from .sites import Sites
-from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state
+from .state import EXTENSION, Callbacks, CustomerIdHook, CustomerLoader, State, get_state
 from .store.batch import Written
 from .store.engine import Database
 from .store.erasure_file import ErasureFile
@@ -66,6 +65,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _F = t.TypeVar("_F")
 _L = t.TypeVar("_L", bound=CustomerLoader)
+_I = t.TypeVar("_I", bound=CustomerIdHook)
 # Options that our own engine sets itself.
 _OWN_OPTIONS = frozenset(
     {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
@@ -244,8 +244,28 @@ class EventTrack:
         self._callbacks.customer_loader = load
         return load
 
+    def customer_id(self, find: _I) -> _I:
+        """Decorate a function that returns the customer's id of a user of Flask-Login, or None.
+
+        ::
+
+            @events.customer_id
+            def find_customer_id(user):
+                return f"{user.tenant_id}:{user.id}"
+
+        It is called inside a request with a user who is logged in, at most once for each user.
+        None says that this user is no customer. If it raises an exception, that is logged, and no
+        customer is vouched for.
+
+        Without it the id is what ``user.get_id()`` returns. If that is the user's
+        ``fs_uniquifier`` (as in Flask-Security) or ``alternative_id``, which change with the
+        password, the id is the user's primary key.
+        """
+        self._callbacks.customer_id = find
+        return find
+
     def issue_token(
-        self, customer_id: str | int, expires_in: dt.timedelta | float = dt.timedelta(hours=1)
+        self, customer_id: CustomerId, expires_in: dt.timedelta | float = dt.timedelta(hours=1)
     ) -> str:
         """Return a token (JWT) that tells the current app's collector which customer posts.
 
@@ -290,7 +310,7 @@ class EventTrack:
         return examine(state.pipeline, state.journal, state.config.flush_interval)
 
     def feed(
-        self, who: str | int | uuidlib.UUID, before: dt.datetime | None = None, limit: int = 50
+        self, who: CustomerId, before: dt.datetime | None = None, limit: int = 50
     ) -> list[FeedEvent]:
         """Return a person's events, newest first, including those before they were identified.
 
@@ -302,11 +322,11 @@ class EventTrack:
         :param before: only events earlier than this aware moment.
         """
         state = get_state()
-        [profile] = data_rights.find_person(state, who).profiles
+        profiles = data_rights.find_person(state, who).profiles
         database = state.pipeline.database
         if database.is_in_memory:
             state.pipeline.flush()
-        return read_feed(database, profile, before, limit)
+        return read_feed(database, profiles, before, limit)
 
 
 def _read_unmasked(action: str, names: object) -> tuple[str, ...]:

@@ -233,7 +233,8 @@ class Identified(
 ):
     """A customer became known. ``anonymous`` is the profile that becomes theirs, if there is one.
 
-    ``traits`` are merged into the profile's.
+    ``traits`` are merged into the profile's. ``former`` is the profile of the id by which earlier
+    releases may have known the customer; it becomes theirs if it is stored.
     """
 
     uuid: uuidlib.UUID
@@ -241,6 +242,7 @@ class Identified(
     time: dt.datetime
     anonymous: uuidlib.UUID | None = None
     traits: dict[str, t.Any] = {}
+    former: uuidlib.UUID | None = None
 
     action = ""
 
@@ -254,7 +256,12 @@ class Identified(
 
     @property
     def profiles(self) -> Profiles:
-        return (self.uuid,) if self.anonymous is None else (self.uuid, self.anonymous)
+        return (self.uuid, *self.others)
+
+    @property
+    def others(self) -> Profiles:
+        """The profiles that become the customer's."""
+        return tuple(other for other in (self.anonymous, self.former) if other is not None)
 
 
 class Outcome(t.NamedTuple):

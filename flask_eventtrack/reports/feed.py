@@ -40,12 +40,12 @@ class Stored(t.NamedTuple):
 
 def read_feed(
     database: Database,
-    profile: uuidlib.UUID,
+    profiles: cabc.Collection[uuidlib.UUID],
     before: dt.datetime | None,
     limit: int,
     by_session: uuidlib.UUID | None = None,
 ) -> list[FeedEvent]:
-    """Return a profile's events and those of its aliases, newest first.
+    """Return the events of some profiles and of their aliases, newest first.
 
     :param before: only events earlier than this aware moment.
     :param by_session: the session whose cookie alone vouches for the customer. There are no events
@@ -56,8 +56,8 @@ def read_feed(
         database.tables.alias,
         database.tables.session,
     )
-    aliases = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid == profile)
-    are_theirs = sa.or_(event.c.uuid == profile, event.c.uuid.in_(aliases))
+    aliases = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid.in_(profiles))
+    are_theirs = sa.or_(event.c.uuid.in_(profiles), event.c.uuid.in_(aliases))
     if by_session is not None:
         is_left = sa.exists().where(
             session.c.id == by_session, session.c.logged_out_at.is_not(None)

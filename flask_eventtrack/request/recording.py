@@ -178,20 +178,23 @@ def identify(
     vouched_by: VouchedBy,
     traits: dict[str, t.Any] | None = None,
     until: int = 0,
+    former: str | None = None,
 ) -> tuple[bool, bool]:
     """Make the visitor a customer; another customer's session ends with that.
 
     :param until: when a token's claim ends (nanoseconds since the epoch); 0 means with the session.
+    :param former: an earlier id of the same customer.
     :returns: whether this is a log-in, and whether there was room to record it. It is a log-in if
         the visitor was not vouched for as this customer before. A token is shown again and again,
         so it logs in only a device that was not the customer's.
     """
     visitor, state = current.visitor, current.state
     profile = state.profile_of(customer_id)
+    earlier = None if former is None else state.profile_of(former)
     anonymous = None if visitor.is_known else visitor.uuid
     is_change, is_move = visitor.customer_id != customer_id, visitor.uuid != profile
     if is_change:
-        if is_move and visitor.is_known:
+        if is_move and visitor.is_known and visitor.uuid != earlier:
             leave(current)
         visitor.attribute_to(customer_id, profile, vouched_by, until, current.arrival)
     else:
@@ -205,6 +208,7 @@ def identify(
                 time=from_ns(current.arrival),
                 anonymous=anonymous,
                 traits=traits or {},
+                former=earlier,
             )
         )
         send(state, customer_identified, customer_id=customer_id, uuid=profile)
