@@ -41,6 +41,7 @@ class Engagements:
         # Engagement without a visit, and that which has waited for one before.
         self._new: list[Event] = []
         self._waited: list[Event] = []
+        self._missing = 0
 
     def find(
         self,
@@ -77,7 +78,7 @@ class Engagements:
         elif key_of(event) is not None:
             missing.append(event)
         else:
-            count_missing(self._transaction.totals, event)
+            self._count_missing(event)
 
     def apply(self) -> None:
         """Add it to the visits, once their sessions are locked."""
@@ -85,7 +86,11 @@ class Engagements:
             if self._is_theirs(event, visit):
                 visit.engage(event)
             else:
-                count_missing(self._transaction.totals, event)
+                self._count_missing(event)
+
+    def _count_missing(self, event: Event) -> None:
+        self._missing += 1
+        count_missing(self._transaction.totals, event)
 
     def _is_theirs(self, event: Event, visit: Visit) -> bool:
         """Whether a visit is of the device, session or profile that sent engagement."""
@@ -132,3 +137,9 @@ class Engagements:
                 self._waited,
                 self._new,
             )
+
+    def give_up(self) -> int:
+        """Count what has no visit, instead of letting it wait; return how much that is."""
+        for event in self._new:
+            self._count_missing(event)
+        return self._missing

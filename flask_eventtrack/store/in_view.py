@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import datetime as dt
-import math
 import typing as t
 
 #: The parameters of a visit that engagement adds.
@@ -36,6 +35,14 @@ class InView(t.NamedTuple):
         return {name: value for name, value in self._asdict().items() if value}
 
 
+def say_in_view(seen: InView) -> str:
+    """Return a phrase for feeds, such as "18 s visible, 92 % read"; "" if nothing is known."""
+    minutes, seconds = divmod(round(seen.visible_ms / 1000), 60)
+    time = f"{minutes} min {seconds} s" if minutes else f"{seconds} s"
+    parts = [f"{time} visible"] if seen.visible_ms else []
+    return ", ".join(parts + ([f"{seen.scroll} % read"] if seen.scroll else []))
+
+
 def in_view_of(visit: cabc.Mapping[str, t.Any]) -> InView:
     """Return what the parameters of a visit's row say, as far as these are sensible numbers."""
     visible, scroll = (_number(visit.get(name)) or 0 for name in IN_VIEW)
@@ -55,8 +62,9 @@ def read_in_view(engagement: cabc.Mapping[str, t.Any]) -> InView:
 
 
 def _number(value: object) -> float | None:
+    """Return a number that is one: no boolean, and not NaN, which is unlike itself."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return t.cast("float", value) if is_number and not math.isnan(t.cast("float", value)) else None
+    return t.cast("float", value) if is_number and value == value else None
 
 
 def _round(value: float, most: int) -> int:

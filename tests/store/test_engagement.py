@@ -245,7 +245,7 @@ def test_a_visit_of_the_same_device_session_or_profile(
         check(db_host)
 
 
-FORGED = {"uuid": STRANGER, "session": session_of(STRANGER, start=2)}
+FORGED: dict[str, t.Any] = {"uuid": STRANGER, "session": session_of(STRANGER, start=2)}
 
 
 @pytest.mark.parametrize(
