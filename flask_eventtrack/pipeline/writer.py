@@ -46,6 +46,7 @@ from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.tombstones import Sifted, Tombstones
 from ..store.totals import Totals
 from ..store.undefined import UndefinedNames
+from ..store.waiting import take_due
 from ..text import clean_action
 from .partitions import PARTITIONS, Part, find_partitions, split
 from .refusal import Mask, describe_reason, describe_record
@@ -242,6 +243,21 @@ class Writer:
         remove_rows(connection, tables, {event.id for event in events} - {e.id for e in kept})
         batch = Batch(uncounted=kept, outcomes=dropped)
         return len(events), write_batch(self._transaction(connection), batch)
+
+    def look_for_visits(self) -> int:
+        """Look again for the visits of up to 200 engagements that wait for them."""
+        with self._hooks.context():
+            return self.database.retry(self._look_for_some)
+
+    def _look_for_some(self, connection: sa.Connection) -> int:
+        waited = take_due(connection, self.database.tables, self.now)
+        if waited:
+            self._lock(connection, sorted(set(find_partitions(waited))))
+            sifted, dropped = self._sift(connection, waited)
+            kept = [record for record in sifted.records if isinstance(record, Event)]
+            batch = Batch(waited=kept, outcomes=dropped)
+            write_batch(self._transaction(connection), batch)
+        return len(waited)
 
     def erase(
         self,
