@@ -87,8 +87,8 @@ def test_about_you_shows_traits_and_profiles_of_a_customer(client: FlaskClient) 
     submit(client, "/newsletter", email="ada@example.com", topic="green things")
     told = text_of(client.get("/about-you").text)
     assert "Traits newsletter green things" in told
-    assert f"Before you logged in {anonymous}" in told
-    assert "Customer 1 You are logged in. First seen" in told
+    assert f"Before you logged in: {anonymous}" in told
+    assert "Customer 1 You are logged in. First seen as a customer" in told
 
 
 def test_events_are_told_below_their_page(client: FlaskClient) -> None:
