@@ -11,6 +11,7 @@ from ..privacy.urls import clean_beginning
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
+from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_bypass, package_of
 from ..request.host_login import resolve
 from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app
@@ -20,6 +21,8 @@ from .visit import is_navigation, is_shown
 
 EXEMPT = "eventtrack_exempt"
 TITLE_MAX_LENGTH = 255
+# Packages whose hooks compress pages.
+_COMPRESSORS = frozenset({"flask_compress", "flask_gzip", "flask_squeeze"})
 
 
 class PageHooks:
@@ -35,11 +38,12 @@ class PageHooks:
         """Take our places among the app's hooks: before all, in the usual order, and after all.
 
         Flask runs ``after_request`` hooks in reverse. So the title is read before hooks that were
-        registered earlier compress the body, and the visit is recorded after every other hook.
+        registered earlier change the body, and the visit is recorded after every other hook.
         """
         app.before_request_funcs.setdefault(None, []).insert(0, self.note_arrival)
         app.after_request(self.read_title)
         app.after_request_funcs.setdefault(None, []).insert(0, self.finish)
+        open_bypass(app, self.note_arrival, [self.finish, self.read_title])
 
     def note_arrival(self) -> None:
         if not self._state.is_set_up:
@@ -50,13 +54,11 @@ class PageHooks:
         """Do what has to wait until the app is complete, with its first request."""
         app, state = this_app(), self._state
         self._join_hooks(app)
+        close_idle(app)
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")
-        with state.guard("exempting the collector from CSRFProtect"):
-            # Cached pages lack Flask-WTF's token, and the collector has its own checks.
-            protect: t.Any = app.extensions.get("csrf")
-            if hasattr(protect, "exempt"):
-                protect.exempt(app.blueprints[BLUEPRINT])
+        with state.guard("exempting our routes from the host's CSRF tokens"):
+            exempt_from_csrf(app)
         with state.guard("starting the writer"):
             state.pipeline.start()
 
@@ -65,10 +67,20 @@ class PageHooks:
 
         The list is replaced: requests of other threads may be going through the old one.
         """
-        hooks = app.after_request_funcs.get(None, [])
-        if hooks[:2] == [self.finish, self.read_title]:
+        hooks = app.after_request_funcs[None][:]
+        if any(package_of(hook) in _COMPRESSORS for hook in hooks):
+            self._read_title_first(app)
+        elif hooks[:2] == [self.finish, self.read_title]:
             self._has_title_hook = False
-            app.after_request_funcs[None] = [self.finish, *hooks[2:]]
+            app.after_request_funcs[None] = HookList([self.finish, *hooks[2:]], [self.finish])
+
+    def _read_title_first(self, app: Flask) -> None:
+        """Read titles before all other hooks, one of which compresses the body."""
+        hooks = app.after_request_funcs[None][:]
+        if hooks[-1] != self.read_title:
+            others = [hook for hook in hooks if hook != self.read_title]
+            app.after_request_funcs[None] = HookList([*others, self.read_title], [self.finish])
+            self._has_title_hook = True
 
     def read_title(self, response: Response) -> Response:
         self._read_title(get_current(self._state), response)
@@ -80,6 +92,8 @@ class PageHooks:
             if is_page_request(current):
                 headers = read_headers(response)
                 current.title = _find_title(response, headers)
+                if headers.is_encoded and headers.is_document:
+                    self._read_title_first(this_app())
                 return headers
         return None
 
