@@ -48,6 +48,14 @@ def test_security_names_tests_that_exist() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_call_that_a_page_shows_works_where_the_script_is_blocked(name: str) -> None:
+    """There is no ``eventtrack`` then: a bare ``eventtrack.track()`` breaks the host's code."""
+    scripts = [b.text for b in iter_blocks(read(name)) if b.language.startswith(("html", "j"))]
+    text = "".join(scripts).replace("(window.eventtrack = window.eventtrack || []).push", "")
+    assert not re.search(r"(?<!')\beventtrack\s*[.\[(]", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_setting_that_a_page_names_exists(name: str) -> None:
     """No page speaks of a setting that is not there (the tests' own variables aside)."""
     known = {config.PREFIX + field.name.upper() for field in dataclasses.fields(config.Config)}

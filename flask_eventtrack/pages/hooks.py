@@ -16,6 +16,7 @@ from ..request.host_login import resolve
 from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app
 from .headers import AnswerHeaders, read_headers
+from .hints import TagCheck
 from .title import parse_title
 from .visit import is_navigation, is_shown
 
@@ -54,6 +55,8 @@ class PageHooks:
         """Do what has to wait until the app is complete, with its first request."""
         app, state = this_app(), self._state
         self._join_hooks(app)
+        if app.debug:
+            app.after_request_funcs[None].append(TagCheck(state))
         close_idle(app)
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")
@@ -207,12 +210,18 @@ def _has_pages(request: Request, endpoint: str) -> bool:
 
 
 def _is_exempt(request: Request) -> bool:
-    """Whether the view, its class or one of its blueprints is ``@events.exempt``."""
+    """Whether the view, its class, its object or a blueprint of it is ``@events.exempt``."""
     app = this_app()
     view = app.view_functions.get(request.endpoint or "")
     view_class = getattr(view, "view_class", None)
-    marked = (view, view_class, getattr(view_class, "get", None))
-    blueprints = (app.blueprints.get(name) for name in request.blueprints)
+    # The views of Flask-Admin and Flask-AppBuilder are methods of an object.
+    owner = getattr(view, "__self__", None)
+    blueprints = [app.blueprints.get(name) for name in request.blueprints]
+    marked = (
+        *(view, getattr(view, "func", None)),  # of a functools.partial
+        *(view_class, getattr(view_class, "get", None)),
+        *(getattr(view_class, "dispatch_request", None), owner, getattr(owner, "admin", None)),
+    )
     return any(getattr(each, EXEMPT, False) for each in (*marked, *blueprints))
 
 
