@@ -59,7 +59,7 @@ def _check_enabled(app: Flask, state: State) -> cabc.Iterator[Finding]:
 
 def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
     try:
-        with state.pipeline.database.look() as connection:
+        with state.pipeline.database.look_as_writer() as connection:
             yield from _check_tables(connection, state)
     except (SQLAlchemyError, OSError) as error:  # pg8000 raises the system's own
         yield _error(
