@@ -82,7 +82,7 @@ def test_every_command_and_option_has_an_entry() -> None:
 def test_every_finding_has_an_entry() -> None:
     """Each id that the doctor knows is in its table, with its level."""
     source = inspect.getsource(doctor)
-    found = re.findall(r'_(error|warning)\(\s*"(ET\d+)"', source)
+    found = re.findall(r'_(error|warning|note)\(\s*"(ET\d+)"', source)
     rows = re.findall(r"^\| `(ET\d+)` \| (\w+) \|", read("docs/reference/cli.md"), re.MULTILINE)
     assert sorted(rows) == sorted((code, level) for level, code in found)
     assert len(found) == len(set(re.findall(r"ET\d{3}", source)))

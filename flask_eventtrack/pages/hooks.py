@@ -7,11 +7,12 @@ import typing as t
 from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
+from ..neighbours import package_of
 from ..privacy.urls import clean_beginning
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
-from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_bypass, package_of
+from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_bypass
 from ..request.host_login import resolve
 from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app

@@ -8,14 +8,12 @@ hash the page names.
 from __future__ import annotations
 
 import collections.abc as cabc
-import functools
 import typing as t
 
 from flask import Flask, Request, request
 
+from ..neighbours import Hook, package_of
 from ..state import BLUEPRINT, this_app
-
-Hook = cabc.Callable[..., t.Any]
 
 # Not the pages of the blueprint: the host says who sees them, and may replace a template.
 _NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css", "nothing")
@@ -130,12 +128,3 @@ def run_passed_hooks() -> None:
                 return
         except Exception:  # noqa: BLE001 - such as the host's abort(403)
             return
-
-
-def package_of(hook: Hook) -> str:
-    """Return the name of the package that a hook is of."""
-    while isinstance(hook, functools.partial):
-        hook = hook.func
-    owner = getattr(hook, "__self__", hook)
-    module: str = getattr(owner, "__module__", None) or ""
-    return module.partition(".")[0]
