@@ -76,7 +76,7 @@ def read_sessions(
     """
     tables = database.tables
     event, session = tables.event.c, tables.session.c
-    is_shared = _has_event(database, ~is_theirs(tables, event.uuid, profile))
+    is_shared = _has_event(database, ~is_theirs(tables, event.uuid, [profile]))
     may_read = is_theirs(tables, session.uuid, [profile], by_session)
     return _read(database, sa.and_(may_read, ~is_shared), before, limit)
 
