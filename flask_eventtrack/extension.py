@@ -135,7 +135,9 @@ class EventTrack:
         hooks = Hooks(
             context=lambda: app.app_context() if (app := reference()) else contextlib.nullcontext(),
             expand=pages.expand,
-            facts=FactFinder(AgentParser(config.agent_parser), countries),
+            facts=FactFinder(
+                AgentParser(config.agent_parser), countries, _own_hosts(config, sites)
+            ),
             admits=access.admits,
             is_defined=lambda action: self.catalogue.find(action) is not None,
             most_names=novelty.most_kept,
@@ -362,6 +364,13 @@ def _make_sites(app: Flask, config: Config, journal: pathlib.Path | None) -> Sit
     has_folder = journal is not None and not find_obstacle(journal)
     register = journal.with_name(f"{journal.name}.sites") if journal and has_folder else None
     return Sites(own, register, {*config.allow, *config.deny})
+
+
+def _own_hosts(config: Config, sites: Sites) -> cabc.Callable[[str], bool]:
+    """Return whether a host is the app's own, by the names of its sites or its cookies' domain."""
+    domain = f".{(config.cookie_domain or '').lstrip('.').lower()}"
+    has_domain = config.cookie_domain is not None
+    return lambda host: sites.has_named(host) or (has_domain and f".{host}".endswith(domain))
 
 
 def _make_masker(config: Config) -> Masker | None:

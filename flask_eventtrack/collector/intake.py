@@ -196,15 +196,15 @@ class Post:
         return checked
 
     def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
-        clean = self._cleaner.clean
-        for name in ("url", "referrer"):
+        cleaner = self._cleaner
+        for name, clean in (("url", cleaner.clean), ("referrer", cleaner.clean_referrer)):
             value = params.get(name)
             if isinstance(value, str):
                 params[name] = clean(value) or None
             elif value is not None and action == PAGE_VISIT:  # a number is no address
                 params[name] = None
         if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
-            params["href"] = clean(params["href"]) or params["href"]
+            params["href"] = cleaner.clean(params["href"]) or params["href"]
         if action != PAGE_VISIT:
             return params, ""
         params = {name: value for name, value in params.items() if name not in _SERVER_ONLY}
@@ -242,13 +242,24 @@ class Post:
         if times:
             open_session(self._current, to_ns(max(earliest, min(times))))
         client = self._current.client() if self._current.visitor.opened else None
-        events = [self._make_event(entry, client) for entry in good]
+        campaign = self._take_campaign(good)
+        events = [self._make_event(entry, client, campaign) for entry in good]
         if not put(self._state, self._current, *events, is_posted=True):
             raise NoRoom
 
-    def _make_event(self, good: _Good, client: Client | None) -> Event:
+    def _take_campaign(self, good: cabc.Sequence[_Good]) -> str:
+        """Return the campaign of an earlier request, if there is a page to which it goes."""
+        if not any(entry.checked.action == PAGE_VISIT for entry in good):
+            return ""
+        return self._current.visitor.take_campaign()
+
+    def _make_event(self, good: _Good, client: Client | None, campaign: str) -> Event:
         visitor, checked = self._current.visitor, good.checked
-        is_half = checked.action == PAGE_VISIT and not self._sender.is_app
+        is_visit = checked.action == PAGE_VISIT
+        is_half = is_visit and not self._sender.is_app
+        if is_visit and campaign:
+            named = campaign_of(checked.params["url"], campaign)
+            checked = checked._replace(params=checked.params | named)
         return Event(
             id=good.id,
             action=checked.action,
@@ -266,6 +277,7 @@ class Post:
             half="browser" if is_half else "",
             page=good.page,
             claim=self._read_claim(good, is_half=is_half),
+            campaign=campaign if is_visit else "",
         )
 
     def _read_claim(self, good: _Good, *, is_half: bool) -> Claim | None:

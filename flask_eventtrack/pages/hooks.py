@@ -7,8 +7,12 @@ import typing as t
 from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
+<<<<<<< HEAD
 from ..neighbours import package_of
 from ..privacy.urls import clean_beginning
+=======
+from ..privacy.urls import clean_beginning, find_campaign, query_of
+>>>>>>> a0b6cef5a2d337462e72d14a5aadcc563db2ba05
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
@@ -19,7 +23,7 @@ from ..state import BLUEPRINT, State, this_app
 from .headers import AnswerHeaders, read_headers
 from .hints import TagCheck
 from .title import parse_title
-from .visit import is_for_later, is_navigation, is_shown
+from .visit import is_for_later, is_navigation, is_shown, may_name_campaign
 
 EXEMPT = "eventtrack_exempt"
 TITLE_MAX_LENGTH = 255
@@ -108,8 +112,8 @@ class PageHooks:
             environ = current.request.environ
             if current.is_page and is_shown(environ, response.status_code):
                 _record_page(current, response, headers or read_headers(response))
-            elif current.recorded and current.request.blueprint != BLUEPRINT:
-                _send_cookies(current, response, read_headers(response))
+            elif current.recorded or response.status_code >= 300:
+                _end_other(current, response)
             del current.request  # the two hold each other, until the garbage collector comes
         return response
 
@@ -139,6 +143,22 @@ def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) 
         send_cookies(current, response)
 
 
+def _end_other(current: Current, response: Response) -> None:
+    """Keep the campaign of what is no visit, and send the cookies if there is something to tell."""
+    if current.request.blueprint == BLUEPRINT:
+        return
+    environ = current.request.environ
+    if may_name_campaign(environ, response.status_code) and current.verdict.is_person:
+        campaign = find_campaign(current.state.urls.clean_query(environ["QUERY_STRING"]))
+        # A redirect that passes its query on keeps the campaign by itself.
+        place = response.headers.get("Location", "")
+        if campaign and campaign != find_campaign(query_of(place)):
+            resolve(current).keep_campaign(campaign)
+            current.recorded = True
+    if current.recorded:
+        _send_cookies(current, response, read_headers(response))
+
+
 def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     state, request, arrival = current.state, current.request, current.arrival
     if not (state.access.is_open or state.access.admits(PAGE_VISIT, current.site)):
@@ -152,6 +172,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
     # What is secret must not lie in the journal. The cleaner remembers what it has cleaned.
     urls, title = state.urls, current.title
+    campaign = visitor.take_campaign() if visitor.campaign else ""
     query, referrer = environ.get("QUERY_STRING"), environ.get("HTTP_REFERER")
     record: PageView | Event = PageView(
         current.visit_id,
@@ -167,12 +188,13 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         urls.clean_query(query) if query else "",
         rule.endpoint if rule else "",
         rule.rule if rule else "",
-        urls.clean(referrer) if referrer else "",
+        urls.clean_referrer(referrer) if referrer else "",
         clean_beginning(title, urls.clean_text)[:TITLE_MAX_LENGTH] if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
         visitor.vouched,
+        campaign,
     )
     if not current.verdict.is_person:
         record = make_anonymous(current, state.expand(record))
