@@ -22,7 +22,7 @@ from .identity.visitor import CustomerId, check_customer_id, resume_visitor
 from .records import VOUCHED_BY_COOKIE, Identified, SessionRef, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
 from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
-from .request.context import Current, get_current
+from .request.context import Current, get_current, get_current_now
 from .request.host_login import LOGIN, log_in, log_out, resolve
 from .request.recording import Append, make_event, put, put_in_transaction, record
 from .state import State, get_state, this_app
@@ -122,7 +122,7 @@ def _track(
     elif visitor is not None:
         profile, session = _read_visitor(state, visitor, now)
     else:
-        current = get_current(state)
+        current = get_current_now(state)
         resolve(current)
         return record(current, checked, now, moment, append)
     event = make_event(checked, now, moment, profile, session=session, site=site)
@@ -193,7 +193,7 @@ def identify(
         return None
     if has_request_context():
         with state.guard("identifying a customer"):
-            current = get_current(state)
+            current = get_current_now(state)
             if current.verdict.is_person:
                 log_in(current, customer, "identify", plain)
                 return resolve(current).uuid
@@ -214,7 +214,7 @@ def logout() -> None:
     state = get_state()
     if not state.config.enabled:
         return
-    current = get_current(state)
+    current = get_current_now(state)
     with state.guard("logging a customer out"):
         log_out(current)
 

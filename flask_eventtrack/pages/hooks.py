@@ -155,6 +155,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
         visitor.vouched,
+        visitor.follows,
     )
     if not current.verdict.is_person:
         record = make_anonymous(current, state.expand(record))
@@ -197,6 +198,8 @@ def _may_be_page(current: Current) -> bool:
 
 def _has_pages(request: Request, endpoint: str) -> bool:
     """Whether a view's answers may be page visits."""
+    if getattr(request.url_rule, "websocket", False):
+        return False
     if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
         return False
     return not _is_exempt(request)
