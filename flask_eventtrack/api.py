@@ -194,6 +194,8 @@ def identify(
     if has_request_context():
         with state.guard("identifying a customer"):
             current = get_current_now(state)
+            if current.visitor.customer_id != customer:
+                current.judge_again()
             if current.verdict.is_person:
                 log_in(current, customer, "identify", plain)
                 return resolve(current).uuid
@@ -257,12 +259,12 @@ class CurrentVisitor:
     @property
     def is_bot(self) -> bool:
         """Whether the client is taken for a bot. ``EVENTTRACK_BOTS`` says what is recorded."""
-        return self._current.verdict.bot is not None
+        return self._current.judged.bot is not None
 
     @property
     def policy(self) -> Policy:
         """What may be recorded of the visitor: ``"full"``, ``"anonymous"`` or ``"none"``."""
-        return self._current.verdict.policy
+        return self._current.judged.policy
 
     def feed(self, before: dt.datetime | None = None, limit: int = 50) -> list[FeedEvent]:
         """Return what the visitor may see of their own events, newest first.
@@ -294,9 +296,10 @@ class CurrentVisitor:
     def token(self) -> str:
         """A signed text for ``track(visitor=…)`` in a job that this request starts.
 
-        It is empty if the visitor refused, and ``track()`` then records nothing.
+        It is empty if the visitor refused or ``EVENTTRACK_VISITOR_FILTER`` leaves them out, and
+        ``track()`` then records nothing.
         """
-        if self.policy != "full":
+        if self.policy != "full" or self._current.verdict.is_filtered:
             return ""
         visitor, tokens = resolve(self._current), self._current.state.tokens
         session = visitor.session_token(self._current.arrival)

@@ -98,7 +98,8 @@ class PageHooks:
 
 def _record_page(current: Current, response: Response, headers: AnswerHeaders) -> None:
     """Record the visit of a document, as far as the verdict allows, and send the cookies."""
-    verdict = current.verdict
+    # The app's filter is asked only if there is something to record.
+    verdict = current.verdict if headers.is_document or current.recorded else current.judged
     if verdict.is_person:
         if headers.is_document or current.recorded:
             visitor = resolve(current)
@@ -110,7 +111,7 @@ def _record_page(current: Current, response: Response, headers: AnswerHeaders) -
         return
     if headers.is_document and verdict.kind == "anonymous":
         _put_visit(current, current.visitor, response.status_code)
-    if verdict.bot is None and not headers.is_shared:
+    if verdict.bot is None and not (verdict.is_filtered or headers.is_shared):
         drop_cookies(current, response)
 
 

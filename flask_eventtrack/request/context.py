@@ -53,6 +53,7 @@ class Current:
     asks_login: bool = True
     user: tuple[object, UserId] | None = None
     logs_in: bool = False
+    _judged: Verdict | None = None
     _verdict: Verdict | None = None
     _cookies: Cookies | None = None
     _visit_id: uuidlib.UUID | None = None
@@ -87,11 +88,34 @@ class Current:
 
     @property
     def verdict(self) -> Verdict:
-        """May this request be recorded, and as a person or anonymously?"""
+        """May this request be recorded, and as a person or anonymously?
+
+        This asks ``EVENTTRACK_VISITOR_FILTER``, so it is read where something would be recorded.
+        """
         verdict = self._verdict
         if verdict is None:
-            verdict = self._verdict = self._judge()
-        return verdict
+            verdict = self._verdict = self._judged or self.judged
+            ask = self.state.config.visitor_filter
+            if ask is not None and verdict.kind != "nothing":
+                # In the filter itself, nothing is recorded.
+                self._verdict = Verdict("nothing", verdict.policy, "filter")
+                with self.state.guard("asking EVENTTRACK_VISITOR_FILTER"):
+                    if ask():
+                        self._verdict = verdict
+        return self._verdict or verdict
+
+    @property
+    def judged(self) -> Verdict:
+        """The verdict, as far as the app's filter has no say."""
+        judged = self._judged
+        if judged is None:
+            judged = self._judged = self._judge()
+        return judged
+
+    def judge_again(self) -> None:
+        """Ask the app's filter again, since somebody else has logged in meanwhile."""
+        if self.state.config.visitor_filter is not None:
+            self._verdict = None
 
     def _judge(self) -> Verdict:
         environ, state, choice = self.request.environ, self.state, self.cookies.choice
@@ -103,7 +127,7 @@ class Current:
 
     def treat_as_app(self) -> None:
         """Record the request in full: an app asks its user itself, whatever its user agent."""
-        self._verdict = PERSON
+        self._judged, self._verdict = PERSON, None
 
     @property
     def visitor(self) -> Visitor:
@@ -124,7 +148,7 @@ class Current:
     def _resume(self) -> Visitor:
         device = session = None
         cookies = self.cookies
-        if self.verdict.policy == "full":
+        if self.judged.policy == "full":
             device, session = cookies.device, cookies.session
         visitor = resume_visitor(device, session, self.now, self.state.lifetimes)
         visitor.stale |= cookies.is_renamed

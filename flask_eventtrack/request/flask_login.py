@@ -28,8 +28,9 @@ def _on_login(app: Flask, user: t.Any, **_: object) -> None:
         return
     with state.guard("following a log-in"):
         current = get_current_now(state)
-        if current.verdict.bot is not None:
+        if current.judged.bot is not None:
             return
+        current.judge_again()
         found = id_of_user(current, user)
         if found.customer_id is not None:
             log_in(current, found.customer_id, "login", former=found.former)

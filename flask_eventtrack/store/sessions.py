@@ -157,7 +157,7 @@ class SessionBook:
 
         Cookies tell of a session's activity up to a minute later, or not at all.
         """
-        return at - last < self._transaction.session_timeout - COOKIE_DELAY
+        return at <= last or at - last < self._transaction.session_timeout - COOKIE_DELAY
 
     def log_out(self, end: SessionEnd) -> None:
         """Note when the customer left a session, and with it the device's earlier ones."""
