@@ -30,7 +30,7 @@ from .reports.sessions import (
     read_sessions,
 )
 from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
-from .request.context import Current, get_current
+from .request.context import Current, get_current, get_current_now
 from .request.host_login import LOGIN, log_in, log_out, resolve
 from .request.recording import Append, make_event, put, put_in_transaction, record
 from .state import State, get_state, this_app
@@ -131,7 +131,7 @@ def _track(
     elif visitor is not None:
         profile, session = _read_visitor(state, visitor, now)
     else:
-        current = get_current(state)
+        current = get_current_now(state)
         resolve(current)
         return record(current, checked, now, moment, append)
     event = make_event(checked, now, moment, profile, session=session, site=site)
@@ -202,7 +202,9 @@ def identify(
         return None
     if has_request_context():
         with state.guard("identifying a customer"):
-            current = get_current(state)
+            current = get_current_now(state)
+            if current.visitor.customer_id != customer:
+                current.judge_again()
             if current.verdict.is_person:
                 log_in(current, customer, "identify", plain)
                 return resolve(current).uuid
@@ -223,7 +225,7 @@ def logout() -> None:
     state = get_state()
     if not state.config.enabled:
         return
-    current = get_current(state)
+    current = get_current_now(state)
     with state.guard("logging a customer out"):
         log_out(current)
 
@@ -266,12 +268,12 @@ class CurrentVisitor:
     @property
     def is_bot(self) -> bool:
         """Whether the client is taken for a bot. ``EVENTTRACK_BOTS`` says what is recorded."""
-        return self._current.verdict.bot is not None
+        return self._current.judged.bot is not None
 
     @property
     def policy(self) -> Policy:
         """What may be recorded of the visitor: ``"full"``, ``"anonymous"`` or ``"none"``."""
-        return self._current.verdict.policy
+        return self._current.judged.policy
 
     def feed(self, before: dt.datetime | None = None, limit: int = 50) -> list[FeedEvent]:
         """Return what the visitor may see of their own events, newest first.
@@ -335,9 +337,10 @@ class CurrentVisitor:
     def token(self) -> str:
         """A signed text for ``track(visitor=…)`` in a job that this request starts.
 
-        It is empty if the visitor refused, and ``track()`` then records nothing.
+        It is empty if the visitor refused or ``EVENTTRACK_VISITOR_FILTER`` leaves them out, and
+        ``track()`` then records nothing.
         """
-        if self.policy != "full":
+        if self.policy != "full" or self._current.verdict.is_filtered:
             return ""
         visitor, tokens = resolve(self._current), self._current.state.tokens
         session = visitor.session_token(self._current.arrival)

@@ -28,6 +28,7 @@ MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
 RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
+VisitorFilter = cabc.Callable[[], bool]
 Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
 
 #: The largest body that the collector takes.
@@ -366,6 +367,12 @@ class Config:
     page_visit_filter: PageVisitFilter | None = _setting(None, _callback)
     """A callable without arguments, called inside each request that would be a page visit. If it
     returns False, the visit is not recorded."""
+
+    visitor_filter: VisitorFilter | None = _setting(None, _callback)
+    """A callable without arguments that decides about the whole visitor: page visits, events,
+    log-ins and sessions. It is called once in a request, only if something would be recorded, and
+    also in posts of browsers and apps. If it returns False, nothing is recorded, and no cookie is
+    set."""
 
     allowed_origins: tuple[str, ...] = _setting((), _origins)
     """Other origins that may post to the collector from their pages, such as

@@ -59,12 +59,17 @@ def to_ns(moment: dt.datetime) -> int:
 # what is appended. They cannot read a new type of record, nor a new value of a Literal: for these,
 # and for whatever else breaks the rule, raise FORMAT.
 class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The session an event belongs to, as decided when it happened."""
+    """The session an event belongs to, as decided when it happened.
+
+    ``number`` counts the device's sessions. It is 0 if no session cookie tells of this session, or
+    of the one before it, which was over by then.
+    """
 
     id: uuidlib.UUID
     device_id: uuidlib.UUID
     started_at: dt.datetime
     vouched: Vouched = NOT_VOUCHED
+    number: int = 0
 
 
 class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -177,7 +182,8 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
 
     ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
     the device's sessions; ``client`` is given if the visit opens a session. ``campaign`` is what an
-    earlier request, which was no visit, named in its query.
+    earlier request, which was no visit, named in its query. ``follows`` says that a session cookie
+    tells of the session, or of the one before it.
     """
 
     id: uuidlib.UUID
@@ -200,6 +206,7 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     client: Client | None
     vouched: Vouched = NOT_VOUCHED
     campaign: str = ""
+    follows: bool = False
 
     # Without an annotation it is no field.
     action = PAGE_VISIT
@@ -217,14 +224,16 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
     """A session is over: its device came back after the gap, or its customer logged out.
 
-    ``at`` is when the customer did so, and ``number`` counts the device's sessions up to this one;
-    0 if that is not known.
+    ``at`` is when it did so, if the cookies tell of that session, and ``number`` counts the
+    device's sessions up to this one; 0 if that is not known. ``session`` is the session that the
+    customer left.
     """
 
     session_id: uuidlib.UUID
     reason: EndReason
     at: dt.datetime | None = None
     number: int = 0
+    session: SessionRef | None = None
 
     action = ""
     begins_at = NEVER

@@ -115,6 +115,8 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("max_age", dt.timedelta(days=1), dt.timedelta(days=1)),
         ("page_visit_filter", bool, bool),
         ("page_visit_filter", None, None),
+        ("visitor_filter", bool, bool),
+        ("visitor_filter", None, None),
         ("allowed_origins", ["https://shop.example"], ("https://shop.example",)),
         ("allowed_origins", ["http://localhost:3000"], ("http://localhost:3000",)),
         ("jwt_keys", None, ()),
@@ -260,7 +262,7 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ("country_database", TEXT, ["", 7, b"/geo.mmdb"]),
     *(
         (name, "must be a callable, not async, or None", ["x", True, ask_later])
-        for name in ("page_visit_filter", "dashboard_permission")
+        for name in ("page_visit_filter", "visitor_filter", "dashboard_permission")
     ),
 ]
 

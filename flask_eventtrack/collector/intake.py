@@ -129,11 +129,13 @@ class Post:
         if isinstance(entry, InvalidEvent):
             return self._reject(None, "", entry)
         try:
-            bot = self._current.verdict.bot
+            bot = self._current.judged.bot
             if bot is not None:
                 raise InvalidEvent("bot", f"The client is taken for a bot: {bot}.")
             if self._sender.is_refused:
                 raise InvalidEvent("opted_out", "The visitor has refused to be recorded.")
+            if self._current.verdict.is_filtered:
+                raise InvalidEvent("filtered", "The app does not record this visitor.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
                 self._count_duplicate(entry.action)

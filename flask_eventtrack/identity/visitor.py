@@ -24,8 +24,8 @@ from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
 #: A customer's id in the host app: a text, an integer of any library, or a UUID.
 CustomerId = str | t.SupportsIndex | uuidlib.UUID
 
-# The session cookie is sent again once it is older than this (nanoseconds).
-_RENEW_AFTER = 60 * 1_000_000_000
+#: The session cookie is sent again once it is older than this (nanoseconds).
+RENEW_AFTER = 60 * 1_000_000_000
 # The fixed root of all profiles' namespaces, so that every process derives the same ids.
 _ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
 # Placeholder ids that apps pass when no one is logged in; they would make one person of many.
@@ -98,7 +98,9 @@ class Visitor:
     a token expires, and ``vouched_at`` when the host last vouched for the customer;
     ``is_vouched_now`` says that it did so in this request. ``expires`` is when the device is no
     longer recognised (seconds since the epoch); 0 if it is new, or never. ``campaign`` is what a
-    request that was no visit named in its query, until the next page.
+    request that was no visit named in its query, until the next page. ``follows`` says that a
+    session cookie tells of the session, or of the one before it; ``went_on`` that the session of
+    the cookies was over while the request lasted.
     """
 
     device_id: uuidlib.UUID
@@ -117,6 +119,8 @@ class Visitor:
     vouched_at: int = 0
     is_vouched_now: bool = False
     campaign: str = ""
+    follows: bool = False
+    went_on: bool = False
 
     @property
     def session_id(self) -> uuidlib.UUID:
@@ -131,8 +135,8 @@ class Visitor:
         """
         if self.started is None:
             raise ValueError("no session is open")
-        started = from_ns(self.started)
-        return SessionRef(self.session_id, self.device_id, started, self.vouched)
+        started, number = from_ns(self.started), self.number if self.follows else 0
+        return SessionRef(self.session_id, self.device_id, started, self.vouched, number)
 
     def latest_session(self, now: int) -> SessionRef:
         """Return the open session, else the last one, for what opens none: it names the device."""
@@ -205,6 +209,17 @@ class Visitor:
         self.is_vouched_now = False
         self.stale = True
 
+    def go_on(self, now: int, lifetimes: Lifetimes) -> None:
+        """Find out what has become of session and customer, some time after the request arrived."""
+        if self.started is not None and now - max(self.last, self.started) >= lifetimes.session:
+            # The cookies of the request know no other session than theirs and the next.
+            self.number -= self.follows and self.went_on
+            self.started, self.follows, self.went_on = None, True, True
+            self.stop_vouching()
+        elif self.vouched_by and not _may_vouch(self, now, lifetimes.vouching):
+            self.stop_vouching()
+        self.opened = self.is_vouched_now = False
+
     def leave(self) -> uuidlib.UUID | None:
         """Detach the device from its customer: start a new profile, and end the session.
 
@@ -214,7 +229,7 @@ class Visitor:
         self.uuid = uuid4()
         self.started = None
         self.ended = True
-        self.opened = False
+        self.opened = self.follows = False
         self.stop_vouching()
         return over
 
@@ -231,7 +246,7 @@ class Visitor:
 
     def owes_cookies(self, now: int) -> bool:
         """Whether the visitor's cookies have to be sent: they changed, or are over a minute old."""
-        return self.stale or self.started is None or not 0 <= now - self.last <= _RENEW_AFTER
+        return self.stale or self.started is None or not 0 <= now - self.last <= RENEW_AFTER
 
     def device_token(self) -> DeviceToken:
         return DeviceToken(self.device_id, self.uuid, self.number, self.ended, self.expires)
@@ -282,6 +297,7 @@ def resume_visitor(
             ended=device.ended,
             expires=device.expires,
             campaign=session.campaign if session else "",
+            follows=session is not None and not device.ended,
         )
     visitor = Visitor(
         device.device_id,
@@ -298,6 +314,7 @@ def resume_visitor(
         # moment in the future counts as now, too.
         vouched_at=min(now, (session.vouched_at or session.started) * 1000),
         campaign=session.campaign,
+        follows=True,
     )
     if session.vouched_by and not _may_vouch(visitor, now, lifetimes.vouching):
         visitor.stop_vouching()

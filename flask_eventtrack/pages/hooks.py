@@ -7,12 +7,8 @@ import typing as t
 from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
-<<<<<<< HEAD
 from ..neighbours import package_of
-from ..privacy.urls import clean_beginning
-=======
 from ..privacy.urls import clean_beginning, find_campaign, query_of
->>>>>>> a0b6cef5a2d337462e72d14a5aadcc563db2ba05
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
@@ -120,7 +116,8 @@ class PageHooks:
 
 def _record_page(current: Current, response: Response, headers: AnswerHeaders) -> None:
     """Record the visit of a document, as far as the verdict allows, and send the cookies."""
-    verdict = current.verdict
+    # The app's filter is asked only if there is something to record.
+    verdict = current.verdict if headers.is_document or current.recorded else current.judged
     if verdict.is_person:
         if headers.is_document or current.recorded:
             visitor = resolve(current)
@@ -132,7 +129,7 @@ def _record_page(current: Current, response: Response, headers: AnswerHeaders) -
         return
     if headers.is_document and verdict.kind == "anonymous":
         _put_visit(current, current.visitor, response.status_code)
-    if verdict.bot is None and not headers.is_shared:
+    if verdict.bot is None and not (verdict.is_filtered or headers.is_shared):
         drop_cookies(current, response)
 
 
@@ -195,6 +192,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         current.client() if visitor.opened else None,
         visitor.vouched,
         campaign,
+        visitor.follows,
     )
     if not current.verdict.is_person:
         record = make_anonymous(current, state.expand(record))
@@ -237,6 +235,8 @@ def _may_be_page(current: Current) -> bool:
 
 def _has_pages(request: Request, endpoint: str) -> bool:
     """Whether a view's answers may be page visits."""
+    if getattr(request.url_rule, "websocket", False):
+        return False
     if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
         return False
     return not _is_exempt(request)

@@ -79,6 +79,8 @@ def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
     """Whether an answer is shown to somebody now, and is no error."""
     if not (200 <= status < 300 or status == 304):
         return False
+    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":  # what answers is its end
+        return False
     # A prefetched or prerendered page may never be shown; if it is, the browser reports it.
     purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
     return "prefetch" not in purpose and "prerender" not in purpose
@@ -140,7 +142,11 @@ class VisitExpander:
             uuid=view.uuid,
             params=params,
             session=self._refer_to_session(
-                view.device_id, view.session_number, view.session_started, view.vouched
+                view.device_id,
+                view.session_number,
+                view.session_started,
+                view.vouched,
+                view.follows,
             ),
             site=page.site,
             url_rule=page.url_rule,
@@ -170,6 +176,7 @@ class VisitExpander:
 
 
 def _refer_to_session(
-    device_id: uuidlib.UUID, number: int, started: int, vouched: Vouched
+    device_id: uuidlib.UUID, number: int, started: int, vouched: Vouched, follows: bool
 ) -> SessionRef:
-    return SessionRef(session_id_of(device_id, number), device_id, from_ns(started), vouched)
+    session_id = session_id_of(device_id, number)
+    return SessionRef(session_id, device_id, from_ns(started), vouched, number if follows else 0)

@@ -43,7 +43,7 @@ def _ask_host(current: Current, visitor: Visitor) -> None:
     state = current.state
     if current.asks_bearer:
         current.asks_bearer = False
-        claim = _claim_of_bearer(state, current.request.environ, current.arrival)
+        claim = _claim_of_bearer(state, current.request.environ, current.now)
         if claim is not None:
             current.asks_host = False
             _accept(current, visitor, claim)
@@ -83,7 +83,7 @@ def _accept(current: Current, visitor: Visitor, claim: _Claim) -> None:
         vouched_by, until = claim.vouched_by, claim.until
         identify(current, claim.customer_id, vouched_by, until=until, former=claim.former)
     else:
-        visitor.vouch_again(claim.vouched_by, claim.until, current.arrival)
+        visitor.vouch_again(claim.vouched_by, claim.until, current.now)
 
 
 def _claim_of_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> _Claim | None:

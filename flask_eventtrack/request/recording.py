@@ -104,7 +104,10 @@ def record(
         return None
     is_person = verdict.is_person
     is_event = checked.action != PAGE_ENGAGE
-    visitor = open_session(current, now) if is_person and is_event else current.visitor
+    if is_person and is_event:
+        open_session(current, now)
+        current.keep_visitor(now)
+    visitor = current.visitor
     session = visitor.latest_session(now) if is_person else None
     client = current.client() if visitor.opened or not is_person else None
     event = make_event(
@@ -162,17 +165,19 @@ def open_session(current: Current, at: int) -> Visitor:
     over = visitor.open_session(at)
     if over is not None:
         # Without room for this, the chores end the session.
-        current.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
+        end = SessionEnd(session_id=over, reason="timeout", at=from_ns(at))
+        current.state.pipeline.put(end)
     return visitor
 
 
 def leave(current: Current) -> None:
     """Detach the device from its customer; an open session ends."""
     visitor, state = current.visitor, current.state
+    session = visitor.session if visitor.started is not None else None
     over = visitor.leave()
     if over is not None:
-        at = from_ns(state.clock())
-        end = SessionEnd(session_id=over, reason="logout", at=at, number=visitor.number)
+        at, number = from_ns(state.clock()), visitor.number
+        end = SessionEnd(session_id=over, reason="logout", at=at, number=number, session=session)
         if not state.pipeline.put(end):
             state.pipeline.count(Outcome("dropped", "session.end", "no room"))
 
@@ -201,16 +206,16 @@ def identify(
     if is_change:
         if is_move and visitor.is_known and visitor.uuid != earlier:
             leave(current)
-        visitor.attribute_to(customer_id, profile, vouched_by, until, current.arrival)
+        visitor.attribute_to(customer_id, profile, vouched_by, until, current.now)
     else:
-        visitor.vouch_again(vouched_by, until, current.arrival)
+        visitor.vouch_again(vouched_by, until, current.now)
     is_kept = True
     if is_change or traits:
         is_kept = state.pipeline.put(
             Identified(
                 uuid=profile,
                 customer_id=customer_id,
-                time=from_ns(current.arrival),
+                time=from_ns(current.now),
                 anonymous=anonymous,
                 traits=traits or {},
                 former=earlier,

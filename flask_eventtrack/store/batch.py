@@ -12,6 +12,7 @@ from ..records import EndReason, Event, Identified, Outcome, SessionEnd
 from .copies import is_by_copy
 from .engagements import Engagements
 from .fast_rows import find_known, insert_rows
+from .old_cookies import OldCookies
 from .profiles import write_profiles
 from .rows import EventRow, row_of
 from .sessions import Activity, SessionBook, Transaction
@@ -85,6 +86,7 @@ class _BatchWriter:
         # 1. Lock the sessions. This comes first, so that if two writers have halves of the same
         #    visit, one waits, and then finds what the other has written.
         sessions.load(batch.session_ids())
+        self._settle_sessions()
         # 2. Find the new events, and join the halves of visits: which session an event belongs to
         #    depends on it.
         self._sort_events()
@@ -101,7 +103,7 @@ class _BatchWriter:
         self._engagements.settle()
         # 5. End sessions: session.end tells the final counts.
         for end in batch.ends:
-            sessions.end(end.session_id, end.reason)
+            sessions.end(end)
             sessions.log_out(end)
         # 6. Write. The totals go last: all writers share their rows, and wait for each other there.
         sessions.write()
@@ -113,6 +115,20 @@ class _BatchWriter:
             self._totals.count_outcome(self._now, *outcome, by=count)
         self._totals.write(self._connection, self._tables, self._now)
         return Written(len(rows), sessions.started, sessions.ended)
+
+    def _settle_sessions(self) -> None:
+        """Give events of old cookies the session that goes on."""
+        batch = self._batch
+        cookies = OldCookies(self._sessions, batch.ends)
+        batch.events = list(cookies.settle(batch.events))
+        batch.ends = [cookies.settle_end(end) for end in batch.ends]
+        counted = cookies.settle(batch.uncounted)
+        for before, event in zip(batch.uncounted, counted, strict=True):
+            if event is not before and event.session is not None:
+                table = self._tables.event
+                change = table.update().where(table.c.id == event.id)
+                self._connection.execute(change.values(session_id=event.session.id))
+        batch.uncounted = list(counted)
 
     def _sort_events(self) -> None:
         """Tell new events from known ones, and find the visits of engagement."""
