@@ -18,7 +18,7 @@ from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
 from .identity.tokens import match_session
-from .identity.visitor import Visitor, check_customer_id, resume_visitor
+from .identity.visitor import CustomerId, Visitor, check_customer_id, resume_visitor
 from .records import VOUCHED_BY_COOKIE, Identified, SessionRef, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
 from .reports.sessions import (
@@ -47,7 +47,7 @@ def track(
     *,
     label: str | None = None,
     time: Time | None = None,
-    customer: str | int | None = None,
+    customer: CustomerId | None = None,
     visitor: str | None = None,
     in_transaction: bool = False,
 ) -> uuidlib.UUID | None:
@@ -113,7 +113,7 @@ def _track(
     params: cabc.Mapping[str, t.Any] | None,
     label: str | None,
     time: Time | None,
-    customer: str | int | None,
+    customer: CustomerId | None,
     visitor: str | None,
     append: Append,
 ) -> uuidlib.UUID | None:
@@ -176,7 +176,7 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
 
 
 def identify(
-    customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
+    customer_id: CustomerId, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
     """Identify the visitor of this request as a customer, who is vouched for in this session.
 
@@ -288,7 +288,7 @@ class CurrentVisitor:
         """
         visitor, database = self._open()
         if visitor.customer_id is not None:
-            return read_feed(database, visitor.uuid, before, limit, _by_session(visitor))
+            return read_feed(database, [visitor.uuid], before, limit, _by_session(visitor))
         if not visitor.is_known:
             return read_anonymous_feed(database, visitor.uuid, before, limit)
         if visitor.started is None:

@@ -357,6 +357,12 @@ class Config:
     debug_js: bool = _setting(False, _boolean)
     """Whether the script logs each event and the answer to it in the browser's console."""
 
+    frames: bool | t.Literal["embed"] = _setting(False, _one_of(False, True, "embed"))
+    """Whether pages in frames (``<iframe>`` and others) are page visits. ``"embed"`` is for pages
+    that other sites show in frames: they are visits too, and cookies are set with
+    ``SameSite=None; Secure; Partitioned``. So browsers keep them in frames, separately for each
+    site that shows your page. It needs HTTPS."""
+
     page_visit_filter: PageVisitFilter | None = _setting(None, _callback)
     """A callable without arguments, called inside each request that would be a page visit. If it
     returns False, the visit is not recorded."""
@@ -497,7 +503,13 @@ def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
         if key not in known:
             raise ConfigError(f"{key!r} is not an EventTrack setting.{_did_you_mean(key, known)}")
         settings[known[key].name] = known[key].metadata["parse"](key, values[key])
-    return Config(**{**PRESETS.get(settings.get("privacy") or "", {}), **settings})
+    config = Config(**{**PRESETS.get(settings.get("privacy") or "", {}), **settings})
+    if config.frames == "embed" and config.cookie_secure is False:
+        raise ConfigError(
+            "EVENTTRACK_FRAMES = 'embed' needs cookies with Secure, and EVENTTRACK_COOKIE_SECURE "
+            "is False: remove it, or set EVENTTRACK_FRAMES to True."
+        )
+    return config
 
 
 def _did_you_mean(key: str, known: cabc.Iterable[str]) -> str:

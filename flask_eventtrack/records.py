@@ -33,6 +33,8 @@ SESSION_START = "session.start"
 SESSION_END = "session.end"
 PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
+#: No event, but what its sender adds to a page visit or screen view: it has no row of its own.
+PAGE_ENGAGE = "page.engage"
 #: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 #: Later than all moments: stands for the beginning of a record that has no times.
@@ -158,6 +160,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
         return self.claim is not None and self.claim.kind in ("cookieless", "kept")
 
     @property
+    def is_engagement(self) -> bool:
+        """Whether it tells how long a page was in view, and becomes part of that visit's row."""
+        return self.action == PAGE_ENGAGE
+
+    @property
     def is_anonymous(self) -> bool:
         """Whether it is an anonymous visitor's: such an event has a client and no session."""
         return self.session is None and self.client is not None
@@ -233,7 +240,8 @@ class Identified(
 ):
     """A customer became known. ``anonymous`` is the profile that becomes theirs, if there is one.
 
-    ``traits`` are merged into the profile's.
+    ``traits`` are merged into the profile's. ``former`` is the profile of the id by which earlier
+    releases may have known the customer; it becomes theirs if it is stored.
     """
 
     uuid: uuidlib.UUID
@@ -241,6 +249,7 @@ class Identified(
     time: dt.datetime
     anonymous: uuidlib.UUID | None = None
     traits: dict[str, t.Any] = {}
+    former: uuidlib.UUID | None = None
 
     action = ""
 
@@ -254,7 +263,12 @@ class Identified(
 
     @property
     def profiles(self) -> Profiles:
-        return (self.uuid,) if self.anonymous is None else (self.uuid, self.anonymous)
+        return (self.uuid, *self.others)
+
+    @property
+    def others(self) -> Profiles:
+        """The profiles that become the customer's."""
+        return tuple(other for other in (self.anonymous, self.former) if other is not None)
 
 
 class Outcome(t.NamedTuple):

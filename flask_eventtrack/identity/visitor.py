@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 import typing as t
 import uuid as uuidlib
@@ -19,6 +20,9 @@ from ..records import (
 )
 from ..text import shorten
 from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
+
+#: A customer's id in the host app: a text, an integer of any library, or a UUID.
+CustomerId = str | t.SupportsIndex | uuidlib.UUID
 
 # The session cookie is sent again once it is older than this (nanoseconds).
 _RENEW_AFTER = 60 * 1_000_000_000
@@ -39,24 +43,34 @@ def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
 def check_customer_id(customer: object) -> str:
     """Return a customer's id as text.
 
-    :raises InvalidEvent: it is no str or int, is empty, has more than 255 characters, or is a
-        placeholder such as "null", "guest" or 0.
+    An integer may be of any library, such as numpy's.
+
+    :raises InvalidEvent: it is no str, integer or UUID, is empty, has more than 255 characters, or
+        is a placeholder such as "null", "guest" or 0.
     """
-    if isinstance(customer, int) and not isinstance(customer, bool):
-        # Python refuses to print a number of very many digits.
-        is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
-        customer = str(customer) if is_short else None
-    if not (
-        isinstance(customer, str)
-        and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
-        and customer.isprintable()
-    ):
-        rule = f": a str or int of 1 to {CUSTOMER_ID_MAX_LENGTH} printable characters."
-    elif _PLACEHOLDER.fullmatch(customer.strip(" \"'").lower()):
+    text = _write_customer_id(customer)
+    if not (text and len(text) <= CUSTOMER_ID_MAX_LENGTH and text.isprintable()):
+        rule = f": a str, integer or UUID of 1 to {CUSTOMER_ID_MAX_LENGTH} printable characters."
+    elif _PLACEHOLDER.fullmatch(text.strip(" \"'").lower()):
         rule = " but a placeholder: pass the id of one customer, or none at all."
     else:
-        return customer
+        return text
     raise InvalidEvent("invalid_customer", f"{shorten(customer, 40)} is not a customer's id{rule}")
+
+
+def _write_customer_id(customer: object) -> str | None:
+    if isinstance(customer, str):
+        return str.__str__(customer)  # a subclass's own may say something else, as an enum's does
+    if isinstance(customer, uuidlib.UUID):
+        return str(customer)
+    if isinstance(customer, bool):
+        return None
+    try:
+        number = operator.index(t.cast("t.SupportsIndex", customer))
+    except TypeError:
+        return None
+    # Python refuses to print a number of very many digits.
+    return str(number) if abs(number) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1) else None
 
 
 class Lifetimes(t.NamedTuple):
@@ -117,6 +131,13 @@ class Visitor:
             raise ValueError("no session is open")
         started = from_ns(self.started)
         return SessionRef(self.session_id, self.device_id, started, self.vouched)
+
+    def latest_session(self, now: int) -> SessionRef:
+        """Return the open session, else the last one, for what opens none: it names the device."""
+        if self.started is not None:
+            return self.session
+        last = session_id_of(self.device_id, self.number)
+        return SessionRef(last, self.device_id, from_ns(now), self.vouched)
 
     @property
     def vouched(self) -> Vouched:

@@ -16,7 +16,7 @@ from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app
 from .headers import AnswerHeaders, read_headers
 from .title import parse_title
-from .visit import is_navigation, is_shown
+from .visit import is_for_later, is_navigation, is_shown
 
 EXEMPT = "eventtrack_exempt"
 TITLE_MAX_LENGTH = 255
@@ -165,15 +165,25 @@ def is_page_request(current: Current) -> bool:
     """Whether the request may be a page visit, by what is known before its answer."""
     is_page = current.is_page
     if is_page is None:
-        is_page = current.is_page = _looks_like_page(current)
+        request, in_frames = current.request, current.state.config.frames is not False
+        is_page = current.is_page = (
+            request.method == "GET"
+            and is_navigation(request.environ, in_frames=in_frames)
+            and _may_be_page(current)
+        )
     return is_page
 
 
-def _looks_like_page(current: Current) -> bool:
+def is_later_page(current: Current) -> bool:
+    """Whether the answer is no page visit, but may be shown as one later."""
+    environ = current.request.environ
+    is_fetched = current.request.method == "GET" and is_for_later(environ)
+    return is_fetched and not is_navigation(environ) and _may_be_page(current)
+
+
+def _may_be_page(current: Current) -> bool:
     request, state = current.request, current.state
-    if request.method != "GET" or request.url_rule is None or request.routing_exception:
-        return False
-    if not is_navigation(request.environ):
+    if request.url_rule is None or request.routing_exception:
         return False
     endpoint = request.url_rule.endpoint
     has_pages = state.has_pages.get(endpoint)

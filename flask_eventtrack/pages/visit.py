@@ -4,6 +4,7 @@ A page visit is an HTML document that is shown to a person:
 
 1. a ``GET`` that navigates, of a view that is neither static, nor ours, nor exempt, and that
    ``EVENTTRACK_PAGE_VISIT_FILTER`` does not refuse (:func:`is_navigation` and the page hooks);
+   in a frame only if ``EVENTTRACK_FRAMES`` says so;
 2. answered with 2xx or 304, and not prefetched (:func:`is_shown`), as HTML (:mod:`.headers`);
 3. from somebody who may be recorded (the request's verdict).
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import typing as t
 import uuid as uuidlib
 
@@ -23,15 +25,54 @@ from ..records import PAGE_VISIT, Event, PageView, SessionRef, Vouched, from_ns
 from ..sites import Sites
 from ..text import clean_text
 
+# The destinations of pages within pages, in the words of the Fetch standard.
+_FRAMES = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
+# Android's WebViews send the name of their app's package in X-Requested-With.
+_PACKAGE = re.compile(r"[a-z]\w*(?:\.[a-z]\w*)+", re.ASCII | re.IGNORECASE)
 
-def is_navigation(environ: t.Mapping[str, str]) -> bool:
-    """Whether a browser asks for a whole page, rather than a script or a frame for a part."""
-    return environ.get("HTTP_SEC_FETCH_DEST", "document") == "document" and not (
+
+def is_navigation(environ: t.Mapping[str, str], *, in_frames: bool = False) -> bool:
+    """Whether a browser asks for a whole page that it shows, rather than a script for a part.
+
+    :param in_frames: whether pages in frames count.
+    """
+    destination = environ.get("HTTP_SEC_FETCH_DEST")
+    if destination != "document":
+        mode = environ.get("HTTP_SEC_FETCH_MODE")
+        if not destination:
+            navigates = not mode or mode == "navigate"
+        elif destination == "empty":
+            navigates = mode == "navigate" or _is_forwarded(environ, mode)
+        else:
+            navigates = in_frames and mode == "navigate" and destination in _FRAMES
+        if not navigates:
+            return False
+    return not (
         environ.get("HTTP_HX_REQUEST")
         or environ.get("HTTP_TURBO_FRAME")
         or environ.get("HTTP_X_TURBO_REQUEST_ID")
-        or environ.get("HTTP_X_REQUESTED_WITH")
+        or ((sender := environ.get("HTTP_X_REQUESTED_WITH")) and not _PACKAGE.fullmatch(sender))
     )
+
+
+def _is_forwarded(environ: t.Mapping[str, str], mode: str | None) -> bool:
+    """Whether a service worker asks again for what the browser has asked it for.
+
+    ``fetch(event.request)`` keeps the mode "navigate". A new ``Request`` made from the event's has
+    another mode, and keeps the header that browsers send with navigations only.
+    """
+    has_mode = mode in {"same-origin", "cors"}
+    return has_mode and environ.get("HTTP_UPGRADE_INSECURE_REQUESTS") == "1"
+
+
+def is_for_later(environ: t.Mapping[str, str]) -> bool:
+    """Whether a whole page may be fetched to be shown at another time, or in another way.
+
+    A service worker fills its cache like this, and a ``<link rel="prefetch">`` the browser's. If
+    the page is shown, the browser reports the visit.
+    """
+    is_fetched = environ.get("HTTP_SEC_FETCH_DEST") == "empty"
+    return is_fetched and is_navigation({**environ, "HTTP_SEC_FETCH_DEST": "document"})
 
 
 def is_shown(environ: t.Mapping[str, str], status: int) -> bool:

@@ -20,7 +20,8 @@ class TrackedSession(t.NamedTuple):
     """A session of a visitor; times are aware UTC.
 
     ``ended_at`` is None while it is open. ``source`` is where the visitor came from: a host name,
-    ``direct``, or the campaign's.
+    ``direct``, or the campaign's. ``visible_ms`` is how long its pages were in view; 0 if no
+    browser said so.
     """
 
     id: uuidlib.UUID
@@ -46,12 +47,14 @@ class TrackedSession(t.NamedTuple):
     language: str | None
     country: str | None
     site: str
+    visible_ms: int
 
 
 class Profile(t.NamedTuple):
     """What is stored of a customer; times are aware UTC.
 
-    ``aliases`` are the anonymous profiles that became the customer's.
+    ``aliases`` are the profiles that became the customer's: anonymous ones, and that of an earlier
+    id.
     """
 
     uuid: uuidlib.UUID
@@ -76,8 +79,8 @@ def read_sessions(
     """
     tables = database.tables
     event, session = tables.event.c, tables.session.c
-    is_shared = _has_event(database, ~is_theirs(tables, event.uuid, profile))
-    may_read = is_theirs(tables, session.uuid, profile, by_session)
+    is_shared = _has_event(database, ~is_theirs(tables, event.uuid, [profile]))
+    may_read = is_theirs(tables, session.uuid, [profile], by_session)
     return _read(database, sa.and_(may_read, ~is_shared), before, limit)
 
 
@@ -123,7 +126,7 @@ def find_profile(
     """
     table, alias = database.tables.profile, database.tables.alias
     columns = [table.c[name] for name in Profile._fields if name in table.c]
-    is_it = is_theirs(database.tables, table.c.uuid, profile, by_session)
+    is_it = is_theirs(database.tables, table.c.uuid, [profile], by_session)
     aliases = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid == profile)
     with database.read() as connection:
         row = connection.execute(

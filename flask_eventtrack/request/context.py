@@ -11,6 +11,7 @@ from flask import Request, request
 from ..clients.agents import find_bot
 from ..errors import NotRegistered
 from ..identity.tokens import Cookies
+from ..identity.users import UserId
 from ..identity.visitor import Visitor, resume_visitor
 from ..ids import uuid7
 from ..limits import Sender
@@ -31,8 +32,10 @@ class Current:
 
     ``recorded`` says whether something of the request was recorded. ``is_page`` and ``title`` are
     the page hooks' findings. ``asks_host`` says whether :func:`.host_login.resolve` still asks
-    the host for the customer; ``asks_bearer`` and ``asks_loader`` whether it asks the
-    ``Authorization`` header and the ``customer_loader``.
+    the host for the customer; ``asks_bearer``, ``asks_login`` and ``asks_loader`` whether it asks
+    the ``Authorization`` header, Flask-Login's user and the ``customer_loader``. ``user`` is the
+    last user that was asked about, with the answer. ``logs_in`` says that a user has logged in who
+    has no id yet.
     """
 
     state: State
@@ -44,6 +47,9 @@ class Current:
     recorded: bool = False
     is_page: bool | None = None
     title: str = ""
+    asks_login: bool = True
+    user: tuple[object, UserId] | None = None
+    logs_in: bool = False
     _verdict: Verdict | None = None
     _cookies: Cookies | None = None
     _visit_id: uuidlib.UUID | None = None
