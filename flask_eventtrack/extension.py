@@ -223,8 +223,11 @@ class EventTrack:
         return self.catalogue.define(definition)
 
     def exempt(self, view: _F) -> _F:
-        """Mark a view function, a view class or a blueprint whose pages are not visits."""
-        setattr(view, EXEMPT, True)
+        """Mark a view function, a view class or a blueprint whose pages are not visits.
+
+        A view class may be Flask's or Flask-Admin's, whose ``Admin`` can be marked as well.
+        """
+        setattr(getattr(view, "__func__", view), EXEMPT, True)
         return view
 
     def customer_loader(self, load: _L) -> _L:

@@ -26,6 +26,7 @@ from ..request.checking import (
     refuse,
     settle_time,
 )
+from ..request.host_hooks import run_passed_hooks
 from ..request.host_login import resolve
 from ..request.recording import open_session, put
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
@@ -117,6 +118,8 @@ class Post:
             self._sender.forget(new_device)
             return
         self._sender.resume(new_device)
+        if self._sender.is_elsewhere:  # no page has let the host name the customer
+            run_passed_hooks()
         if self._customer is not None:
             self._sender.log_in(self._customer)
         resolve(self._current)
@@ -163,7 +166,7 @@ class Post:
         definition = find_definition(self._state, entry.action, self._site, sender)
         if definition.server_only:
             raise InvalidEvent("server_only", f"Only the server may record {entry.action!r}.")
-        if not definition.anonymous and self._current.visitor.customer_id is None:
+        if not (definition.anonymous or self._has_customer()):
             raise InvalidEvent("customer_required", f"Only customers may send {entry.action!r}.")
         params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
         checked = self._drop_new(
@@ -174,6 +177,12 @@ class Post:
             checked.params["visit"] = str(page)
         time = self._check_time(entry, checked.params)
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
+
+    def _has_customer(self) -> bool:
+        """Whether the sender is a customer; an ``identify()`` in the host's hooks may say so."""
+        if self._current.visitor.customer_id is None and not self._envelope.by_visit:
+            run_passed_hooks()
+        return self._current.visitor.customer_id is not None
 
     def _drop_new(self, checked: Checked) -> Checked:
         """Return an event's content without undefined names beyond the limit."""

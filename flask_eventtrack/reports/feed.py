@@ -106,7 +106,7 @@ def is_theirs(
     profiles: cabc.Collection[uuidlib.UUID],
     by_session: uuidlib.UUID | None = None,
 ) -> sa.ColumnElement[bool]:
-    """Return the condition that a row's ``uuid`` is one of a customer's profiles or an alias.
+    """Return the condition that a row's ``uuid`` is one of some profiles or of their aliases.
 
     :param by_session: see :func:`read_feed`.
     """
