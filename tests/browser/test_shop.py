@@ -294,3 +294,14 @@ def test_a_visitor_of_the_shop_objects(shop: Site, page: Page) -> None:
     page.goto(f"{shop.url}/about-you")
     expect(page.locator(".hint")).to_contain_text("You have asked us not to record you")
     expect(page.locator("li.event")).to_have_count(0)
+
+
+def test_word_that_no_line_holds_makes_no_page_wider(shop: Site, page: Page) -> None:
+    """It is the only one that may be broken; a visitor searched for it."""
+    page.set_viewport_size({"width": 380, "height": 800})
+    page.goto(f"{shop.url}/search?q={'wobble' * 13}")
+    for path in ("/search?q=wobblewobble", "/about-you"):
+        page.goto(f"{shop.url}{path}")
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    expect(page.locator("[data-action='search.submit'] .label").last).to_contain_text("wobble" * 13)
