@@ -30,6 +30,7 @@ _FACTS = {
     "ended_at": "Ended",
     "pages": "Pages",
     "events": "Events",
+    "visible_ms": "In view",
     "entry": "First page",
     "exit": "Last page",
     "site": "Site",
@@ -79,8 +80,10 @@ class Chapter:
 
     def _facts(self) -> cabc.Iterator[tuple[str, t.Any]]:
         columns = self.session._asdict() if self.session else {}
-        if self.session and self.session.ended_at is None:
-            columns["ended_at"] = "not yet"
+        if self.session:
+            seconds = round(self.session.visible_ms / 1000)
+            columns["visible_ms"] = f"{seconds} s" if seconds else None
+            columns["ended_at"] = self.session.ended_at or "not yet"
         for name in sorted(columns, key=[*_FACTS, *columns].index):
             yield _FACTS.get(name, name.replace("_", " ").capitalize()), columns[name]
 

@@ -69,7 +69,7 @@ def test_about_you_shows_all_that_is_stored_of_a_session(client: FlaskClient) ->
         "Device desktop Browser Chrome System Windows Language de-CH Country CH Came from letter",
         "Page before https://news.example/bowls Campaign source letter Campaign spring",
         "Ended not yet Pages 1 Events 2 First page /products/otto Last page /products/otto",
-        "Not known: campaign medium, campaign term, campaign content.",
+        "Not known: campaign medium, campaign term, campaign content, in view.",
     ):
         assert said in told
     for name in TrackedSession._fields:
@@ -87,7 +87,7 @@ def test_about_you_shows_traits_and_profiles_of_a_customer(client: FlaskClient) 
     submit(client, "/newsletter", email="ada@example.com", topic="green things")
     told = text_of(client.get("/about-you").text)
     assert "Traits newsletter green things" in told
-    assert f"Before you logged in: {anonymous}" in told
+    assert f"Earlier you were {anonymous}" in told
     assert "Customer 1 You are logged in. First seen as a customer" in told
 
 

@@ -20,7 +20,8 @@ class TrackedSession(t.NamedTuple):
     """A session of a visitor; times are aware UTC.
 
     ``ended_at`` is None while it is open. ``source`` is where the visitor came from: a host name,
-    ``direct``, or the campaign's.
+    ``direct``, or the campaign's. ``visible_ms`` is how long its pages were in view; 0 if no
+    browser said so.
     """
 
     id: uuidlib.UUID
@@ -46,12 +47,14 @@ class TrackedSession(t.NamedTuple):
     language: str | None
     country: str | None
     site: str
+    visible_ms: int
 
 
 class Profile(t.NamedTuple):
     """What is stored of a customer; times are aware UTC.
 
-    ``aliases`` are the anonymous profiles that became the customer's.
+    ``aliases`` are the profiles that became the customer's: anonymous ones, and that of an earlier
+    id.
     """
 
     uuid: uuidlib.UUID

@@ -73,11 +73,8 @@ def check_labels(rows: list[Row]) -> None:
 def check_sessions(shop: Site, rows: list[Row]) -> None:
     """The log-out ends the first session; the page behind it opens a second one."""
     first, second = shop.rows("session", "started_at")
-    engaged = collections.Counter(
-        row["session_id"] for row in shop.rows("event") if row["action"] == "page.engage"
-    )
-    assert (first["pages"], first["events"] - engaged[first["id"]]) == (9, 16)
-    assert (second["pages"], second["events"] - engaged[second["id"]]) == (1, 1)
+    assert (first["pages"], first["events"]) == (9, 16)
+    assert (second["pages"], second["events"]) == (1, 1)
     assert second["ended_at"] is None
     assert first["device_id"] == second["device_id"]
     assert (first["browser"], first["os"], first["device_type"]) == ("Chrome", "Linux", "desktop")
@@ -87,7 +84,7 @@ def check_sessions(shop: Site, rows: list[Row]) -> None:
         assert mine[0]["action"] == "session.start"
         assert (mine[1]["time"] - mine[0]["time"]).total_seconds() == 1e-6
         counted = [row for row in mine if not row["action"].startswith("session.")]
-        assert len(counted) == session["events"] - engaged[session["id"]]
+        assert len(counted) == session["events"]
     [end] = [row for row in rows if row["action"] == "session.end"]
     assert end["time"] == first["ended_at"] == first["last_seen_at"]
     assert end["params"] == {
@@ -297,3 +294,14 @@ def test_a_visitor_of_the_shop_objects(shop: Site, page: Page) -> None:
     page.goto(f"{shop.url}/about-you")
     expect(page.locator(".hint")).to_contain_text("You have asked us not to record you")
     expect(page.locator("li.event")).to_have_count(0)
+
+
+def test_word_that_no_line_holds_makes_no_page_wider(shop: Site, page: Page) -> None:
+    """It is the only one that may be broken; a visitor searched for it."""
+    page.set_viewport_size({"width": 380, "height": 800})
+    page.goto(f"{shop.url}/search?q={'wobble' * 13}")
+    for path in ("/search?q=wobblewobble", "/about-you"):
+        page.goto(f"{shop.url}{path}")
+        page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
+    expect(page.locator("[data-action='search.submit'] .label").last).to_contain_text("wobble" * 13)
