@@ -25,7 +25,7 @@ from .in_view import IN_VIEW, in_view_of, read_in_view
 from .rows import EventRow
 from .tables import cached_on_table
 
-#: What engagement may be of. An app's screens have no halves.
+#: What engagement may be of.
 VISITS = frozenset({PAGE_VISIT, SCREEN_VIEW})
 #: The columns by whose indexes visits are found, beside the primary key.
 FOUND_BY = frozenset({"claimed_by", "session_id"})
@@ -337,4 +337,4 @@ def _query_by(table: sa.Table, dialect_name: str, column: str) -> sa.Select[t.An
     if column == "session_id":
         received = table.c.received_at.between(sa.bindparam("after"), sa.bindparam("before"))
         query = query.where(received)
-    return query.where(table.c.action.in_(sorted(VISITS))).order_by(table.c.id).with_for_update()
+    return query.where(table.c.action == PAGE_VISIT).order_by(table.c.id).with_for_update()
