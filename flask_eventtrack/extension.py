@@ -130,12 +130,14 @@ class EventTrack:
         pages = VisitExpander(urls, sites)
         tombstones = Tombstones(database.tables, config.profile_salt)
         erasures = _make_erasure_file(app, database, config)
+        novelty = Novelty(config.undefined_limit, self._clock)
         hooks = Hooks(
             context=lambda: app.app_context() if (app := reference()) else contextlib.nullcontext(),
             expand=pages.expand,
             facts=FactFinder(AgentParser(config.agent_parser), countries),
             admits=access.admits,
             is_defined=lambda action: self.catalogue.find(action) is not None,
+            most_names=novelty.most_kept,
             written=_announcer(reference),
             mask=lambda fields: (
                 masker.mask_params(fields, mask=urls.clean_text) if masker else fields
@@ -164,7 +166,7 @@ class EventTrack:
             masker=masker,
             limiter=Limiter(config, self._clock),
             visit_limiter=VisitLimiter(config),
-            novelty=Novelty(config.undefined_limit, self._clock),
+            novelty=novelty,
             scripts=scripts,
             tag=make_tag(config, scripts),
             journal=journal,

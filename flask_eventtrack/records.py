@@ -33,6 +33,8 @@ SESSION_START = "session.start"
 SESSION_END = "session.end"
 PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
+#: No event, but what its sender adds to a page visit or screen view: it has no row of its own.
+PAGE_ENGAGE = "page.engage"
 #: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 #: Later than all moments: stands for the beginning of a record that has no times.
@@ -156,6 +158,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     def takes_identity(self) -> bool:
         """Whether it came without cookies, and takes profile and session from the page's visit."""
         return self.claim is not None and self.claim.kind in ("cookieless", "kept")
+
+    @property
+    def is_engagement(self) -> bool:
+        """Whether it tells how long a page was in view, and becomes part of that visit's row."""
+        return self.action == PAGE_ENGAGE
 
     @property
     def is_anonymous(self) -> bool:

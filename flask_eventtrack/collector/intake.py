@@ -16,7 +16,7 @@ from ..ids import uuid4, uuid7
 from ..origins import site_of
 from ..privacy.posts import PostCleaner
 from ..privacy.urls import campaign_of, host_of, path_of
-from ..records import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
+from ..records import PAGE_ENGAGE, PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
 from ..request.checking import (
     Checked,
     check_content,
@@ -28,6 +28,7 @@ from ..request.checking import (
 )
 from ..request.host_login import resolve
 from ..request.recording import open_session, put
+from ..text import TITLE_MAX_LENGTH
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
 from .origin import PostOrigin
 from .rules import RuleFinder
@@ -37,7 +38,9 @@ _ID_VERSIONS = (4, 7)
 # An offset this small may be network delay, not clock skew: the script waits no longer than this.
 _MAX_TRANSIT = dt.timedelta(seconds=30)
 # Parameters of a page visit that only the server knows: a browser's values are ignored.
-_SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
+_SERVER_ONLY = frozenset(
+    {"endpoint", "url_rule", "status", "duration_ms", "path", "visible_ms", "scroll"}
+)
 
 
 _Entry = PostedEvent | InvalidEvent
@@ -83,6 +86,8 @@ class Post:
         self._goes_by: _Evidence = _choose_evidence(sender, envelope)
         self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
         self._seen: set[uuidlib.UUID] = set()
+        # Engagement alone is no activity: the session's cookie keeps its end.
+        self._is_active = True
 
     def take(self) -> list[Result]:
         """Record the good events, and return a result for each event, in order.
@@ -134,14 +139,18 @@ class Post:
                 raise InvalidEvent("opted_out", "The visitor has refused to be recorded.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
-                action = countable_action(self._state, entry.action, self._current.sender())
-                self._state.pipeline.count(Outcome("duplicate", action))
+                self._count_duplicate(entry.action)
                 return Result(str(event_id), "duplicate", None)
             good.append(self._check_event(entry, event_id))
         except InvalidEvent as error:
             return self._reject(entry.event_id, entry.action, error)
         self._seen.add(event_id)
         return Result(str(event_id), "accepted", None)
+
+    def _count_duplicate(self, action: str) -> None:
+        if action != PAGE_ENGAGE:
+            action = countable_action(self._state, action, self._current.sender())
+            self._state.pipeline.count(Outcome("duplicate", action))
 
     def _reject(self, event_id: str | None, action: str, error: InvalidEvent) -> Result:
         refuse(self._state, action, error, self._current.sender())
@@ -166,8 +175,11 @@ class Post:
         checked = self._drop_new(
             check_content(definition, params, entry.label, lenient=True, cleaner=self._cleaner)
         )
+        title = checked.params.get("title")
+        if isinstance(title, str) and entry.action in {PAGE_VISIT, PAGE_ENGAGE}:
+            checked.params["title"] = title[:TITLE_MAX_LENGTH]
         page = _read_id(entry.page) if entry.page else None
-        if page is not None and entry.action != PAGE_VISIT:
+        if page is not None and entry.action not in {PAGE_VISIT, PAGE_ENGAGE}:
             checked.params["visit"] = str(page)
         time = self._check_time(entry, checked.params)
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
@@ -225,7 +237,10 @@ class Post:
 
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout
-        open_session(self._current, to_ns(max(earliest, min(entry.time for entry in good))))
+        times = [entry.time for entry in good if entry.checked.action != PAGE_ENGAGE]
+        self._is_active = bool(times)
+        if times:
+            open_session(self._current, to_ns(max(earliest, min(times))))
         client = self._current.client() if self._current.visitor.opened else None
         events = [self._make_event(entry, client) for entry in good]
         if not put(self._state, self._current, *events, is_posted=True):
@@ -246,8 +261,8 @@ class Post:
             source="app" if self._sender.is_app else "browser",
             site=self._site,
             url_rule=good.url_rule,
-            session=visitor.session,
-            client=client,
+            session=visitor.latest_session(self._current.arrival),
+            client=client if checked.action != PAGE_ENGAGE else None,
             half="browser" if is_half else "",
             page=good.page,
             claim=self._read_claim(good, is_half=is_half),
@@ -275,7 +290,9 @@ class Post:
 
     def send_identity(self, response: Response) -> None:
         """Tell the sender who they are, unless the events are those of an earlier visitor."""
-        if self._sender.is_refused or self._goes_by == "sender":
+        if self._goes_by != "sender" and not self._sender.is_refused:
+            return
+        if self._is_active or self._current.visitor.stale:
             self._sender.send_identity(response)
 
 

@@ -27,6 +27,13 @@ _ACTION_RULE = {"pattern": r"^[a-zA-Z0-9._-]+\.[a-zA-Z0-9._-]+$", "maxLength": A
 _Action = t.Annotated[str, Meta(examples=["product.view"], extra_json_schema=_ACTION_RULE)]
 _Uuid = t.Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 _Id = t.Annotated[_Uuid, Meta(description="A UUID of version 4 or 7.")]
+_Page = t.Annotated[
+    _Uuid,
+    Meta(
+        description="The id of the browser's half of the page visit, or of an app's `screen.view`. "
+        "A UUID of version 4 or 7."
+    ),
+]
 _Date = t.Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _Time = t.Annotated[
     int | float | _Date,
@@ -61,7 +68,7 @@ class PostedEvent(msgspec.Struct, kw_only=True):
     label: str | None = None
     time: _Time | None = None
     visit: str | None = None
-    page: _Id | None = None
+    page: _Page | None = None
 
 
 class Account(msgspec.Struct, kw_only=True):

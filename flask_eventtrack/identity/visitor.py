@@ -118,6 +118,13 @@ class Visitor:
         started = from_ns(self.started)
         return SessionRef(self.session_id, self.device_id, started, self.vouched)
 
+    def latest_session(self, now: int) -> SessionRef:
+        """Return the open session, else the last one, for what opens none: it names the device."""
+        if self.started is not None:
+            return self.session
+        last = session_id_of(self.device_id, self.number)
+        return SessionRef(last, self.device_id, from_ns(now), self.vouched)
+
     @property
     def vouched(self) -> Vouched:
         """Who vouches for the customer of an event that is recorded now."""

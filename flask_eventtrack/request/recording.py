@@ -14,6 +14,7 @@ from ..identity.tokens import VouchedBy
 from ..identity.visitor import Visitor
 from ..ids import uuid7
 from ..records import (
+    PAGE_ENGAGE,
     Client,
     Event,
     Identified,
@@ -66,6 +67,8 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
             "in_transaction=True needs the events in the default database, and "
             f"EVENTTRACK_BIND_KEY is {state.config.bind_key!r}: track without it after the commit.",
         )
+    if event.is_engagement:
+        raise InvalidEvent("no_transaction", f"{PAGE_ENGAGE!r} is a part of a visit, and no row.")
     db_session = this_app().extensions["sqlalchemy"].session
     for insert in insert_uncounted(state.pipeline.database.tables, event):
         db_session.execute(insert)
@@ -77,9 +80,10 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
 
 
 def _announce(state: State, records: cabc.Iterable[Event | PageView]) -> None:
-    """Tell the receivers of the signal what was recorded."""
+    """Tell the receivers of the signal what was recorded; engagement is no event."""
     for record in records:
-        send(state, event_accepted, event=state.expand(record))
+        if record.action != PAGE_ENGAGE:
+            send(state, event_accepted, event=state.expand(record))
 
 
 def record(
@@ -99,8 +103,9 @@ def record(
     if not verdict.takes_events:
         return None
     is_person = verdict.is_person
-    visitor = open_session(current, now) if is_person else current.visitor
-    session = visitor.session if is_person else None
+    is_event = checked.action != PAGE_ENGAGE
+    visitor = open_session(current, now) if is_person and is_event else current.visitor
+    session = visitor.latest_session(now) if is_person else None
     client = current.client() if visitor.opened or not is_person else None
     event = make_event(
         checked, now, moment, visitor.uuid, session=session, site=current.site, client=client

@@ -44,7 +44,7 @@ _PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
 _ORIGIN_COLUMNS = ("referrer", "source", *CAMPAIGN)
 # The columns that most events change. None of them is in an index, so that updates are cheap.
-_PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at")
+_PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at", "visible_ms")
 _ALL_COLUMNS = SessionRow.__struct_fields__[1:]
 _progress_of = operator.attrgetter(*_PROGRESS_COLUMNS)
 _rest_of = operator.attrgetter(*(name for name in _ALL_COLUMNS if name not in _PROGRESS_COLUMNS))
