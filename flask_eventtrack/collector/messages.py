@@ -50,6 +50,14 @@ _ByVisit = t.Annotated[
     ),
 ]
 
+_Owner = t.Annotated[
+    str,
+    Meta(
+        description="With `by_visit`: the value that the cookie `eventtrack_csrf` had when the "
+        "events happened. They belong to the visitor and session of that moment."
+    ),
+]
+
 
 class PostedEvent(msgspec.Struct, kw_only=True):
     """An event as clients send it."""
@@ -80,6 +88,7 @@ class PostFields(Account, kw_only=True):
     sent_at: dt.datetime | None = None
     dropped: _Dropped = 0
     by_visit: _ByVisit = False
+    owner: _Owner | None = None
 
 
 class Envelope(PostFields, kw_only=True):

@@ -105,10 +105,17 @@ class Visit(msgspec.Struct, gc=False):
         self.is_filled = True
 
     def engage(self, event: Event) -> None:
-        """Add how long the page was in view, and how far down it was read; the larger wins."""
+        """Add how long the page was in view, and how far down it was read; the larger wins.
+
+        A title is the one that the page had in the end.
+        """
         params = self.row.params
         told = read_in_view(event.params).within(self.row.time, event.received_at)
         self.row.params = {**params, **in_view_of(params).or_more(told).as_params()}
+        title = event.params.get("title")
+        if title and self.row.action == PAGE_VISIT:
+            self.row.params["title"] = title
+            self.row.label = page_label(self.row.params)
         self.is_engaged = True
 
     def _join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
@@ -309,7 +316,7 @@ class VisitBook:
                 claimed.append(visit.row)
             elif visit.is_engaged:
                 engaged.append(visit.row)
-        update_rows(self._connection, table, ("params",), engaged)
+        update_rows(self._connection, table, ("label", "params"), engaged)
         update_rows(self._connection, table, _CLAIM_COLUMNS, claimed)
         update_rows(self._connection, table, (*_SERVER_COLUMNS, *_CLAIM_COLUMNS), filled)
 

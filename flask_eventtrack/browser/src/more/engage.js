@@ -46,6 +46,7 @@ export function engage({ api, settings }) {
       reported = visible;
       reportedDepth = depth;
       api.track("page.engage", {
+        title: null, // the document's may be another page's by now
         visible_ms: Math.round(visible),
         scroll: Math.min(Math.round((depth / height) * 100), 100),
       });
