@@ -21,7 +21,8 @@ def test_opentelemetry_misses_no_span(
     """Its part around the app says so where its hook has not run; also in the first request."""
 
     def log_in_first(app: Flask) -> None:
-        FlaskInstrumentor().instrument_app(app)
+        instrumentor: t.Any = FlaskInstrumentor()
+        instrumentor.instrument_app(app)
         app.before_request(lambda: None)
 
     caplog.set_level(logging.WARNING)
