@@ -16,7 +16,7 @@ from ..neighbours import Hook, package_of
 from ..state import BLUEPRINT, this_app
 
 # Not the pages of the blueprint: the host says who sees them, and may replace a template.
-_NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css", "nothing")
+_NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css")
 _ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
 # Packages whose hooks count requests: to run one of them is to count.
 _COUNTERS = frozenset({"flask_limiter"})
