@@ -18,14 +18,23 @@ from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
 from .identity.tokens import match_session
-from .identity.visitor import check_customer_id, resume_visitor
+from .identity.visitor import CustomerId, Visitor, check_customer_id, resume_visitor
 from .records import VOUCHED_BY_COOKIE, Identified, SessionRef, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
+from .reports.sessions import (
+    Profile,
+    TrackedSession,
+    find_profile,
+    read_anonymous_sessions,
+    read_present_session,
+    read_sessions,
+)
 from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
-from .request.context import Current, get_current
+from .request.context import Current, get_current, get_current_now
 from .request.host_login import LOGIN, log_in, log_out, resolve
 from .request.recording import Append, make_event, put, put_in_transaction, record
 from .state import State, get_state, this_app
+from .store.engine import Database
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -38,7 +47,7 @@ def track(
     *,
     label: str | None = None,
     time: Time | None = None,
-    customer: str | int | None = None,
+    customer: CustomerId | None = None,
     visitor: str | None = None,
     in_transaction: bool = False,
 ) -> uuidlib.UUID | None:
@@ -104,7 +113,7 @@ def _track(
     params: cabc.Mapping[str, t.Any] | None,
     label: str | None,
     time: Time | None,
-    customer: str | int | None,
+    customer: CustomerId | None,
     visitor: str | None,
     append: Append,
 ) -> uuidlib.UUID | None:
@@ -122,7 +131,7 @@ def _track(
     elif visitor is not None:
         profile, session = _read_visitor(state, visitor, now)
     else:
-        current = get_current(state)
+        current = get_current_now(state)
         resolve(current)
         return record(current, checked, now, moment, append)
     event = make_event(checked, now, moment, profile, session=session, site=site)
@@ -167,7 +176,7 @@ def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, Ses
 
 
 def identify(
-    customer_id: str | int, traits: cabc.Mapping[str, t.Any] | None = None
+    customer_id: CustomerId, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
     """Identify the visitor of this request as a customer, who is vouched for in this session.
 
@@ -193,7 +202,9 @@ def identify(
         return None
     if has_request_context():
         with state.guard("identifying a customer"):
-            current = get_current(state)
+            current = get_current_now(state)
+            if current.visitor.customer_id != customer:
+                current.judge_again()
             if current.verdict.is_person:
                 log_in(current, customer, "identify", plain)
                 return resolve(current).uuid
@@ -214,7 +225,7 @@ def logout() -> None:
     state = get_state()
     if not state.config.enabled:
         return
-    current = get_current(state)
+    current = get_current_now(state)
     with state.guard("logging a customer out"):
         log_out(current)
 
@@ -257,12 +268,12 @@ class CurrentVisitor:
     @property
     def is_bot(self) -> bool:
         """Whether the client is taken for a bot. ``EVENTTRACK_BOTS`` says what is recorded."""
-        return self._current.verdict.bot is not None
+        return self._current.judged.bot is not None
 
     @property
     def policy(self) -> Policy:
         """What may be recorded of the visitor: ``"full"``, ``"anonymous"`` or ``"none"``."""
-        return self._current.verdict.policy
+        return self._current.judged.policy
 
     def feed(self, before: dt.datetime | None = None, limit: int = 50) -> list[FeedEvent]:
         """Return what the visitor may see of their own events, newest first.
@@ -277,31 +288,69 @@ class CurrentVisitor:
 
         :param before: only events earlier than this aware moment.
         """
-        visitor, pipeline = resolve(self._current), self._current.state.pipeline
-        database = pipeline.database
-        if database.is_in_memory:
-            pipeline.flush()
+        visitor, database = self._open()
         if visitor.customer_id is not None:
-            by_session = visitor.session_id if visitor.vouched == VOUCHED_BY_COOKIE else None
-            return read_feed(database, visitor.uuid, before, limit, by_session)
+            return read_feed(database, [visitor.uuid], before, limit, _by_session(visitor))
         if not visitor.is_known:
             return read_anonymous_feed(database, visitor.uuid, before, limit)
         if visitor.started is None:
             return []
         return read_session_feed(database, visitor.uuid, visitor.session, before, limit)
 
+    def sessions(self, before: dt.datetime | None = None, limit: int = 50) -> list[TrackedSession]:
+        """Return what the visitor may see of their own sessions, newest first.
+
+        The rules are those of :meth:`feed`. But a row tells of a whole session: it is left out if
+        someone else has events in the session, for instance with a copy of the device cookie. The
+        present session of a customer's device without a log-in is left out once a customer is
+        vouched for in it.
+
+        :param before: only sessions that started earlier than this aware moment.
+        """
+        visitor, database = self._open()
+        if visitor.customer_id is not None:
+            return read_sessions(database, visitor.uuid, before, limit, _by_session(visitor))
+        if not visitor.is_known:
+            return read_anonymous_sessions(database, visitor.uuid, before, limit)
+        if visitor.started is None:
+            return []
+        return read_present_session(database, visitor.uuid, visitor.session, before, limit)
+
+    def profile(self) -> Profile | None:
+        """Return what is stored of the customer, such as the traits.
+
+        None if no customer is vouched for, or nothing is stored of them.
+        """
+        visitor, database = self._open()
+        if visitor.customer_id is None:
+            return None
+        return find_profile(database, visitor.uuid, _by_session(visitor))
+
+    def _open(self) -> tuple[Visitor, Database]:
+        """Return who reads, and the database; one in memory is up to date."""
+        visitor, pipeline = resolve(self._current), self._current.state.pipeline
+        if pipeline.database.is_in_memory:
+            pipeline.flush()
+        return visitor, pipeline.database
+
     @property
     def token(self) -> str:
         """A signed text for ``track(visitor=…)`` in a job that this request starts.
 
-        It is empty if the visitor refused, and ``track()`` then records nothing.
+        It is empty if the visitor refused or ``EVENTTRACK_VISITOR_FILTER`` leaves them out, and
+        ``track()`` then records nothing.
         """
-        if self.policy != "full":
+        if self.policy != "full" or self._current.verdict.is_filtered:
             return ""
         visitor, tokens = resolve(self._current), self._current.state.tokens
         session = visitor.session_token(self._current.arrival)
         device = tokens.write_device(visitor.device_token())
         return f"{device}~{tokens.write_session(session)}" if session else device
+
+
+def _by_session(visitor: Visitor) -> uuidlib.UUID | None:
+    """Return the session whose cookie alone vouches for the customer, if it does."""
+    return visitor.session_id if visitor.vouched == VOUCHED_BY_COOKIE else None
 
 
 def _current_visitor() -> CurrentVisitor:

@@ -28,6 +28,7 @@ MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
 RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
 PageVisitFilter = cabc.Callable[[], bool]
+VisitorFilter = cabc.Callable[[], bool]
 Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
 
 #: The largest body that the collector takes.
@@ -357,9 +358,21 @@ class Config:
     debug_js: bool = _setting(False, _boolean)
     """Whether the script logs each event and the answer to it in the browser's console."""
 
+    frames: bool | t.Literal["embed"] = _setting(False, _one_of(False, True, "embed"))
+    """Whether pages in frames (``<iframe>`` and others) are page visits. ``"embed"`` is for pages
+    that other sites show in frames: they are visits too, and cookies are set with
+    ``SameSite=None; Secure; Partitioned``. So browsers keep them in frames, separately for each
+    site that shows your page. It needs HTTPS."""
+
     page_visit_filter: PageVisitFilter | None = _setting(None, _callback)
     """A callable without arguments, called inside each request that would be a page visit. If it
     returns False, the visit is not recorded."""
+
+    visitor_filter: VisitorFilter | None = _setting(None, _callback)
+    """A callable without arguments that decides about the whole visitor: page visits, events,
+    log-ins and sessions. It is called once in a request, only if something would be recorded, and
+    also in posts of browsers and apps. If it returns False, nothing is recorded, and no cookie is
+    set."""
 
     allowed_origins: tuple[str, ...] = _setting((), _origins)
     """Other origins that may post to the collector from their pages, such as
@@ -497,7 +510,13 @@ def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
         if key not in known:
             raise ConfigError(f"{key!r} is not an EventTrack setting.{_did_you_mean(key, known)}")
         settings[known[key].name] = known[key].metadata["parse"](key, values[key])
-    return Config(**{**PRESETS.get(settings.get("privacy") or "", {}), **settings})
+    config = Config(**{**PRESETS.get(settings.get("privacy") or "", {}), **settings})
+    if config.frames == "embed" and config.cookie_secure is False:
+        raise ConfigError(
+            "EVENTTRACK_FRAMES = 'embed' needs cookies with Secure, and EVENTTRACK_COOKIE_SECURE "
+            "is False: remove it, or set EVENTTRACK_FRAMES to True."
+        )
+    return config
 
 
 def _did_you_mean(key: str, known: cabc.Iterable[str]) -> str:

@@ -10,6 +10,7 @@ import pathlib
 import typing as t
 import uuid as uuidlib
 
+from .identity.visitor import CustomerId, check_customer_id
 from .reports.export import iter_person
 from .signals import profile_erased
 from .state import State, get_state, send
@@ -28,7 +29,7 @@ class Person(t.NamedTuple):
     customer_id: str | None = None
 
 
-def forget(who: str | int | uuidlib.UUID) -> Erased:
+def forget(who: CustomerId) -> Erased:
     """Erase everything that the current app has stored about a person until now.
 
     That is the profile with its traits, the events and sessions of all the person's devices, and
@@ -47,7 +48,7 @@ def forget(who: str | int | uuidlib.UUID) -> Erased:
     return erased
 
 
-def export(who: str | int | uuidlib.UUID) -> cabc.Iterator[dict[str, t.Any]]:
+def export(who: CustomerId) -> cabc.Iterator[dict[str, t.Any]]:
     """Return everything that the current app has stored about a person, as values for JSON.
 
     Each dict has the columns of a table, and a ``type``: ``profile``, ``alias``, ``session`` or
@@ -62,7 +63,7 @@ def export(who: str | int | uuidlib.UUID) -> cabc.Iterator[dict[str, t.Any]]:
     return iter_person(state.pipeline.database, person.profiles)
 
 
-def opt_out(who: str | int | uuidlib.UUID) -> None:
+def opt_out(who: CustomerId) -> None:
     """Note that a person objects: from now on the current app records nothing of them.
 
     It holds on all of their devices, and for code that names them: ``track(customer=…)``,
@@ -80,7 +81,7 @@ def opt_out(who: str | int | uuidlib.UUID) -> None:
     logger.info("A person has opted out.")
 
 
-def opt_in(who: str | int | uuidlib.UUID) -> bool:
+def opt_in(who: CustomerId) -> bool:
     """Note that a person withdraws their objection: from now on they are recorded again.
 
     What happened in between is not, even if it arrives later.
@@ -105,14 +106,16 @@ def unmerge(state: State, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
         return remove_alias(connection, state.pipeline.database.tables, anonymous)
 
 
-def find_person(state: State, who: str | int | uuidlib.UUID) -> Person:
-    """Return the person that a customer's id or a profile's uuid names.
+def find_person(state: State, who: CustomerId) -> Person:
+    """Return the person that a customer's id or a profile's uuid names; a UUID may be either.
 
     :raises InvalidEvent: it is not a customer's id.
     """
+    customer_id = check_customer_id(who)
+    profile = state.profile_of(customer_id)
     if isinstance(who, uuidlib.UUID):
-        return Person((who,))
-    return Person((state.profile_of(who),), str(who))
+        return Person((who, profile))
+    return Person((profile,), customer_id)
 
 
 def parse_person(state: State, text: str) -> Person:

@@ -38,6 +38,7 @@ RejectionCode = t.Literal[
     "too_old",
     "bot",
     "opted_out",
+    "filtered",
 ]
 #: Why an event is invalid, including the reasons of ``track()`` and ``identify()`` alone.
 EventCode = t.Literal[

@@ -9,7 +9,6 @@ import logging
 import pathlib
 import time
 import typing as t
-import uuid as uuidlib
 import weakref
 
 import sqlalchemy as sa
@@ -19,16 +18,16 @@ from . import api, data_rights
 from .browser import load_scripts
 from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
-from .catalogue.definitions import Definition, read_keep
+from .catalogue.definitions import Definition, read_keep, read_unmasked
 from .cli import eventtrack_cli
 from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import Config, load_config, parse_site
-from .errors import ConfigError
+from .errors import ConfigError, InvalidDefinition
 from .identity.jwt import CustomerTokens
 from .identity.tokens import DeviceRule, TokenCodec
-from .identity.visitor import Lifetimes
+from .identity.visitor import CustomerId, Lifetimes
 from .limits import Limiter, Novelty, VisitLimiter
 from .log import escape_log
 from .pages.hooks import EXEMPT, PageHooks
@@ -42,6 +41,7 @@ from .pipeline.pipeline import Pipeline
 from .pipeline.queue import MemoryQueue, Queue
 from .pipeline.writer import Hooks
 from .privacy.masking import Masker
+from .privacy.secret_names import is_secret_name
 from .privacy.urls import UrlCleaner
 from .records import Clock
 from .reports.feed import FeedEvent, read_feed
@@ -49,7 +49,7 @@ from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .signals import events_written, session_ended, session_started
 from .sites import Sites
-from .state import EXTENSION, Callbacks, CustomerLoader, State, get_state
+from .state import EXTENSION, Callbacks, CustomerIdHook, CustomerLoader, State, get_state
 from .store.batch import Written
 from .store.engine import Database
 from .store.erasure_file import ErasureFile
@@ -65,6 +65,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _F = t.TypeVar("_F")
 _L = t.TypeVar("_L", bound=CustomerLoader)
+_I = t.TypeVar("_I", bound=CustomerIdHook)
 # Options that our own engine sets itself.
 _OWN_OPTIONS = frozenset(
     {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
@@ -130,12 +131,16 @@ class EventTrack:
         pages = VisitExpander(urls, sites)
         tombstones = Tombstones(database.tables, config.profile_salt)
         erasures = _make_erasure_file(app, database, config)
+        novelty = Novelty(config.undefined_limit, self._clock)
         hooks = Hooks(
             context=lambda: app.app_context() if (app := reference()) else contextlib.nullcontext(),
             expand=pages.expand,
-            facts=FactFinder(AgentParser(config.agent_parser), countries),
+            facts=FactFinder(
+                AgentParser(config.agent_parser), countries, _own_hosts(config, sites)
+            ),
             admits=access.admits,
             is_defined=lambda action: self.catalogue.find(action) is not None,
+            most_names=novelty.most_kept,
             written=_announcer(reference),
             mask=lambda fields: (
                 masker.mask_params(fields, mask=urls.clean_text) if masker else fields
@@ -158,13 +163,13 @@ class EventTrack:
             tokens=tokens,
             customer_tokens=CustomerTokens(config),
             callbacks=self._callbacks,
-            read_cookies=cookie_reader(tokens),
+            read_cookies=cookie_reader(tokens, takes_last=config.frames == "embed"),
             may_prefix=may_prefix(config),
             urls=urls,
             masker=masker,
             limiter=Limiter(config, self._clock),
             visit_limiter=VisitLimiter(config),
-            novelty=Novelty(config.undefined_limit, self._clock),
+            novelty=novelty,
             scripts=scripts,
             tag=make_tag(config, scripts),
             journal=journal,
@@ -185,6 +190,7 @@ class EventTrack:
         anonymous: bool = False,
         server_only: bool = False,
         keep: dt.timedelta | float | None = None,
+        unmasked: list[str] | tuple[str, ...] = (),
     ) -> cabc.Callable[[type[_F]], type[_F]]:
         """Define an event. Used as a decorator, it takes the parameters from the class.
 
@@ -203,6 +209,8 @@ class EventTrack:
         :param server_only: whether it is refused over HTTP.
         :param keep: how long its events are kept: a timedelta, or seconds. The default is what
             ``EVENTTRACK_RETENTION`` says; ``timedelta.max`` is forever.
+        :param unmasked: parameters in which nothing is masked, such as order numbers that look like
+            card numbers. Values with a link, and names of passwords and cards, are masked anyway.
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the definition contradicts another, or cannot be used.
         """
@@ -212,6 +220,7 @@ class EventTrack:
             anonymous=anonymous,
             server_only=server_only,
             keep=read_keep(action, keep),
+            unmasked=_read_unmasked(action, unmasked),
         )
         return self.catalogue.define(definition)
 
@@ -240,8 +249,28 @@ class EventTrack:
         self._callbacks.customer_loader = load
         return load
 
+    def customer_id(self, find: _I) -> _I:
+        """Decorate a function that returns the customer's id of a user of Flask-Login, or None.
+
+        ::
+
+            @events.customer_id
+            def find_customer_id(user):
+                return f"{user.tenant_id}:{user.id}"
+
+        It is called inside a request with a user who is logged in, at most once for each user.
+        None says that this user is no customer. If it raises an exception, that is logged, and no
+        customer is vouched for.
+
+        Without it the id is what ``user.get_id()`` returns. If that is the user's
+        ``fs_uniquifier`` (as in Flask-Security) or ``alternative_id``, which change with the
+        password, the id is the user's primary key.
+        """
+        self._callbacks.customer_id = find
+        return find
+
     def issue_token(
-        self, customer_id: str | int, expires_in: dt.timedelta | float = dt.timedelta(hours=1)
+        self, customer_id: CustomerId, expires_in: dt.timedelta | float = dt.timedelta(hours=1)
     ) -> str:
         """Return a token (JWT) that tells the current app's collector which customer posts.
 
@@ -286,7 +315,7 @@ class EventTrack:
         return examine(state.pipeline, state.journal, state.config.flush_interval)
 
     def feed(
-        self, who: str | int | uuidlib.UUID, before: dt.datetime | None = None, limit: int = 50
+        self, who: CustomerId, before: dt.datetime | None = None, limit: int = 50
     ) -> list[FeedEvent]:
         """Return a person's events, newest first, including those before they were identified.
 
@@ -298,11 +327,21 @@ class EventTrack:
         :param before: only events earlier than this aware moment.
         """
         state = get_state()
-        [profile] = data_rights.find_person(state, who).profiles
+        profiles = data_rights.find_person(state, who).profiles
         database = state.pipeline.database
         if database.is_in_memory:
             state.pipeline.flush()
-        return read_feed(database, profile, before, limit)
+        return read_feed(database, profiles, before, limit)
+
+
+def _read_unmasked(action: str, names: object) -> tuple[str, ...]:
+    unmasked = read_unmasked(action, names)
+    for name in unmasked:
+        if is_secret_name(name, declared=True):
+            raise InvalidDefinition(
+                f"{action!r}: unmasked: {name!r} is the name of a secret, and is always masked."
+            )
+    return unmasked
 
 
 def _refuse_second(app: Flask) -> None:
@@ -325,6 +364,13 @@ def _make_sites(app: Flask, config: Config, journal: pathlib.Path | None) -> Sit
     has_folder = journal is not None and not find_obstacle(journal)
     register = journal.with_name(f"{journal.name}.sites") if journal and has_folder else None
     return Sites(own, register, {*config.allow, *config.deny})
+
+
+def _own_hosts(config: Config, sites: Sites) -> cabc.Callable[[str], bool]:
+    """Return whether a host is the app's own, by the names of its sites or its cookies' domain."""
+    domain = f".{(config.cookie_domain or '').lstrip('.').lower()}"
+    has_domain = config.cookie_domain is not None
+    return lambda host: sites.has_named(host) or (has_domain and f".{host}".endswith(domain))
 
 
 def _make_masker(config: Config) -> Masker | None:

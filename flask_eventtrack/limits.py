@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import collections
 import collections.abc as cabc
 import functools
 import logging
@@ -15,6 +14,7 @@ from .config import Config, RateLimit
 from .errors import ConfigError, missing_package
 from .privacy.addresses import find_network, mask_address
 from .records import Clock
+from .store.undefined import MOST_NAMES
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -31,6 +31,9 @@ _PERIOD_NS = 10 * _SECOND_NS
 _DEVICE_PART = 20
 _NETWORK_PART = 5
 _LEAST_SHARE = 3
+_MOST_OF_CLIENTS = MOST_NAMES * 3 // 4
+# From a name's post to the commit that counts it, there are hardly more.
+_MAX_NAMES = 4000
 _REDIS_TIMEOUT = 0.1  # seconds; to connect, and again for the answer
 
 
@@ -283,19 +286,21 @@ class Novelty:
     """Admits a limited number of undefined names in each hour of the clock: each name is a row of
     ``eventtrack_quality``, and clients can invent them.
 
-    A device may use up a twentieth of them and a network a fifth, but three in any case.
+    A device may use up a twentieth of them and a network a fifth, but three in any case. The same
+    parts of the names whose text the counters keep are a device's and a network's, for as long as
+    the process lives.
 
     :param most: the number of names. Each is a text of bounded length.
     """
 
     def __init__(self, most: int, clock: Clock) -> None:
         self._most = most
-        self._device_share = max(_LEAST_SHARE, most // _DEVICE_PART)
-        self._network_share = max(_LEAST_SHARE, most // _NETWORK_PART)
         self._clock = clock
         self._hour = 0
         self._names: set[str] = set()
-        self._used: collections.Counter[uuidlib.UUID | str] = collections.Counter()
+        self._shares = _Shares(most)
+        self._kept_shares = _Shares(MOST_NAMES)
+        self._most_kept: BoundedDict[str, int] = BoundedDict(_MAX_NAMES)
 
     def admits(self, name: str, sender: Sender | None = None) -> bool:
         """Whether ``name`` is among the first of this hour, and of its sender's.
@@ -304,15 +309,46 @@ class Novelty:
         """
         hour = self._clock() // _HOUR_NS
         if hour != self._hour:
-            self._hour, self._names, self._used = hour, set(), collections.Counter()
-        if name in self._names:
+            self._hour, self._names, self._shares = hour, set(), _Shares(self._most)
+        if name not in self._names:
+            if len(self._names) >= self._most or not self._shares.take(sender):
+                return False
+            self._names.add(name)
+        self._find_place(name, sender)
+        return True
+
+    def most_kept(self, name: str) -> int:
+        """Return how many names the counters may keep the text of, ``name`` among them.
+
+        All of them are the app's own to use, three quarters the clients'.
+        """
+        return self._most_kept.get(name, MOST_NAMES)
+
+    def _find_place(self, name: str, sender: Sender | None) -> None:
+        most = self._most_kept.get(name, 0)
+        if sender is None:
+            most = MOST_NAMES
+        elif not most and self._kept_shares.take(sender):
+            most = _MOST_OF_CLIENTS
+        self._most_kept.remember(name, most)
+
+
+class _Shares:
+    """What each device and network has used up of something that all clients share."""
+
+    def __init__(self, most: int) -> None:
+        self._device_share = max(_LEAST_SHARE, most // _DEVICE_PART)
+        self._network_share = max(_LEAST_SHARE, most // _NETWORK_PART)
+        self._used: BoundedDict[uuidlib.UUID | str, int] = BoundedDict(_MAX_BUCKETS)
+
+    def take(self, sender: Sender | None) -> bool:
+        """Take one from a client's shares, if there is one; the app itself (None) has no share."""
+        if sender is None:
             return True
-        device_id, network = sender or (None, None)
-        shares = (device_id, self._device_share), (network, self._network_share)
-        if len(self._names) >= self._most or any(
-            key is not None and self._used[key] >= share for key, share in shares
-        ):
+        device, network = sender
+        of_device, of_network = self._used.get(device, 0), self._used.get(network, 0)
+        if of_device >= self._device_share or of_network >= self._network_share:
             return False
-        self._names.add(name)
-        self._used.update(sender or ())
+        self._used.remember(device, of_device + 1)
+        self._used.remember(network, of_network + 1)
         return True

@@ -33,6 +33,8 @@ SESSION_START = "session.start"
 SESSION_END = "session.end"
 PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
+#: No event, but what its sender adds to a page visit or screen view: it has no row of its own.
+PAGE_ENGAGE = "page.engage"
 #: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 #: Later than all moments: stands for the beginning of a record that has no times.
@@ -57,12 +59,17 @@ def to_ns(moment: dt.datetime) -> int:
 # what is appended. They cannot read a new type of record, nor a new value of a Literal: for these,
 # and for whatever else breaks the rule, raise FORMAT.
 class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The session an event belongs to, as decided when it happened."""
+    """The session an event belongs to, as decided when it happened.
+
+    ``number`` counts the device's sessions. It is 0 if no session cookie tells of this session, or
+    of the one before it, which was over by then.
+    """
 
     id: uuidlib.UUID
     device_id: uuidlib.UUID
     started_at: dt.datetime
     vouched: Vouched = NOT_VOUCHED
+    number: int = 0
 
 
 class Client(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -120,6 +127,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     All times are aware and UTC. ``undefined`` names the parameters that the definition does not
     have. ``half`` marks the two halves of a page visit. ``page`` is the id of the browser's half of
     the visit during which a browser event happened; ``claim`` names the server's half.
+    ``campaign`` is what an earlier request, which was no visit, named in its query.
     """
 
     id: uuidlib.UUID
@@ -138,6 +146,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     half: t.Literal["", "server", "browser"] = ""
     page: uuidlib.UUID | None = None
     claim: Claim | None = None
+    campaign: str = ""
 
     @property
     def begins_at(self) -> dt.datetime:
@@ -158,6 +167,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
         return self.claim is not None and self.claim.kind in ("cookieless", "kept")
 
     @property
+    def is_engagement(self) -> bool:
+        """Whether it tells how long a page was in view, and becomes part of that visit's row."""
+        return self.action == PAGE_ENGAGE
+
+    @property
     def is_anonymous(self) -> bool:
         """Whether it is an anonymous visitor's: such an event has a client and no session."""
         return self.session is None and self.client is not None
@@ -167,7 +181,9 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     """The server's half of a page visit: raw values of one request, expanded by the writer.
 
     ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
-    the device's sessions; ``client`` is given if the visit opens a session.
+    the device's sessions; ``client`` is given if the visit opens a session. ``campaign`` is what an
+    earlier request, which was no visit, named in its query. ``follows`` says that a session cookie
+    tells of the session, or of the one before it.
     """
 
     id: uuidlib.UUID
@@ -189,6 +205,8 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     duration_ns: int
     client: Client | None
     vouched: Vouched = NOT_VOUCHED
+    campaign: str = ""
+    follows: bool = False
 
     # Without an annotation it is no field.
     action = PAGE_VISIT
@@ -206,14 +224,16 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
     """A session is over: its device came back after the gap, or its customer logged out.
 
-    ``at`` is when the customer did so, and ``number`` counts the device's sessions up to this one;
-    0 if that is not known.
+    ``at`` is when it did so, if the cookies tell of that session, and ``number`` counts the
+    device's sessions up to this one; 0 if that is not known. ``session`` is the session that the
+    customer left.
     """
 
     session_id: uuidlib.UUID
     reason: EndReason
     at: dt.datetime | None = None
     number: int = 0
+    session: SessionRef | None = None
 
     action = ""
     begins_at = NEVER
@@ -233,7 +253,8 @@ class Identified(
 ):
     """A customer became known. ``anonymous`` is the profile that becomes theirs, if there is one.
 
-    ``traits`` are merged into the profile's.
+    ``traits`` are merged into the profile's. ``former`` is the profile of the id by which earlier
+    releases may have known the customer; it becomes theirs if it is stored.
     """
 
     uuid: uuidlib.UUID
@@ -241,6 +262,7 @@ class Identified(
     time: dt.datetime
     anonymous: uuidlib.UUID | None = None
     traits: dict[str, t.Any] = {}
+    former: uuidlib.UUID | None = None
 
     action = ""
 
@@ -254,7 +276,12 @@ class Identified(
 
     @property
     def profiles(self) -> Profiles:
-        return (self.uuid,) if self.anonymous is None else (self.uuid, self.anonymous)
+        return (self.uuid, *self.others)
+
+    @property
+    def others(self) -> Profiles:
+        """The profiles that become the customer's."""
+        return tuple(other for other in (self.anonymous, self.former) if other is not None)
 
 
 class Outcome(t.NamedTuple):

@@ -21,7 +21,7 @@ from .config import Config
 from .errors import NotRegistered
 from .identity.jwt import CustomerTokens
 from .identity.tokens import Cookies, TokenCodec
-from .identity.visitor import Lifetimes, check_customer_id, customer_uuid
+from .identity.visitor import CustomerId, Lifetimes, check_customer_id, customer_uuid
 from .limits import Limiter, Novelty, VisitLimiter
 from .pipeline.forks import Pipelines
 from .pipeline.pipeline import Pipeline
@@ -40,7 +40,9 @@ BLUEPRINT = "eventtrack"
 _RECENT_IDS = 20_000
 _URL_RULES = 2000
 
-CustomerLoader = cabc.Callable[[], str | int | None]
+CustomerLoader = cabc.Callable[[], CustomerId | None]
+#: Takes a user of Flask-Login.
+CustomerIdHook = cabc.Callable[[t.Any], CustomerId | None]
 
 
 @dataclasses.dataclass(slots=True)
@@ -48,6 +50,7 @@ class Callbacks:
     """What a host gives to its ``EventTrack`` object, before ``init_app`` or after."""
 
     customer_loader: CustomerLoader | None = None
+    customer_id: CustomerIdHook | None = None
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True)
@@ -101,9 +104,8 @@ class State:
         """This process's way to the database."""
         return self.pipelines.get()
 
-    def profile_of(self, customer_id: str | int) -> uuidlib.UUID:
+    def profile_of(self, customer_id: CustomerId) -> uuidlib.UUID:
         """Return the profile of a customer.
-
 
         :raises InvalidEvent: the id cannot be a customer's.
         """

@@ -104,6 +104,8 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("gpc", "ignore", "ignore"),
         ("spa", True, True),
         ("spa", "hash", "hash"),
+        ("frames", True, True),
+        ("frames", "embed", "embed"),
         ("debug_js", True, True),
         ("allow", ["a.*"], {"*": ("a.*",)}),
         ("allow", ("a.*", "b.c"), {"*": ("a.*", "b.c")}),
@@ -113,6 +115,8 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("max_age", dt.timedelta(days=1), dt.timedelta(days=1)),
         ("page_visit_filter", bool, bool),
         ("page_visit_filter", None, None),
+        ("visitor_filter", bool, bool),
+        ("visitor_filter", None, None),
         ("allowed_origins", ["https://shop.example"], ("https://shop.example",)),
         ("allowed_origins", ["http://localhost:3000"], ("http://localhost:3000",)),
         ("jwt_keys", None, ()),
@@ -206,6 +210,7 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ("default_policy", "must be 'full' or 'anonymous' or 'none', not", ["all", None, False]),
     ("gpc", "must be 'anonymous' or 'none' or 'ignore', not", ["full", None, False]),
     ("spa", "must be False or True or 'hash', not", ["path", None, 1]),
+    ("frames", "must be False or True or 'embed', not", ["embedded", 1, None]),
     ("debug_js", BOOLEAN, ["auto", None]),
     ("buffer_size", COUNT, [0, -1, True, 1.0, "9", None]),
     ("allow", LISTS, ["a.*"]),
@@ -257,9 +262,17 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ("country_database", TEXT, ["", 7, b"/geo.mmdb"]),
     *(
         (name, "must be a callable, not async, or None", ["x", True, ask_later])
-        for name in ("page_visit_filter", "dashboard_permission")
+        for name in ("page_visit_filter", "visitor_filter", "dashboard_permission")
     ),
 ]
+
+
+def test_embedding_needs_secure_cookies() -> None:
+    """Browsers take ``Partitioned`` and ``SameSite=None`` with ``Secure`` only."""
+    with pytest.raises(ConfigError, match="EVENTTRACK_COOKIE_SECURE is False: remove it, or set"):
+        load(frames="embed", cookie_secure=False)
+    assert load(frames=True, cookie_secure=False).frames is True
+    assert load(frames="embed", cookie_secure=True).frames == "embed"
 
 
 @pytest.mark.parametrize(

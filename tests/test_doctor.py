@@ -12,6 +12,7 @@ import uuid
 import pytest
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from . import JOURNALS
 from .commands import run
 from .conftest import MakeHost
 from .hosts import NAVIGATION, START, Host
@@ -20,6 +21,8 @@ FINE = {
     "SECRET_KEY": "0123456789abcdef0123456789abcdef",
     "EVENTTRACK_PROFILE_SALT": "our own",
     "EVENTTRACK_SITES": ["localhost"],
+    # Other tests leave journals that nobody adopts.
+    "EVENTTRACK_JOURNAL_DIR": f"{JOURNALS}/doctor",
 }
 
 # The base point of P-256 (FIPS 186-5): a public key that anybody has.

@@ -68,6 +68,7 @@ _TYPES = {
     "MaskRules": "list of compiled patterns and callables",
     "PageVisitFilter": "callable (no arguments, returns `bool`)",
     "Permission": 'callable (no arguments, returns `bool`, `"view"` or `"manage"`)',
+    "VisitorFilter": "callable (no arguments, returns `bool`)",
     "RateLimit": "two numbers",
     "SitePatterns": "list of `str`, or dict of `str` to list of `str`",
     "dt.timedelta": "`timedelta`, or a number of seconds",

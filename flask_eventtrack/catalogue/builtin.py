@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import typing as t
+
+from msgspec import Meta
 
 from .definitions import Catalogue, Definition
 
@@ -12,7 +15,8 @@ class PageVisit:
     """A page was shown. Synerise requires ``url`` alone.
 
     The page's metadata are ``content_type`` to ``section``, read as Allegro does (its ``context``
-    is ``section``), and ``opengraph``, read as Synerise does, by property.
+    is ``section``), and ``opengraph``, read as Synerise does, by property. ``visible_ms`` and
+    ``scroll`` come from ``page.engage``.
     """
 
     url: str
@@ -41,6 +45,8 @@ class PageVisit:
     author: str | list[str] | None = None
     section: str | None = None
     opengraph: dict[str, str | list[str]] | None = None
+    visible_ms: int | None = None
+    scroll: int | None = None
 
 
 @dataclasses.dataclass
@@ -94,13 +100,15 @@ class ElementHover:
 
 @dataclasses.dataclass
 class PageEngage:
-    """Totals since the page was opened: if a visit has several of these events, the last counts.
+    """What becomes part of a page visit, and no event of its own. The larger value counts.
 
-    ``visible_s``: seconds in view; ``scroll``: the deepest point seen, in percent of the page.
+    ``visible_ms``: milliseconds in view since the page was opened; ``scroll``: the deepest point
+    seen, in percent of the page. ``visible_s``, in seconds, is what release 0.1 sends.
     """
 
-    visible_s: float
-    scroll: float | None = None
+    visible_ms: t.Annotated[float, Meta(ge=0)] | None = None
+    scroll: t.Annotated[float, Meta(ge=0)] | None = None
+    visible_s: t.Annotated[float, Meta(ge=0)] | None = None
 
 
 @dataclasses.dataclass

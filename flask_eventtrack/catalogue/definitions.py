@@ -51,6 +51,7 @@ class Definition:
     :param anonymous: whether an anonymous visitor may send it from a browser or app.
     :param server_only: whether it is never accepted over HTTP.
     :param keep: how long its events are kept; None for as long as ``EVENTTRACK_RETENTION`` says.
+    :param unmasked: the parameters that are stored as they are sent.
     """
 
     action: str
@@ -60,6 +61,7 @@ class Definition:
     server_only: bool = False
     keep: dt.timedelta | None = None
     builtin: bool = False
+    unmasked: tuple[str, ...] = ()
 
     @functools.cached_property
     def _kind(self) -> inspect.DataclassType:
@@ -138,6 +140,18 @@ class Definition:
         problem = None if self.label is None else self._find_label_problem(self.label)
         if problem:
             raise InvalidDefinition(f"{self.action!r}: label {self.label!r}: {problem}.")
+
+    def check_unmasked(self) -> None:
+        """Refuse names of parameters that the class does not have.
+
+        :raises InvalidDefinition: naming the first one.
+        """
+        for name in self.unmasked:
+            if name not in self.types:
+                raise InvalidDefinition(
+                    f"{self.action!r}: unmasked: {name!r} is not a parameter; the parameters are: "
+                    f"{', '.join(self.types) or 'none'}."
+                )
 
     def _find_label_problem(self, label: str) -> str | None:
         try:
@@ -254,6 +268,7 @@ class Catalogue:
                 f"{schema.__name__} is the class of {taken.action!r}: {action!r} needs its own."
             )
         new.check_label()
+        new.check_unmasked()
         self._by_action[action] = self._by_schema[schema] = new
 
 
@@ -279,6 +294,14 @@ def read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | 
             f"{action!r}: keep is a timedelta or a number of seconds, more than 0, not {keep!r}."
         )
     return duration
+
+
+def read_unmasked(action: str, names: object) -> tuple[str, ...]:
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        return tuple(names)
+    raise InvalidDefinition(
+        f"{action!r}: unmasked is a list of names of parameters, not {shorten(names)}."
+    )
 
 
 def _drop_none(params: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -27,7 +27,8 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
     decimals numbers, dates ISO 8601 text, and members of enumerations their value.
 
     :raises InvalidEvent: a value has no JSON form, or ``params`` exceed 32 KiB encoded, 8 levels,
-        256 names at all levels together, or 64 characters in a name.
+        256 names at all levels together, or 64 characters in a name. A name that all dicts of a
+        list have counts once.
     """
     try:
         plain = msgspec.to_builtins(
@@ -44,7 +45,7 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
             "invalid_params",
             f"params is a mapping of names to values, not {type(params).__name__}.",
         )
-    clean: dict[str, t.Any] = _Cleaner().clean_dict(plain, 1)
+    clean: dict[str, t.Any] = _Cleaner().clean_dict(plain, 1, {})
     size = len(msgspec.json.encode(clean))
     if size > MAX_BYTES:
         raise InvalidEvent(
@@ -77,13 +78,17 @@ def _write_integer(value: int) -> str:
         raise InvalidEvent("invalid_params", f"A parameter is {shorten(value)}.") from None
 
 
+# The names seen at one place, each with those below it. The items of a list are one place.
+_Names = dict[str, t.Any]
+
+
 class _Cleaner:
     """Replaces what a database cannot store, and counts the names of all levels."""
 
     def __init__(self) -> None:
         self.names = 0
 
-    def clean(self, value: t.Any, depth: int) -> t.Any:
+    def clean(self, value: t.Any, depth: int, names: _Names) -> t.Any:
         if isinstance(value, str):
             return clean_text(value)
         if isinstance(value, bool) or value is None:
@@ -93,20 +98,23 @@ class _Cleaner:
         if isinstance(value, float):
             return value if math.isfinite(value) else None
         if isinstance(value, decimal.Decimal):
-            return self.clean(float(value), depth) if value.is_finite() else None
+            return self.clean(float(value), depth, names) if value.is_finite() else None
         if depth >= MAX_DEPTH:
             raise _too_deep()
         if isinstance(value, dict):
-            return self.clean_dict(value, depth + 1)
-        return [self.clean(item, depth + 1) for item in value]
+            return self.clean_dict(value, depth + 1, names)
+        return [self.clean(item, depth + 1, names) for item in value]
 
-    def clean_dict(self, values: dict[str, t.Any], depth: int) -> dict[str, t.Any]:
-        self.names += len(values)
+    def clean_dict(self, values: dict[str, t.Any], depth: int, names: _Names) -> dict[str, t.Any]:
+        self.names += len(values.keys() - names.keys())
         if self.names > MAX_KEYS:
             raise InvalidEvent(
                 "too_many_params", f"An event has at most {MAX_KEYS} parameter names."
             )
-        return {self.clean_name(name): self.clean(item, depth) for name, item in values.items()}
+        return {
+            self.clean_name(name): self.clean(item, depth, names.setdefault(name, {}))
+            for name, item in values.items()
+        }
 
     def clean_name(self, name: str) -> str:
         if not 1 <= len(name) <= MAX_NAME_LENGTH:

@@ -16,7 +16,7 @@ from ..ids import uuid4, uuid7
 from ..origins import site_of
 from ..privacy.posts import PostCleaner
 from ..privacy.urls import campaign_of, host_of, path_of
-from ..records import PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
+from ..records import PAGE_ENGAGE, PAGE_VISIT, Claim, Client, Event, Outcome, from_ns, to_ns
 from ..request.checking import (
     Checked,
     check_content,
@@ -38,7 +38,9 @@ _ID_VERSIONS = (4, 7)
 # An offset this small may be network delay, not clock skew: the script waits no longer than this.
 _MAX_TRANSIT = dt.timedelta(seconds=30)
 # Parameters of a page visit that only the server knows: a browser's values are ignored.
-_SERVER_ONLY = frozenset({"endpoint", "url_rule", "status", "duration_ms", "path"})
+_SERVER_ONLY = frozenset(
+    {"endpoint", "url_rule", "status", "duration_ms", "path", "visible_ms", "scroll"}
+)
 
 
 _Entry = PostedEvent | InvalidEvent
@@ -80,6 +82,8 @@ class Post:
         self._received_at = from_ns(current.arrival)
         self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
         self._seen: set[uuidlib.UUID] = set()
+        # Engagement alone is no activity: the session's cookie keeps its end.
+        self._is_active = True
 
     def take(self) -> list[Result]:
         """Record the good events, and return a result for each event, in order.
@@ -125,21 +129,27 @@ class Post:
         if isinstance(entry, InvalidEvent):
             return self._reject(None, "", entry)
         try:
-            bot = self._current.verdict.bot
+            bot = self._current.judged.bot
             if bot is not None:
                 raise InvalidEvent("bot", f"The client is taken for a bot: {bot}.")
             if self._sender.is_refused:
                 raise InvalidEvent("opted_out", "The visitor has refused to be recorded.")
+            if self._current.verdict.is_filtered:
+                raise InvalidEvent("filtered", "The app does not record this visitor.")
             event_id = self._check_id(entry.event_id)
             if event_id in self._seen or event_id in self._state.recent_ids:
-                action = countable_action(self._state, entry.action, self._current.sender())
-                self._state.pipeline.count(Outcome("duplicate", action))
+                self._count_duplicate(entry.action)
                 return Result(str(event_id), "duplicate", None)
             good.append(self._check_event(entry, event_id))
         except InvalidEvent as error:
             return self._reject(entry.event_id, entry.action, error)
         self._seen.add(event_id)
         return Result(str(event_id), "accepted", None)
+
+    def _count_duplicate(self, action: str) -> None:
+        if action != PAGE_ENGAGE:
+            action = countable_action(self._state, action, self._current.sender())
+            self._state.pipeline.count(Outcome("duplicate", action))
 
     def _reject(self, event_id: str | None, action: str, error: InvalidEvent) -> Result:
         refuse(self._state, action, error, self._current.sender())
@@ -165,7 +175,7 @@ class Post:
             check_content(definition, params, entry.label, lenient=True, cleaner=self._cleaner)
         )
         page = _read_id(entry.page) if entry.page else None
-        if page is not None and entry.action != PAGE_VISIT:
+        if page is not None and entry.action not in {PAGE_VISIT, PAGE_ENGAGE}:
             checked.params["visit"] = str(page)
         time = self._check_time(entry, checked.params)
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
@@ -188,15 +198,15 @@ class Post:
         return checked
 
     def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
-        clean = self._cleaner.clean
-        for name in ("url", "referrer"):
+        cleaner = self._cleaner
+        for name, clean in (("url", cleaner.clean), ("referrer", cleaner.clean_referrer)):
             value = params.get(name)
             if isinstance(value, str):
                 params[name] = clean(value) or None
             elif value is not None and action == PAGE_VISIT:  # a number is no address
                 params[name] = None
         if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
-            params["href"] = clean(params["href"]) or params["href"]
+            params["href"] = cleaner.clean(params["href"]) or params["href"]
         if action != PAGE_VISIT:
             return params, ""
         params = {name: value for name, value in params.items() if name not in _SERVER_ONLY}
@@ -229,15 +239,29 @@ class Post:
 
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout
-        open_session(self._current, to_ns(max(earliest, min(entry.time for entry in good))))
+        times = [entry.time for entry in good if entry.checked.action != PAGE_ENGAGE]
+        self._is_active = bool(times)
+        if times:
+            open_session(self._current, to_ns(max(earliest, min(times))))
         client = self._current.client() if self._current.visitor.opened else None
-        events = [self._make_event(entry, client) for entry in good]
+        campaign = self._take_campaign(good)
+        events = [self._make_event(entry, client, campaign) for entry in good]
         if not put(self._state, self._current, *events, is_posted=True):
             raise NoRoom
 
-    def _make_event(self, good: _Good, client: Client | None) -> Event:
+    def _take_campaign(self, good: cabc.Sequence[_Good]) -> str:
+        """Return the campaign of an earlier request, if there is a page to which it goes."""
+        if not any(entry.checked.action == PAGE_VISIT for entry in good):
+            return ""
+        return self._current.visitor.take_campaign()
+
+    def _make_event(self, good: _Good, client: Client | None, campaign: str) -> Event:
         visitor, checked = self._current.visitor, good.checked
-        is_half = checked.action == PAGE_VISIT and not self._sender.is_app
+        is_visit = checked.action == PAGE_VISIT
+        is_half = is_visit and not self._sender.is_app
+        if is_visit and campaign:
+            named = campaign_of(checked.params["url"], campaign)
+            checked = checked._replace(params=checked.params | named)
         return Event(
             id=good.id,
             action=checked.action,
@@ -250,11 +274,12 @@ class Post:
             source="app" if self._sender.is_app else "browser",
             site=self._site,
             url_rule=good.url_rule,
-            session=visitor.session,
-            client=client,
+            session=visitor.latest_session(self._current.arrival),
+            client=client if checked.action != PAGE_ENGAGE else None,
             half="browser" if is_half else "",
             page=good.page,
             claim=self._read_claim(good, is_half=is_half),
+            campaign=campaign if is_visit else "",
         )
 
     def _read_claim(self, good: _Good, *, is_half: bool) -> Claim | None:
@@ -279,7 +304,9 @@ class Post:
 
     def send_identity(self, response: Response) -> None:
         """Tell the sender who they are, unless the events were identified by their visit alone."""
-        if self._sender.is_refused or not self._envelope.by_visit:
+        if self._envelope.by_visit and not self._sender.is_refused:
+            return
+        if self._is_active or self._current.visitor.stale:
             self._sender.send_identity(response)
 
 

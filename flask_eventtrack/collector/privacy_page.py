@@ -54,7 +54,7 @@ def read_choice() -> Policy:
 
 def show_page(current: Current, choice: Policy | None) -> Response:
     """Return the page, as it is after a choice if there is one."""
-    state, verdict = current.state, current.verdict
+    state, verdict = current.state, current.judged
     prefix = request.script_root + state.config.url_prefix
     text = (
         this_app()

@@ -185,7 +185,8 @@ def _check_csrf(sender: Sender, token: str | None) -> None:
         response = problem(
             403, "csrf", "The CSRF token is missing, or is another device's. Try again."
         )
-        send_device(sender.current, response)
+        if not sender.current.verdict.is_filtered:
+            send_device(sender.current, response)
         raise Refused(response)
 
 

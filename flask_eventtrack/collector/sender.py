@@ -41,7 +41,7 @@ class Sender:
         self.is_elsewhere: bool = self.is_app or (is_other and not is_same_site)
         # The collector verifies the bearer token itself, and refuses the post if it is invalid.
         current.asks_bearer = False
-        self.is_refused: bool = current.verdict.policy != "full"
+        self.is_refused: bool = current.judged.policy != "full"
 
     def resume(self, new_device: cabc.Callable[[], uuidlib.UUID] = uuid4) -> None:
         """Read the visitor from cookies or headers, unless the visitor is known already."""
@@ -97,7 +97,7 @@ class Sender:
     def send_identity(self, response: Response) -> None:
         """Set the cookies, or the headers if cookies cannot travel."""
         current = self.current
-        if current.verdict.bot is not None:
+        if current.judged.bot is not None or current.verdict.is_filtered:
             return
         if self.is_refused:
             drop_cookies(current, response)

@@ -18,7 +18,7 @@ import msgspec
 
 from ..config import Config, KeySource
 from ..errors import ConfigError, InvalidEvent, InvalidToken
-from .visitor import VerifiedCustomer, check_customer_id
+from .visitor import CustomerId, VerifiedCustomer, check_customer_id
 
 if t.TYPE_CHECKING:
     from .keys import KeySet
@@ -80,7 +80,7 @@ class CustomerTokens:
         keys.verified.remember(digest, customer)
         return customer
 
-    def issue(self, customer_id: str | int, now: int, expires_in: dt.timedelta | float) -> str:
+    def issue(self, customer_id: CustomerId, now: int, expires_in: dt.timedelta | float) -> str:
         """Return a token for a customer, signed with the first key that can sign.
 
         :param now: nanoseconds since the epoch; the token's times are whole seconds.

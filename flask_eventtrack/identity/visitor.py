@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import re
 import typing as t
 import uuid as uuidlib
@@ -20,8 +21,11 @@ from ..records import (
 from ..text import shorten
 from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
 
-# The session cookie is sent again once it is older than this (nanoseconds).
-_RENEW_AFTER = 60 * 1_000_000_000
+#: A customer's id in the host app: a text, an integer of any library, or a UUID.
+CustomerId = str | t.SupportsIndex | uuidlib.UUID
+
+#: The session cookie is sent again once it is older than this (nanoseconds).
+RENEW_AFTER = 60 * 1_000_000_000
 # The fixed root of all profiles' namespaces, so that every process derives the same ids.
 _ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
 # Placeholder ids that apps pass when no one is logged in; they would make one person of many.
@@ -39,24 +43,34 @@ def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
 def check_customer_id(customer: object) -> str:
     """Return a customer's id as text.
 
-    :raises InvalidEvent: it is no str or int, is empty, has more than 255 characters, or is a
-        placeholder such as "null", "guest" or 0.
+    An integer may be of any library, such as numpy's.
+
+    :raises InvalidEvent: it is no str, integer or UUID, is empty, has more than 255 characters, or
+        is a placeholder such as "null", "guest" or 0.
     """
-    if isinstance(customer, int) and not isinstance(customer, bool):
-        # Python refuses to print a number of very many digits.
-        is_short = abs(customer) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1)
-        customer = str(customer) if is_short else None
-    if not (
-        isinstance(customer, str)
-        and 1 <= len(customer) <= CUSTOMER_ID_MAX_LENGTH
-        and customer.isprintable()
-    ):
-        rule = f": a str or int of 1 to {CUSTOMER_ID_MAX_LENGTH} printable characters."
-    elif _PLACEHOLDER.fullmatch(customer.strip(" \"'").lower()):
+    text = _write_customer_id(customer)
+    if not (text and len(text) <= CUSTOMER_ID_MAX_LENGTH and text.isprintable()):
+        rule = f": a str, integer or UUID of 1 to {CUSTOMER_ID_MAX_LENGTH} printable characters."
+    elif _PLACEHOLDER.fullmatch(text.strip(" \"'").lower()):
         rule = " but a placeholder: pass the id of one customer, or none at all."
     else:
-        return customer
+        return text
     raise InvalidEvent("invalid_customer", f"{shorten(customer, 40)} is not a customer's id{rule}")
+
+
+def _write_customer_id(customer: object) -> str | None:
+    if isinstance(customer, str):
+        return str.__str__(customer)  # a subclass's own may say something else, as an enum's does
+    if isinstance(customer, uuidlib.UUID):
+        return str(customer)
+    if isinstance(customer, bool):
+        return None
+    try:
+        number = operator.index(t.cast("t.SupportsIndex", customer))
+    except TypeError:
+        return None
+    # Python refuses to print a number of very many digits.
+    return str(number) if abs(number) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1) else None
 
 
 class Lifetimes(t.NamedTuple):
@@ -83,7 +97,10 @@ class Visitor:
     with this request, and ``stale`` whether the cookies have to be sent. ``vouched_until`` is when
     a token expires, and ``vouched_at`` when the host last vouched for the customer;
     ``is_vouched_now`` says that it did so in this request. ``expires`` is when the device is no
-    longer recognised (seconds since the epoch); 0 if it is new, or never.
+    longer recognised (seconds since the epoch); 0 if it is new, or never. ``campaign`` is what a
+    request that was no visit named in its query, until the next page. ``follows`` says that a
+    session cookie tells of the session, or of the one before it; ``went_on`` that the session of
+    the cookies was over while the request lasted.
     """
 
     device_id: uuidlib.UUID
@@ -101,6 +118,9 @@ class Visitor:
     expires: int = 0
     vouched_at: int = 0
     is_vouched_now: bool = False
+    campaign: str = ""
+    follows: bool = False
+    went_on: bool = False
 
     @property
     def session_id(self) -> uuidlib.UUID:
@@ -115,8 +135,15 @@ class Visitor:
         """
         if self.started is None:
             raise ValueError("no session is open")
-        started = from_ns(self.started)
-        return SessionRef(self.session_id, self.device_id, started, self.vouched)
+        started, number = from_ns(self.started), self.number if self.follows else 0
+        return SessionRef(self.session_id, self.device_id, started, self.vouched, number)
+
+    def latest_session(self, now: int) -> SessionRef:
+        """Return the open session, else the last one, for what opens none: it names the device."""
+        if self.started is not None:
+            return self.session
+        last = session_id_of(self.device_id, self.number)
+        return SessionRef(last, self.device_id, from_ns(now), self.vouched)
 
     @property
     def vouched(self) -> Vouched:
@@ -182,6 +209,17 @@ class Visitor:
         self.is_vouched_now = False
         self.stale = True
 
+    def go_on(self, now: int, lifetimes: Lifetimes) -> None:
+        """Find out what has become of session and customer, some time after the request arrived."""
+        if self.started is not None and now - max(self.last, self.started) >= lifetimes.session:
+            # The cookies of the request know no other session than theirs and the next.
+            self.number -= self.follows and self.went_on
+            self.started, self.follows, self.went_on = None, True, True
+            self.stop_vouching()
+        elif self.vouched_by and not _may_vouch(self, now, lifetimes.vouching):
+            self.stop_vouching()
+        self.opened = self.is_vouched_now = False
+
     def leave(self) -> uuidlib.UUID | None:
         """Detach the device from its customer: start a new profile, and end the session.
 
@@ -191,21 +229,34 @@ class Visitor:
         self.uuid = uuid4()
         self.started = None
         self.ended = True
-        self.opened = False
+        self.opened = self.follows = False
         self.stop_vouching()
         return over
 
+    def keep_campaign(self, campaign: str) -> None:
+        """Keep a campaign for the next page."""
+        self.campaign = campaign
+        self.stale = True
+
+    def take_campaign(self) -> str:
+        """Return the campaign that was kept, for the page that it goes to, or ""."""
+        campaign, self.campaign = self.campaign, ""
+        self.stale |= bool(campaign)
+        return campaign
+
     def owes_cookies(self, now: int) -> bool:
         """Whether the visitor's cookies have to be sent: they changed, or are over a minute old."""
-        return self.stale or self.started is None or not 0 <= now - self.last <= _RENEW_AFTER
+        return self.stale or self.started is None or not 0 <= now - self.last <= RENEW_AFTER
 
     def device_token(self) -> DeviceToken:
         return DeviceToken(self.device_id, self.uuid, self.number, self.ended, self.expires)
 
     def session_token(self, now: int) -> SessionToken | None:
-        """Return the session as of ``now``, or None while none is open."""
+        """Return the session as of ``now``, or None while none is open and no campaign is kept."""
         if self.started is None:
-            return None
+            started = now // 1000
+            kept = SessionToken(self.device_id, self.number, 0, started, campaign=self.campaign)
+            return kept if self.campaign else None
         return SessionToken(
             self.device_id,
             self.number,
@@ -215,6 +266,7 @@ class Visitor:
             self.customer_id,
             self.vouched_until // 1000,
             self.vouched_at // 1000,
+            self.campaign,
         )
 
 
@@ -235,13 +287,17 @@ def resume_visitor(
     if device is None or (device.expires and now >= device.expires * 1_000_000_000):
         device_id = new_device()
         return Visitor(device_id, device_id, is_new=True)
-    if session is None or device.ended or now - session.last * 1000 >= lifetimes.session:
+    if session is None or now - session.last * 1000 >= lifetimes.session:
+        session = None
+    if session is None or device.ended or not session.started:
         return Visitor(
             device.device_id,
             device.uuid,
             device.sessions,
             ended=device.ended,
             expires=device.expires,
+            campaign=session.campaign if session else "",
+            follows=session is not None and not device.ended,
         )
     visitor = Visitor(
         device.device_id,
@@ -257,6 +313,8 @@ def resume_visitor(
         # Cookies of older releases do not tell: at the earliest, it was when the session began. A
         # moment in the future counts as now, too.
         vouched_at=min(now, (session.vouched_at or session.started) * 1000),
+        campaign=session.campaign,
+        follows=True,
     )
     if session.vouched_by and not _may_vouch(visitor, now, lifetimes.vouching):
         visitor.stop_vouching()

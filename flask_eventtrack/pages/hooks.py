@@ -8,7 +8,7 @@ from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
 from ..neighbours import package_of
-from ..privacy.urls import clean_beginning
+from ..privacy.urls import clean_beginning, find_campaign, query_of
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
@@ -19,7 +19,7 @@ from ..state import BLUEPRINT, State, this_app
 from .headers import AnswerHeaders, read_headers
 from .hints import TagCheck
 from .title import parse_title
-from .visit import is_navigation, is_shown
+from .visit import is_for_later, is_navigation, is_shown, may_name_campaign
 
 EXEMPT = "eventtrack_exempt"
 TITLE_MAX_LENGTH = 255
@@ -108,15 +108,16 @@ class PageHooks:
             environ = current.request.environ
             if current.is_page and is_shown(environ, response.status_code):
                 _record_page(current, response, headers or read_headers(response))
-            elif current.recorded and current.request.blueprint != BLUEPRINT:
-                _send_cookies(current, response, read_headers(response))
+            elif current.recorded or response.status_code >= 300:
+                _end_other(current, response)
             del current.request  # the two hold each other, until the garbage collector comes
         return response
 
 
 def _record_page(current: Current, response: Response, headers: AnswerHeaders) -> None:
     """Record the visit of a document, as far as the verdict allows, and send the cookies."""
-    verdict = current.verdict
+    # The app's filter is asked only if there is something to record.
+    verdict = current.verdict if headers.is_document or current.recorded else current.judged
     if verdict.is_person:
         if headers.is_document or current.recorded:
             visitor = resolve(current)
@@ -128,7 +129,7 @@ def _record_page(current: Current, response: Response, headers: AnswerHeaders) -
         return
     if headers.is_document and verdict.kind == "anonymous":
         _put_visit(current, current.visitor, response.status_code)
-    if verdict.bot is None and not headers.is_shared:
+    if verdict.bot is None and not (verdict.is_filtered or headers.is_shared):
         drop_cookies(current, response)
 
 
@@ -137,6 +138,22 @@ def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) 
     if current.verdict.is_person and not headers.is_shared:
         resolve(current)
         send_cookies(current, response)
+
+
+def _end_other(current: Current, response: Response) -> None:
+    """Keep the campaign of what is no visit, and send the cookies if there is something to tell."""
+    if current.request.blueprint == BLUEPRINT:
+        return
+    environ = current.request.environ
+    if may_name_campaign(environ, response.status_code) and current.verdict.is_person:
+        campaign = find_campaign(current.state.urls.clean_query(environ["QUERY_STRING"]))
+        # A redirect that passes its query on keeps the campaign by itself.
+        place = response.headers.get("Location", "")
+        if campaign and campaign != find_campaign(query_of(place)):
+            resolve(current).keep_campaign(campaign)
+            current.recorded = True
+    if current.recorded:
+        _send_cookies(current, response, read_headers(response))
 
 
 def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
@@ -152,6 +169,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
     # What is secret must not lie in the journal. The cleaner remembers what it has cleaned.
     urls, title = state.urls, current.title
+    campaign = visitor.take_campaign() if visitor.campaign else ""
     query, referrer = environ.get("QUERY_STRING"), environ.get("HTTP_REFERER")
     record: PageView | Event = PageView(
         current.visit_id,
@@ -167,12 +185,14 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         urls.clean_query(query) if query else "",
         rule.endpoint if rule else "",
         rule.rule if rule else "",
-        urls.clean(referrer) if referrer else "",
+        urls.clean_referrer(referrer) if referrer else "",
         clean_beginning(title, urls.clean_text)[:TITLE_MAX_LENGTH] if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
         visitor.vouched,
+        campaign,
+        visitor.follows,
     )
     if not current.verdict.is_person:
         record = make_anonymous(current, state.expand(record))
@@ -183,15 +203,25 @@ def is_page_request(current: Current) -> bool:
     """Whether the request may be a page visit, by what is known before its answer."""
     is_page = current.is_page
     if is_page is None:
-        is_page = current.is_page = _looks_like_page(current)
+        request, in_frames = current.request, current.state.config.frames is not False
+        is_page = current.is_page = (
+            request.method == "GET"
+            and is_navigation(request.environ, in_frames=in_frames)
+            and _may_be_page(current)
+        )
     return is_page
 
 
-def _looks_like_page(current: Current) -> bool:
+def is_later_page(current: Current) -> bool:
+    """Whether the answer is no page visit, but may be shown as one later."""
+    environ = current.request.environ
+    is_fetched = current.request.method == "GET" and is_for_later(environ)
+    return is_fetched and not is_navigation(environ) and _may_be_page(current)
+
+
+def _may_be_page(current: Current) -> bool:
     request, state = current.request, current.state
-    if request.method != "GET" or request.url_rule is None or request.routing_exception:
-        return False
-    if not is_navigation(request.environ):
+    if request.url_rule is None or request.routing_exception:
         return False
     endpoint = request.url_rule.endpoint
     has_pages = state.has_pages.get(endpoint)
@@ -205,6 +235,8 @@ def _looks_like_page(current: Current) -> bool:
 
 def _has_pages(request: Request, endpoint: str) -> bool:
     """Whether a view's answers may be page visits."""
+    if getattr(request.url_rule, "websocket", False):
+        return False
     if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
         return False
     return not _is_exempt(request)

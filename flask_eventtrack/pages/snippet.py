@@ -14,7 +14,7 @@ from ..config import Config
 from ..identity.tokens import VisitToken
 from ..request.context import get_current
 from ..state import State, find_state, this_app
-from .hooks import is_page_request
+from .hooks import is_later_page, is_page_request
 
 _NAME = re.compile(r"[a-z][a-z0-9.-]*")
 # The tag's own: a second one would make a page of XML ill-formed.
@@ -91,7 +91,7 @@ def _describe_visit(state: State) -> str:
     current = get_current(state)
     # Flask calls an error handler, which may render this, inside its ``except`` block.
     is_error_page = isinstance(sys.exc_info()[1], HTTPException)
-    if is_error_page or not is_page_request(current):
+    if is_error_page or not (is_page_request(current) or is_later_page(current)):
         return ' data-page="off"'
     token = VisitToken(current.visit_id, current.visitor.device_id)
     return f' data-visit="{state.tokens.write_visit(token)}"'

@@ -4,6 +4,7 @@ A page visit is an HTML document that is shown to a person:
 
 1. a ``GET`` that navigates, of a view that is neither static, nor ours, nor exempt, and that
    ``EVENTTRACK_PAGE_VISIT_FILTER`` does not refuse (:func:`is_navigation` and the page hooks);
+   in a frame only if ``EVENTTRACK_FRAMES`` says so;
 2. answered with 2xx or 304, and not prefetched (:func:`is_shown`), as HTML (:mod:`.headers`);
 3. from somebody who may be recorded (the request's verdict).
 """
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 import typing as t
 import uuid as uuidlib
 
@@ -23,24 +25,72 @@ from ..records import PAGE_VISIT, Event, PageView, SessionRef, Vouched, from_ns
 from ..sites import Sites
 from ..text import clean_text
 
+# The destinations of pages within pages, in the words of the Fetch standard.
+_FRAMES = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
+# Android's WebViews send the name of their app's package in X-Requested-With.
+_PACKAGE = re.compile(r"[a-z]\w*(?:\.[a-z]\w*)+", re.ASCII | re.IGNORECASE)
 
-def is_navigation(environ: t.Mapping[str, str]) -> bool:
-    """Whether a browser asks for a whole page, rather than a script or a frame for a part."""
-    return environ.get("HTTP_SEC_FETCH_DEST", "document") == "document" and not (
+
+def is_navigation(environ: t.Mapping[str, str], *, in_frames: bool = False) -> bool:
+    """Whether a browser asks for a whole page that it shows, rather than a script for a part.
+
+    :param in_frames: whether pages in frames count.
+    """
+    destination = environ.get("HTTP_SEC_FETCH_DEST")
+    if destination != "document":
+        mode = environ.get("HTTP_SEC_FETCH_MODE")
+        if not destination:
+            navigates = not mode or mode == "navigate"
+        elif destination == "empty":
+            navigates = mode == "navigate" or _is_forwarded(environ, mode)
+        else:
+            navigates = in_frames and mode == "navigate" and destination in _FRAMES
+        if not navigates:
+            return False
+    return not (
         environ.get("HTTP_HX_REQUEST")
         or environ.get("HTTP_TURBO_FRAME")
         or environ.get("HTTP_X_TURBO_REQUEST_ID")
-        or environ.get("HTTP_X_REQUESTED_WITH")
+        or ((sender := environ.get("HTTP_X_REQUESTED_WITH")) and not _PACKAGE.fullmatch(sender))
     )
+
+
+def _is_forwarded(environ: t.Mapping[str, str], mode: str | None) -> bool:
+    """Whether a service worker asks again for what the browser has asked it for.
+
+    ``fetch(event.request)`` keeps the mode "navigate". A new ``Request`` made from the event's has
+    another mode, and keeps the header that browsers send with navigations only.
+    """
+    has_mode = mode in {"same-origin", "cors"}
+    return has_mode and environ.get("HTTP_UPGRADE_INSECURE_REQUESTS") == "1"
+
+
+def is_for_later(environ: t.Mapping[str, str]) -> bool:
+    """Whether a whole page may be fetched to be shown at another time, or in another way.
+
+    A service worker fills its cache like this, and a ``<link rel="prefetch">`` the browser's. If
+    the page is shown, the browser reports the visit.
+    """
+    is_fetched = environ.get("HTTP_SEC_FETCH_DEST") == "empty"
+    return is_fetched and is_navigation({**environ, "HTTP_SEC_FETCH_DEST": "document"})
 
 
 def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
     """Whether an answer is shown to somebody now, and is no error."""
     if not (200 <= status < 300 or status == 304):
         return False
+    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":  # what answers is its end
+        return False
     # A prefetched or prerendered page may never be shown; if it is, the browser reports it.
     purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
     return "prefetch" not in purpose and "prerender" not in purpose
+
+
+def may_name_campaign(environ: t.Mapping[str, str], status: int) -> bool:
+    """Whether a person came by a link to what is no page: a redirect, a log-in wall, an error."""
+    is_refused = status >= 300 and status != 304 and "=" in environ.get("QUERY_STRING", "")
+    is_asked = is_refused and environ["REQUEST_METHOD"] == "GET" and is_navigation(environ)
+    return is_asked and is_shown(environ, 200)  # the browser does not ask ahead of time
 
 
 _page_of = operator.attrgetter(
@@ -79,6 +129,8 @@ class VisitExpander:
         params = page.params.copy()
         if view.title:
             params["title"] = self._urls.clean_text(clean_text(view.title))
+        if view.campaign:
+            params |= campaign_of(params["url"], view.campaign)
         params["status"] = view.status
         params["duration_ms"] = view.duration_ns / 1e6
         arrival = from_ns(view.arrival)
@@ -90,12 +142,17 @@ class VisitExpander:
             uuid=view.uuid,
             params=params,
             session=self._refer_to_session(
-                view.device_id, view.session_number, view.session_started, view.vouched
+                view.device_id,
+                view.session_number,
+                view.session_started,
+                view.vouched,
+                view.follows,
             ),
             site=page.site,
             url_rule=page.url_rule,
             client=view.client,
             half="server",
+            campaign=view.campaign,
         )
 
     def _describe_new_page(self, values: tuple[str, ...]) -> _Page:
@@ -119,6 +176,7 @@ class VisitExpander:
 
 
 def _refer_to_session(
-    device_id: uuidlib.UUID, number: int, started: int, vouched: Vouched
+    device_id: uuidlib.UUID, number: int, started: int, vouched: Vouched, follows: bool
 ) -> SessionRef:
-    return SessionRef(session_id_of(device_id, number), device_id, from_ns(started), vouched)
+    session_id = session_id_of(device_id, number)
+    return SessionRef(session_id, device_id, from_ns(started), vouched, number if follows else 0)

@@ -196,6 +196,9 @@ class Pipeline:
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End every session that has been silent for long enough; return those ended here."""
         ended: list[tuple[uuidlib.UUID, EndReason]] = []
+        with self._write_alone():
+            while self.writer.look_for_visits():
+                pass
         while True:
             with self._write_alone():
                 batch = self.writer.sweep()
@@ -511,8 +514,10 @@ class Pipeline:
             self._status.turn_at = time.monotonic()
 
     def _iter_chores(self) -> cabc.Iterator[None]:
-        """Count hosts' events, end silent sessions, begin the day's pruning."""
+        """Count hosts' events, look for visits, end silent sessions, begin the day's pruning."""
         while self.writer.count_uncounted():
+            yield
+        while self.writer.look_for_visits():
             yield
         while self.writer.sweep():
             yield

@@ -46,6 +46,7 @@ from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.tombstones import Sifted, Tombstones
 from ..store.totals import Totals
 from ..store.undefined import UndefinedNames
+from ..store.waiting import take_due
 from ..text import clean_action
 from .partitions import PARTITIONS, Part, find_partitions, split
 from .refusal import Mask, describe_reason, describe_record
@@ -64,7 +65,8 @@ class Hooks:
     ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
     values of a page view into an event. ``facts`` tells which columns of a session its client and
     its origin fill, ``admits`` whether an action is recorded on a site, ``is_defined`` whether it
-    has a definition. ``written`` is told of each commit. ``mask`` masks what is set aside.
+    has a definition, ``most_names`` up to which number of undefined names one is counted with its
+    text. ``written`` is told of each commit. ``mask`` masks what is set aside.
     ``retention`` says how long events are kept. ``erasures`` is the file that keeps erasures and
     objections outside the database, unless the database is in memory.
     """
@@ -74,6 +76,7 @@ class Hooks:
     facts: Facts
     admits: cabc.Callable[[str, str], bool]
     is_defined: cabc.Callable[[str], bool]
+    most_names: cabc.Callable[[str], int]
     written: cabc.Callable[[Written], None]
     mask: Mask
     clock: Clock
@@ -95,7 +98,7 @@ class Writer:
     def __init__(self, database: Database, hooks: Hooks) -> None:
         self.database = database
         self._hooks = hooks
-        self._names = UndefinedNames(hooks.is_defined)
+        self._names = UndefinedNames(hooks.is_defined, hooks.most_names)
         #: How many records of events were committed since the start, and when the last were.
         self.committed: int = 0
         self.last_commit: dt.datetime | None = None
@@ -241,6 +244,21 @@ class Writer:
         batch = Batch(uncounted=kept, outcomes=dropped)
         return len(events), write_batch(self._transaction(connection), batch)
 
+    def look_for_visits(self) -> int:
+        """Look again for the visits of up to 200 engagements that wait for them."""
+        with self._hooks.context():
+            return self.database.retry(self._look_for_some)
+
+    def _look_for_some(self, connection: sa.Connection) -> int:
+        waited = take_due(connection, self.database.tables, self.now)
+        if waited:
+            self._lock(connection, sorted(set(find_partitions(waited))))
+            sifted, dropped = self._sift(connection, waited)
+            kept = [record for record in sifted.records if isinstance(record, Event)]
+            batch = Batch(waited=kept, outcomes=dropped)
+            write_batch(self._transaction(connection), batch)
+        return len(waited)
+
     def erase(
         self,
         profiles: cabc.Iterable[uuidlib.UUID],
@@ -381,7 +399,8 @@ class Writer:
         hooks = self._hooks
         totals = Totals(self._names)
         tables = self.database.tables
-        return Transaction(connection, tables, self.now, hooks.facts, hooks.admits, totals)
+        timeout = hooks.config.session_timeout
+        return Transaction(connection, tables, self.now, hooks.facts, hooks.admits, totals, timeout)
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)

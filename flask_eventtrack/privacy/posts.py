@@ -30,6 +30,10 @@ class PostCleaner:
             url = t.cast("re.Match[str]", _PLAIN.match(url))[0]
         return self._urls.clean(url)
 
+    def clean_referrer(self, url: str) -> str:
+        """Return a referrer in the same way; an app's is kept."""
+        return self._urls.clean_referrer(url) if self._affords(url) else self.clean(url)
+
     def clean_text(self, text: str) -> str:
         """Return a text without personal data and secrets, or as it is if nothing is masked."""
         if self._masker is None:
@@ -42,12 +46,29 @@ class PostCleaner:
         return cleaned
 
     def mask_params(
-        self, params: dict[str, t.Any], declared: cabc.Container[str]
+        self,
+        params: dict[str, t.Any],
+        declared: cabc.Container[str],
+        unmasked: cabc.Container[str] = (),
     ) -> dict[str, t.Any]:
-        """Return ``params`` masked, or the same dict if nothing was masked."""
+        """Return ``params`` masked, or the same dict if nothing was masked.
+
+        :param declared: the names that the event's definition has.
+        :param unmasked: those of them in whose values only links and secret names are masked.
+        """
         if self._masker is None:
             return params
-        return self._masker.mask_params(params, declared, self.clean_text)
+        if not unmasked:
+            return self._masker.mask_params(params, declared, self.clean_text)
+        exempt = {name: value for name, value in params.items() if name in unmasked}
+        others = {name: value for name, value in params.items() if name not in unmasked}
+        masked = self._masker.mask_params(others, declared, self.clean_text)
+        masked = masked | self._masker.mask_params(exempt, declared, self._clean_link)
+        return params if masked == params else masked
+
+    def _clean_link(self, text: str) -> str:
+        """Return a text as it is unless there is a link in it. ``#4000`` is a number."""
+        return self.clean_text(text) if is_link(text.removeprefix("#")) else text
 
     def _affords(self, text: str) -> bool:
         signs = count_signs(text)

@@ -11,10 +11,13 @@ from ..errors import InvalidEvent, UndefinedEvent
 from ..limits import Sender
 from ..privacy.posts import PostCleaner
 from ..privacy.urls import clean_beginning
-from ..records import PAGE_VISIT, Outcome, from_ns
+from ..records import PAGE_ENGAGE, PAGE_VISIT, Outcome, from_ns
 from ..signals import event_rejected
 from ..state import State, send, this_app
 from ..text import check_action, clean_text, clip_label, page_label, shorten
+
+# What engagement may tell; release 0.1 tells seconds.
+_TOLD = ("visible_ms", "visible_s", "scroll")
 
 Time = dt.datetime | str | int | float
 
@@ -73,9 +76,11 @@ def check_content(
     if label is not None and not isinstance(label, str):
         raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
     checked, undefined = definition.check(normalise(params), lenient=lenient)
+    if definition.action == PAGE_ENGAGE:
+        return _check_engagement(checked, params)
     clean = str if cleaner is None else cleaner.clean_text
     if cleaner is not None:
-        masked = cleaner.mask_params(checked, definition.types)
+        masked = cleaner.mask_params(checked, definition.types, definition.unmasked)
         if masked is not checked:  # which may have become too large
             checked, undefined = normalise(masked), tuple(map(clean, undefined))
     if label:
@@ -84,8 +89,23 @@ def check_content(
         label = page_label(checked)
     else:
         label = definition.format_label(checked)
+        if definition.unmasked:  # the rest of its parameters is masked already
+            clean = str
     label = label and clip_label(clean_beginning(label, clean))
     return Checked(definition.action, checked, undefined, label)
+
+
+def _check_engagement(checked: dict[str, t.Any], params: t.Mapping[str, t.Any]) -> Checked:
+    """Return what engagement tells, and nothing else.
+
+    :raises InvalidEvent: it tells nothing.
+    """
+    told = {name: checked[name] for name in _TOLD if name in checked}
+    if not told:
+        name = "visible_s" if "visible_s" in params else "visible_ms"
+        problem = f"{PAGE_ENGAGE!r}, parameter {name!r}: it is required and was not given."
+        raise InvalidEvent("invalid_param", problem, name)
+    return Checked(PAGE_ENGAGE, told, (), None)
 
 
 def parse_time(value: Time) -> dt.datetime:

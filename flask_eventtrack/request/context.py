@@ -11,7 +11,8 @@ from flask import Request, request
 from ..clients.agents import find_bot
 from ..errors import NotRegistered
 from ..identity.tokens import Cookies
-from ..identity.visitor import Visitor, resume_visitor
+from ..identity.users import UserId
+from ..identity.visitor import RENEW_AFTER, Visitor, resume_visitor
 from ..ids import uuid7
 from ..limits import Sender
 from ..privacy.addresses import mask_address
@@ -22,6 +23,9 @@ from .verdict import PERSON, Verdict, judge
 _ATTRIBUTE = "_eventtrack"
 # The object behind the proxy, in a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+# Where an environment that serves several requests, as that of a Socket.IO connection does, keeps
+# the visitor.
+_VISITOR = "eventtrack.visitor"
 USER_AGENT_MAX_LENGTH = 512
 
 
@@ -31,8 +35,10 @@ class Current:
 
     ``recorded`` says whether something of the request was recorded. ``is_page`` and ``title`` are
     the page hooks' findings. ``asks_host`` says whether :func:`.host_login.resolve` still asks
-    the host for the customer; ``asks_bearer`` and ``asks_loader`` whether it asks the
-    ``Authorization`` header and the ``customer_loader``.
+    the host for the customer; ``asks_bearer``, ``asks_login`` and ``asks_loader`` whether it asks
+    the ``Authorization`` header, Flask-Login's user and the ``customer_loader``. ``user`` is the
+    last user that was asked about, with the answer. ``logs_in`` says that a user has logged in who
+    has no id yet.
     """
 
     state: State
@@ -44,10 +50,20 @@ class Current:
     recorded: bool = False
     is_page: bool | None = None
     title: str = ""
+    asks_login: bool = True
+    user: tuple[object, UserId] | None = None
+    logs_in: bool = False
+    _judged: Verdict | None = None
     _verdict: Verdict | None = None
     _cookies: Cookies | None = None
     _visit_id: uuidlib.UUID | None = None
     _visitor: Visitor | None = None
+    _later: int = 0
+
+    @property
+    def now(self) -> int:
+        """The arrival, or the last moment at which a request that lasts was looked at."""
+        return self._later or self.arrival
 
     @property
     def visit_id(self) -> uuidlib.UUID:
@@ -72,11 +88,34 @@ class Current:
 
     @property
     def verdict(self) -> Verdict:
-        """May this request be recorded, and as a person or anonymously?"""
+        """May this request be recorded, and as a person or anonymously?
+
+        This asks ``EVENTTRACK_VISITOR_FILTER``, so it is read where something would be recorded.
+        """
         verdict = self._verdict
         if verdict is None:
-            verdict = self._verdict = self._judge()
-        return verdict
+            verdict = self._verdict = self._judged or self.judged
+            ask = self.state.config.visitor_filter
+            if ask is not None and verdict.kind != "nothing":
+                # In the filter itself, nothing is recorded.
+                self._verdict = Verdict("nothing", verdict.policy, "filter")
+                with self.state.guard("asking EVENTTRACK_VISITOR_FILTER"):
+                    if ask():
+                        self._verdict = verdict
+        return self._verdict or verdict
+
+    @property
+    def judged(self) -> Verdict:
+        """The verdict, as far as the app's filter has no say."""
+        judged = self._judged
+        if judged is None:
+            judged = self._judged = self._judge()
+        return judged
+
+    def judge_again(self) -> None:
+        """Ask the app's filter again, since somebody else has logged in meanwhile."""
+        if self.state.config.visitor_filter is not None:
+            self._verdict = None
 
     def _judge(self) -> Verdict:
         environ, state, choice = self.request.environ, self.state, self.cookies.choice
@@ -88,7 +127,7 @@ class Current:
 
     def treat_as_app(self) -> None:
         """Record the request in full: an app asks its user itself, whatever its user agent."""
-        self._verdict = PERSON
+        self._judged, self._verdict = PERSON, None
 
     @property
     def visitor(self) -> Visitor:
@@ -98,19 +137,47 @@ class Current:
         """
         visitor = self._visitor
         if visitor is None:
-            device = session = None
-            cookies = self.cookies
-            if self.verdict.policy == "full":
-                device, session = cookies.device, cookies.session
-            visitor = resume_visitor(device, session, self.arrival, self.state.lifetimes)
-            visitor.stale |= cookies.is_renamed
-            self._visitor = visitor
+            visitor = self._visitor = self._find_kept() or self._resume()
         return visitor
 
     @visitor.setter
     def visitor(self, visitor: Visitor) -> None:
         visitor.stale |= self.cookies.is_renamed
         self._visitor = visitor
+
+    def _resume(self) -> Visitor:
+        device = session = None
+        cookies = self.cookies
+        if self.judged.policy == "full":
+            device, session = cookies.device, cookies.session
+        visitor = resume_visitor(device, session, self.now, self.state.lifetimes)
+        visitor.stale |= cookies.is_renamed
+        return visitor
+
+    def _find_kept(self) -> Visitor | None:
+        """Return the visitor of an earlier request in the same environment."""
+        kept: tuple[State, Visitor, int] | None = self.request.environ.get(_VISITOR)
+        if kept is None or kept[0] is not self.state:
+            return None
+        found = kept[1]
+        found.last = kept[2]
+        found.go_on(self.now, self.state.lifetimes)
+        return found
+
+    def keep_visitor(self, now: int) -> None:
+        """Note that the visitor is active now, for what else happens on the same connection."""
+        self.request.environ[_VISITOR] = self.state, self.visitor, now
+        if self._later:
+            self.visitor.last = now
+
+    def go_on(self, now: int) -> None:
+        """Look again, after the time that cookies may be old, at what the host and we know."""
+        if now - self.now < RENEW_AFTER:
+            return
+        self._later = now
+        self.asks_loader = self.state.callbacks.customer_loader is not None
+        if self._visitor is not None:
+            self._visitor.go_on(now, self.state.lifetimes)
 
     @property
     def is_settled(self) -> bool:
@@ -136,6 +203,16 @@ class Current:
             address=mask_address(environ.get("REMOTE_ADDR", "")),
             country=self.request.headers.get(header, "").upper()[:8] if header else "",
         )
+
+
+def get_current_now(state: State) -> Current:
+    """Return what is known of the current request now: a websocket or a stream may last for hours.
+
+    :raises NotRegistered: there is no request.
+    """
+    current = get_current(state)
+    current.go_on(state.clock())
+    return current
 
 
 def get_current(state: State) -> Current:

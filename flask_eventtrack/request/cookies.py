@@ -55,17 +55,22 @@ def may_prefix(config: Config) -> bool:
     return is_of_host and config.cookie_secure is not False
 
 
-def cookie_reader(tokens: TokenCodec) -> ReadCookies:
+def cookie_reader(tokens: TokenCodec, *, takes_last: bool = False) -> ReadCookies:
     """Return a function that reads a ``Cookie`` header and remembers the last 1,024.
 
     A visitor's requests bring the same header again and again, and signatures are slow to verify.
     A cookie is read under the name that the answer gives it, and only where that one is absent
     under its other name: it is from before an upgrade, or from a page without HTTPS.
+
+    :param takes_last: whether the last of several cookies with one name counts. Browsers send the
+        older one first (RFC 6265, section 5.4), which is from before ``EVENTTRACK_FRAMES`` was
+        ``"embed"``: a partitioned cookie does not replace it.
     """
 
     @functools.lru_cache(maxsize=1024)
     def read(header: str, is_prefixed: bool) -> Cookies:
-        cookies = parse_cookie(header)
+        parsed = parse_cookie(header)
+        cookies = dict(parsed.items(multi=True)) if takes_last else parsed
         names = [_names_of(name, is_prefixed=is_prefixed) for name in _IDENTITY]
         device, session = read_identity(
             tokens, *(cookies.get(name, cookies.get(other)) for name, other in names[:2])
@@ -182,18 +187,25 @@ def _add(
     current: Current, response: Response, name: str, value: str, max_age: int, *, readable: bool
 ) -> None:
     config = current.state.config
+    is_embedded = config.frames == "embed"
     place: tuple[str, str | None, bool] = "/", None, True
     if not name.startswith(HOST_PREFIX):
         secure = config.cookie_secure
         is_secure = current.request.is_secure if secure == "auto" else secure
-        place = config.cookie_path, config.cookie_domain, is_secure
-    attributes = _attributes_of(name, max_age, *place, readable)
+        place = config.cookie_path, config.cookie_domain, is_secure or is_embedded
+    attributes = _attributes_of(name, max_age, *place, readable, is_embedded)
     response.headers.add("Set-Cookie", f"{name}={value}{attributes}")
 
 
 @functools.lru_cache(maxsize=64)
 def _attributes_of(
-    name: str, max_age: int, path: str, domain: str | None, secure: bool, readable: bool
+    name: str,
+    max_age: int,
+    path: str,
+    domain: str | None,
+    secure: bool,
+    readable: bool,
+    is_embedded: bool,
 ) -> str:
     """Return the attributes that follow a cookie's value."""
     cookie = dump_cookie(
@@ -204,6 +216,8 @@ def _attributes_of(
         secure=secure,
         httponly=not readable,
         sync_expires=False,
-        samesite="Lax",
+        samesite="None" if is_embedded else "Lax",
     )
-    return cookie.removeprefix(f"{name}=")
+    # By hand, since older releases of Werkzeug do not know it.
+    partitioned = "; Partitioned" if is_embedded else ""
+    return cookie.removeprefix(f"{name}=") + partitioned

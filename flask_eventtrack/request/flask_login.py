@@ -6,8 +6,9 @@ import typing as t
 
 from flask import Flask, has_request_context
 
+from ..identity.users import is_pending
 from ..state import find_state
-from .context import get_current
+from .context import get_current_now
 from .host_login import id_of_user, log_in, log_out
 
 
@@ -26,10 +27,15 @@ def _on_login(app: Flask, user: t.Any, **_: object) -> None:
     if state is None or not has_request_context():
         return
     with state.guard("following a log-in"):
-        current = get_current(state)
-        customer_id = id_of_user(user) if current.verdict.bot is None else None
-        if customer_id is not None:
-            log_in(current, customer_id, "login")
+        current = get_current_now(state)
+        if current.judged.bot is not None:
+            return
+        current.judge_again()
+        found = id_of_user(current, user)
+        if found.customer_id is not None:
+            log_in(current, found.customer_id, "login", former=found.former)
+        elif is_pending(user):  # as after a sign-up, whose user is committed after the view
+            current.logs_in = current.recorded = True
 
 
 def _on_logout(app: Flask, user: t.Any, **_: object) -> None:
@@ -37,4 +43,5 @@ def _on_logout(app: Flask, user: t.Any, **_: object) -> None:
     if state is None or not has_request_context():
         return
     with state.guard("following a log-out"):
-        log_out(get_current(state), None if user is None else id_of_user(user))
+        current = get_current_now(state)
+        log_out(current, None if user is None else id_of_user(current, user).customer_id)

@@ -12,11 +12,12 @@ import typing as t
 
 from flask import g
 
-from ..errors import InvalidEvent, InvalidToken
+from ..errors import InvalidToken
 from ..identity.jwt import LEEWAY
 from ..identity.tokens import VouchedBy
+from ..identity.users import UserId, find_user_id, is_pending
 from ..identity.visitor import VerifiedCustomer, Visitor, check_customer_id
-from ..state import CustomerLoader, State
+from ..state import CustomerIdHook, CustomerLoader, State
 from .checking import Checked
 from .context import Current
 from .host_hooks import run_passed_hooks
@@ -42,12 +43,12 @@ def _ask_host(current: Current, visitor: Visitor) -> None:
     state = current.state
     if current.asks_bearer:
         current.asks_bearer = False
-        claim = _claim_of_bearer(state, current.request.environ, current.arrival)
+        claim = _claim_of_bearer(state, current.request.environ, current.now)
         if claim is not None:
             current.asks_host = False
             _accept(current, visitor, claim)
             return
-    claim = _claim_of_login(state)
+    claim = _claim_of_login(current) if current.asks_login else None
     if claim is not None:
         _accept(current, visitor, claim)
         if claim.customer_id is not None:
@@ -62,21 +63,27 @@ class _Claim(t.NamedTuple):
     """The customer according to ``vouched_by``, or None for no customer.
 
     ``until`` is when the claim ends (nanoseconds since the epoch); 0 means with the session.
+    ``former`` is an earlier id of the same customer.
     """
 
     customer_id: str | None
     vouched_by: VouchedBy
     until: int = 0
+    former: str | None = None
 
 
 def _accept(current: Current, visitor: Visitor, claim: _Claim) -> None:
     if claim.customer_id is None:
         if visitor.vouched_by == claim.vouched_by:
             visitor.stop_vouching()
+    elif current.logs_in and claim.vouched_by == "login":
+        current.logs_in = False
+        log_in(current, claim.customer_id, "login", former=claim.former)
     elif visitor.customer_id != claim.customer_id or claim.until:
-        identify(current, claim.customer_id, claim.vouched_by, until=claim.until)
+        vouched_by, until = claim.vouched_by, claim.until
+        identify(current, claim.customer_id, vouched_by, until=until, former=claim.former)
     else:
-        visitor.vouch_again(claim.vouched_by, claim.until, current.arrival)
+        visitor.vouch_again(claim.vouched_by, claim.until, current.now)
 
 
 def _claim_of_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) -> _Claim | None:
@@ -91,16 +98,16 @@ def _claim_of_bearer(state: State, environ: cabc.Mapping[str, t.Any], now: int) 
     return _Claim(customer.customer_id, "token", vouched_until(customer))
 
 
-def _claim_of_login(state: State) -> _Claim | None:
+def _claim_of_login(current: Current) -> _Claim | None:
     """Return Flask-Login's claim, if something has loaded its user."""
     user = g.get("_login_user")
     if user is None:
         return None
-    customer_id = None
-    with state.guard("asking Flask-Login's user"):
+    found = UserId()
+    with current.state.guard("asking Flask-Login's user"):
         if user.is_authenticated:
-            customer_id = id_of_user(user)
-    return _Claim(customer_id, "login")
+            found = id_of_user(current, user)
+    return _Claim(found.customer_id, "login", former=found.former)
 
 
 def _claim_of_loader(state: State, load: CustomerLoader) -> _Claim:
@@ -118,15 +125,19 @@ def log_in(
     vouched_by: VouchedBy,
     traits: dict[str, t.Any] | None = None,
     until: int = 0,
+    former: str | None = None,
 ) -> bool:
     """Identify the visitor, if they are a person and people are to be known; record
     ``customer.login`` if that is news.
 
+    :param former: an earlier id of the same customer.
     :returns: False if there was no room to record the customer.
     """
     if not (current.verdict.is_person and current.state.config.privacy_identity):
         return True
-    is_login, is_kept = identify(current, customer_id, vouched_by, traits, until)
+    if vouched_by == "identify":
+        current.asks_login = False  # the app may know the same person by another id
+    is_login, is_kept = identify(current, customer_id, vouched_by, traits, until, former)
     resolve(current)  # the host may now name another customer, who comes first
     if is_login:
         _record_change(current, LOGIN, customer_id)
@@ -166,10 +177,23 @@ def vouched_until(customer: VerifiedCustomer) -> int:
     return customer.expires + LEEWAY
 
 
-def id_of_user(user: t.Any) -> str | None:
-    """Return the id of Flask-Login's user as a customer's, or None where it cannot be one."""
-    customer_id = user.get_id()
-    try:
-        return None if customer_id is None else check_customer_id(customer_id)
-    except InvalidEvent:
-        return None
+def id_of_user(current: Current, user: t.Any) -> UserId:
+    """Return the id of Flask-Login's user as a customer's, by the host's hook if there is one.
+
+    Each user is asked about once a request.
+    """
+    if current.user is not None and current.user[0] is user:
+        return current.user[1]
+    ask = current.state.callbacks.customer_id
+    found = find_user_id(user) if ask is None else _ask_hook(current.state, ask, user)
+    if found.customer_id is not None or not is_pending(user):
+        current.user = (user, found)
+    return found
+
+
+def _ask_hook(state: State, ask: CustomerIdHook, user: t.Any) -> UserId:
+    customer_id = None
+    with state.guard("asking the customer_id hook"):
+        answer = ask(user) if user.is_authenticated else None
+        customer_id = None if answer is None else check_customer_id(answer)
+    return UserId(customer_id)

@@ -14,6 +14,7 @@ from ..identity.tokens import VouchedBy
 from ..identity.visitor import Visitor
 from ..ids import uuid7
 from ..records import (
+    PAGE_ENGAGE,
     Client,
     Event,
     Identified,
@@ -66,6 +67,8 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
             "in_transaction=True needs the events in the default database, and "
             f"EVENTTRACK_BIND_KEY is {state.config.bind_key!r}: track without it after the commit.",
         )
+    if event.is_engagement:
+        raise InvalidEvent("no_transaction", f"{PAGE_ENGAGE!r} is a part of a visit, and no row.")
     db_session = this_app().extensions["sqlalchemy"].session
     for insert in insert_uncounted(state.pipeline.database.tables, event):
         db_session.execute(insert)
@@ -77,9 +80,10 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
 
 
 def _announce(state: State, records: cabc.Iterable[Event | PageView]) -> None:
-    """Tell the receivers of the signal what was recorded."""
+    """Tell the receivers of the signal what was recorded; engagement is no event."""
     for record in records:
-        send(state, event_accepted, event=state.expand(record))
+        if record.action != PAGE_ENGAGE:
+            send(state, event_accepted, event=state.expand(record))
 
 
 def record(
@@ -99,8 +103,12 @@ def record(
     if not verdict.takes_events:
         return None
     is_person = verdict.is_person
-    visitor = open_session(current, now) if is_person else current.visitor
-    session = visitor.session if is_person else None
+    is_event = checked.action != PAGE_ENGAGE
+    if is_person and is_event:
+        open_session(current, now)
+        current.keep_visitor(now)
+    visitor = current.visitor
+    session = visitor.latest_session(now) if is_person else None
     client = current.client() if visitor.opened or not is_person else None
     event = make_event(
         checked, now, moment, visitor.uuid, session=session, site=current.site, client=client
@@ -157,17 +165,19 @@ def open_session(current: Current, at: int) -> Visitor:
     over = visitor.open_session(at)
     if over is not None:
         # Without room for this, the chores end the session.
-        current.state.pipeline.put(SessionEnd(session_id=over, reason="timeout"))
+        end = SessionEnd(session_id=over, reason="timeout", at=from_ns(at))
+        current.state.pipeline.put(end)
     return visitor
 
 
 def leave(current: Current) -> None:
     """Detach the device from its customer; an open session ends."""
     visitor, state = current.visitor, current.state
+    session = visitor.session if visitor.started is not None else None
     over = visitor.leave()
     if over is not None:
-        at = from_ns(state.clock())
-        end = SessionEnd(session_id=over, reason="logout", at=at, number=visitor.number)
+        at, number = from_ns(state.clock()), visitor.number
+        end = SessionEnd(session_id=over, reason="logout", at=at, number=number, session=session)
         if not state.pipeline.put(end):
             state.pipeline.count(Outcome("dropped", "session.end", "no room"))
 
@@ -178,33 +188,37 @@ def identify(
     vouched_by: VouchedBy,
     traits: dict[str, t.Any] | None = None,
     until: int = 0,
+    former: str | None = None,
 ) -> tuple[bool, bool]:
     """Make the visitor a customer; another customer's session ends with that.
 
     :param until: when a token's claim ends (nanoseconds since the epoch); 0 means with the session.
+    :param former: an earlier id of the same customer.
     :returns: whether this is a log-in, and whether there was room to record it. It is a log-in if
         the visitor was not vouched for as this customer before. A token is shown again and again,
         so it logs in only a device that was not the customer's.
     """
     visitor, state = current.visitor, current.state
     profile = state.profile_of(customer_id)
+    earlier = None if former is None else state.profile_of(former)
     anonymous = None if visitor.is_known else visitor.uuid
     is_change, is_move = visitor.customer_id != customer_id, visitor.uuid != profile
     if is_change:
-        if is_move and visitor.is_known:
+        if is_move and visitor.is_known and visitor.uuid != earlier:
             leave(current)
-        visitor.attribute_to(customer_id, profile, vouched_by, until, current.arrival)
+        visitor.attribute_to(customer_id, profile, vouched_by, until, current.now)
     else:
-        visitor.vouch_again(vouched_by, until, current.arrival)
+        visitor.vouch_again(vouched_by, until, current.now)
     is_kept = True
     if is_change or traits:
         is_kept = state.pipeline.put(
             Identified(
                 uuid=profile,
                 customer_id=customer_id,
-                time=from_ns(current.arrival),
+                time=from_ns(current.now),
                 anonymous=anonymous,
                 traits=traits or {},
+                former=earlier,
             )
         )
         send(state, customer_identified, customer_id=customer_id, uuid=profile)

@@ -8,7 +8,7 @@ from ..config import Config, Policy
 from ..privacy.policy import apply_signal
 
 Kind = t.Literal["person", "anonymous", "nothing"]
-Reason = t.Literal["", "choice", "signal", "default", "bot"]
+Reason = t.Literal["", "choice", "signal", "default", "bot", "filter"]
 
 _KINDS: dict[Policy, Kind] = {"full": "person", "anonymous": "anonymous", "none": "nothing"}
 
@@ -18,8 +18,9 @@ class Verdict(t.NamedTuple):
 
     ``kind`` is ``"person"`` (everything, with an identity), ``"anonymous"`` (page visits, without
     one) or ``"nothing"``. ``policy`` is what the visitor allows. ``reason`` says why ``kind`` is
-    not ``"person"``: their choice, the browser's signal, the app's default, or a bot. ``bot`` tells
-    why the client is taken for one. ``takes_events`` says whether ``track()`` records too.
+    not ``"person"``: their choice, the browser's signal, the app's default, a bot, or
+    ``EVENTTRACK_VISITOR_FILTER``. ``bot`` tells why the client is taken for one. ``takes_events``
+    says whether ``track()`` records too.
     """
 
     kind: Kind
@@ -28,6 +29,11 @@ class Verdict(t.NamedTuple):
     bot: str | None = None
     takes_events: bool = False
     is_person: bool = False
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the app's filter leaves the visitor out; their cookies stay as they are."""
+        return self.reason == "filter"
 
 
 PERSON = Verdict("person", takes_events=True, is_person=True)

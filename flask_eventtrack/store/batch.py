@@ -10,12 +10,14 @@ import msgspec
 
 from ..records import EndReason, Event, Identified, Outcome, SessionEnd
 from .copies import is_by_copy
+from .engagements import Engagements
 from .fast_rows import find_known, insert_rows
+from .old_cookies import OldCookies
 from .profiles import write_profiles
 from .rows import EventRow, row_of
 from .sessions import Activity, SessionBook, Transaction
 from .stand_in import Move, StandIns
-from .visits import Visit, VisitBook
+from .visits import VISITS, Visit, VisitBook, names_of_engaged
 
 
 @dataclasses.dataclass(slots=True)
@@ -23,6 +25,7 @@ class Batch:
     """Records of one transaction.
 
     :param uncounted: events that the host's own transactions have stored already.
+    :param waited: engagement that has waited for its visit.
     :param replayed: some records may have been written before; those are no duplicates.
     """
 
@@ -31,11 +34,12 @@ class Batch:
     identified: list[Identified] = dataclasses.field(default_factory=list)
     outcomes: cabc.Mapping[Outcome, int] = dataclasses.field(default_factory=dict)
     uncounted: list[Event] = dataclasses.field(default_factory=list)
+    waited: list[Event] = dataclasses.field(default_factory=list)
     replayed: bool = False
 
     def session_ids(self) -> set[int]:
         """Return the ids of the sessions that the records name, as numbers."""
-        events = (*self.events, *self.uncounted)
+        events = (*self.events, *self.uncounted, *self.waited)
         ids = {event.session.id.int for event in events if event.session}
         return ids.union(end.session_id.int for end in self.ends)
 
@@ -69,6 +73,7 @@ class _BatchWriter:
         self._visits = VisitBook(self._connection, self._tables.event)
         # The new events, without the visits, which the VisitBook has.
         self._rows: list[EventRow] = []
+        self._engagements = Engagements(transaction, self._sessions, self._visits, self._rows)
         # The ids, as numbers, of events that are stored or will be.
         self._known: set[int] = set()
         self._activities: list[Activity] = []
@@ -81,11 +86,13 @@ class _BatchWriter:
         # 1. Lock the sessions. This comes first, so that if two writers have halves of the same
         #    visit, one waits, and then finds what the other has written.
         sessions.load(batch.session_ids())
+        self._settle_sessions()
         # 2. Find the new events, and join the halves of visits: which session an event belongs to
         #    depends on it.
         self._sort_events()
         # 3. Lock the sessions that only the visits name.
         sessions.load(self._others)
+        self._engagements.apply()
         # 4. Move the sessions on, before visits move between them: a stand-in is known by what it
         #    has counted.
         for activity in self._activities:
@@ -93,29 +100,56 @@ class _BatchWriter:
         stand_ins = StandIns(self._transaction, sessions, self._rows)
         for move in self._moves:
             stand_ins.move(move)
+        self._engagements.settle()
         # 5. End sessions: session.end tells the final counts.
         for end in batch.ends:
-            sessions.end(end.session_id, end.reason)
+            sessions.end(end)
             sessions.log_out(end)
         # 6. Write. The totals go last: all writers share their rows, and wait for each other there.
         sessions.write()
         rows = self._insert_events()
         self._visits.update_changed()
+        self._engagements.keep_waiting()
         write_profiles(self._connection, self._tables, batch.identified)
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)
         self._totals.write(self._connection, self._tables, self._now)
         return Written(len(rows), sessions.started, sessions.ended)
 
+    def _settle_sessions(self) -> None:
+        """Give events of old cookies the session that goes on."""
+        batch = self._batch
+        cookies = OldCookies(self._sessions, batch.ends)
+        batch.events = list(cookies.settle(batch.events))
+        batch.ends = [cookies.settle_end(end) for end in batch.ends]
+        counted = cookies.settle(batch.uncounted)
+        for before, event in zip(batch.uncounted, counted, strict=True):
+            if event is not before and event.session is not None:
+                table = self._tables.event
+                change = table.update().where(table.c.id == event.id)
+                self._connection.execute(change.values(session_id=event.session.id))
+        batch.uncounted = list(counted)
+
     def _sort_events(self) -> None:
-        """Tell new events from known ones."""
+        """Tell new events from known ones, and find the visits of engagement."""
+        waited, engaged = self._batch.waited, [e for e in self._batch.events if e.is_engagement]
         events = self._batch.events
+        if engaged:
+            events = [event for event in events if not event.is_engagement]
         ids = {event.id.int for event in events}
         ids.update(event.claim.visit_id.int for event in events if event.claim)
+        ids.update(*map(names_of_engaged, (*engaged, *waited)))
         self._known = find_known(self._connection, self._tables.event, ids)
         if self._sessions.has_left():
-            events = [event for event in events if not self._refuse_copy(event)]
-        self._visits.load(events, self._known)
+            events, engaged = self._without_copies(events), self._without_copies(engaged)
+        self._visits.load(events, self._known, (*engaged, *waited))
+        self._add_events(events)
+        for event in self._batch.uncounted:
+            self._note_new(event)
+        arrived = {event.id.int for event in events if event.action in VISITS}
+        self._others |= self._engagements.find(engaged, waited, arrived)
+
+    def _add_events(self, events: list[Event]) -> None:
         # The halves first: an event without cookies needs the visit of its page.
         for event in events:
             if event.half == "server":
@@ -125,8 +159,9 @@ class _BatchWriter:
         for event in events:
             if not event.half:
                 self._add_event(event)
-        for event in self._batch.uncounted:
-            self._note_new(event)
+
+    def _without_copies(self, events: list[Event]) -> list[Event]:
+        return [event for event in events if not self._refuse_copy(event)]
 
     def _refuse_copy(self, event: Event) -> bool:
         """Refuse an event for which only the copy of a cookie vouches after the log-out."""

@@ -29,7 +29,9 @@ def insert_uncounted(tables: Tables, event: Event) -> list[sa.Insert]:
 def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:
     """Return up to 200 events that this transaction is to count; no other one gets them."""
     notes, events = tables.uncounted, tables.event
-    query = sa.select(notes).order_by(notes.c.event_id).limit(_TAKEN)
+    # The others are engagement that waits for its visit.
+    query = sa.select(notes).where(notes.c.due_at.is_(None))
+    query = query.order_by(notes.c.event_id).limit(_TAKEN)
     found = connection.execute(query.with_for_update(skip_locked=True)).all()
     if not found:
         return []

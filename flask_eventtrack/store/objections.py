@@ -79,18 +79,44 @@ class Objections:
     def _join(
         self, connection: sa.Connection, records: cabc.Iterable[Record], periods: _Periods
     ) -> None:
-        """Have a customer's objection hold for the anonymous profile of an earlier log-in too.
+        """Have a customer's objection hold for their other profiles too.
 
         The log-in waited in another process while the customer objected, who was not known then to
-        have that profile.
+        have that anonymous profile. Or they objected under their former id.
         """
         for record in records:
-            if not isinstance(record, Identified) or record.anonymous is None:
+            if not isinstance(record, Identified):
                 continue
-            for since, until in periods.get(record.uuid, ()):
+            if record.former is not None:
+                self._adopt(connection, record.uuid, record.former, periods)
+            for since, until in tuple(periods.get(record.uuid, ())):
                 if until is None and record.time < since:
-                    self.add(connection, [self._hash_of(record.anonymous)], since)
-                    periods.setdefault(record.anonymous, []).append((since, None))
+                    for other in record.others:
+                        self._extend(connection, other, since, periods)
+
+    def _adopt(
+        self,
+        connection: sa.Connection,
+        profile: uuidlib.UUID,
+        former: uuidlib.UUID,
+        periods: _Periods,
+    ) -> None:
+        """Have an objection hold that was made under a former id, and never under this one."""
+        if profile in periods:
+            return
+        for since, until in periods.get(former, ()):
+            if until is None:
+                self._extend(connection, profile, since, periods)
+
+    def _extend(
+        self,
+        connection: sa.Connection,
+        profile: uuidlib.UUID,
+        since: dt.datetime,
+        periods: _Periods,
+    ) -> None:
+        self.add(connection, [self._hash_of(profile)], since)
+        periods.setdefault(profile, []).append((since, None))
 
     def _find(self, connection: sa.Connection, uuids: cabc.Iterable[uuidlib.UUID]) -> _Periods:
         table = self._tables.objection
@@ -148,8 +174,8 @@ def _judge(
                 is_dropped = is_dropped or _is_within(moments, periods.get(owner))
         case Identified():
             is_dropped = _is_within([record.time], periods.get(record.uuid))
-            former = record.anonymous and periods.get(record.anonymous)
-            if not is_dropped and former and _is_within([record.time], former):
+            anonymous = record.anonymous and periods.get(record.anonymous)
+            if not is_dropped and anonymous and _is_within([record.time], anonymous):
                 return msgspec.structs.replace(record, anonymous=None)
         case _:
             return record

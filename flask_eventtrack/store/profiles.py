@@ -20,6 +20,8 @@ def write_profiles(
         _write_profile(connection, tables.profile, record)
         if record.anonymous is not None:
             _write_alias(connection, tables.alias, record.anonymous, record)
+        if record.former is not None:
+            _take_over(connection, tables, record.former, record)
 
 
 def remove_alias(
@@ -53,6 +55,19 @@ def _write_profile(connection: sa.Connection, table: sa.Table, record: Identifie
     if record.traits:
         changes["traits"] = {**older, **newer}
     connection.execute(table.update().where(table.c.uuid == record.uuid).values(changes))
+
+
+def _take_over(
+    connection: sa.Connection, tables: Tables, former: uuidlib.UUID, record: Identified
+) -> None:
+    """Make a former profile the customer's, with all that became its own; one alias leads there."""
+    profile, alias = tables.profile, tables.alias
+    query = sa.select(profile.c.uuid).where(profile.c.uuid == former)
+    if connection.execute(query).first() is None:
+        return
+    change = alias.update().where(alias.c.customer_uuid == former)
+    connection.execute(change.values(customer_uuid=record.uuid))
+    _write_alias(connection, alias, former, record)
 
 
 def _write_alias(

@@ -65,6 +65,7 @@ class SessionRow(msgspec.Struct, gc=False):
     site: str = ""
     private_at: dt.datetime | None = None
     logged_out_at: dt.datetime | None = None
+    visible_ms: int = 0
 
 
 class CountRow(msgspec.Struct, gc=False):

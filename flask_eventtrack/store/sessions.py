@@ -13,7 +13,7 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..ids import session_end_id, session_start_id
+from ..ids import is_customer, session_end_id, session_start_id
 from ..records import (
     CAMPAIGN,
     PAGE_VISIT,
@@ -44,11 +44,13 @@ _PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
 _ORIGIN_COLUMNS = ("referrer", "source", *CAMPAIGN)
 # The columns that most events change. None of them is in an index, so that updates are cheap.
-_PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at")
+_PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at", "visible_ms")
 _ALL_COLUMNS = SessionRow.__struct_fields__[1:]
 _progress_of = operator.attrgetter(*_PROGRESS_COLUMNS)
 _rest_of = operator.attrgetter(*(name for name in _ALL_COLUMNS if name not in _PROGRESS_COLUMNS))
 _JUST_BEFORE = dt.timedelta(microseconds=1)
+#: How old the last activity in a session cookie may be: see ``RENEW_AFTER``.
+COOKIE_DELAY = dt.timedelta(minutes=1)
 
 
 class Facts(t.Protocol):
@@ -56,7 +58,7 @@ class Facts(t.Protocol):
 
     def describe_client(self, client: Client) -> _Facts: ...
 
-    def describe_origin(self, url: str, referrer: str) -> _Facts: ...
+    def describe_origin(self, url: str, referrer: str, campaign: str = "") -> _Facts: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -69,6 +71,7 @@ class Transaction:
     facts: Facts
     admits: Admits
     totals: Totals = dataclasses.field(default_factory=Totals)
+    session_timeout: dt.timedelta = dt.timedelta(minutes=30)
 
 
 class Activity(msgspec.Struct, frozen=True, gc=False):
@@ -145,9 +148,16 @@ class SessionBook:
             return
         if event.time >= row.last_seen_at:
             row.last_seen_at = to_utc(event.time)
-            row.uuid = event.uuid
+            row.uuid = later_owner(row.uuid, event.uuid)
         if is_page:
             _move_pages(row, event, facts)
+
+    def goes_on(self, last: dt.datetime, at: dt.datetime) -> bool:
+        """Whether a session that was active at ``last`` goes on at ``at``, whatever a cookie says.
+
+        Cookies tell of a session's activity up to a minute later, or not at all.
+        """
+        return at <= last or at - last < self._transaction.session_timeout - COOKIE_DELAY
 
     def log_out(self, end: SessionEnd) -> None:
         """Note when the customer left a session, and with it the device's earlier ones."""
@@ -163,12 +173,18 @@ class SessionBook:
             if left is not None and left.row.logged_out_at is None:
                 left.row.logged_out_at = at
 
-    def end(self, session_id: uuidlib.UUID, reason: EndReason) -> None:
-        """End a session, if it is stored and has not been ended."""
+    def end(self, end: SessionEnd) -> None:
+        """End a session, if it is stored and has not been ended.
+
+        A timeout ends it only if nothing has happened in it for so long.
+        """
+        session_id, reason = end.session_id, end.reason
         session = self._sessions.get(session_id.int)
         if session is None or session.row.ended_at is not None:
             return
         row = session.row
+        if reason == "timeout" and end.at is not None and self.goes_on(row.last_seen_at, end.at):
+            return
         row.ended_at = row.last_seen_at
         params = {
             "duration": (row.last_seen_at - row.started_at).total_seconds(),
@@ -274,6 +290,14 @@ class SessionBook:
             self._events.append(row_of(event, now))
 
 
+def later_owner(owner: uuidlib.UUID, profile: uuidlib.UUID) -> uuidlib.UUID:
+    """Return the profile of a session after an event of ``profile``.
+
+    A log-out ends the session: an anonymous event after a log-in comes with an old cookie.
+    """
+    return owner if is_customer(owner) and not is_customer(profile) else profile
+
+
 def _new_row(event: Event, session: SessionRef) -> SessionRow:
     started_at = to_utc(session.started_at)
     return SessionRow(
@@ -296,18 +320,19 @@ def _move_pages(row: SessionRow, event: Event, facts: Facts) -> None:
     page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
     if row.entry_at is None or event.time < row.entry_at:
         row.entry, row.entry_at = page, to_utc(event.time)
-        origin = _find_origin(event.params, facts)
+        origin = _find_origin(event, facts)
         for name in _ORIGIN_COLUMNS:
             setattr(row, name, origin.get(name))
     if row.exit_at is None or event.time >= row.exit_at:
         row.exit, row.exit_at = page, to_utc(event.time)
 
 
-def _find_origin(params: cabc.Mapping[str, t.Any], facts: Facts) -> _Facts:
-    url, referrer = params.get("url"), params.get("referrer")
+def _find_origin(event: Event, facts: Facts) -> _Facts:
+    url, referrer = event.params.get("url"), event.params.get("referrer")
     if not isinstance(url, str):
         return {}
-    return facts.describe_origin(url, referrer if isinstance(referrer, str) else "")
+    earlier = (event.campaign,) if event.campaign else ()
+    return facts.describe_origin(url, referrer if isinstance(referrer, str) else "", *earlier)
 
 
 def end_silent_sessions(
@@ -341,7 +366,7 @@ def end_silent_sessions(
     )
     book.take(silent)
     for row in silent:
-        book.end(row.id, "timeout")
+        book.end(SessionEnd(session_id=row.id, reason="timeout"))
     book.write()
     ends = sorted(book.new_events(), key=lambda row: row.id)
     insert_rows(connection, tables.event, ends)

@@ -14,7 +14,7 @@ from .types import JSON, UTCDateTime, blob, plain, text
 #: The version of the tables and of what is in them. A release that changes either counts it up.
 #: A new column is nullable or has a default in the database, so that the release before goes on
 #: writing. Version 1 is that of release 0.1, which kept no version.
-VERSION = 2
+VERSION = 3
 
 _IS_CLAIMED = sa.text("claimed_by IS NOT NULL")
 
@@ -70,6 +70,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("site", text(255), nullable=False),
         sa.Column("private_at", UTCDateTime()),
         sa.Column("logged_out_at", UTCDateTime()),
+        sa.Column("visible_ms", sa.BigInteger(), nullable=False, server_default="0"),
         sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
         # Without last_seen_at: it changes with each event of a session, and so would the index.
         sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
@@ -105,6 +106,8 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
     "uncounted": [
         sa.Column("event_id", sa.Uuid(), primary_key=True),
         sa.Column("record", blob(), nullable=False),
+        sa.Column("due_at", UTCDateTime()),
+        sa.Index("ix_eventtrack_uncounted_due_at", "due_at"),
     ],
     "rejected": [
         sa.Column("id", sa.Uuid(), primary_key=True),

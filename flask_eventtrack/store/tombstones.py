@@ -144,9 +144,12 @@ class Tombstones:
         visits: Moments = {}
         for record in dropped:
             match record:
-                case Identified(anonymous=profile) if profile is not None:
-                    if self._owner_of(connection, profile) in {None, record.uuid}:
-                        kin[profile] = erased[record.uuid]
+                case Identified():
+                    at, owners = erased[record.uuid], {None, record.uuid}
+                    others = record.others
+                    kin |= {
+                        each: at for each in others if self._owner_of(connection, each) in owners
+                    }
                 case PageView() | Event(half="server"):
                     visits[record.id] = erased[record.uuid]
         if visits:
@@ -183,8 +186,17 @@ def _judge(record: Record, erased: Moments) -> Record | None:
             return anew if is_after else None
         case Identified():
             is_erased = record.time <= erased.get(record.uuid, _BEGINNING)
-            return None if is_erased else msgspec.structs.replace(record, anonymous=None)
+            return None if is_erased else _detach(record, erased)
     return record
+
+
+def _detach(record: Identified, erased: Moments) -> Identified:
+    """Return a record without the profiles that were erased after it."""
+    anonymous, former = (
+        uuid if uuid is not None and erased.get(uuid, _BEGINNING) < record.time else None
+        for uuid in (record.anonymous, record.former)
+    )
+    return msgspec.structs.replace(record, anonymous=anonymous, former=former)
 
 
 def _judge_event(event: Event, at: dt.datetime) -> Event | None:

@@ -79,7 +79,9 @@ def hourly_columns(event: sa.Table) -> list[sa.Column[t.Any]]:
     return [event.c.time, event.c.site, event.c.action, event.c.url_rule, event.c.source]
 
 
-def subtract(connection: sa.Connection, tables: Tables, rows: cabc.Iterable[sa.Row[t.Any]]) -> None:
+def subtract(
+    connection: sa.Connection, tables: Tables, rows: cabc.Iterable[EventRow | sa.Row[t.Any]]
+) -> None:
     """Take erased events, which have the :func:`hourly_columns`, out of the totals."""
     counted = _list_rows(collections.Counter(_list_keys(rows)))
     if counted:

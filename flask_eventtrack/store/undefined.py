@@ -22,6 +22,7 @@ MOST_NAMES = 200
 _FRESH = dt.timedelta(hours=1)
 
 IsDefined = cabc.Callable[[str], bool]
+#: An undefined action and "", or an action and an undefined parameter.
 Name = tuple[str, str]
 
 
@@ -30,10 +31,17 @@ class UndefinedNames:
     without their text.
 
     :param is_defined: whether the app defines an action.
+    :param most: up to which number of names this one is kept: one client must not use up all. It is
+        asked by ``"action"`` or ``"action parameter"``.
     """
 
-    def __init__(self, is_defined: IsDefined = lambda action: True) -> None:
+    def __init__(
+        self,
+        is_defined: IsDefined = lambda action: True,
+        most: cabc.Callable[[str], int] = lambda name: MOST_NAMES,
+    ) -> None:
         self._is_defined = is_defined
+        self._most = most
         self._known: set[Name] = set()
         self._read_at: dt.datetime | None = None
 
@@ -54,7 +62,7 @@ class UndefinedNames:
         if len(self._known) < MOST_NAMES or not is_fresh:
             self._known, self._read_at = self._read(connection, quality), now
         for name in sorted(wanted - self._known):
-            if len(self._known) < MOST_NAMES:
+            if len(self._known) < min(MOST_NAMES, self._most(" ".join(name).rstrip())):
                 self._known.add(name)
         return wanted & self._known
 

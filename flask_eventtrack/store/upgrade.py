@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from . import dialects
 from .engine import Database
+from .fold import fold_engagement, has_engagement_rows
 from .schema import Missing, find_missing, name_of, schema_of
 from .tables import VERSION, Tables
 
@@ -33,16 +34,26 @@ _TRIES = 100
 class DataStep(t.NamedTuple):
     """A change of stored rows, which no migration knows of.
 
-    ``run`` may be interrupted, run again, and run while processes write.
+    ``run`` may be interrupted, run again, and run while processes write; it may return sentences
+    that tell how far it is. ``is_left`` tells whether there are rows to be changed: processes of an
+    earlier release may write more of them after a run. Without it, the version tells.
     """
 
     version: int
     sentence: str
-    run: cabc.Callable[[Database], None]
+    run: cabc.Callable[[Database], cabc.Iterable[str] | None]
+    is_left: cabc.Callable[[sa.Connection, Tables], bool] | None = None
 
 
 #: The steps of all releases so far, in their order.
-DATA_STEPS: tuple[DataStep, ...] = ()
+DATA_STEPS: tuple[DataStep, ...] = (
+    DataStep(
+        3,
+        "Moving the rows of page.engage into their page visits.",
+        fold_engagement,
+        has_engagement_rows,
+    ),
+)
 
 
 def upgrade(
@@ -73,13 +84,13 @@ def upgrade(
 def upgrade_data(
     database: Database, now: dt.datetime, steps: cabc.Sequence[DataStep] = DATA_STEPS
 ) -> cabc.Iterator[str]:
-    """Run the data steps since the version that the database has, and note the new one."""
+    """Run the data steps that are left, and note the new version."""
     with database.read() as connection:
         version = read_version(connection, database.tables)
-    for step in steps:
-        if step.version > version:
-            yield step.sentence
-            step.run(database)
+        left = [step for step in steps if _is_left(step, version, connection, database.tables)]
+    for step in left:
+        yield step.sentence
+        yield from step.run(database) or ()
     latest = max([VERSION, *(step.version for step in steps)])
     if latest > version:
         database.retry(functools.partial(_note_version, database.tables, latest, now))
@@ -94,7 +105,13 @@ def read_version(connection: sa.Connection, tables: Tables) -> int:
 def has_steps_left(connection: sa.Connection, tables: Tables) -> bool:
     """Whether data steps are still to be run."""
     version = read_version(connection, tables)
-    return any(step.version > version for step in DATA_STEPS)
+    return any(_is_left(step, version, connection, tables) for step in DATA_STEPS)
+
+
+def _is_left(step: DataStep, version: int, connection: sa.Connection, tables: Tables) -> bool:
+    if step.is_left is None:
+        return step.version > version
+    return step.is_left(connection, tables)
 
 
 def _note_version(

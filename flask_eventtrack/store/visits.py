@@ -17,19 +17,23 @@ import msgspec
 import sqlalchemy as sa
 
 from ..ids import is_customer
-from ..records import CAMPAIGN, PAGE_VISIT, Event, SessionRef
+from ..records import CAMPAIGN, PAGE_VISIT, SCREEN_VIEW, Event, SessionRef
 from ..text import page_label
 from .dialects import by_index, ids_parameter, is_among
 from .fast_rows import read_rows, update_rows
+from .in_view import IN_VIEW, in_view_of, read_in_view
 from .rows import EventRow
 from .tables import cached_on_table
 
-# The parameters that only the server knows; a browser's values for them are ignored.
+#: What engagement may be of. An app's screens have no halves.
+VISITS = frozenset({PAGE_VISIT, SCREEN_VIEW})
 #: The columns by whose indexes visits are found, beside the primary key.
 FOUND_BY = frozenset({"claimed_by", "session_id"})
+# The parameters that only the server knows; a browser's values for them are ignored.
 _SERVER_PARAMS = frozenset(
     {"url", "path", "endpoint", "url_rule", "referrer", "status", "duration_ms", *CAMPAIGN}
 )
+_OWNED = _SERVER_PARAMS.union(IN_VIEW)
 # The columns that the server's half fills beside these, and those that the browser's half changes.
 _SERVER_COLUMNS = ("time", "received_at", "uuid", "session_id", "site", "url_rule", "source")
 _CLAIM_COLUMNS = ("label", "claimed_by", "params", "undefined")
@@ -38,13 +42,19 @@ _RESHOW_WINDOW = dt.timedelta(seconds=60)
 
 
 class Visit(msgspec.Struct, gc=False):
-    """A row of ``page.visit``, stored (``key`` is its id in the table) or about to be."""
+    """A row of ``page.visit``, stored (``key`` is its id in the table) or about to be.
+
+    ``counted_in`` is the session that has its time in view, which is ``counted_ms``.
+    """
 
     row: EventRow
     key: uuidlib.UUID | None = None
     session: SessionRef | None = None
     is_claimed: bool = False
     is_filled: bool = False
+    is_engaged: bool = False
+    counted_in: uuidlib.UUID | None = None
+    counted_ms: int = 0
 
     @property
     def is_stored(self) -> bool:
@@ -94,13 +104,26 @@ class Visit(msgspec.Struct, gc=False):
             setattr(self.row, name, getattr(server, name))
         self.is_filled = True
 
+    def engage(self, event: Event) -> None:
+        """Add how long the page was in view, and how far down it was read; the larger wins."""
+        params = self.row.params
+        told = read_in_view(event.params).within(self.row.time, event.received_at)
+        self.row.params = {**params, **in_view_of(params).or_more(told).as_params()}
+        self.is_engaged = True
+
     def _join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
-        owned = {name: server[name] for name in _SERVER_PARAMS & server.keys()}
+        owned = {name: server[name] for name in _OWNED & server.keys()}
         route = browser["url"].partition("#")[2]  # which no browser sends to its server
         if route and "url" in owned:
             owned["url"] += f"#{route}"
         self.row.params = {**server, **browser, **owned}
         self.row.label = page_label(self.row.params)
+
+
+def visit_of(row: EventRow, key: uuidlib.UUID | None = None) -> Visit:
+    """Return the visit of a row whose time in view is counted."""
+    visible_ms = in_view_of(row.params).visible_ms
+    return Visit(row, key, counted_in=row.session_id, counted_ms=visible_ms)
 
 
 class VisitBook:
@@ -120,12 +143,19 @@ class VisitBook:
         self._searched: set[int] = set()
         self._by_session: dict[int, list[Visit]] = {}
 
-    def load(self, events: cabc.Iterable[Event], known: cabc.Set[int]) -> None:
+    def load(
+        self,
+        events: cabc.Iterable[Event],
+        known: cabc.Set[int],
+        engaged: cabc.Sequence[Event] = (),
+    ) -> None:
         """Read and lock the visits that the events are halves of, or that their claims name.
 
         :param known: which of the events' and visits' ids are stored.
+        :param engaged: engagement, whose visits are read too.
         """
-        ids, pages = set[int](), set[int]()
+        ids = set[int]().union(*map(names_of_engaged, engaged))
+        pages = {event.page.int for event in engaged if event.page is not None}
         for event in events:
             if event.half:
                 ids.add(event.id.int)
@@ -148,7 +178,7 @@ class VisitBook:
             parameters |= ids_parameter(name, sorted(ids))
             for row in read_rows(self._connection, EventRow, query, parameters):
                 if row.id.int not in self._by_key:
-                    visit = self._by_key[row.id.int] = Visit(row, key=row.id)
+                    visit = self._by_key[row.id.int] = visit_of(row, row.id)
                     self._register(visit)
 
     def _register(self, visit: Visit) -> None:
@@ -173,6 +203,25 @@ class VisitBook:
         own = self.find(page)
         is_own = own is not None and own.row.source == "browser" and own.row.claimed_by is None
         return own if is_own else self.find_claimed_by(page)
+
+    def find_engaged(self, event: Event) -> Visit | None:
+        """Return the visit that engagement is of, whoever it is of; None if it is not here yet.
+
+        A visit is known by its browser's half. Until that is here, the page's tag names it too,
+        as long as no other page has claimed it.
+        """
+        page, claim = event.page, event.claim
+        if page is not None:
+            own = self.find(page)
+            if own is None or own.row.claimed_by not in {None, page} or own.has_server_half:
+                own = self.find_claimed_by(page)
+            if own is not None:
+                return own
+        if claim is None or claim.kind in {"foreign", "kept"}:
+            return None
+        visit = self.find(claim.visit_id)
+        is_free = visit is not None and visit.row.claimed_by is None
+        return visit if is_free or (page is None and claim.kind == "own") else None
 
     def add(self, row: EventRow, session: SessionRef | None) -> None:
         self._register(Visit(row, None, session))
@@ -239,13 +288,17 @@ class VisitBook:
         visit = self.find(event.claim.visit_id)
         return visit is not None and visit.row.claimed_by is not None
 
+    def iter_engaged(self) -> cabc.Iterator[Visit]:
+        """Yield the visits whose time in view may have changed, or the session that has it."""
+        return (each for each in self._visits.values() if each.is_engaged or each.is_filled)
+
     def new_rows(self) -> list[EventRow]:
         return [visit.row for visit in self._visits.values() if not visit.is_stored]
 
     def update_changed(self) -> None:
         """Write what the halves have added to visits that were stored before."""
         table = self._table
-        claimed, filled = [], []
+        claimed, filled, engaged = [], [], []
         for _, visit in sorted(self._by_key.items()):
             if visit.key != visit.row.id:
                 rename = table.update().where(table.c.id == visit.key).values(id=visit.row.id)
@@ -254,8 +307,19 @@ class VisitBook:
                 filled.append(visit.row)
             elif visit.is_claimed:
                 claimed.append(visit.row)
+            elif visit.is_engaged:
+                engaged.append(visit.row)
+        update_rows(self._connection, table, ("params",), engaged)
         update_rows(self._connection, table, _CLAIM_COLUMNS, claimed)
         update_rows(self._connection, table, (*_SERVER_COLUMNS, *_CLAIM_COLUMNS), filled)
+
+
+def names_of_engaged(event: Event) -> set[int]:
+    """Return the ids, as numbers, under which the visit of engagement may be stored."""
+    named = {event.page.int} if event.page is not None else set()
+    if event.claim is not None and event.claim.kind != "foreign":
+        named.add(event.claim.visit_id.int)
+    return named
 
 
 def _may_repeat(event: Event) -> bool:
@@ -273,4 +337,4 @@ def _query_by(table: sa.Table, dialect_name: str, column: str) -> sa.Select[t.An
     if column == "session_id":
         received = table.c.received_at.between(sa.bindparam("after"), sa.bindparam("before"))
         query = query.where(received)
-    return query.where(table.c.action == PAGE_VISIT).order_by(table.c.id).with_for_update()
+    return query.where(table.c.action.in_(sorted(VISITS))).order_by(table.c.id).with_for_update()

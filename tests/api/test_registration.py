@@ -265,6 +265,8 @@ def test_hundreds_of_apps_share_a_global_db_and_a_global_object(build: Build) ->
         events.flush()
         table = events.tables.event
         assert db.session.scalar(sa.select(sa.func.count()).select_from(table)) == 2
+        db.session.remove()
+        db.engine.dispose()
 
 
 def test_app_that_is_dropped_is_collected_with_its_thread(build: Build) -> None:

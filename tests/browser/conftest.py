@@ -145,22 +145,23 @@ def open_fresh_page(browser: Browser) -> cabc.Iterator[Page]:
 @pytest.fixture
 def shop(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
     """The example shop, fresh."""
-    yield from _run("example_app", tmp_path)
+    yield from run("example_app", tmp_path)
 
 
 @pytest.fixture
 def site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
     """A small site with pages of awkward kinds, fresh."""
-    yield from _run("tests.browser.site", tmp_path)
+    yield from run("tests.browser.site", tmp_path)
 
 
 @pytest.fixture
 def secure_site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
     """The same over HTTPS, with a certificate that nobody has signed."""
-    yield from _run("tests.browser.site", tmp_path, "https")
+    yield from run("tests.browser.site", tmp_path, "https")
 
 
-def _run(module: str, folder: pathlib.Path, scheme: str = "http") -> cabc.Iterator[Site]:
+def run(module: str, folder: pathlib.Path, scheme: str = "http") -> cabc.Iterator[Site]:
+    """Yield a server, and stop it afterwards."""
     site = Site(module, folder, scheme)
     yield site
     site.stop()

@@ -12,6 +12,7 @@ from tests.browser.hostile import add_hostile_pages
 from tests.browser.libraries import add_library_pages
 from tests.browser.secrets import add_secret_pages
 from tests.browser.tagged import add_tagged_pages
+from tests.browser.workers import add_worker_pages
 from tests.hosts import add_pages
 
 PAGE = """<!doctype html><html lang="en"><head><title>{{ title }}</title>
@@ -36,6 +37,7 @@ def create_app() -> Flask:
     add_hostile_pages(app)
     add_secret_pages(app)
     add_library_pages(app)
+    add_worker_pages(app, events)
     with app.app_context():
         db.create_all()
     return app

@@ -308,15 +308,40 @@ def test_256_names_are_taken(shop: Host) -> None:
     [
         {f"p{n}": n for n in range(257)},
         {"n": {f"p{n}": n for n in range(256)}},
-        {"n": [{"a": 1}] * 256},
+        {"n": [{f"p{n}": n} for n in range(256)]},
+        {"n": [{"a": {f"p{n}": n}} for n in range(255)]},
+        {f"p{n}": {"a": n} for n in range(129)},
     ],
-    ids=["flat", "nested", "in a list"],
+    ids=["flat", "nested", "in a list", "below a list", "in dicts"],
 )
 def test_257_names_are_refused(shop: Host, params: dict[str, t.Any]) -> None:
     """Wherever they are."""
     with pytest.raises(InvalidEvent, match="at most 256 parameter names") as caught:
         send(shop, "signup.click", params)
     assert caught.value.code == "too_many_params"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [{"sku": f"A{n}", "name": "Mug", "quantity": n} for n in range(86)],
+        [{"sku": "A1", **({"gift": True} if n % 2 else {})} for n in range(500)],
+        [{"sku": "A1", "size": {"w": n, "h": n}} for n in range(300)],
+        [[{"sku": "A1", "n": n}] for n in range(300)],
+        [{"parts": [{"id": n} for n in range(20)]} for _ in range(40)],
+    ],
+    ids=["basket", "some names", "dicts below", "list of lists", "lists below"],
+)
+def test_names_are_counted_once_for_a_list(shop: Host, lines: list[t.Any]) -> None:
+    """A basket has as many names as one of its lines."""
+    params = {"lines": lines, **{f"p{n}": n for n in range(251)}}
+    assert send(shop, "signup.click", params)["params"] == params
+
+
+def test_list_of_dicts_is_limited_by_its_size(shop: Host) -> None:
+    """32 KiB, as anything else."""
+    with pytest.raises(InvalidEvent, match="at most 32768 are allowed"):
+        send(shop, "signup.click", {"lines": [{"sku": "A1"}] * 3000})
 
 
 @pytest.mark.parametrize("name", ["x", "x" * 64, "é" * 64, "with space", "__class__"])

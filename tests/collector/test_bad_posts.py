@@ -66,7 +66,7 @@ MALFORMED: dict[str, bytes | str] = {
     "deep lists": nested(20_000),
     "deep lists that never end": "[" * 100_000,
     "deep objects": '{"a":' * 20_000 + "1" + "}" * 20_000,
-    "deep parameters": f'{{"action": "button.click", "params": {{"a": {nested(5_000)}}}}}',
+    "deep parameters": f'{{"action": "button.click", "params": {{"a": {nested(20_000)}}}}}',
     "an endless integer": f'{{"action": "button.click", "params": {{"a": {"9" * 5_000}}}}}',
     "sent_at is a list": b'{"events": [{"action": "button.click"}], "sent_at": [1]}',
     "sent_at is true": b'{"events": [{"action": "button.click"}], "sent_at": true}',

@@ -94,14 +94,56 @@ def test_undefined_names_of_an_app_are_few(
     assert found["undefined", "button.click", ""] == 4
 
 
-def test_two_hundred_names_are_kept(make: MakeHost) -> None:
-    """The limit as it is."""
-    host = make({"EVENTTRACK_UNDEFINED_LIMIT": 10_000})  # of which one sender has a part
-    for start in range(0, 300, 100):
-        post(host.client(), *({"action": f"made.up{start + at}"} for at in range(100)))
-    found = quality(host)
-    assert len({action for _, action, _ in found if action}) == undefined.MOST_NAMES == 200
-    assert found["rejected", "", "undefined_event"] == 100
+def send_names(host: Host, prefix: str, count: int, address: str) -> None:
+    """Post undefined actions, five of each device, from one address."""
+    for start in range(0, count, 5):
+        names = (f"{prefix}.n{start + at}" for at in range(5))
+        client = host.client()
+        client.environ_base["REMOTE_ADDR"] = address
+        post(client, *({"action": name} for name in names))
+
+
+def kept_names(host: Host, prefix: str) -> int:
+    return len({action for _, action, _ in quality(host) if action.startswith(prefix)})
+
+
+def test_counters_keep_two_hundred_names_of_which_clients_have_three_quarters(
+    make: MakeHost,
+) -> None:
+    """The limit as it is; the app's own names always have a quarter."""
+    host = make({"TESTING": False, "EVENTTRACK_UNDEFINED_LIMIT": 10_000})
+    for number in range(6):
+        send_names(host, f"made.up{number}", 40, f"203.0.{number}.1")
+    assert kept_names(host, "made.up") == undefined.MOST_NAMES * 3 // 4 == 150
+    with host.app.app_context():
+        for number in range(60):
+            track(f"own.n{number}", customer="1")
+    assert kept_names(host, "own") == 50
+    assert quality(host)["rejected", "", "undefined_event"] == 90 + 10
+
+
+@pytest.mark.parametrize("setting", ["reject", "store"])
+def test_one_network_has_forty_names_kept(make: MakeHost, setting: str) -> None:
+    """However many devices and hours it takes; those of others and of the app are kept later."""
+    host = make({"EVENTTRACK_UNDEFINED_EVENTS": setting, "EVENTTRACK_DEVICE_LIMIT": None})
+    for hour in range(3):
+        send_names(host, f"hour{hour}", 80, f"203.0.113.{hour}")
+        host.clock.advance(hours=1)
+    assert [kept_names(host, f"hour{hour}") for hour in range(3)] == [40, 0, 0]
+    send_names(host, "other", 10, "198.51.100.1")
+    assert kept_names(host, "other") == 10
+
+
+def test_one_device_has_ten_parameters_kept(make: MakeHost) -> None:
+    """A name that another client sends as well is kept then."""
+    host = make()
+    client, names = host.client(), [f"p{number}" for number in range(15)]
+    for name in names:
+        post(client, {**CLICK, "params": {name: 1}})
+    kept = {reason for outcome, _, reason in quality(host) if outcome == "undefined" and reason}
+    assert kept == set(names[:10])
+    post(host.client(), {**CLICK, "params": {names[-1]: 1}})
+    assert quality(host)["undefined", "button.click", names[-1]] == 1
 
 
 def test_names_can_be_cleared(db_host: Host) -> None:

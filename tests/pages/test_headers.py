@@ -1,10 +1,14 @@
-"""Which answers a shared cache may store: those carry no cookie of ours."""
+"""Headers: which requests navigate, and which answers a shared cache may store.
+
+An answer that a shared cache may store carries no cookie of ours.
+"""
 
 from __future__ import annotations
 
 import pytest
 
 from flask_eventtrack.pages.headers import is_shareable
+from flask_eventtrack.pages.visit import is_for_later, is_navigation
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
@@ -13,6 +17,131 @@ from ..request.cookie_jar import ALL, DEVICE, cookies_of, visit
 FUTURE, PAST = "Wed, 01 Jan 2094 00:00:00 GMT", "Thu, 01 Jan 1970 00:00:00 GMT"
 ETAG = {"etag": "x"}
 LATER = {"last-modified": PAST}
+
+
+DEST, MODE = "HTTP_SEC_FETCH_DEST", "HTTP_SEC_FETCH_MODE"
+FRAMES = ("iframe", "frame", "fencedframe", "embed", "object")
+
+
+def asks(destination: str | None = None, mode: str | None = None, **more: str) -> dict[str, str]:
+    """Return the part of a WSGI environ that tells whether a request navigates."""
+    given = {DEST: destination, MODE: mode}
+    fetch = {name: value for name, value in given.items() if value is not None}
+    return fetch | {f"HTTP_{name}": value for name, value in more.items()}
+
+
+INSECURE = {"UPGRADE_INSECURE_REQUESTS": "1"}
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (asks(), True),  # plain HTTP, and old browsers
+        (asks("document", "navigate"), True),
+        (asks("document"), True),
+        (asks(None, "navigate"), True),  # browsers that send the mode only
+        (asks("", "navigate"), True),
+        *((asks(None, mode), False) for mode in ("cors", "no-cors", "same-origin", "websocket")),
+        (asks(None, "nested-navigate"), False),
+        # a service worker: fetch(event.request), and a Request made from it
+        (asks("empty", "navigate"), True),
+        (asks("empty", "same-origin", **INSECURE), True),
+        (asks("empty", "cors", **INSECURE), True),
+        # scripts
+        *((asks("empty", mode), False) for mode in ("cors", "no-cors", "same-origin", None)),
+        (asks("empty", "no-cors", **INSECURE), False),
+        (asks("empty", "cors", UPGRADE_INSECURE_REQUESTS="0"), False),
+        # frames, and what is no page
+        *((asks(frame, "navigate"), False) for frame in FRAMES),
+        *((asks(kind, "no-cors"), False) for kind in ("image", "script", "style", "video", "x")),
+        (asks("worker", "same-origin", **INSECURE), False),
+        # libraries that ask for parts
+        (asks("document", "navigate", HX_REQUEST="true"), False),
+        (asks("empty", "navigate", TURBO_FRAME="basket"), False),
+        (asks(X_TURBO_REQUEST_ID="1"), False),
+        *((asks(X_REQUESTED_WITH=name), False) for name in ("XMLHttpRequest", "fetch", "swup")),
+        (asks("empty", "cors", X_REQUESTED_WITH="XMLHttpRequest", **INSECURE), False),
+        # WebViews of Android apps
+        (asks(X_REQUESTED_WITH="com.instagram.android"), True),
+        (asks("document", "navigate", X_REQUESTED_WITH="com.facebook.katana"), True),
+        (asks(X_REQUESTED_WITH="org.telegram.messenger.web"), True),
+        (asks(X_REQUESTED_WITH="mark.via.gp"), True),
+        (asks(X_REQUESTED_WITH="com.Slack"), True),
+        (asks(X_REQUESTED_WITH="jp.naver.line_android2"), True),
+        (asks(X_REQUESTED_WITH=""), True),
+        (asks("empty", "navigate", X_REQUESTED_WITH="com.instagram.android"), True),
+        (asks("empty", "cors", X_REQUESTED_WITH="com.instagram.android"), False),
+        *((asks(X_REQUESTED_WITH=odd), False) for odd in ("com.", ".a", "a..b", "1.5", "a b.c")),
+    ],
+    ids=str,
+)
+def test_modes_and_values_together_tell_a_navigation(
+    environ: dict[str, str], *, expected: bool
+) -> None:
+    """Fetch Metadata, as browsers and their service workers send it."""
+    assert is_navigation(environ) is expected
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_frames_count_where_the_setting_says_so(frame: str) -> None:
+    """A page in them does; another resource does not."""
+    assert is_navigation(asks(frame, "navigate"), in_frames=True)
+    assert not is_navigation(asks(frame, "no-cors"), in_frames=True)
+    assert not is_navigation(asks("image", "navigate"), in_frames=True)
+    assert not is_navigation(asks(frame, "navigate", HX_REQUEST="true"), in_frames=True)
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        (asks("empty", "cors"), True),  # a service worker fills its cache
+        (asks("empty", "no-cors"), True),  # <link rel="prefetch">
+        (asks("empty", "cors", X_REQUESTED_WITH="com.instagram.android"), True),
+        (asks("empty", "cors", X_REQUESTED_WITH="XMLHttpRequest"), False),
+        (asks("empty", "cors", HX_REQUEST="true"), False),
+        (asks("empty", "cors", TURBO_FRAME="basket"), False),
+        *((asks(other, "navigate"), False) for other in ("iframe", "image", "style")),
+    ],
+    ids=str,
+)
+def test_fetched_page_may_be_shown_later(environ: dict[str, str], *, expected: bool) -> None:
+    """Then the browser reports the visit; a part of a page is never one."""
+    assert is_for_later(environ) is expected
+
+
+@pytest.mark.parametrize(
+    ("headers", "visits", "tag"),
+    [
+        ({"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "navigate"}, 1, "data-visit"),
+        ({"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}, 0, "data-visit"),
+        ({"X-Requested-With": "com.instagram.android"}, 1, "data-visit"),
+        ({"X-Requested-With": "XMLHttpRequest"}, 0, 'data-page="off"'),
+        ({"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}, 0, 'data-page="off"'),
+        ({"Sec-Fetch-Dest": "document", "HX-Request": "true"}, 0, 'data-page="off"'),
+    ],
+)
+def test_server_and_tag_agree(host: Host, headers: dict[str, str], visits: int, tag: str) -> None:
+    """What the server does not count, the browser does only if it may show a whole page."""
+    assert tag in host.client().get("/", headers=headers).text
+    assert host.actions()["page.visit"] == visits
+
+
+@pytest.mark.parametrize("setting", [True, "embed"])
+def test_frame_is_a_visit_by_the_setting(make: MakeHost, setting: object) -> None:
+    """EVENTTRACK_FRAMES, on both sides."""
+    host = make({"EVENTTRACK_FRAMES": setting})
+    headers = {"Sec-Fetch-Dest": "iframe", "Sec-Fetch-Mode": "navigate"}
+    assert "data-visit" in host.client().get("/", headers=headers).text
+    assert host.actions()["page.visit"] == 1
+
+
+def test_filter_is_asked_once_about_a_fetched_page(make: MakeHost) -> None:
+    """And its refusal holds for the browser too."""
+    asked: list[str] = []
+    host = make({"EVENTTRACK_PAGE_VISIT_FILTER": lambda: asked.append("x")})
+    headers = {"Sec-Fetch-Dest": "empty", "Sec-Fetch-Mode": "cors"}
+    assert 'data-page="off"' in host.client().get("/", headers=headers).text
+    assert asked == ["x"]
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,50 @@ def test_secure_follows_the_request_or_the_setting(
 
 
 @pytest.mark.parametrize(
+    ("settings", "scheme", "prefix"),
+    [
+        ({}, "https", "__Host-"),
+        ({}, "http", ""),  # behind a proxy that does not tell, or a browser drops them
+        ({"EVENTTRACK_COOKIE_DOMAIN": "shop.example"}, "https", ""),
+    ],
+)
+def test_cookies_of_embedded_pages_are_partitioned(
+    make: MakeHost, settings: dict[str, str], scheme: str, prefix: str
+) -> None:
+    """EVENTTRACK_FRAMES = "embed": all of them, a deletion too."""
+    host = make({"EVENTTRACK_FRAMES": "embed", **settings})
+    client, base = host.client(), f"{scheme}://shop.example"
+    answer = client.get("/", base_url=base, headers=NAVIGATION)
+    lines = answer.headers.getlist("Set-Cookie")
+    choice = {"choice": "none"}
+    refusal = client.post("/_et/consent", json=choice, base_url=base, headers=SAME_ORIGIN)
+    lines += refusal.headers.getlist("Set-Cookie")
+    assert len(lines) == 7
+    for line in lines:
+        assert {"Secure", "SameSite=None", "Partitioned"} <= set(line.split("; "))
+    assert {line.partition("=")[0] for line in lines} == {
+        *(prefix + name for name in ALL),
+        "eventtrack_consent",
+    }
+
+
+def test_cookie_from_before_embedding_does_not_hide_the_partitioned_one(make: MakeHost) -> None:
+    """Browsers keep both, and send the older one first."""
+    host = make({"EVENTTRACK_FRAMES": "embed"})
+    old, new = host.client(), host.client()
+    for client in (old, new):
+        visit(client)
+    headers = [
+        f"{name}={client.get_cookie(name).value}"  # type: ignore[union-attr]
+        for name in (DEVICE, SESSION)
+        for client in (old, new)
+    ]
+    client = host.app.test_client(use_cookies=False)
+    client.get("/", headers={**NAVIGATION, "Cookie": "; ".join(headers)})
+    assert sorted(row["pages"] for row in sessions_of(host)) == [1, 2]
+
+
+@pytest.mark.parametrize(
     ("is_trusted", "said", "secure"),
     [(True, "https", True), (True, "http", False), (False, "https", False)],
 )

@@ -1,0 +1,153 @@
+"""Engagement whose visit is not stored yet: it waits in ``eventtrack_uncounted``.
+
+A process may have the server's half of a visit in its journal while another one writes what the
+browser says on leaving the page. A note waits under the id by which its visit is found: that of the
+browser's half, or of the server's if no other is known. It is counted as dropped, until it is taken
+for its visit.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import typing as t
+import uuid as uuidlib
+
+import msgspec
+import sqlalchemy as sa
+
+from ..records import PAGE_ENGAGE, Event, decode_record, encode_record
+from .dialects import ids_parameter, is_among
+from .in_view import read_in_view
+from .tables import Tables, cached_on_table
+from .totals import Totals
+
+#: The reason in the quality counters.
+NO_VISIT = "no visit"
+_LOOKED_AT = 200
+_PAUSE = dt.timedelta(minutes=1)
+_PATIENCE = dt.timedelta(days=7)
+_MOST = 10_000
+_BEGINNING = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+# A byte that MessagePack does not have, so that the release before cannot read a note, which it
+# would count as an event.
+_MARK = b"\xc1"
+
+
+def count_missing(totals: Totals, event: Event, by: int = 1) -> None:
+    """Count engagement without a visit; with -1, that its visit has been found."""
+    totals.count_outcome(event.received_at, "dropped", PAGE_ENGAGE, NO_VISIT, by)
+
+
+def key_of(event: Event) -> uuidlib.UUID | None:
+    """Return the id under which engagement waits; None if it names no visit that may come."""
+    if event.page is not None:
+        return event.page
+    is_named = event.claim is not None and event.claim.kind != "foreign"
+    return event.claim.visit_id if event.claim is not None and is_named else None
+
+
+def take_for(connection: sa.Connection, tables: Tables, visits: set[int]) -> list[Event]:
+    """Return what waits for visits, known by the ids of their halves as numbers."""
+    table = tables.uncounted
+    if not visits or connection.scalar(_any_query(table)) is None:
+        return []
+    name = connection.dialect.name
+    parameters = ids_parameter(name, sorted(visits))
+    return _take(connection, table, _find_query(table, name), parameters)
+
+
+def take_due(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:
+    """Return up to 200 of those that nobody has looked for in the last minute.
+
+    Two processes may have written a visit and its engagement at the same time.
+    """
+    table = tables.uncounted
+    query = sa.select(table).where(table.c.due_at <= now).order_by(table.c.due_at, table.c.event_id)
+    query = query.limit(_LOOKED_AT).with_for_update(skip_locked=True)
+    return _take(connection, table, query)
+
+
+def keep(
+    connection: sa.Connection,
+    tables: Tables,
+    now: dt.datetime,
+    totals: Totals,
+    waited: cabc.Iterable[Event],
+    new: cabc.Sequence[Event],
+) -> None:
+    """Let engagement wait: what has waited already, unless that was for a week, and what is new."""
+    notes = {key_of(event): event for event in waited if now - event.received_at < _PATIENCE}
+    if new:
+        keys = {key.int for event in new if (key := key_of(event)) is not None}
+        notes |= {key_of(event): event for event in take_for(connection, tables, keys)}
+    for event in new:
+        count_missing(totals, event)
+        former = notes.get(key_of(event))
+        if former is not None:
+            count_missing(totals, former, by=-1)
+        notes[key_of(event)] = event if former is None else _join(former, event)
+    table = tables.uncounted
+    room = _count_room(connection, table) if notes else 0
+    rows = [
+        {"event_id": key, "record": _MARK + encode_record(event), "due_at": now + _PAUSE}
+        for key, event in sorted(notes.items(), key=lambda item: str(item[0]))[:room]
+    ]
+    if rows:
+        connection.execute(table.insert(), rows)
+
+
+def list_waiting(connection: sa.Connection, tables: Tables) -> list[tuple[uuidlib.UUID, Event]]:
+    """Return the keys of all that waits, and what waits."""
+    table = tables.uncounted
+    rows = connection.execute(sa.select(table).where(table.c.due_at.is_not(None)))
+    return [(row.event_id, event) for row in rows if (event := _read(row.record)) is not None]
+
+
+def _take(
+    connection: sa.Connection,
+    table: sa.Table,
+    query: sa.Select[t.Any],
+    parameters: cabc.Mapping[str, t.Any] | None = None,
+) -> list[Event]:
+    found = connection.execute(query, parameters).all()
+    if found:
+        taken = table.c.event_id.in_([row.event_id for row in found])
+        connection.execute(table.delete().where(taken))
+    return [event for row in found if (event := _read(row.record)) is not None]
+
+
+def _join(former: Event, event: Event) -> Event:
+    """Return the later one with the larger values, if both are of one device."""
+    devices = {each.session and each.session.device_id for each in (former, event)}
+    if len(devices) > 1:
+        return event
+    larger = read_in_view(former.params).or_more(read_in_view(event.params))
+    latest = max(former, event, key=lambda each: each.received_at)
+    return msgspec.structs.replace(latest, params=larger.as_params())
+
+
+def _count_room(connection: sa.Connection, table: sa.Table) -> int:
+    waiting = sa.select(sa.func.count()).where(table.c.due_at.is_not(None))
+    return max(0, _MOST - (connection.scalar(waiting) or 0))
+
+
+def _read(record: bytes) -> Event | None:
+    try:
+        event = decode_record(record.removeprefix(_MARK))
+    except (msgspec.DecodeError, ValueError):  # of a later release
+        return None
+    return event if isinstance(event, Event) else None
+
+
+@cached_on_table
+def _any_query(table: sa.Table) -> sa.Select[t.Any]:
+    # Not "is not null", for which SQLite would not use the index.
+    return sa.select(table.c.event_id).where(table.c.due_at >= _BEGINNING).limit(1)
+
+
+@cached_on_table
+def _find_query(table: sa.Table, dialect_name: str) -> sa.Select[t.Any]:
+    is_one = is_among(dialect_name, table.c.event_id)
+    query = sa.select(table).where(is_one, table.c.due_at.is_not(None))
+    return query.order_by(table.c.event_id).with_for_update()
