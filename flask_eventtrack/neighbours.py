@@ -100,6 +100,18 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
         _NOTHING,
     ),
     Neighbour(
+        "OpenTelemetry",
+        "opentelemetry",
+        "Its spans tell of all requests, also of posts to the collector.",
+        "`OTEL_PYTHON_FLASK_EXCLUDED_URLS=_et/` leaves these out.",
+    ),
+    Neighbour(
+        "prometheus-flask-exporter",
+        "prometheus_flask_exporter",
+        "It counts all requests, also posts to the collector.",
+        '`PrometheusMetrics(app, excluded_paths="^/_et/")` leaves these out.',
+    ),
+    Neighbour(
         "flask-talisman",
         "flask_talisman",
         "A policy with `'self'` in `script-src` and `connect-src` lets the script run and post.",

@@ -16,30 +16,43 @@ from ..neighbours import Hook, package_of
 from ..state import BLUEPRINT, this_app
 
 # Not the pages of the blueprint: the host says who sees them, and may replace a template.
-_NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css", "nothing")
+_NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css")
 _ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
 # Packages whose hooks count requests: to run one of them is to count.
 _COUNTERS = frozenset({"flask_limiter"})
+# Packages whose hooks only watch. Where OpenTelemetry's have not run, it logs a warning.
+_WATCHERS = frozenset({"opentelemetry", "prometheus_flask_exporter"})
 _DONE = "_eventtrack_hooks_done"
 
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
 
 
 class HookList(list[Hook]):
-    """An app's hooks of one kind. A request that passes them by finds ``own`` alone.
+    """An app's hooks of one kind. A request that passes them by finds only ours, and watchers.
 
     Flask has no other place for this: it goes through all hooks of an app in each request.
     """
 
     def __init__(self, hooks: cabc.Iterable[Hook], own: cabc.Sequence[Hook] = ()) -> None:
         super().__init__(hooks)
-        self.own = own
+        self._own = [*own]
+        self.settle()
 
     def __iter__(self) -> cabc.Iterator[Hook]:
-        return iter(self.own) if passes_by() else super().__iter__()
+        return iter(self._own) if passes_by() else super().__iter__()
 
     def __reversed__(self) -> cabc.Iterator[Hook]:
-        return reversed(self.own) if passes_by() else super().__reversed__()
+        return reversed(self._own) if passes_by() else super().__reversed__()
+
+    def settle(self) -> bool:
+        """Find the watchers among the hooks; return whether all others are ours.
+
+        The list of those that run is changed in place: the first request may be going through it.
+        """
+        hooks = self.all()
+        run = [hook for hook in hooks if hook in self._own or package_of(hook) in _WATCHERS]
+        self._own[:] = run
+        return run == hooks
 
     def all(self) -> list[Hook]:
         """Return the hooks of all requests, whatever the current one is."""
@@ -89,7 +102,7 @@ def close_idle(app: Flask) -> None:
     """Give Flask plain lists where no hook is the host's, which makes requests cheaper."""
     for hooks in (*_kinds(app), t.cast("t.Any", app.teardown_request_funcs)):
         found = hooks.get(None)
-        if isinstance(found, HookList) and all(hook in found.own for hook in found.all()):
+        if isinstance(found, HookList) and found.settle():
             hooks[None] = found.all()
 
 
@@ -124,7 +137,10 @@ def run_passed_hooks() -> None:
     hooks: t.Any = app.before_request_funcs.get(None)
     for hook in hooks.all() if isinstance(hooks, HookList) else ():
         try:
-            if package_of(hook) not in _COUNTERS and app.ensure_sync(hook)() is not None:
+            if (
+                package_of(hook) not in _COUNTERS | _WATCHERS
+                and app.ensure_sync(hook)() is not None
+            ):
                 return
         except Exception:  # noqa: BLE001 - such as the host's abort(403)
             return

@@ -47,4 +47,4 @@ def add_library_pages(app: Flask) -> None:
         if request.headers.get("Sec-Fetch-Dest") == "empty":
             time.sleep(float(request.args.get("wait", 0)))
         html = render_template_string(PAGE, name=name, script=LIBRARIES[library])
-        return html.replace("<script async", '<script async data-spa="path"')
+        return html.replace("<script async", '<script data-spa="path" async')
