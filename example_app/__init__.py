@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import typing as t
+import zlib
 
 from flask import Flask
 
@@ -21,6 +22,8 @@ def create_app(config: dict[str, t.Any] | None = None) -> Flask:
     app = Flask(__name__)
     app.config.from_mapping(
         SQLALCHEMY_DATABASE_URI="sqlite:///shop.db",
+        # Cookies know no ports: a shop in another folder would overwrite the basket and log-in.
+        SESSION_COOKIE_NAME=f"shop-{zlib.crc32(app.instance_path.encode()):08x}",
         SESSION_COOKIE_SAMESITE="Lax",
         # Never change it: every customer would become another person.
         EVENTTRACK_PROFILE_SALT="the-wobbly-shelf",

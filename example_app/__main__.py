@@ -2,37 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pathlib
+import socket
 import sys
+
+from werkzeug.serving import make_server
 
 from . import create_app
 from .models import db
 from .seed import ensure_database
 
 HOST = "127.0.0.1"
+_PORTS_TRIED = 100
 
 
 def main() -> None:
-    """Run the shop on 127.0.0.1, at port 5000 or the one in ``PORT``."""
-    port = int(os.environ.get("PORT", "5000"))
-    app = create_app()
-    with app.app_context():
-        ensure_database()
-        database = db.engine.url.render_as_string()
-    url = f"http://{HOST}:{port}"
-    flask = os.path.relpath(pathlib.Path(sys.executable).with_name("flask"))
-    print(
-        "",
-        f"  The shop          {url}",
-        f"  What it recorded  {url}/about-you",
-        f"  The database      {database}",
-        f"  Watch it live     {flask} --app example_app eventtrack tail --follow",
-        "",
-        sep="\n",
-        flush=True,
-    )
-    app.run(host=HOST, port=port, threaded=True, use_reloader=False)
+    """Run the shop on 127.0.0.1, at port 5000 or the one in ``PORT``, or at the next free one."""
+    wanted = int(os.environ.get("PORT", "5000"))
+    with open_socket(wanted) as listener:
+        port = listener.getsockname()[1]
+        app = create_app()
+        with app.app_context():
+            ensure_database()
+            database = db.engine.url.render_as_string()
+        server = make_server(HOST, port, app, threaded=True, fd=listener.fileno())
+        url = f"http://{HOST}:{port}"
+        flask = os.path.relpath(pathlib.Path(sys.executable).with_name("flask"))
+        print(
+            "",
+            *([] if port == wanted else [f"  Another program uses port {wanted}.", ""]),
+            f"  The shop          {url}",
+            f"  What it recorded  {url}/about-you",
+            f"  The database      {database}",
+            f"  Watch it live     {flask} --app example_app eventtrack tail --follow",
+            "  To stop it        Ctrl+C",
+            "",
+            sep="\n",
+            flush=True,
+        )
+        server.serve_forever()
+
+
+def open_socket(first: int) -> socket.socket:
+    """Listen on the first port, from this one on, that no other program uses.
+
+    It is held from here on, so that two demos that start at once get different ones.
+    """
+    last = min(first + _PORTS_TRIED, 65536) - 1
+    for port in range(first, last + 1):
+        if not any(_is_answered(host, port) for host in (HOST, "::1")):
+            with contextlib.suppress(OSError):
+                return socket.create_server((HOST, port))
+    raise SystemExit(f"No port from {first} to {last} is free: set PORT to another one.")
+
+
+def _is_answered(host: str, port: int) -> bool:
+    # macOS lets us listen beside AirPlay, which has port 5000 on all addresses. Whoever opens
+    # "localhost" would then reach AirPlay.
+    try:
+        socket.create_connection((host, port), timeout=0.5).close()
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -58,20 +58,21 @@ def count_items() -> int:
     return sum(_quantities().values())
 
 
-def add(product: Product, quantity: int) -> None:
-    """Add this many of a product."""
-    set_quantity(product, _quantities().get(product.sku, 0) + quantity)
+def quantity_of(product: Product) -> int:
+    """Return how many of a product are in the basket."""
+    return _quantities().get(product.sku, 0)
 
 
-def set_quantity(product: Product, quantity: int) -> None:
+def add(product: Product, quantity: int) -> int:
+    """Add this many of a product, and return how many there are now."""
+    return _change(product, quantity_of(product) + max(0, quantity), None)
+
+
+def set_quantity(product: Product, quantity: int) -> int:
     """Set how many of a product are in the basket: at most ``MAX_QUANTITY``; 0 removes it."""
-    quantities = _quantities()
-    before = quantities.pop(product.sku, 0)
-    after = max(0, min(quantity, MAX_QUANTITY))
-    if after:
-        quantities[product.sku] = after
-    session["basket"] = quantities
-    _track_change(product, after - before)
+    wanted = max(0, min(quantity, MAX_QUANTITY))
+    label = f"Changed the quantity of {product.name} to {wanted}" if wanted else None
+    return _change(product, wanted, label)
 
 
 def empty() -> None:
@@ -83,9 +84,21 @@ def _quantities() -> dict[str, int]:
     return dict(session.get("basket", {}))
 
 
-def _track_change(product: Product, change: int) -> None:
+def _change(product: Product, wanted: int, label: str | None) -> int:
+    quantities = _quantities()
+    before = quantities.pop(product.sku, 0)
+    after = min(wanted, MAX_QUANTITY)
+    if after:
+        quantities[product.sku] = after
+    session["basket"] = quantities
+    _track_change(product, after - before, label)
+    return after
+
+
+def _track_change(product: Product, change: int, label: str | None) -> None:
+    """Track what came or went; without a label, the event has its definition's."""
     params: dict[str, t.Any] = {"sku": product.sku, "name": product.name, "quantity": abs(change)}
     if change > 0:
-        track("product.addToCart", params | {"price": product.price})
+        track("product.addToCart", params | {"price": product.price}, label=label)
     elif change < 0:
-        track("product.removeFromCart", params)
+        track("product.removeFromCart", params, label=label)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 from pathlib import Path
 
@@ -15,8 +16,11 @@ def ensure_secret_key(app: Flask) -> None:
     path = Path(app.instance_path) / "secret_key"
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o600)
-        path.write_text(secrets.token_hex())
+        # Complete before it gets its name: another shop may start at the same moment.
+        new = path.with_name(f"secret_key.{os.getpid()}")
+        new.touch(mode=0o600)
+        new.write_text(secrets.token_hex())
+        new.replace(path)
     app.config["SECRET_KEY"] = path.read_text()
 
 

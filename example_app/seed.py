@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.security import generate_password_hash
 
 from .models import Product, User, db
@@ -109,6 +112,16 @@ CATEGORY_OF = {"K": "kitchen", "G": "green", "L": "glow", "D": "desk", "C": "cos
 
 def ensure_database() -> None:
     """Create the tables and fill the shelf, unless that was done before."""
+    for _ in range(20):
+        try:
+            return _fill()
+        except SQLAlchemyError:  # a second shop that starts at the same moment does the same
+            db.session.rollback()
+            time.sleep(0.1)
+    return _fill()
+
+
+def _fill() -> None:
     db.create_all()
     known = set(db.session.scalars(select(Product.sku)))
     db.session.add_all(_make_product(*row) for row in PRODUCTS if row[0] not in known)

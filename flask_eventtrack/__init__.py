@@ -9,6 +9,7 @@ from .pages.snippet import eventtrack_snippet
 from .pipeline.health import Health
 from .records import Event
 from .reports.feed import FeedEvent
+from .reports.sessions import Profile, TrackedSession
 
 __all__ = [
     "CurrentVisitor",
@@ -16,6 +17,8 @@ __all__ = [
     "EventTrack",
     "FeedEvent",
     "Health",
+    "Profile",
+    "TrackedSession",
     "current_visitor",
     "errors",
     "eventtrack_snippet",

@@ -18,14 +18,23 @@ from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
 from .identity.tokens import match_session
-from .identity.visitor import CustomerId, check_customer_id, resume_visitor
+from .identity.visitor import CustomerId, Visitor, check_customer_id, resume_visitor
 from .records import VOUCHED_BY_COOKIE, Identified, SessionRef, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
+from .reports.sessions import (
+    Profile,
+    TrackedSession,
+    find_profile,
+    read_anonymous_sessions,
+    read_present_session,
+    read_sessions,
+)
 from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
 from .request.context import Current, get_current, get_current_now
 from .request.host_login import LOGIN, log_in, log_out, resolve
 from .request.recording import Append, make_event, put, put_in_transaction, record
 from .state import State, get_state, this_app
+from .store.engine import Database
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -279,18 +288,50 @@ class CurrentVisitor:
 
         :param before: only events earlier than this aware moment.
         """
-        visitor, pipeline = resolve(self._current), self._current.state.pipeline
-        database = pipeline.database
-        if database.is_in_memory:
-            pipeline.flush()
+        visitor, database = self._open()
         if visitor.customer_id is not None:
-            by_session = visitor.session_id if visitor.vouched == VOUCHED_BY_COOKIE else None
-            return read_feed(database, [visitor.uuid], before, limit, by_session)
+            return read_feed(database, [visitor.uuid], before, limit, _by_session(visitor))
         if not visitor.is_known:
             return read_anonymous_feed(database, visitor.uuid, before, limit)
         if visitor.started is None:
             return []
         return read_session_feed(database, visitor.uuid, visitor.session, before, limit)
+
+    def sessions(self, before: dt.datetime | None = None, limit: int = 50) -> list[TrackedSession]:
+        """Return what the visitor may see of their own sessions, newest first.
+
+        The rules are those of :meth:`feed`. But a row tells of a whole session: it is left out if
+        someone else has events in the session, for instance with a copy of the device cookie. The
+        present session of a customer's device without a log-in is left out once a customer is
+        vouched for in it.
+
+        :param before: only sessions that started earlier than this aware moment.
+        """
+        visitor, database = self._open()
+        if visitor.customer_id is not None:
+            return read_sessions(database, visitor.uuid, before, limit, _by_session(visitor))
+        if not visitor.is_known:
+            return read_anonymous_sessions(database, visitor.uuid, before, limit)
+        if visitor.started is None:
+            return []
+        return read_present_session(database, visitor.uuid, visitor.session, before, limit)
+
+    def profile(self) -> Profile | None:
+        """Return what is stored of the customer, such as the traits.
+
+        None if no customer is vouched for, or nothing is stored of them.
+        """
+        visitor, database = self._open()
+        if visitor.customer_id is None:
+            return None
+        return find_profile(database, visitor.uuid, _by_session(visitor))
+
+    def _open(self) -> tuple[Visitor, Database]:
+        """Return who reads, and the database; one in memory is up to date."""
+        visitor, pipeline = resolve(self._current), self._current.state.pipeline
+        if pipeline.database.is_in_memory:
+            pipeline.flush()
+        return visitor, pipeline.database
 
     @property
     def token(self) -> str:
@@ -305,6 +346,11 @@ class CurrentVisitor:
         session = visitor.session_token(self._current.arrival)
         device = tokens.write_device(visitor.device_token())
         return f"{device}~{tokens.write_session(session)}" if session else device
+
+
+def _by_session(visitor: Visitor) -> uuidlib.UUID | None:
+    """Return the session whose cookie alone vouches for the customer, if it does."""
+    return visitor.session_id if visitor.vouched == VOUCHED_BY_COOKIE else None
 
 
 def _current_visitor() -> CurrentVisitor:

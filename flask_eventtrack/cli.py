@@ -335,12 +335,12 @@ def doctor() -> None:
     """Report what is misconfigured; the exit status is 1 if there is an error."""
     findings = examine(this_app(), get_state())
     for finding in findings:
-        colour = "red" if finding.level == "error" else "yellow"
+        colour = {"error": "red", "warning": "yellow", "note": "green"}[finding.level]
         click.echo(
             f"{click.style(finding.id, fg=colour)} {finding.level}: {escape(finding.sentence)}"
         )
         click.echo(f"      {escape(finding.hint)}")
-    if not findings:
+    if all(finding.level == "note" for finding in findings):
         click.echo("Everything is in order.")
     sys.exit(any(finding.level == "error" for finding in findings))
 

@@ -18,6 +18,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Config
 from .errors import ConfigError
+from .neighbours import find_blocked, list_neighbours
 from .pipeline.health import list_orphans, list_waiting
 from .pipeline.homes import find_obstacle, list_bad, list_faults, list_homes, list_stranded
 from .privacy.report import compare
@@ -35,9 +36,12 @@ _LATE = dt.timedelta(minutes=2)  # other processes look for what dead ones left 
 
 
 class Finding(t.NamedTuple):
-    """A problem, and what to do about it. An error keeps events from being recorded correctly."""
+    """A problem, and what to do about it. An error keeps events from being recorded correctly.
 
-    level: t.Literal["error", "warning"]
+    A note is no problem: it says what works beside another extension, and what there is to set.
+    """
+
+    level: t.Literal["error", "warning", "note"]
     id: str
     sentence: str
     hint: str
@@ -45,11 +49,14 @@ class Finding(t.NamedTuple):
 
 _error = functools.partial(Finding, "error")
 _warning = functools.partial(Finding, "warning")
+_note = functools.partial(Finding, "note")
+_LEVELS = ("error", "warning", "note")
 
 
 def examine(app: Flask, state: State) -> list[Finding]:
-    """Return the findings of all checks, errors first."""
-    return sorted(finding for check in _CHECKS for finding in check(app, state))
+    """Return the findings of all checks, errors first and notes last."""
+    found = sorted(finding for check in _CHECKS for finding in check(app, state))
+    return sorted(found, key=lambda finding: _LEVELS.index(finding.level))
 
 
 def _check_enabled(app: Flask, state: State) -> cabc.Iterator[Finding]:
@@ -59,7 +66,7 @@ def _check_enabled(app: Flask, state: State) -> cabc.Iterator[Finding]:
 
 def _check_database(app: Flask, state: State) -> cabc.Iterator[Finding]:
     try:
-        with state.pipeline.database.look() as connection:
+        with state.pipeline.database.look_as_writer() as connection:
             yield from _check_tables(connection, state)
     except (SQLAlchemyError, OSError) as error:  # pg8000 raises the system's own
         yield _error(
@@ -382,6 +389,19 @@ def _check_definitions(app: Flask, state: State) -> cabc.Iterator[Finding]:
         )
 
 
+def _check_neighbours(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if blocking := find_blocked(app):
+        yield _warning(
+            "ET041",
+            f"flask-talisman's policy blocks the script or its posts: {', '.join(blocking)}.",
+            f"Add \"'self'\" to {' and to '.join(blocking)} of its content_security_policy.",
+        )
+    for each in list_neighbours(app):
+        yield _note(
+            "ET042", f"{each.name}: {each.works}".replace("`", ""), each.to_set.replace("`", "")
+        )
+
+
 _CHECKS: tuple[cabc.Callable[[Flask, State], cabc.Iterator[Finding]], ...] = (
     _check_enabled,
     _check_database,
@@ -397,4 +417,5 @@ _CHECKS: tuple[cabc.Callable[[Flask, State], cabc.Iterator[Finding]], ...] = (
     _check_proxy,
     _check_sites,
     _check_definitions,
+    _check_neighbours,
 )

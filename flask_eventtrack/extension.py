@@ -137,7 +137,9 @@ class EventTrack:
         hooks = Hooks(
             context=lambda: app.app_context() if (app := reference()) else contextlib.nullcontext(),
             expand=pages.expand,
-            facts=FactFinder(AgentParser(config.agent_parser), countries),
+            facts=FactFinder(
+                AgentParser(config.agent_parser), countries, _own_hosts(config, sites)
+            ),
             admits=access.admits,
             is_defined=lambda action: self.catalogue.find(action) is not None,
             most_names=novelty.most_kept,
@@ -225,8 +227,11 @@ class EventTrack:
         return self.catalogue.define(definition)
 
     def exempt(self, view: _F) -> _F:
-        """Mark a view function, a view class or a blueprint whose pages are not visits."""
-        setattr(view, EXEMPT, True)
+        """Mark a view function, a view class or a blueprint whose pages are not visits.
+
+        A view class may be Flask's or Flask-Admin's, whose ``Admin`` can be marked as well.
+        """
+        setattr(getattr(view, "__func__", view), EXEMPT, True)
         return view
 
     def customer_loader(self, load: _L) -> _L:
@@ -362,6 +367,13 @@ def _make_sites(app: Flask, config: Config, journal: pathlib.Path | None) -> Sit
     has_folder = journal is not None and not find_obstacle(journal)
     register = journal.with_name(f"{journal.name}.sites") if journal and has_folder else None
     return Sites(own, register, {*config.allow, *config.deny})
+
+
+def _own_hosts(config: Config, sites: Sites) -> cabc.Callable[[str], bool]:
+    """Return whether a host is the app's own, by the names of its sites or its cookies' domain."""
+    domain = f".{(config.cookie_domain or '').lstrip('.').lower()}"
+    has_domain = config.cookie_domain is not None
+    return lambda host: sites.has_named(host) or (has_domain and f".{host}".endswith(domain))
 
 
 def _make_masker(config: Config) -> Masker | None:

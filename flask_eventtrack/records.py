@@ -127,6 +127,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     All times are aware and UTC. ``undefined`` names the parameters that the definition does not
     have. ``half`` marks the two halves of a page visit. ``page`` is the id of the browser's half of
     the visit during which a browser event happened; ``claim`` names the server's half.
+    ``campaign`` is what an earlier request, which was no visit, named in its query.
     """
 
     id: uuidlib.UUID
@@ -145,6 +146,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     half: t.Literal["", "server", "browser"] = ""
     page: uuidlib.UUID | None = None
     claim: Claim | None = None
+    campaign: str = ""
 
     @property
     def begins_at(self) -> dt.datetime:
@@ -179,8 +181,9 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     """The server's half of a page visit: raw values of one request, expanded by the writer.
 
     ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
-    the device's sessions; ``client`` is given if the visit opens a session. ``follows`` says that
-    a session cookie tells of the session, or of the one before it.
+    the device's sessions; ``client`` is given if the visit opens a session. ``campaign`` is what an
+    earlier request, which was no visit, named in its query. ``follows`` says that a session cookie
+    tells of the session, or of the one before it.
     """
 
     id: uuidlib.UUID
@@ -202,6 +205,7 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     duration_ns: int
     client: Client | None
     vouched: Vouched = NOT_VOUCHED
+    campaign: str = ""
     follows: bool = False
 
     # Without an annotation it is no field.

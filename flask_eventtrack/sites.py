@@ -57,6 +57,11 @@ class Sites:
         may_be_own = not self.is_named or name.endswith(self._suffixes)
         return name if name and may_be_own and self._note(name) else OTHER
 
+    def has_named(self, host: str) -> bool:
+        """Whether a setting names a host."""
+        name = site_of(host)
+        return bool(name) and (name in self._own or name.endswith(self._suffixes))
+
     def _note(self, name: str) -> bool:
         """Whether a host that this process has not seen before is among the first."""
         if len(self._seen) >= self._most:

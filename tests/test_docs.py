@@ -48,6 +48,14 @@ def test_security_names_tests_that_exist() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_a_call_that_a_page_shows_works_where_the_script_is_blocked(name: str) -> None:
+    """There is no ``eventtrack`` then: a bare ``eventtrack.track()`` breaks the host's code."""
+    scripts = [b.text for b in iter_blocks(read(name)) if b.language.startswith(("html", "j"))]
+    text = "".join(scripts).replace("(window.eventtrack = window.eventtrack || []).push", "")
+    assert not re.search(r"(?<!')\beventtrack\s*[.\[(]", text)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_setting_that_a_page_names_exists(name: str) -> None:
     """No page speaks of a setting that is not there (the tests' own variables aside)."""
     known = {config.PREFIX + field.name.upper() for field in dataclasses.fields(config.Config)}
@@ -74,7 +82,7 @@ def test_every_command_and_option_has_an_entry() -> None:
 def test_every_finding_has_an_entry() -> None:
     """Each id that the doctor knows is in its table, with its level."""
     source = inspect.getsource(doctor)
-    found = re.findall(r'_(error|warning)\(\s*"(ET\d+)"', source)
+    found = re.findall(r'_(error|warning|note)\(\s*"(ET\d+)"', source)
     rows = re.findall(r"^\| `(ET\d+)` \| (\w+) \|", read("docs/reference/cli.md"), re.MULTILINE)
     assert sorted(rows) == sorted((code, level) for level, code in found)
     assert len(found) == len(set(re.findall(r"ET\d{3}", source)))

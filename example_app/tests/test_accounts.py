@@ -2,22 +2,64 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 
 from flask import Flask
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 from example_app.tracking import events
 from flask_eventtrack import current_visitor
 
-from .helpers import HOME_VISITED, log_in, rows, story, submit
+from .helpers import HOME_VISITED, log_in, recorded, rows, story, submit
+
+
+def sign_up(client: FlaskClient) -> TestResponse:
+    """Open an account. The first one of a test is customer number 2."""
+    return submit(client, "/signup", name="Ada", email="ada@example.com", password="wobble")
 
 
 def test_history_moves_to_the_customer_at_sign_up(client: FlaskClient) -> None:
-    """The visit before is in the feed of the new customer, who is number 2."""
+    """The visit before is in the feed of the new customer, whose log-in follows the sign-up."""
     client.get("/")
-    submit(client, "/signup", name="Ada", email="ada@example.com", password="wobble")
-    assert story("2") == ["Started session", HOME_VISITED, "Logged in", "Opened an account"]
+    sign_up(client)
+    assert story("2") == ["Started session", HOME_VISITED, "Opened an account", "Logged in"]
+
+
+def test_who_signs_up_is_logged_in(client: FlaskClient) -> None:
+    """The page says so, and neither form is shown again."""
+    assert "You are logged in." in client.get(sign_up(client).location).text
+    assert [client.get(path).location for path in ("/signup", "/login")] == ["/", "/"]
+
+
+def test_a_sign_up_is_the_new_customers(client: FlaskClient) -> None:
+    """Also on a device that still has another customer's cookie."""
+    log_in(client)
+    client.delete_cookie(client.application.config["SESSION_COOKIE_NAME"])
+    client.delete_cookie("eventtrack_session")
+    sign_up(client)
+    assert "Opened an account" not in story("1")
+    assert [label for label in story("2") if label != "Started session"] == [
+        "Opened an account",
+        "Logged in",
+    ]
+
+
+def test_the_shop_notes_traits_of_customers_only(client: FlaskClient) -> None:
+    """Since when they are customers, their orders and the topic of their newsletter."""
+    newsletter = {"email": "ada@example.com", "topic": "green things"}
+    submit(client, "/newsletter", **newsletter | {"email": "bob@example.com"})
+    assert rows(events.tables.profile) == []
+    sign_up(client)
+    submit(client, "/newsletter", **newsletter)
+    submit(client, "/basket/add", sku="K-03", quantity="1")
+    submit(client, "/checkout", name="Ada", address="1 Test Street")
+    [profile] = rows(events.tables.profile)
+    since = profile["traits"].pop("customer_since")
+    assert dt.date.fromisoformat(since) == profile["first_seen_at"].date()
+    assert profile["traits"] == {"newsletter": "green things", "orders": 1}
+    assert len(recorded("customer.login")) == 1
 
 
 def test_history_moves_to_the_customer_at_log_in(client: FlaskClient) -> None:

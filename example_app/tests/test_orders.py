@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from flask.testing import FlaskClient
 
 from .helpers import recorded, story, submit
@@ -21,6 +22,46 @@ def test_the_basket_tracks_what_goes_in_and_out(client: FlaskClient) -> None:
         {"sku": "K-03", "name": "Otto", "quantity": 2},
         {"sku": "K-03", "name": "Otto", "quantity": 1},
     ]
+
+
+def test_a_change_of_the_quantity_says_so(client: FlaskClient) -> None:
+    """The feed and the page both say to which number, up or down."""
+    submit(client, "/basket/add", sku="K-03", quantity="1")
+    for quantity, said in [("3", "from 1 to 3."), ("2", "from 3 to 2.")]:
+        submit(client, "/basket/update", sku="K-03", quantity=quantity)
+        assert f"Changed the quantity of Otto {said}" in client.get("/basket").text
+    submit(client, "/basket/update", sku="K-03", quantity="0")
+    assert [label for label in story() if "Otto" in label] == [
+        "Added Otto to the basket",
+        "Changed the quantity of Otto to 3",
+        "Changed the quantity of Otto to 2",
+        "Removed Otto from the basket",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "quantity", "said"),
+    [
+        ("add", "1", "Changed the quantity of Otto from 2 to 3."),
+        ("add", "30", "Changed the quantity of Otto from 2 to 20. 20 is the most"),
+        ("add", "-1", "How many would you like?"),
+        ("add", "lots", "How many would you like?"),
+        ("update", "2", "The quantity of Otto is 2, as before."),
+        ("update", "30", "Changed the quantity of Otto from 2 to 20. 20 is the most"),
+        ("update", "0", "Otto went back to the shelf."),
+        ("update", "-1", "How many would you like?"),
+        ("update", "", "How many would you like?"),
+        ("remove", "", "Otto went back to the shelf."),
+    ],
+)
+def test_whatever_happens_to_the_basket_is_said(
+    client: FlaskClient, path: str, quantity: str, said: str
+) -> None:
+    """What is no number changes nothing."""
+    submit(client, "/basket/add", sku="K-03", quantity="2")
+    assert "2 of Otto are in your basket." in client.get("/basket").text
+    answer = submit(client, f"/basket/{path}", sku="K-03", quantity=quantity)
+    assert said in client.get(answer.location).text
 
 
 def test_an_unchanged_basket_tracks_nothing(client: FlaskClient) -> None:

@@ -68,11 +68,3 @@ def test_a_bot_is_not_recorded(client: FlaskClient) -> None:
     """A search engine that reads the shelf is not a visitor."""
     client.get("/products/otto", headers={"User-Agent": "Googlebot/2.1"})
     assert rows(events.tables.event) == []
-
-
-def test_about_you_shows_the_visitors_own_events(client: FlaskClient) -> None:
-    """The page before is on it. Its own visit is recorded when it has been sent."""
-    client.get("/products/otto")
-    page = client.get("/about-you").text
-    assert "Viewed Otto" in page
-    assert '<dd id="event-count">3</dd>' in page

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 from flask import Flask, render_template
+from markupsafe import Markup
 
 from example_app.basket import count_items
 from example_app.security import form_token
@@ -15,6 +17,8 @@ if t.TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
     from werkzeug.exceptions import HTTPException
 
+_JOINT = re.compile(r"(?<=[/?&=_])(?=\w)")
+
 
 def init_app(app: Flask) -> None:
     """Register the pages, their error pages and what their templates use."""
@@ -22,7 +26,7 @@ def init_app(app: Flask) -> None:
         app.register_blueprint(module.blueprint)
     for code in (400, 404):
         app.register_error_handler(code, show_error)
-    app.jinja_env.filters["money"] = format_money
+    app.jinja_env.filters.update(money=format_money, soft=allow_breaks)
     app.jinja_env.globals.update(
         categories=catalogue.CATEGORIES,
         count_items=count_items,
@@ -34,6 +38,11 @@ def init_app(app: Flask) -> None:
 def format_money(cents: int) -> str:
     """Write an amount of cents as people do: ``€1,234.50``."""
     return f"€{cents // 100:,}.{cents % 100:02d}"
+
+
+def allow_breaks(value: object) -> Markup:
+    """Let lines break where a long name or address has a joint, and not inside its words."""
+    return Markup("<wbr>").join(_JOINT.split(str(value)))
 
 
 def show_error(error: HTTPException) -> ResponseReturnValue:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import typing as t
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
-from flask_login import login_user, logout_user
+from flask_login import current_user, login_user, logout_user
 from sqlalchemy import select
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from example_app.models import User, db
 from example_app.security import protect
 from example_app.tracking import CustomerSignup
-from flask_eventtrack import track
+from flask_eventtrack import identify, track
 
 if t.TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -23,7 +24,9 @@ protect(blueprint)
 
 @blueprint.get("/signup")
 def signup() -> ResponseReturnValue:
-    """Show the sign-up form."""
+    """Show the sign-up form, unless that was done."""
+    if current_user.is_authenticated:
+        return redirect(url_for("catalogue.home"))
     return render_template("signup.html")
 
 
@@ -37,15 +40,20 @@ def open_account() -> ResponseReturnValue:
     user = User(name=name, email=email.lower(), password_hash=generate_password_hash(password))
     db.session.add(user)
     db.session.commit()
+    opened_at = dt.datetime.now(dt.UTC)
     login_user(user)
-    track(CustomerSignup())
-    flash(f"Welcome to the shelf, {user.name}.")
+    identify(user.get_id(), {"customer_since": opened_at.date().isoformat()})
+    # Tracked as the customer, and with the time at which it happened: before the log-in.
+    track(CustomerSignup(), time=opened_at)
+    flash(f"Welcome to the shelf, {user.name}. You are logged in.")
     return redirect(url_for("catalogue.home"), 303)
 
 
 @blueprint.get("/login")
 def login() -> ResponseReturnValue:
-    """Show the log-in form."""
+    """Show the log-in form, unless that was done."""
+    if current_user.is_authenticated:
+        return redirect(url_for("catalogue.home"))
     return render_template("login.html")
 
 

@@ -6,16 +6,18 @@ import typing as t
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_login import current_user
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from example_app import basket
-from example_app.models import Order, OrderItem, Product, db
+from example_app.models import Order, OrderItem, Product, User, db
 from example_app.security import protect
 from example_app.tracking import OrderPlace
-from flask_eventtrack import track
+from flask_eventtrack import identify, track
 
 if t.TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
+
+HOW_MANY = "How many would you like? Please enter a number."
 
 blueprint = Blueprint("basket", __name__)
 protect(blueprint)
@@ -31,8 +33,13 @@ def show() -> ResponseReturnValue:
 def add() -> ResponseReturnValue:
     """Add a product."""
     product = _get_posted_product()
-    basket.add(product, request.form.get("quantity", 1, type=int))
-    flash(f"{product.name} is in your basket.")
+    quantity = _find_posted_quantity(at_least=1)
+    if quantity is None:
+        flash(HOW_MANY)
+        return redirect(url_for("catalogue.product", slug=product.slug), 303)
+    before = basket.quantity_of(product)
+    after = basket.add(product, quantity)
+    flash(_describe_change(product, before, after, before + quantity))
     return redirect(url_for(".show"), 303)
 
 
@@ -40,7 +47,13 @@ def add() -> ResponseReturnValue:
 def update() -> ResponseReturnValue:
     """Change the quantity of a product."""
     product = _get_posted_product()
-    basket.set_quantity(product, request.form.get("quantity", 1, type=int))
+    quantity = _find_posted_quantity(at_least=0)
+    if quantity is None:
+        flash(HOW_MANY)
+    else:
+        before = basket.quantity_of(product)
+        after = basket.set_quantity(product, quantity)
+        flash(_describe_change(product, before, after, quantity))
     return redirect(url_for(".show"), 303)
 
 
@@ -75,6 +88,8 @@ def place_order() -> ResponseReturnValue:
     session["orders"] = [*session.get("orders", []), order.id]
     basket.empty()
     track(OrderPlace(order=order.id, items=wanted.quantity, total=wanted.total_cents / 100))
+    if current_user.is_authenticated:
+        identify(current_user.get_id(), {"orders": _count_orders(current_user)})
     return redirect(url_for(".order", order_id=order.id), 303)
 
 
@@ -92,6 +107,29 @@ def _get_posted_product() -> Product:
     sku = request.form.get("sku", "")
     product: Product = db.first_or_404(select(Product).filter_by(sku=sku))
     return product
+
+
+def _find_posted_quantity(at_least: int) -> int | None:
+    quantity: int | None = request.form.get("quantity", type=int)
+    return quantity if quantity is not None and quantity >= at_least else None
+
+
+def _describe_change(product: Product, before: int, after: int, wanted: int) -> str:
+    """Say what became of a quantity, to the visitor who changed it."""
+    limit = f" {after} is the most that one parcel holds." if wanted > after else ""
+    if after == 0:
+        return f"{product.name} went back to the shelf."
+    if before == 0:
+        what = product.name + " is" if after == 1 else f"{after} of {product.name} are"
+        return f"{what} in your basket.{limit}"
+    if after == before:
+        return f"The quantity of {product.name} is {after}, as before.{limit}"
+    return f"Changed the quantity of {product.name} from {before} to {after}.{limit}"
+
+
+def _count_orders(user: User) -> int:
+    orders = select(func.count()).select_from(Order).where(Order.user_id == user.id)
+    return db.session.scalar(orders) or 0
 
 
 def _save_order(wanted: basket.Basket, name: str, address: str) -> Order:

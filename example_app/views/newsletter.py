@@ -5,12 +5,13 @@ from __future__ import annotations
 import typing as t
 
 from flask import Blueprint, flash, redirect, render_template, request, url_for
+from flask_login import current_user
 from sqlalchemy import select
 
 from example_app.models import Subscriber, db
 from example_app.security import protect
 from example_app.tracking import NewsletterSignup
-from flask_eventtrack import track
+from flask_eventtrack import identify, track
 
 if t.TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -33,6 +34,8 @@ def sign_up() -> ResponseReturnValue:
         db.session.add(Subscriber(email=email, topic=topic))
         db.session.commit()
         track(NewsletterSignup(topic=topic))
+        if current_user.is_authenticated:
+            identify(current_user.get_id(), {"newsletter": topic})
     return redirect(url_for(".thanks"), 303)
 
 

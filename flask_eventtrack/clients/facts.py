@@ -40,11 +40,19 @@ class FactFinder:
     """Says which columns of ``eventtrack_session`` a client and an origin fill.
 
     The writer uses it, so it may take its time.
+
+    :param is_own: whether a host is one of the app's own, by its settings.
     """
 
-    def __init__(self, agents: AgentParser, countries: CountryDatabase | None) -> None:
+    def __init__(
+        self,
+        agents: AgentParser,
+        countries: CountryDatabase | None,
+        is_own: cabc.Callable[[str], bool] = lambda host: False,
+    ) -> None:
         self._agents = agents
         self._countries = countries
+        self._is_own = is_own
 
     def describe_client(self, client: Client) -> dict[str, str | None]:
         """Return browser, system, device type, language and country; None where unknown."""
@@ -58,10 +66,13 @@ class FactFinder:
             "country": self._country_of(client),
         }
 
-    def describe_origin(self, url: str, referrer: str) -> dict[str, str | None]:
-        """Return referrer, source and the campaign's parameters of a session's first page."""
-        source = source_of(url, referrer)
-        return {"referrer": referrer or None, "source": source, **campaign_of(url)}
+    def describe_origin(self, url: str, referrer: str, campaign: str = "") -> dict[str, str | None]:
+        """Return referrer, source and the campaign's parameters of a session's first page.
+
+        :param campaign: what an earlier request of the session named; the page's own counts first.
+        """
+        source = source_of(url, referrer, campaign, self._is_own)
+        return {"referrer": referrer or None, "source": source, **campaign_of(url, campaign)}
 
     def _country_of(self, client: Client) -> str | None:
         if _COUNTRY.fullmatch(client.country):

@@ -26,6 +26,7 @@ from ..request.checking import (
     refuse,
     settle_time,
 )
+from ..request.host_hooks import run_passed_hooks
 from ..request.host_login import resolve
 from ..request.recording import open_session, put
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
@@ -117,6 +118,8 @@ class Post:
             self._sender.forget(new_device)
             return
         self._sender.resume(new_device)
+        if self._sender.is_elsewhere:  # no page has let the host name the customer
+            run_passed_hooks()
         if self._customer is not None:
             self._sender.log_in(self._customer)
         resolve(self._current)
@@ -165,7 +168,7 @@ class Post:
         definition = find_definition(self._state, entry.action, self._site, sender)
         if definition.server_only:
             raise InvalidEvent("server_only", f"Only the server may record {entry.action!r}.")
-        if not definition.anonymous and self._current.visitor.customer_id is None:
+        if not (definition.anonymous or self._has_customer()):
             raise InvalidEvent("customer_required", f"Only customers may send {entry.action!r}.")
         params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
         checked = self._drop_new(
@@ -176,6 +179,12 @@ class Post:
             checked.params["visit"] = str(page)
         time = self._check_time(entry, checked.params)
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
+
+    def _has_customer(self) -> bool:
+        """Whether the sender is a customer; an ``identify()`` in the host's hooks may say so."""
+        if self._current.visitor.customer_id is None and not self._envelope.by_visit:
+            run_passed_hooks()
+        return self._current.visitor.customer_id is not None
 
     def _drop_new(self, checked: Checked) -> Checked:
         """Return an event's content without undefined names beyond the limit."""
@@ -189,15 +198,15 @@ class Post:
         return checked
 
     def _clean_urls(self, action: str, params: dict[str, t.Any]) -> tuple[dict[str, t.Any], str]:
-        clean = self._cleaner.clean
-        for name in ("url", "referrer"):
+        cleaner = self._cleaner
+        for name, clean in (("url", cleaner.clean), ("referrer", cleaner.clean_referrer)):
             value = params.get(name)
             if isinstance(value, str):
                 params[name] = clean(value) or None
             elif value is not None and action == PAGE_VISIT:  # a number is no address
                 params[name] = None
         if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
-            params["href"] = clean(params["href"]) or params["href"]
+            params["href"] = cleaner.clean(params["href"]) or params["href"]
         if action != PAGE_VISIT:
             return params, ""
         params = {name: value for name, value in params.items() if name not in _SERVER_ONLY}
@@ -235,13 +244,24 @@ class Post:
         if times:
             open_session(self._current, to_ns(max(earliest, min(times))))
         client = self._current.client() if self._current.visitor.opened else None
-        events = [self._make_event(entry, client) for entry in good]
+        campaign = self._take_campaign(good)
+        events = [self._make_event(entry, client, campaign) for entry in good]
         if not put(self._state, self._current, *events, is_posted=True):
             raise NoRoom
 
-    def _make_event(self, good: _Good, client: Client | None) -> Event:
+    def _take_campaign(self, good: cabc.Sequence[_Good]) -> str:
+        """Return the campaign of an earlier request, if there is a page to which it goes."""
+        if not any(entry.checked.action == PAGE_VISIT for entry in good):
+            return ""
+        return self._current.visitor.take_campaign()
+
+    def _make_event(self, good: _Good, client: Client | None, campaign: str) -> Event:
         visitor, checked = self._current.visitor, good.checked
-        is_half = checked.action == PAGE_VISIT and not self._sender.is_app
+        is_visit = checked.action == PAGE_VISIT
+        is_half = is_visit and not self._sender.is_app
+        if is_visit and campaign:
+            named = campaign_of(checked.params["url"], campaign)
+            checked = checked._replace(params=checked.params | named)
         return Event(
             id=good.id,
             action=checked.action,
@@ -259,6 +279,7 @@ class Post:
             half="browser" if is_half else "",
             page=good.page,
             claim=self._read_claim(good, is_half=is_half),
+            campaign=campaign if is_visit else "",
         )
 
     def _read_claim(self, good: _Good, *, is_half: bool) -> Claim | None:

@@ -26,7 +26,8 @@ class NoRoom(Exception):
 class Sender:
     """The visitor of a post, known by cookies, or by our headers if cookies cannot travel.
 
-    ``is_refused`` says that the visitor does not want to be recorded.
+    ``is_elsewhere`` says that it is by our headers; ``is_refused`` that the visitor does not want
+    to be recorded.
     """
 
     def __init__(self, current: Current, origin: PostOrigin) -> None:
@@ -36,7 +37,8 @@ class Sender:
             current.treat_as_app()
         # Pages of our own site send cookies: a header there could only come from another visitor.
         is_same_site = request.headers.get("Sec-Fetch-Site") == "same-site"
-        self._is_elsewhere = self.is_app or (origin is PostOrigin.OTHER_ORIGIN and not is_same_site)
+        is_other = origin is PostOrigin.OTHER_ORIGIN
+        self.is_elsewhere: bool = self.is_app or (is_other and not is_same_site)
         # The collector verifies the bearer token itself, and refuses the post if it is invalid.
         current.asks_bearer = False
         self.is_refused: bool = current.judged.policy != "full"
@@ -46,7 +48,7 @@ class Sender:
         if self.is_refused or self.current.is_settled:
             return
         identity = self.current.cookies[:2]
-        if self._is_elsewhere and not brings_device(request):
+        if self.is_elsewhere and not brings_device(request):
             values = map(request.headers.get, (DEVICE_HEADER, SESSION_HEADER))
             identity = read_identity(self.current.state.tokens, *values)
         self._become(*identity, new_device)
@@ -103,7 +105,7 @@ class Sender:
         if not self.is_app:
             send_cookies(current, response)
         # A device from a cookie goes back in a cookie, since scripts can read headers.
-        if self._is_elsewhere and not brings_device(request):
+        if self.is_elsewhere and not brings_device(request):
             tokens, visitor = current.state.tokens, current.visitor
             response.headers[DEVICE_HEADER] = tokens.write_device(visitor.device_token())
             session = visitor.session_token(current.arrival)

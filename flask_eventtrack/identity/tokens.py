@@ -26,6 +26,8 @@ MAX_LENGTH = 2048
 CUSTOMER_ID_MAX_LENGTH = 255
 _CACHE_SIZE = 1024
 _EPOCH_LENGTH = 8
+# What may follow a session's fields, in bytes: a third more in base64, and a signature.
+_REST_MAX_LENGTH = 1400
 _VERSION = b"\1"
 
 VouchedBy = t.Literal["", "login", "identify", "token", "loader"]
@@ -33,6 +35,8 @@ _VOUCHERS: tuple[VouchedBy, ...] = t.get_args(VouchedBy)
 # Added to the voucher's index where `vouched_at` follows. Releases that cannot read it take the
 # cookie for no session, so they vouch for no customer.
 _HAS_TIME = 0x80
+# In the same way, where a campaign precedes that.
+_HAS_CAMPAIGN = 0x40
 
 Keys = cabc.Sequence[str | bytes]
 
@@ -54,7 +58,8 @@ class SessionToken(t.NamedTuple):
     """The content of the session cookie. Times are microseconds since the epoch.
 
     ``vouched_until`` is when a token expires. ``vouched_at`` is when the host last vouched; 0 in
-    cookies of older releases.
+    cookies of older releases. ``campaign`` is what a request that was no visit named in its query,
+    for the next page. ``started`` is 0 if no session is open, and only the campaign is kept.
     """
 
     device_id: uuidlib.UUID
@@ -65,6 +70,7 @@ class SessionToken(t.NamedTuple):
     customer_id: str | None = None
     vouched_until: int = 0
     vouched_at: int = 0
+    campaign: str = ""
 
 
 class VisitToken(t.NamedTuple):
@@ -122,7 +128,8 @@ class TokenCodec:
         # devices expire, when this one does. Older releases ignore it.
         self._device = _Format(keys, "eventtrack.device", "16s16sI?")
         # device; number of the session; its start and last activity; index in _VOUCHERS. Then
-        # follow when the host vouched, if a token vouches its end, and the customer's id.
+        # follow the campaign with its length, when the host vouched, if a token vouches its end,
+        # and the customer's id.
         self._session = _Format(keys, "eventtrack.session", "16sIQQB")
         self._visit = _Format(keys, "eventtrack.visit", "16s16s")  # visit; device
         self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")  # device; when it expires
@@ -163,6 +170,10 @@ class TokenCodec:
             rest = token.vouched_until.to_bytes(8) + rest
         if token.vouched_at:
             voucher, rest = voucher | _HAS_TIME, token.vouched_at.to_bytes(8) + rest
+        campaign = token.campaign.encode()
+        if campaign and len(campaign) + len(rest) <= _REST_MAX_LENGTH:
+            voucher |= _HAS_CAMPAIGN
+            rest = len(campaign).to_bytes(2) + campaign + rest
         return self._session.write(
             token.device_id.bytes,
             token.number,
@@ -174,17 +185,26 @@ class TokenCodec:
 
     def _read_session(self, value: str) -> SessionToken | None:
         found = self._session.read(value)
-        if found is None or found[4] & ~_HAS_TIME >= len(_VOUCHERS):
+        if found is None or found[4] & ~(_HAS_TIME | _HAS_CAMPAIGN) >= len(_VOUCHERS):
             return None
         device, number, started, last, voucher, rest = found
-        vouched_by, until, at = _VOUCHERS[voucher & ~_HAS_TIME], 0, 0
+        vouched_by, until, at, campaign = (
+            _VOUCHERS[voucher & ~(_HAS_TIME | _HAS_CAMPAIGN)],
+            0,
+            0,
+            "",
+        )
+        if voucher & _HAS_CAMPAIGN:
+            end = 2 + int.from_bytes(rest[:2])
+            campaign, rest = rest[2:end].decode(), rest[end:]
         if voucher & _HAS_TIME:
             at, rest = int.from_bytes(rest[:8]), rest[8:]
         if vouched_by == "token":
             until, rest = int.from_bytes(rest[:8]), rest[8:]
         customer_id = rest.decode() or None
         device_id = uuidlib.UUID(bytes=device)
-        return SessionToken(device_id, number, started, last, vouched_by, customer_id, until, at)
+        vouched = vouched_by, customer_id, until, at
+        return SessionToken(device_id, number, started, last, *vouched, campaign)
 
     def write_visit(self, token: VisitToken) -> str:
         return self._visit.write(token.visit_id.bytes, token.device_id.bytes)

@@ -97,9 +97,10 @@ class Visitor:
     with this request, and ``stale`` whether the cookies have to be sent. ``vouched_until`` is when
     a token expires, and ``vouched_at`` when the host last vouched for the customer;
     ``is_vouched_now`` says that it did so in this request. ``expires`` is when the device is no
-    longer recognised (seconds since the epoch); 0 if it is new, or never. ``follows`` says that a
-    session cookie tells of the session, or of the one before it; ``went_on`` that the
-    session of the cookies was over while the request lasted.
+    longer recognised (seconds since the epoch); 0 if it is new, or never. ``campaign`` is what a
+    request that was no visit named in its query, until the next page. ``follows`` says that a
+    session cookie tells of the session, or of the one before it; ``went_on`` that the session of
+    the cookies was over while the request lasted.
     """
 
     device_id: uuidlib.UUID
@@ -117,6 +118,7 @@ class Visitor:
     expires: int = 0
     vouched_at: int = 0
     is_vouched_now: bool = False
+    campaign: str = ""
     follows: bool = False
     went_on: bool = False
 
@@ -231,6 +233,17 @@ class Visitor:
         self.stop_vouching()
         return over
 
+    def keep_campaign(self, campaign: str) -> None:
+        """Keep a campaign for the next page."""
+        self.campaign = campaign
+        self.stale = True
+
+    def take_campaign(self) -> str:
+        """Return the campaign that was kept, for the page that it goes to, or ""."""
+        campaign, self.campaign = self.campaign, ""
+        self.stale |= bool(campaign)
+        return campaign
+
     def owes_cookies(self, now: int) -> bool:
         """Whether the visitor's cookies have to be sent: they changed, or are over a minute old."""
         return self.stale or self.started is None or not 0 <= now - self.last <= RENEW_AFTER
@@ -239,9 +252,11 @@ class Visitor:
         return DeviceToken(self.device_id, self.uuid, self.number, self.ended, self.expires)
 
     def session_token(self, now: int) -> SessionToken | None:
-        """Return the session as of ``now``, or None while none is open."""
+        """Return the session as of ``now``, or None while none is open and no campaign is kept."""
         if self.started is None:
-            return None
+            started = now // 1000
+            kept = SessionToken(self.device_id, self.number, 0, started, campaign=self.campaign)
+            return kept if self.campaign else None
         return SessionToken(
             self.device_id,
             self.number,
@@ -251,6 +266,7 @@ class Visitor:
             self.customer_id,
             self.vouched_until // 1000,
             self.vouched_at // 1000,
+            self.campaign,
         )
 
 
@@ -271,13 +287,16 @@ def resume_visitor(
     if device is None or (device.expires and now >= device.expires * 1_000_000_000):
         device_id = new_device()
         return Visitor(device_id, device_id, is_new=True)
-    if session is None or device.ended or now - session.last * 1000 >= lifetimes.session:
+    if session is None or now - session.last * 1000 >= lifetimes.session:
+        session = None
+    if session is None or device.ended or not session.started:
         return Visitor(
             device.device_id,
             device.uuid,
             device.sessions,
             ended=device.ended,
             expires=device.expires,
+            campaign=session.campaign if session else "",
             follows=session is not None and not device.ended,
         )
     visitor = Visitor(
@@ -294,6 +313,7 @@ def resume_visitor(
         # Cookies of older releases do not tell: at the earliest, it was when the session began. A
         # moment in the future counts as now, too.
         vouched_at=min(now, (session.vouched_at or session.started) * 1000),
+        campaign=session.campaign,
         follows=True,
     )
     if session.vouched_by and not _may_vouch(visitor, now, lifetimes.vouching):

@@ -7,19 +7,24 @@ import typing as t
 from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
-from ..privacy.urls import clean_beginning
+from ..neighbours import package_of
+from ..privacy.urls import clean_beginning, find_campaign, query_of
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
+from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_bypass
 from ..request.host_login import resolve
 from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app
 from .headers import AnswerHeaders, read_headers
+from .hints import TagCheck
 from .title import parse_title
-from .visit import is_for_later, is_navigation, is_shown
+from .visit import is_for_later, is_navigation, is_shown, may_name_campaign
 
 EXEMPT = "eventtrack_exempt"
 TITLE_MAX_LENGTH = 255
+# Packages whose hooks compress pages.
+_COMPRESSORS = frozenset({"flask_compress", "flask_gzip", "flask_squeeze"})
 
 
 class PageHooks:
@@ -35,11 +40,12 @@ class PageHooks:
         """Take our places among the app's hooks: before all, in the usual order, and after all.
 
         Flask runs ``after_request`` hooks in reverse. So the title is read before hooks that were
-        registered earlier compress the body, and the visit is recorded after every other hook.
+        registered earlier change the body, and the visit is recorded after every other hook.
         """
         app.before_request_funcs.setdefault(None, []).insert(0, self.note_arrival)
         app.after_request(self.read_title)
         app.after_request_funcs.setdefault(None, []).insert(0, self.finish)
+        open_bypass(app, self.note_arrival, [self.finish, self.read_title])
 
     def note_arrival(self) -> None:
         if not self._state.is_set_up:
@@ -50,13 +56,13 @@ class PageHooks:
         """Do what has to wait until the app is complete, with its first request."""
         app, state = this_app(), self._state
         self._join_hooks(app)
+        if app.debug:
+            app.after_request_funcs[None].append(TagCheck(state))
+        close_idle(app)
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")
-        with state.guard("exempting the collector from CSRFProtect"):
-            # Cached pages lack Flask-WTF's token, and the collector has its own checks.
-            protect: t.Any = app.extensions.get("csrf")
-            if hasattr(protect, "exempt"):
-                protect.exempt(app.blueprints[BLUEPRINT])
+        with state.guard("exempting our routes from the host's CSRF tokens"):
+            exempt_from_csrf(app)
         with state.guard("starting the writer"):
             state.pipeline.start()
 
@@ -65,10 +71,20 @@ class PageHooks:
 
         The list is replaced: requests of other threads may be going through the old one.
         """
-        hooks = app.after_request_funcs.get(None, [])
-        if hooks[:2] == [self.finish, self.read_title]:
+        hooks = app.after_request_funcs[None][:]
+        if any(package_of(hook) in _COMPRESSORS for hook in hooks):
+            self._read_title_first(app)
+        elif hooks[:2] == [self.finish, self.read_title]:
             self._has_title_hook = False
-            app.after_request_funcs[None] = [self.finish, *hooks[2:]]
+            app.after_request_funcs[None] = HookList([self.finish, *hooks[2:]], [self.finish])
+
+    def _read_title_first(self, app: Flask) -> None:
+        """Read titles before all other hooks, one of which compresses the body."""
+        hooks = app.after_request_funcs[None][:]
+        if hooks[-1] != self.read_title:
+            others = [hook for hook in hooks if hook != self.read_title]
+            app.after_request_funcs[None] = HookList([*others, self.read_title], [self.finish])
+            self._has_title_hook = True
 
     def read_title(self, response: Response) -> Response:
         self._read_title(get_current(self._state), response)
@@ -80,6 +96,8 @@ class PageHooks:
             if is_page_request(current):
                 headers = read_headers(response)
                 current.title = _find_title(response, headers)
+                if headers.is_encoded and headers.is_document:
+                    self._read_title_first(this_app())
                 return headers
         return None
 
@@ -90,8 +108,8 @@ class PageHooks:
             environ = current.request.environ
             if current.is_page and is_shown(environ, response.status_code):
                 _record_page(current, response, headers or read_headers(response))
-            elif current.recorded and current.request.blueprint != BLUEPRINT:
-                _send_cookies(current, response, read_headers(response))
+            elif current.recorded or response.status_code >= 300:
+                _end_other(current, response)
             del current.request  # the two hold each other, until the garbage collector comes
         return response
 
@@ -122,6 +140,22 @@ def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) 
         send_cookies(current, response)
 
 
+def _end_other(current: Current, response: Response) -> None:
+    """Keep the campaign of what is no visit, and send the cookies if there is something to tell."""
+    if current.request.blueprint == BLUEPRINT:
+        return
+    environ = current.request.environ
+    if may_name_campaign(environ, response.status_code) and current.verdict.is_person:
+        campaign = find_campaign(current.state.urls.clean_query(environ["QUERY_STRING"]))
+        # A redirect that passes its query on keeps the campaign by itself.
+        place = response.headers.get("Location", "")
+        if campaign and campaign != find_campaign(query_of(place)):
+            resolve(current).keep_campaign(campaign)
+            current.recorded = True
+    if current.recorded:
+        _send_cookies(current, response, read_headers(response))
+
+
 def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     state, request, arrival = current.state, current.request, current.arrival
     if not (state.access.is_open or state.access.admits(PAGE_VISIT, current.site)):
@@ -135,6 +169,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
     environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
     # What is secret must not lie in the journal. The cleaner remembers what it has cleaned.
     urls, title = state.urls, current.title
+    campaign = visitor.take_campaign() if visitor.campaign else ""
     query, referrer = environ.get("QUERY_STRING"), environ.get("HTTP_REFERER")
     record: PageView | Event = PageView(
         current.visit_id,
@@ -150,12 +185,13 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         urls.clean_query(query) if query else "",
         rule.endpoint if rule else "",
         rule.rule if rule else "",
-        urls.clean(referrer) if referrer else "",
+        urls.clean_referrer(referrer) if referrer else "",
         clean_beginning(title, urls.clean_text)[:TITLE_MAX_LENGTH] if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
         visitor.vouched,
+        campaign,
         visitor.follows,
     )
     if not current.verdict.is_person:
@@ -207,12 +243,18 @@ def _has_pages(request: Request, endpoint: str) -> bool:
 
 
 def _is_exempt(request: Request) -> bool:
-    """Whether the view, its class or one of its blueprints is ``@events.exempt``."""
+    """Whether the view, its class, its object or a blueprint of it is ``@events.exempt``."""
     app = this_app()
     view = app.view_functions.get(request.endpoint or "")
     view_class = getattr(view, "view_class", None)
-    marked = (view, view_class, getattr(view_class, "get", None))
-    blueprints = (app.blueprints.get(name) for name in request.blueprints)
+    # The views of Flask-Admin and Flask-AppBuilder are methods of an object.
+    owner = getattr(view, "__self__", None)
+    blueprints = [app.blueprints.get(name) for name in request.blueprints]
+    marked = (
+        *(view, getattr(view, "func", None)),  # of a functools.partial
+        *(view_class, getattr(view_class, "get", None)),
+        *(getattr(view_class, "dispatch_request", None), owner, getattr(owner, "admin", None)),
+    )
     return any(getattr(each, EXEMPT, False) for each in (*marked, *blueprints))
 
 

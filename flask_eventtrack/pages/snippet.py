@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 
 from flask import has_request_context, request
@@ -15,11 +16,20 @@ from ..request.context import get_current
 from ..state import State, find_state, this_app
 from .hooks import is_later_page, is_page_request
 
+_NAME = re.compile(r"[a-z][a-z0-9.-]*")
+# The tag's own: a second one would make a page of XML ill-formed.
+_OWN = frozenset(
+    {
+        *("async", "src", "integrity", "crossorigin", "nonce"),
+        *("data-visit", "data-page", "data-spa", "data-policy", "data-gpc", "data-debug"),
+    }
+)
+
 
 def make_tag(config: Config, scripts: Scripts) -> Markup:
     """Return what the tags of all pages have in common, from the prefix on."""
     integrity = scripts[CORE].integrity
-    tag = f'{config.url_prefix}{scripts.path(CORE)}" integrity="{integrity}" crossorigin'
+    tag = f'{config.url_prefix}{scripts.path(CORE)}" integrity="{integrity}" crossorigin=""'
     if config.spa:
         tag += f' data-spa="{"path" if config.spa is True else config.spa}"'
     if config.default_policy != "full":
@@ -27,28 +37,49 @@ def make_tag(config: Config, scripts: Scripts) -> Markup:
     if config.gpc != "anonymous":
         tag += f' data-gpc="{config.gpc}"'
     if config.debug_js:
-        tag += " data-debug"
+        tag += ' data-debug=""'
     return Markup(tag)  # noqa: S704 - nothing in it needs escaping
 
 
-def eventtrack_snippet(nonce: str | None = None) -> Markup:
+def eventtrack_snippet(nonce: str | None = None, **attributes: str | bool | None) -> Markup:
     """Return the ``<script>`` tag of the browser's half, without inline code.
 
     On a page that is not a visit (an error page, an answer to a form, an exempt view) the script
     sends events but counts no visit.
 
     :param nonce: the value for a Content-Security-Policy with ``script-src 'nonce-…'``.
+    :param attributes: more attributes of the tag, with ``_`` for ``-``:
+        ``data_cfasync="false"``. True is an attribute without a value; None and False are none.
     """
     state = find_state(this_app())
     if state is None or not state.config.enabled or not has_request_context():
         return Markup("")
-    visit = ""
+    visit = more = ""
     with state.guard("rendering the snippet"):
         visit = _describe_visit(state)
+        more = _render(attributes) if attributes else ""
     # Not by `url_for`: a host's url_defaults or caches must not change an immutable address.
     src = escape(request.script_root)
     nonce = f' nonce="{escape(nonce)}"' if nonce else ""
-    return Markup(f'<script async src="{src}{state.tag}{visit}{nonce}></script>')  # noqa: S704
+    # Each attribute has a value, as XML demands.
+    return Markup(  # noqa: S704
+        f'<script async="" src="{src}{state.tag}{visit}{nonce}{more}></script>'
+    )
+
+
+def _render(attributes: dict[str, str | bool | None]) -> str:
+    """Return attributes as HTML.
+
+    :raises ValueError: a name is one of the tag's own, or cannot be a name.
+    """
+    tag = ""
+    for key, value in attributes.items():
+        name = key.rstrip("_").replace("_", "-").lower()  # such as class_
+        if name in _OWN or not _NAME.fullmatch(name):
+            raise ValueError(f"eventtrack_snippet() takes no attribute {name!r}.")
+        if value is not None and value is not False:
+            tag += f' {name}="{"" if value is True else escape(value)}"'
+    return tag
 
 
 def _describe_visit(state: State) -> str:

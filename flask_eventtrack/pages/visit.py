@@ -86,6 +86,13 @@ def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
     return "prefetch" not in purpose and "prerender" not in purpose
 
 
+def may_name_campaign(environ: t.Mapping[str, str], status: int) -> bool:
+    """Whether a person came by a link to what is no page: a redirect, a log-in wall, an error."""
+    is_refused = status >= 300 and status != 304 and "=" in environ.get("QUERY_STRING", "")
+    is_asked = is_refused and environ["REQUEST_METHOD"] == "GET" and is_navigation(environ)
+    return is_asked and is_shown(environ, 200)  # the browser does not ask ahead of time
+
+
 _page_of = operator.attrgetter(
     "scheme", "host", "script_root", "path", "query", "endpoint", "url_rule", "referrer"
 )
@@ -122,6 +129,8 @@ class VisitExpander:
         params = page.params.copy()
         if view.title:
             params["title"] = self._urls.clean_text(clean_text(view.title))
+        if view.campaign:
+            params |= campaign_of(params["url"], view.campaign)
         params["status"] = view.status
         params["duration_ms"] = view.duration_ns / 1e6
         arrival = from_ns(view.arrival)
@@ -143,6 +152,7 @@ class VisitExpander:
             url_rule=page.url_rule,
             client=view.client,
             half="server",
+            campaign=view.campaign,
         )
 
     def _describe_new_page(self, values: tuple[str, ...]) -> _Page:

@@ -30,6 +30,10 @@ class PostCleaner:
             url = t.cast("re.Match[str]", _PLAIN.match(url))[0]
         return self._urls.clean(url)
 
+    def clean_referrer(self, url: str) -> str:
+        """Return a referrer in the same way; an app's is kept."""
+        return self._urls.clean_referrer(url) if self._affords(url) else self.clean(url)
+
     def clean_text(self, text: str) -> str:
         """Return a text without personal data and secrets, or as it is if nothing is masked."""
         if self._masker is None:

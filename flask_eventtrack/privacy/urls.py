@@ -7,7 +7,7 @@ import functools
 import re
 import urllib.parse
 
-from ..origins import MAX_RAW_LENGTH
+from ..origins import MAX_RAW_LENGTH, site_of
 from ..records import CAMPAIGN
 from ..text import clean_text
 from .masking import MASKED
@@ -34,6 +34,12 @@ _BEGINNING, _SEAM = 1000, 64
 # `user[code]`, `code[]`, `code.x`
 _NAME_PARTS, _MAX_NAME = re.compile(r"[][.]+"), 128
 _QUOTED_MARK = re.compile(r"%5B(email|card|token|masked)%5D")
+# A referrer of an app: the host is the name of its package, or its number.
+_APP = re.compile(r"(?:android|ios)-app://[\w.-]{1,255}(?![^/?#])", re.ASCII | re.IGNORECASE)
+# In order: the first that a URL has names its source.
+_SOURCES = ("utm_source", "source", "ref")
+_CAMPAIGN_SIGN = re.compile("utm_|source|ref", re.IGNORECASE)
+_MAX_CAMPAIGN = 600
 
 
 class UrlCleaner:
@@ -57,6 +63,7 @@ class UrlCleaner:
         self.mask: cabc.Callable[[str], str] = mask or str
         # The same pages come again and again, as URLs and as referrers.
         self._clean_known = _remember(self._clean)
+        self._clean_referrer_known = _remember(self._clean_referrer)
         self._clean_query_known = _remember(self._clean_query)
         self._clean_path_known = _remember(self._clean_path)
         self._clean_text_known = _remember(self._clean_text)
@@ -80,6 +87,16 @@ class UrlCleaner:
         route = self._clean_route(parts.fragment)
         rest = f"{path}{'?' + query if query else ''}{'#' + route if route else ''}"
         return f"{parts.scheme}://{netloc}{self.mask(rest)}"[:MAX_LENGTH]
+
+    def clean_referrer(self, url: str) -> str:
+        """Return a referrer in the same way. Of an app's (``android-app://com.example/…``), scheme
+        and host are kept."""
+        known = len(url) <= MAX_LENGTH
+        return self._clean_referrer_known(url) if known else self._clean_referrer(url)
+
+    def _clean_referrer(self, url: str) -> str:
+        app = _APP.match(url)
+        return f"{app[0].lower()}/" if app else self._clean(url)
 
     def _clean_route(self, fragment: str) -> str:
         if not (self._keeps_routes and fragment.startswith(("/", "!"))):
@@ -207,21 +224,67 @@ def _quote(text: str, safe: str = _SAFE) -> str:
     return _QUOTED_MARK.sub(r"[\1]", quoted) if "%5B" in quoted else quoted
 
 
-def campaign_of(url: str) -> dict[str, str]:
-    """Return the ``utm_*`` parameters of a URL, each cut to 255 characters."""
-    if "utm_" not in url or not host_of(url):
+def campaign_of(url: str, earlier: str = "") -> dict[str, str]:
+    """Return the ``utm_*`` parameters of a URL, each cut to 255 characters.
+
+    :param earlier: what an earlier request of the session named (:func:`find_campaign`). It counts
+        if the URL names no campaign and no source.
+    """
+    given = _read_campaign(query_of(url)) if host_of(url) else {}
+    return {
+        name: value
+        for name, value in (given or _read_campaign(earlier)).items()
+        if name in CAMPAIGN
+    }
+
+
+def find_campaign(query: str) -> str:
+    """Return what names a campaign or a source in a query, as a short query."""
+    found = ""
+    for name, value in _read_campaign(query).items():
+        longer = f"{found}&{name}={urllib.parse.quote_plus(value)}".lstrip("&")
+        found = longer if len(longer) <= _MAX_CAMPAIGN else found
+    return found
+
+
+def _read_campaign(query: str) -> dict[str, str]:
+    if not _CAMPAIGN_SIGN.search(query):
         return {}
-    values = dict(urllib.parse.parse_qsl(url.partition("#")[0].partition("?")[2]))
-    return {name: clean_text(values[name])[:255] for name in CAMPAIGN if values.get(name)}
+    given = {name.lower(): value for name, value in urllib.parse.parse_qsl(query)}
+    names = (*CAMPAIGN, *_SOURCES)
+    return {name: clean_text(given[name])[:255] for name in names if given.get(name)}
 
 
-def source_of(url: str, referrer: str) -> str:
-    """Return the source of a visit: its ``utm_source``, the host of another site, or "direct"."""
-    campaign = campaign_of(url)
-    if "utm_source" in campaign:
-        return campaign["utm_source"]
+def query_of(url: str) -> str:
+    return url.partition("#")[0].partition("?")[2]
+
+
+def source_of(
+    url: str,
+    referrer: str,
+    earlier: str = "",
+    is_own: cabc.Callable[[str], bool] = lambda host: False,
+) -> str:
+    """Return the source of a visit: what its URL names, the host of another site, or "direct".
+
+    A URL names it by ``utm_source``, ``source`` or ``ref``, which may be a URL.
+
+    :param earlier: as for :func:`campaign_of`.
+    :param is_own: whether a host is one of the app's own, by its settings.
+    """
+    given = _read_campaign(query_of(url)) or _read_campaign(earlier)
+    named = next((given[name] for name in _SOURCES if name in given), "")
+    if named:
+        return host_of(named) or named
     origin = host_of(referrer)
-    return origin if origin and origin != host_of(url) else "direct"
+    if not origin or _bare(origin) == _bare(host_of(url)) or is_own(origin):
+        return "direct"
+    return origin
+
+
+def _bare(host: str) -> str:
+    """Return a host's name in its one form, without "www."."""
+    return (site_of(host) or host).removeprefix("www.")
 
 
 def host_of(url: str) -> str:

@@ -35,6 +35,7 @@ class FeedEvent(t.NamedTuple):
     site: str
     source: str
     params: dict[str, t.Any]
+    claimed_by: uuidlib.UUID | None = None
 
 
 class Stored(t.NamedTuple):
@@ -57,18 +58,8 @@ def read_feed(
     :param by_session: the session whose cookie alone vouches for the customer. There are no events
         for it once the customer has logged out.
     """
-    event, alias, session = (
-        database.tables.event,
-        database.tables.alias,
-        database.tables.session,
-    )
-    aliases = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid.in_(profiles))
-    are_theirs = sa.or_(event.c.uuid.in_(profiles), event.c.uuid.in_(aliases))
-    if by_session is not None:
-        is_left = sa.exists().where(
-            session.c.id == by_session, session.c.logged_out_at.is_not(None)
-        )
-        are_theirs = sa.and_(are_theirs, ~is_left)
+    tables = database.tables
+    are_theirs = is_theirs(tables, tables.event.c.uuid, profiles, by_session)
     return _read_page(database, are_theirs, before, limit)
 
 
@@ -76,9 +67,9 @@ def read_anonymous_feed(
     database: Database, profile: uuidlib.UUID, before: dt.datetime | None, limit: int
 ) -> list[FeedEvent]:
     """Return the events of an anonymous profile, newest first; none if it became a customer's."""
-    event, alias = database.tables.event, database.tables.alias
-    is_customers = sa.exists().where(alias.c.anonymous_uuid == profile)
-    return _read_page(database, sa.and_(event.c.uuid == profile, ~is_customers), before, limit)
+    tables = database.tables
+    are_anonymous = is_anonymous(tables, tables.event.c.uuid, profile)
+    return _read_page(database, are_anonymous, before, limit)
 
 
 def read_session_feed(
@@ -107,6 +98,32 @@ def read_session_feed(
         is_ours,
     )
     return _read_page(database, are_ours, before, limit)
+
+
+def is_theirs(
+    tables: Tables,
+    uuid: sa.Column[uuidlib.UUID],
+    profiles: cabc.Collection[uuidlib.UUID],
+    by_session: uuidlib.UUID | None = None,
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a row's ``uuid`` is one of some profiles or of their aliases.
+
+    :param by_session: see :func:`read_feed`.
+    """
+    alias, session = tables.alias, sa.alias(tables.session)
+    aliases = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid.in_(profiles))
+    theirs = sa.or_(uuid.in_(profiles), uuid.in_(aliases))
+    if by_session is None:
+        return theirs
+    is_left = session.c.id == by_session, session.c.logged_out_at.is_not(None)
+    return sa.and_(theirs, ~sa.exists().where(*is_left))
+
+
+def is_anonymous(
+    tables: Tables, uuid: sa.Column[uuidlib.UUID], profile: uuidlib.UUID
+) -> sa.ColumnElement[bool]:
+    """Return the condition that a row's ``uuid`` is a profile that did not become a customer's."""
+    return sa.and_(uuid == profile, ~sa.exists().where(tables.alias.c.anonymous_uuid == profile))
 
 
 def _read_page(

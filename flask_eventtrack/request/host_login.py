@@ -20,6 +20,7 @@ from ..identity.visitor import VerifiedCustomer, Visitor, check_customer_id
 from ..state import CustomerIdHook, CustomerLoader, State
 from .checking import Checked
 from .context import Current
+from .host_hooks import run_passed_hooks
 from .recording import identify, leave, open_session, record
 
 LOGIN = "customer.login"
@@ -112,6 +113,7 @@ def _claim_of_login(current: Current) -> _Claim | None:
 def _claim_of_loader(state: State, load: CustomerLoader) -> _Claim:
     customer_id = None
     with state.guard("asking the customer_loader"):
+        run_passed_hooks()
         answer = load()
         customer_id = None if answer is None else check_customer_id(answer)
     return _Claim(customer_id, "loader")

@@ -16,6 +16,7 @@ from sqlalchemy import exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from . import dialects, stalls
+from .adopt import adopt_listeners, find_creator
 from .tables import Tables
 
 _R = t.TypeVar("_R")
@@ -136,6 +137,20 @@ class Database:
             with self._watch.guard(), self._engine.connect() as connection:
                 yield connection
 
+    @contextlib.contextmanager
+    def look_as_writer(self) -> cabc.Iterator[sa.Connection]:
+        """Open a connection for queries that is made as the writer's, and locks out no writer."""
+        if not self.is_file:
+            with self.look() as connection:
+                yield connection
+            return
+        engine = _own_engine(self._host, self._options)
+        try:
+            with engine.connect() as connection:
+                yield connection
+        finally:
+            engine.dispose()
+
     def retry(self, work: cabc.Callable[[sa.Connection], _R]) -> _R:
         """Run ``work`` in a transaction, and again if another transaction was in the way."""
         for attempt in range(1, _TRIES + 1):
@@ -166,9 +181,7 @@ class Database:
             with self.begin() as connection:
                 yield connection
             return
-        engine = sa.create_engine(
-            self._host.url, **self._options, poolclass=QueuePool, pool_size=1, max_overflow=0
-        )
+        engine = _engine_like(self._host, self._options)
         try:
             with engine.connect() as connection:
                 yield connection.execution_options(isolation_level="AUTOCOMMIT")
@@ -223,15 +236,25 @@ def _own_engine(
 ) -> sa.Engine:
     limits = {} if timeout is None else stalls.connect_args(host, timeout)
     args = {**limits, **options.get("connect_args", {})}
-    return sa.create_engine(
-        host.url,
-        **{**options, **dialects.own_options(host.dialect.name), "connect_args": args},
+    return _engine_like(
+        host,
+        {**options, **dialects.own_options(host.dialect.name), "connect_args": args},
         hide_parameters=True,
+        pool_pre_ping=True,
+    )
+
+
+def _engine_like(host: sa.Engine, options: cabc.Mapping[str, t.Any], **own: t.Any) -> sa.Engine:
+    """Return an engine of one connection, which is made as the host's are."""
+    engine = sa.create_engine(
+        host.url,
+        **{**options, **find_creator(host), **own},
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=0,
-        pool_pre_ping=True,
     )
+    adopt_listeners(engine, host)
+    return engine
 
 
 def _place_of(url: sa.URL) -> list[str]:

@@ -98,7 +98,9 @@ def _fold_some(tables: Tables, since: dt.datetime, connection: sa.Connection) ->
 
 def _engagement_of(row: EventRow, sessions: SessionBook) -> Event:
     session = sessions.find(row.session_id) if row.session_id is not None else None
-    ref = session and SessionRef(session.row.id, session.row.device_id, session.row.started_at)
+    ref = None
+    if session is not None:
+        ref = SessionRef(session.row.id, session.row.device_id, session.row.started_at)
     return Event(
         id=row.id,
         action=PAGE_ENGAGE,

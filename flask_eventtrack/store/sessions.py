@@ -58,7 +58,7 @@ class Facts(t.Protocol):
 
     def describe_client(self, client: Client) -> _Facts: ...
 
-    def describe_origin(self, url: str, referrer: str) -> _Facts: ...
+    def describe_origin(self, url: str, referrer: str, campaign: str = "") -> _Facts: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -320,18 +320,19 @@ def _move_pages(row: SessionRow, event: Event, facts: Facts) -> None:
     page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
     if row.entry_at is None or event.time < row.entry_at:
         row.entry, row.entry_at = page, to_utc(event.time)
-        origin = _find_origin(event.params, facts)
+        origin = _find_origin(event, facts)
         for name in _ORIGIN_COLUMNS:
             setattr(row, name, origin.get(name))
     if row.exit_at is None or event.time >= row.exit_at:
         row.exit, row.exit_at = page, to_utc(event.time)
 
 
-def _find_origin(params: cabc.Mapping[str, t.Any], facts: Facts) -> _Facts:
-    url, referrer = params.get("url"), params.get("referrer")
+def _find_origin(event: Event, facts: Facts) -> _Facts:
+    url, referrer = event.params.get("url"), event.params.get("referrer")
     if not isinstance(url, str):
         return {}
-    return facts.describe_origin(url, referrer if isinstance(referrer, str) else "")
+    earlier = (event.campaign,) if event.campaign else ()
+    return facts.describe_origin(url, referrer if isinstance(referrer, str) else "", *earlier)
 
 
 def end_silent_sessions(

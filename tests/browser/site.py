@@ -49,6 +49,12 @@ def add_awkward_pages(app: Flask) -> None:  # noqa: C901 - a list of views
     def show(title: str, more: str = "") -> str:
         return render_template_string(PAGE, title=title, more=more)
 
+    @app.get("/xhtml")
+    def xhtml() -> Response:
+        text = PAGE.replace("<!doctype html><html", '<html xmlns="http://www.w3.org/1999/xhtml"')
+        text = render_template_string(text, title="XHTML", more="")
+        return Response(text, mimetype="application/xhtml+xml")
+
     @app.get("/other")
     def other() -> str:
         return show("Other")

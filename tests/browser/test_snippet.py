@@ -38,6 +38,17 @@ def test_visit_is_told_by_both_witnesses(site: Site, page: Page) -> None:
     assert (visit["source"], visit["label"]) == ("server", "Visited page Other")
 
 
+def test_page_of_xhtml_is_shown_and_counted(site: Site, page: Page) -> None:
+    """Its parser is XML's, which refuses an attribute without a value."""
+    page.goto(f"{site.url}/xhtml")
+    assert page.title() == "XHTML"
+    settle(page)
+    page.evaluate(TRACK, ["note.add", {}])
+    site.await_actions(page_visit=1, session_start=1, note_add=1)
+    [visit] = site.await_claims(1)
+    assert visit["params"]["title"] == "XHTML"
+
+
 def test_unchanged_page_is_another_visit(site: Site, page: Page) -> None:
     """A 304 shows the old page with its old tag: both witnesses still agree on each visit."""
     page.goto(f"{site.url}/conditional")

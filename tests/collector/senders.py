@@ -43,5 +43,5 @@ def set_cookies(response: TestResponse) -> dict[str, str]:
 def script_of(client: FlaskClient) -> str:
     """Return the address of the script in the home page's tag."""
     page = client.get("/", headers=NAVIGATION).text
-    [address] = re.findall(r'<script async src="([^"]+)"', page)
+    [address] = re.findall(r'<script async="" src="([^"]+)"', page)
     return str(address)

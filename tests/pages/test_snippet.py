@@ -7,9 +7,10 @@ import hashlib
 import re
 import typing as t
 from urllib.parse import urljoin
+from xml.etree import ElementTree
 
 import pytest
-from flask import render_template_string
+from flask import Response, render_template_string
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
@@ -41,8 +42,98 @@ def test_snippet_takes_a_nonce_and_escapes_it(make: MakeHost) -> None:
     )
     tag = host.client().get("/x").text
     assert 'nonce="a&#34;b"' in tag
-    assert re.match('<script async src="/_et/[0-9a-f]{16}/et.js" ', tag)
+    assert re.match('<script async="" src="/_et/[0-9a-f]{16}/et.js" ', tag)
     assert tag.endswith("></script>")
+
+
+XHTML = """<?xml version="1.0"?><html xmlns="http://www.w3.org/1999/xhtml"><head>
+<title>Strict</title>{{ eventtrack_snippet(nonce="a&b", data_cfasync="false", defer=True) }}</head>
+<body/></html>"""
+
+
+@pytest.mark.parametrize("path", ["/strict", "/missing"])
+@pytest.mark.parametrize("is_debug", [True, False])
+def test_snippet_is_well_formed_xml(make: MakeHost, path: str, *, is_debug: bool) -> None:
+    """A page of XHTML with an attribute without a value is not shown at all."""
+    host = make(
+        {"EVENTTRACK_DEBUG_JS": is_debug, "EVENTTRACK_SPA": True, "EVENTTRACK_GPC": "ignore"}
+    )
+
+    @host.app.errorhandler(404)
+    @host.app.get("/strict")
+    def strict(_: object = None) -> Response:
+        return Response(render_template_string(XHTML), mimetype="application/xhtml+xml")
+
+    page = ElementTree.fromstring(host.client().get(path, headers=NAVIGATION).data)
+    [tag] = page.iter("{http://www.w3.org/1999/xhtml}script")
+    assert (tag.get("async"), tag.get("nonce"), tag.get("defer")) == ("", "a&b", "")
+    assert (tag.get("data-debug"), tag.get("data-visit") is not None) == (
+        "" if is_debug else None,
+        path == "/strict",
+    )
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ("data_cfasync='false'", 'data-cfasync="false"'),
+        ("data_cookieconsent='statistics', type='text/plain'", 'type="text/plain"'),
+        ("id='et', class_='no-optimize'", 'id="et" class="no-optimize"'),
+        ("defer=true, data_off=false, data_none=none", 'defer=""></script>'),
+        ("data_x='a\"b<c'", 'data-x="a&#34;b&lt;c"'),
+        ("**{'data-no-defer': 1}", 'data-no-defer="1"'),
+    ],
+)
+def test_snippet_takes_attributes(make: MakeHost, call: str, expected: str) -> None:
+    """Optimizers and banners ask for attributes of their own."""
+    host = make()
+    text = "{{ eventtrack_snippet(" + call + ") }}"
+    host.app.add_url_rule("/x", view_func=lambda: render_template_string(text))
+    assert expected in host.client().get("/x", headers=NAVIGATION).text
+
+
+@pytest.mark.parametrize("name", ["src", "async_", "data_visit", "Integrity", "x y", "a>", ""])
+def test_snippet_refuses_attributes_of_its_own(make: MakeHost, name: str) -> None:
+    """It is raised in tests and debug; in production the tag goes out without it."""
+    for is_testing in (True, False):
+        host = make({"TESTING": is_testing})
+        host.app.add_url_rule(
+            "/x",
+            view_func=lambda: render_template_string("{{ eventtrack_snippet(**{n: 1}) }}", n=name),
+        )
+        if is_testing:
+            with pytest.raises(ValueError, match="takes no attribute"):
+                host.client().get("/x", headers=NAVIGATION)
+        else:
+            text = host.client().get("/x", headers=NAVIGATION).text
+            assert "data-visit=" in text
+            assert text.endswith('"></script>')
+
+
+@pytest.mark.parametrize(
+    ("tag", "is_told"),
+    [
+        ('<script async src="{src}"></script>', True),
+        ("<SCRIPT src='{src}?v=1' data-cfasync=false></SCRIPT>", True),
+        ('<script src="{src}" data-page="off"></script>', False),
+        ("{{ eventtrack_snippet() }}", False),
+        ('<script src="/static/et.js"></script>', False),
+    ],
+)
+@pytest.mark.parametrize("is_debug", [True, False])
+def test_tag_without_a_visit_is_told_in_debug(
+    make: MakeHost, caplog: pytest.LogCaptureFixture, tag: str, *, is_told: bool, is_debug: bool
+) -> None:
+    """Such a tag reports a visit that the server has counted: once in the log for each page."""
+    host = make({"DEBUG": is_debug})
+    text = tag.replace("{src}", f"/_et{host.state.scripts.path('et.js')}")
+    host.app.add_url_rule("/x", view_func=lambda: render_template_string(text))
+    for _ in range(2):
+        host.client().get("/x", headers=NAVIGATION)
+    told = [record.message for record in caplog.records if "counts twice" in record.message]
+    assert len(told) == (is_told and is_debug)
+    if told:
+        assert told[0].startswith("The page /x has the script's tag without the id of its visit")
 
 
 SCRIPTS = ("et.js", "more.js", "tagged.js")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flask_eventtrack import track
-from flask_eventtrack.privacy.urls import UrlCleaner, campaign_of, source_of
+from flask_eventtrack.privacy.urls import UrlCleaner, campaign_of, find_campaign, source_of
 
 from ..clients.agents import session_of
 from ..hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host
@@ -72,6 +72,8 @@ def test_lone_surrogate_in_a_posted_url_is_no_error(host: Host, name: str) -> No
             {"utm_campaign": "3", "utm_term": "1", "utm_content": "2"},
         ),
         ("https://h/?utm_source=" + "x" * 300, {"utm_source": "x" * 255}),
+        ("https://h/?UTM_Source=n&Utm_Medium=e", {"utm_source": "n", "utm_medium": "e"}),
+        ("https://h/?ref=n&source=m", {}),
         ("https://h/utm_source=n", {}),
         ("http://[h/?utm_source=n", {}),
     ],
@@ -90,6 +92,25 @@ def test_campaign_is_read_off_the_url(url: str, campaign: dict[str, str]) -> Non
         ("https://h/", "https://www.google.com/search", "www.google.com"),
         ("https://h/?utm_source=news", "https://www.google.com/", "news"),
         ("https://h/", "not a url", "direct"),
+        # the same site in another spelling
+        ("https://www.example.com/", "https://example.com/", "direct"),
+        ("https://example.com/", "http://WWW.example.com.:8080/", "direct"),
+        ("https://xn--bcher-kva.example/", "https://www.bücher.example/", "direct"),
+        ("https://example.com/", "https://notexample.com/", "notexample.com"),
+        ("https://me.host.example/", "https://host.example/", "host.example"),
+        # an app
+        ("https://h/", "android-app://com.google.android.gm/", "com.google.android.gm"),
+        ("https://h/", "ios-app://284882215/", "284882215"),
+        # other names of a source
+        ("https://h/?ref=producthunt", "https://www.google.com/", "producthunt"),
+        ("https://h/?source=news", "", "news"),
+        ("https://h/?ref=b&source=a", "", "a"),
+        ("https://h/?ref=b&source=a&utm_source=c", "", "c"),
+        ("https://h/?source=&ref=b", "", "b"),
+        ("https://h/?ref=https%3A%2F%2Fblog.example%2Fbest", "", "blog.example"),
+        ("https://h/?UTM_Source=news", "", "news"),
+        ("https://h/?href=b&resource=a&prefer=c", "", "direct"),
+        ("https://h/#ref=b", "", "direct"),
     ],
 )
 def test_source_is_the_campaigns_or_the_other_site(url: str, referrer: str, source: str) -> None:
@@ -115,3 +136,42 @@ def test_broken_url_of_server_code_does_not_lose_the_event(host: Host) -> None:
         track("link.click", {"href": "/x", "url": "http://[h/?utm_source=n"})
     assert host.actions() == {"link.click": 1, "session.start": 1}
     assert host.rows("rejected") == []
+
+
+@pytest.mark.parametrize(
+    ("referrer", "kept"),
+    [
+        ("android-app://com.google.android.gm/", "android-app://com.google.android.gm/"),
+        ("android-app://com.Slack", "android-app://com.slack/"),
+        (
+            "android-app://com.google.android.googlequicksearchbox/https/www.google.com?q=secret",
+            "android-app://com.google.android.googlequicksearchbox/",
+        ),
+        ("ios-app://284882215/fb/profile", "ios-app://284882215/"),
+        ("android-app://", ""),
+        ("android-app:///x", ""),
+        ("android-app://user:pw@com.example/", ""),
+        ("android-app://com.example:80/", ""),
+        (f"android-app://{'x' * 256}/", ""),
+        ("intent://com.example/", ""),
+        ("https://h/a?token=x", "https://h/a"),
+    ],
+)
+def test_referrer_of_an_app_is_its_package(referrer: str, kept: str) -> None:
+    """What follows is the app's own, and may be anything."""
+    assert UrlCleaner(["token"]).clean_referrer(referrer) == kept
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("", ""),
+        ("a=1&next=%2Fx%3Futm_source%3Dn", ""),
+        ("a=1&utm_source=n+m&ref=r&UTM_Medium=%C3%A9", "utm_source=n+m&utm_medium=%C3%A9&ref=r"),
+        (f"utm_source={'x' * 700}&utm_medium=e", f"utm_source={'x' * 255}&utm_medium=e"),
+        (f"utm_source={'%C3%A9' * 255}&utm_medium=e", "utm_medium=e"),
+    ],
+)
+def test_campaign_of_a_query_is_short(query: str, found: str) -> None:
+    """It goes into a cookie."""
+    assert find_campaign(query) == found

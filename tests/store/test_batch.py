@@ -132,9 +132,11 @@ def test_facts_are_asked_for_when_they_matter(host: Host) -> None:
             asked.append("client")
             return super().describe_client(client)
 
-        def describe_origin(self, url: str, referrer: str) -> dict[str, str | None]:
+        def describe_origin(
+            self, url: str, referrer: str, campaign: str = ""
+        ) -> dict[str, str | None]:
             asked.append("origin")
-            return super().describe_origin(url, referrer)
+            return super().describe_origin(url, referrer, campaign)
 
     facts = Facts(AgentParser("builtin"), None)
     database = host.state.pipeline.database

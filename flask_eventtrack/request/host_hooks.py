@@ -1,0 +1,130 @@
+"""How posts to the collector, and requests for its files, pass by the hooks of the host.
+
+Those hooks are written for the host's pages. A log-in wall would answer a post with a redirect, a
+limit of requests would count it as one of the visitor's, and a minifier would change a script whose
+hash the page names.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+from flask import Flask, Request, request
+
+from ..neighbours import Hook, package_of
+from ..state import BLUEPRINT, this_app
+
+# Not the pages of the blueprint: the host says who sees them, and may replace a template.
+_NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css", "nothing")
+_ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
+# Packages whose hooks count requests: to run one of them is to count.
+_COUNTERS = frozenset({"flask_limiter"})
+_DONE = "_eventtrack_hooks_done"
+
+_find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+
+
+class HookList(list[Hook]):
+    """An app's hooks of one kind. A request that passes them by finds ``own`` alone.
+
+    Flask has no other place for this: it goes through all hooks of an app in each request.
+    """
+
+    def __init__(self, hooks: cabc.Iterable[Hook], own: cabc.Sequence[Hook] = ()) -> None:
+        super().__init__(hooks)
+        self.own = own
+
+    def __iter__(self) -> cabc.Iterator[Hook]:
+        return iter(self.own) if passes_by() else super().__iter__()
+
+    def __reversed__(self) -> cabc.Iterator[Hook]:
+        return reversed(self.own) if passes_by() else super().__reversed__()
+
+    def all(self) -> list[Hook]:
+        """Return the hooks of all requests, whatever the current one is."""
+        return self[:]
+
+
+class TeardownList(HookList):
+    """Hooks that clean up: they run always, and may miss what the hooks of before have not made."""
+
+    def __reversed__(self) -> cabc.Iterator[Hook]:
+        hooks = reversed(self.all())
+        return map(_forgiving, hooks) if passes_by() else hooks
+
+
+def _forgiving(hook: Hook) -> Hook:
+    def run(*arguments: object) -> None:
+        try:
+            this_app().ensure_sync(hook)(*arguments)
+        except Exception:  # noqa: BLE001 - the host's, of a request that it has not seen begin
+            return
+
+    return run
+
+
+def passes_by() -> bool:
+    """Whether the current request passes by the host's hooks."""
+    try:
+        rule = _find_request().url_rule
+    except RuntimeError:  # there is no request
+        return False
+    return rule is not None and rule.endpoint in _ENDPOINTS
+
+
+def open_bypass(app: Flask, before: Hook, after: cabc.Sequence[Hook]) -> None:
+    """Let requests pass by the hooks that the app has, or gets before its first request.
+
+    :param before: our hook before a request.
+    :param after: our hooks after it.
+    """
+    for hooks, own in zip(_kinds(app), ((), (before,), after), strict=True):
+        hooks[None] = HookList(hooks.get(None, ()), own)
+    teardown: t.Any = app.teardown_request_funcs
+    teardown[None] = TeardownList(teardown.get(None, ()))
+
+
+def close_idle(app: Flask) -> None:
+    """Give Flask plain lists where no hook is the host's, which makes requests cheaper."""
+    for hooks in (*_kinds(app), t.cast("t.Any", app.teardown_request_funcs)):
+        found = hooks.get(None)
+        if isinstance(found, HookList) and all(hook in found.own for hook in found.all()):
+            hooks[None] = found.all()
+
+
+def _kinds(app: Flask) -> tuple[dict[str | None, t.Any], ...]:
+    """Return the app's hooks in front of a view and after it, by blueprint; None is the app."""
+    found = (app.url_value_preprocessors, app.before_request_funcs, app.after_request_funcs)
+    return t.cast("tuple[dict[str | None, t.Any], ...]", found)
+
+
+def exempt_from_csrf(app: Flask) -> None:
+    """Exempt our routes from the host's CSRF tokens: they have checks of their own."""
+    protect: t.Any = app.extensions.get("csrf")  # Flask-WTF's
+    if hasattr(protect, "exempt"):
+        protect.exempt(app.blueprints[BLUEPRINT])
+    hooks: list[t.Any] = app.before_request_funcs[None][:]
+    for hook in hooks:
+        if package_of(hook) == "flask_seasurf":
+            hook.__self__.exempt(app.view_functions[f"{BLUEPRINT}.privacy"])
+
+
+def run_passed_hooks() -> None:
+    """Run the ``before_request`` hooks that the current request has passed by, once.
+
+    A function of the host's that is about to be asked may read what they leave on ``g``. What they
+    answer is not sent; as in any request, the first that answers is the last that runs.
+    """
+    done = _find_request().__dict__
+    if not passes_by() or done.setdefault(_DONE, False):
+        return
+    done[_DONE] = True
+    app = this_app()
+    hooks: t.Any = app.before_request_funcs.get(None)
+    for hook in hooks.all() if isinstance(hooks, HookList) else ():
+        try:
+            if package_of(hook) not in _COUNTERS and app.ensure_sync(hook)() is not None:
+                return
+        except Exception:  # noqa: BLE001 - such as the host's abort(403)
+            return

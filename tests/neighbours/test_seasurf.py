@@ -1,0 +1,35 @@
+"""Flask-SeaSurf asks for its token, which cached pages do not have."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask_seasurf import SeaSurf
+
+from ..hosts import SAME_ORIGIN
+from .conftest import MakeNeighbours, click, load_script
+
+NO_TESTS = {"TESTING": False}  # it checks nothing in tests
+
+
+def protect(app: Flask) -> None:
+    SeaSurf(app)
+    app.post("/buy", endpoint="buy")(lambda: "bought")
+
+
+def test_collector_needs_no_token_of_the_hosts(beside: MakeNeighbours) -> None:
+    """Its own checks stand instead; the host's views are guarded as before."""
+    host = beside(protect, NO_TESTS)
+    client = host.client()
+    script = load_script(client)
+    assert "Set-Cookie" not in script.headers
+    assert "Cookie" not in script.headers["Vary"]
+    assert click(client).status_code == 202
+    assert client.post("/buy").status_code == 403
+
+
+def test_visitors_can_object_on_our_page(beside: MakeNeighbours) -> None:
+    """The form of the page is checked by its origin."""
+    host = beside(protect, NO_TESTS)
+    response = host.client().post("/_et/privacy", data={"choice": "none"}, headers=SAME_ORIGIN)
+    assert response.status_code == 200
+    assert "eventtrack_consent=none" in response.headers["Set-Cookie"]
