@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses
 import datetime as dt
 import logging
 import re
@@ -14,12 +13,13 @@ from flask import has_request_context
 from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.local import LocalProxy
 
+from .catalogue.classes import Fields
 from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
 from .identity.tokens import match_session
 from .identity.visitor import CustomerId, Visitor, check_customer_id, resume_visitor
-from .records import VOUCHED_BY_COOKIE, Identified, SessionRef, from_ns
+from .records import VOUCHED_BY_COOKIE, Identified, Outcome, SessionRef, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
 from .reports.sessions import (
     Profile,
@@ -29,7 +29,15 @@ from .reports.sessions import (
     read_present_session,
     read_sessions,
 )
-from .request.checking import Time, check_content, find_definition, parse_time, refuse, settle_time
+from .request.checking import (
+    Time,
+    check_content,
+    countable_action,
+    find_definition,
+    parse_time,
+    refuse,
+    settle_time,
+)
 from .request.context import Current, get_current, get_current_now
 from .request.host_login import LOGIN, log_in, log_out, resolve
 from .request.recording import Append, make_event, put, put_in_transaction, record
@@ -59,13 +67,18 @@ def track(
         track(ProductView(sku="A1", name="Mug"))
         track("order.ship", {"order": 17}, customer=order.user_id)     # in a job, a command
 
+    Values of other libraries are written as text, numbers, lists or mappings. What cannot be
+    written so is an error in debug and testing. In production it is left out, logged and counted,
+    and the rest of the event is recorded.
+
     :param event: an action, or an instance of a class given to ``define``.
     :param params: the parameters, where ``event`` is an action.
     :param label: the sentence for activity feeds, at most 255 characters; the definition's
         template otherwise.
-    :param time: when it happened: an aware datetime, ISO 8601, or milliseconds since the epoch.
+    :param time: when it happened: an aware datetime, ISO 8601, or a number since the epoch. It may
+        be in seconds, milliseconds, microseconds or nanoseconds, which its size tells.
     :param customer: the id of the customer whom the event belongs to, as the host app knows them.
-        Such an event has no session.
+        Such an event has no session. None names no customer.
     :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request.
     :param in_transaction: whether to write the event as a row in the host's own ``db.session``: it
         is stored if and only if the host commits. This asks the database at once, and raises what
@@ -77,8 +90,8 @@ def track(
         event is wrong or there is no room for it.
     :raises InvalidEvent: the event breaks a rule. Only in debug and testing; in production the
         error is logged and counted.
-    :raises NotRegistered: there is no app context, or no request and neither ``customer`` nor
-        ``visitor`` is given.
+    :raises NotRegistered: there is no app context; or, only in debug and testing, no request and
+        neither ``customer`` nor ``visitor`` is given.
     """
     state = get_state()
     if not state.config.enabled:
@@ -86,10 +99,8 @@ def track(
     try:
         append = put_in_transaction if in_transaction else put
         return _track(state, event, params, label, time, customer, visitor, append)
-    except InvalidEvent as error:
+    except (InvalidEvent, NotRegistered) as error:
         _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
-    except NotRegistered:
-        raise
     except SQLAlchemyError:  # of the host's own transaction
         raise
     except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
@@ -97,14 +108,38 @@ def track(
     return None
 
 
-def _answer_mistake(state: State, action: str, error: InvalidEvent) -> None:
+def _answer_mistake(state: State, action: str, error: InvalidEvent | NotRegistered) -> None:
     """Raise the caller's mistake in debug and testing; log and count it otherwise."""
-    refuse(state, action, error)
-    if this_app().testing or this_app().debug:
+    if isinstance(error, InvalidEvent):
+        refuse(state, action, error)
+    else:
+        name = countable_action(state, action)
+        state.pipeline.count(Outcome("rejected", name, "invalid_customer"))
+    if _raises():
         raise error
-    # The message may quote what a visitor has sent, and cut it.
-    message = state.urls.clean_text(_CUT.sub("…", str(error)))
-    logger.warning("An event was not recorded. %s", message)
+    logger.warning("An event was not recorded. %s", _clean_message(state, error))
+
+
+def _raises() -> bool:
+    """Whether the caller's mistakes are raised."""
+    return this_app().testing or this_app().debug
+
+
+def _clean_message(state: State, error: Exception) -> str:
+    """Return an error's message for the log: it may quote what a visitor has sent, and cut it."""
+    return state.urls.clean_text(_CUT.sub("…", str(error)))
+
+
+def _count_left_out(state: State, action: str, errors: cabc.Iterable[InvalidEvent]) -> None:
+    """Count the values that were left out, and log each kind once."""
+    for error in errors:
+        state.pipeline.count(Outcome("left_out", action, error.code))
+        state.warn_once(
+            f"left out: {action} {error}",
+            "A value of %r was left out. %s",
+            action,
+            _clean_message(state, error),
+        )
 
 
 def _track(
@@ -117,9 +152,14 @@ def _track(
     visitor: str | None,
     append: Append,
 ) -> uuidlib.UUID | None:
-    action, params = _read_arguments(state, event, params)
+    action, params, is_valid = _read_arguments(state, event, params)
     site = get_current(state).site if has_request_context() else ""
-    checked = check_content(find_definition(state, action, site), params, label)
+    definition = find_definition(state, action, site)
+    left_out: list[InvalidEvent] | None = None if _raises() else []
+    try:
+        checked = check_content(definition, params, label, is_valid=is_valid, left_out=left_out)
+    finally:
+        _count_left_out(state, action, left_out or ())
     now = state.clock()
     moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
     if customer is not None:
@@ -140,28 +180,41 @@ def _track(
 
 def _read_arguments(
     state: State, event: str | object, params: cabc.Mapping[str, t.Any] | None
-) -> tuple[str, cabc.Mapping[str, t.Any]]:
+) -> tuple[str, cabc.Mapping[str, t.Any], bool]:
+    """Return the action, the parameters, and whether an instance has validated them itself."""
     if isinstance(event, str):
-        return event, {} if params is None else params
+        return event, {} if params is None else params, False
+    name = type(event).__name__
     definition = state.catalogue.find_for(event)
     if definition is None:
-        raise InvalidEvent(
-            "undefined_event",
-            f"{type(event).__name__} does not define an event: decorate the class with "
-            "@events.define('context.activity').",
-        )
+        raise InvalidEvent("undefined_event", _explain_no_event(state, event))
     if params is not None:
         raise InvalidEvent(
-            "invalid_params",
-            f"{type(event).__name__} has its parameters already: leave 'params' out.",
+            "invalid_params", f"{name} has its parameters already: leave 'params' out."
         )
-    return definition.action, {
-        field.name: getattr(event, field.name)
-        for field in dataclasses.fields(t.cast("t.Any", event))
-    }
+    fields = t.cast("Fields", definition.fields)
+    return definition.action, definition.dump(event), fields.validates
+
+
+def _explain_no_event(state: State, event: object) -> str:
+    """Return what is wrong with the first argument of ``track()``."""
+    is_class = isinstance(event, type)
+    kind = t.cast("type", event) if is_class else type(event)
+    name = kind.__name__
+    if is_class and state.catalogue.find_schema(kind) is not None:
+        return f"{name} is a class: give track() an instance of it, such as {name}(...)."
+    if is_class or kind.__module__ != "builtins":
+        advice = "decorate the class with @events.define('context.activity')."
+    else:
+        advice = "give track() an action, such as 'product.view', or an instance of its class."
+    return f"{name} does not define an event: {advice}"
 
 
 def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, SessionRef | None]:
+    if not isinstance(token, str):
+        raise InvalidEvent(
+            "invalid_visitor", f"A visitor's token is a str, not {type(token).__name__}."
+        )
     device_token, _, session_token = token.partition("~")
     device = state.tokens.read_device(device_token)
     if device is None:
@@ -194,7 +247,9 @@ def identify(
         return None
     try:
         customer = check_customer_id(customer_id)
-        plain = normalise(traits) if traits else {}
+        left_out: list[InvalidEvent] | None = None if _raises() else []
+        plain = {} if traits is None else normalise(traits, left_out=left_out)
+        _count_left_out(state, LOGIN, left_out or ())
     except InvalidEvent as error:
         _answer_mistake(state, LOGIN, error)
         return None

@@ -370,5 +370,4 @@ def health(*, as_json: bool) -> None:
 def _as_text(event: FeedEvent) -> str:
     moment = event.time.strftime("%Y-%m-%d %H:%M:%S")
     who = str(event.uuid)[:8]
-    label = event.label or ""
-    return escape(f"{moment}  {who}  {event.source:<7}  {event.action:<24}  {label}")
+    return escape(f"{moment}  {who}  {event.source:<7}  {event.action:<24}  {event.label}")

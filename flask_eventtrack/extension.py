@@ -49,7 +49,15 @@ from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .signals import events_written, session_ended, session_started
 from .sites import Sites
-from .state import EXTENSION, Callbacks, CustomerIdHook, CustomerLoader, State, get_state
+from .state import (
+    EXTENSION,
+    Callbacks,
+    CustomerIdHook,
+    CustomerLoader,
+    State,
+    get_state,
+    warn_of_memory,
+)
 from .store.batch import Written
 from .store.engine import Database
 from .store.erasure_file import ErasureFile
@@ -117,6 +125,8 @@ class EventTrack:
             PageHooks(state).register(app)
             app.register_blueprint(make_blueprint(app, config.url_prefix))
             follow_flask_login(app)
+            if app.debug and database.is_in_memory:
+                warn_of_memory(state)
 
     def _make_state(self, app: Flask, config: Config, database: Database) -> State:
         masker = _make_masker(config)
@@ -326,7 +336,7 @@ class EventTrack:
         events calls ``current_visitor.feed()``. ``events.feed(current_visitor.uuid)`` would show a
         customer's life to anyone who has a copy of the device cookie.
 
-        :param who: a customer's id, or a profile's uuid.
+        :param who: a customer's id, or a profile's uuid. A UUID may be either.
         :param before: only events earlier than this aware moment.
         """
         state = get_state()

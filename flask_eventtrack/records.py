@@ -285,9 +285,9 @@ class Identified(
 
 
 class Outcome(t.NamedTuple):
-    """Why an event was not recorded, for the data-quality counters."""
+    """Why an event was not recorded, or without a value, for the data-quality counters."""
 
-    outcome: t.Literal["rejected", "dropped", "duplicate"]
+    outcome: t.Literal["rejected", "dropped", "duplicate", "left_out"]
     action: str
     reason: str = ""
 

@@ -39,6 +39,7 @@ BLUEPRINT = "eventtrack"
 # At least half of them are remembered.
 _RECENT_IDS = 20_000
 _URL_RULES = 2000
+_WARNINGS = 1000
 
 CustomerLoader = cabc.Callable[[], CustomerId | None]
 #: Takes a user of Flask-Login.
@@ -63,7 +64,8 @@ class State:
     ``has_pages`` remembers for each endpoint
     whether its answers may be page visits; ``has_login`` whether Flask-Login may have loaded a
     user; ``recent_ids`` are the last event ids that this process took from clients; ``url_rules``
-    the rules of the last URLs, each with the moment until which it is remembered.
+    the rules of the last URLs, each with the moment until which it is remembered; ``warned`` the
+    kinds of warnings that were logged.
     """
 
     config: Config
@@ -95,6 +97,9 @@ class State:
         default_factory=lambda: BoundedDict(_URL_RULES)
     )
     failures: dict[str, int] = dataclasses.field(default_factory=dict)
+    warned: BoundedDict[str, None] = dataclasses.field(
+        default_factory=lambda: BoundedDict(_WARNINGS)
+    )
     has_pages: dict[str, bool] = dataclasses.field(default_factory=dict)
     has_login: bool = True
     is_set_up: bool = False
@@ -110,6 +115,12 @@ class State:
         :raises InvalidEvent: the id cannot be a customer's.
         """
         return customer_uuid(self.config.profile_salt, check_customer_id(customer_id))
+
+    def warn_once(self, kind: str, message: str, *values: object) -> None:
+        """Log a warning, unless one of this kind was logged before."""
+        if kind not in self.warned:
+            self.warned.remember(kind, None)
+            logger.warning(message, *values)
 
     def guard(self, doing: str) -> Guard:
         """Return a context for our code, so that its exceptions never reach the host's users."""
@@ -149,6 +160,15 @@ def send(state: State, signal: NamedSignal, **detail: t.Any) -> None:
         return
     with state.guard(f"telling receivers of {signal.name}"):
         signal.send(this_app(), **detail)
+
+
+def warn_of_memory(state: State) -> None:
+    """Tell the developer that nothing lasts."""
+    state.warn_once(
+        "in memory",
+        "EventTrack: the database is SQLite in memory. Events live in this process and vanish with "
+        "it, and other processes do not see them.",
+    )
 
 
 def this_app() -> Flask:

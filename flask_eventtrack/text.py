@@ -17,6 +17,8 @@ TITLE_MAX_LENGTH = 2000
 
 _ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")
 _NAME = re.compile(r"[^\W\d][\w.\-]*")
+# Between the words of an action: addToCart, add_to_cart, add-to-cart.
+_WORD_BREAK = re.compile(r"[_-]+|(?<=[a-z\d])(?=[A-Z])")
 _UNPRINTABLE = re.compile(r"[^ -~]")
 # PostgreSQL does not store NUL, and no driver can encode a lone surrogate.
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -90,6 +92,14 @@ def page_label(params: cabc.Mapping[str, t.Any]) -> str:
     """Return the label of a page visit: its title, else its path."""
     name = params.get("title") or params.get("path") or params.get("url") or ""
     return clip_label(f"Visited page {name}")
+
+
+def action_label(action: str) -> str:
+    """Return a sentence for an event without a label: "Product: add to cart" for
+    ``product.addToCart``."""
+    context, _, activity = _WORD_BREAK.sub(" ", action.strip("._-")).rpartition(".")
+    words = f"{context.replace('.', ' ')}: {activity}" if context else activity
+    return words.capitalize()
 
 
 def clip_label(label: str) -> str:

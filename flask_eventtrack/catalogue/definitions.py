@@ -7,17 +7,21 @@ import dataclasses
 import datetime as dt
 import difflib
 import functools
-import re
 import string
 import typing as t
 
-import msgspec
-from msgspec import inspect
-
 from ..config import parse_duration
-from ..errors import InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
+from ..errors import EventCode, InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
 from ..text import check_action, clean_text, clip_label, shorten
-from .coerce import coerce
+from .classes import (
+    TAKEN,
+    Fields,
+    Misfit,
+    find_obstacle,
+    make_dataclass,
+    read_class,
+    restored_if_refused,
+)
 from .params import normalise
 
 #: Parameters that the snippet and the server add: never counted as undefined.
@@ -40,6 +44,7 @@ _RESERVED = {
     "transaction.charge": "it is reserved for transactions, and custom events cannot use it",
 }
 _T = t.TypeVar("_T", bound=type)
+_R = t.TypeVar("_R")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,73 +69,87 @@ class Definition:
     unmasked: tuple[str, ...] = ()
 
     @functools.cached_property
-    def _kind(self) -> inspect.DataclassType:
-        return t.cast("inspect.DataclassType", inspect.type_info(self.schema))
+    def fields(self) -> Fields | None:
+        """The fields of the schema, or None if there is none.
 
-    @functools.cached_property
-    def types(self) -> dict[str, str]:
-        """The parameters and their types, as written in Python.
-
-        :raises TypeError: msgspec does not understand a type.
+        :raises TypeError: a type is not understood.
         :raises NameError: an annotation cannot be resolved.
         """
-        if self.schema is None:
-            return {}
-        hints = t.get_type_hints(self.schema)
-        return {field.name: _name_type(hints[field.name]) for field in self._kind.fields}
+        return None if self.schema is None else read_class(self.schema)
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The parameters and their types, as written in Python."""
+        return {} if self.fields is None else self.fields.types
 
     def check(
-        self, params: dict[str, t.Any], *, lenient: bool = False
+        self,
+        params: dict[str, t.Any],
+        *,
+        lenient: bool = False,
+        is_valid: bool = False,
+        left_out: list[InvalidEvent] | None = None,
     ) -> tuple[dict[str, t.Any], tuple[str, ...]]:
         """Return ``params`` as the schema reads them, and the names that it does not define.
 
         Parameters that are None are left out.
 
-        :param params: as ``normalise`` returns them.
+        :param params: as ``normalise`` returns them; decimals may be kept.
         :param lenient: whether text may stand for a number or a boolean, and a number for text.
+        :param is_valid: whether they are of an instance that has validated itself.
+        :param left_out: takes the errors of values that are left out.
         :raises InvalidEvent: naming the parameter, what was expected and what was given.
         """
-        known: dict[str, t.Any] = {}
-        if self.schema is not None:
-            typed = self._convert(params, params, lenient=lenient)
-            known = _drop_none(normalise(_read_fields(typed)))
-        further = {k: v for k, v in _drop_none(params).items() if k not in self.types}
-        return known | further, tuple(name for name in further if name not in CONTEXT_PARAMETERS)
+        names: cabc.Container[str] = ()
+        if self.fields is not None:
+            names = self.fields.names
+            known = params if is_valid else self._read(self.fields, params, lenient=lenient)
+            further = {n: v for n, v in params.items() if n not in names and n not in known}
+            params = normalise({**known, **further}, left_out=left_out)
+        params = _drop_none(params)
+        undefined = (name for name in params if name not in names)
+        return params, tuple(name for name in undefined if name not in CONTEXT_PARAMETERS)
 
-    def _convert(self, values: t.Any, params: dict[str, t.Any], *, lenient: bool) -> t.Any:
+    def _read(
+        self, fields: Fields, params: dict[str, t.Any], *, lenient: bool
+    ) -> cabc.Mapping[str, t.Any]:
+        # A model may forbid what it does not define, but not what the snippet adds.
+        names = fields.names
+        own = {n: v for n, v in params.items() if n in names or n not in CONTEXT_PARAMETERS}
+        return self._ask_class(fields.read, own, lenient=lenient)
+
+    def dump(self, instance: object) -> cabc.Mapping[str, t.Any]:
+        """Return the parameters of an instance of the schema.
+
+        :raises InvalidEvent: the class failed to give them.
+        """
+        return self._ask_class(t.cast("Fields", self.fields).dump, instance)
+
+    def _ask_class(self, ask: cabc.Callable[..., _R], *args: t.Any, **options: t.Any) -> _R:
+        """Call a function of the schema, and turn its errors into errors of the event."""
         try:
-            return msgspec.convert(values, self.schema, str_keys=True)
-        except msgspec.ValidationError as error:
-            if not lenient:
-                raise self._explain(error, params) from None
+            return ask(*args, **options)
+        except Misfit as misfit:
+            where = f", parameter {misfit.place!r}" if misfit.name else ""
+            code: EventCode = "invalid_param" if misfit.name else "invalid_params"
+            problem = f"{self.action!r}{where}: {misfit}."
+            raise InvalidEvent(code, problem, misfit.name) from None
         except Exception as error:  # a class's own __post_init__ may raise anything
             problem = f"{self.action!r}: its class raised {type(error).__name__}."
             raise InvalidEvent("invalid_params", problem) from error
-        return self._convert(coerce(values, self._kind), params, lenient=False)
-
-    def _explain(self, error: msgspec.ValidationError, params: dict[str, t.Any]) -> InvalidEvent:
-        text = str(error)
-        if missing := re.search(r"required field `([^`]*)`$", text):
-            name = missing[1]
-            problem = f"it is required ({self.types.get(name, 'any')}) and was not given"
-        elif path := re.search(r" - at `\$\.?([^`]*)`$", text):
-            name = re.split(r"[.\[]", path[1])[0]
-            expected = text[0].lower() + text[1 : path.start()]
-            problem = f"{expected}: {shorten(params.get(name))}"
-        else:
-            return InvalidEvent("invalid_params", f"{self.action!r}: {text}.")
-        return InvalidEvent(
-            "invalid_param", f"{self.action!r}, parameter {name!r}: {problem}.", name
-        )
 
     def format_label(self, params: cabc.Mapping[str, t.Any]) -> str | None:
-        """Return the label for ``params``, or None if there is none or they do not fit it."""
+        """Return the label for ``params``, or None if there is none.
+
+        A value that does not fit its format specification is written without it.
+        """
         if self.label is None:
             return None
         try:
-            return clip_label(clean_text(self.label.format_map(_Blank(params))))
-        except (ValueError, TypeError):  # a format specification that this value does not take
-            return None
+            label = self.label.format_map(_Blank(params))
+        except (ValueError, TypeError):
+            label = _PLAIN_FORMATTER.vformat(self.label, (), _Blank(params))
+        return clip_label(clean_text(label))
 
     def check_label(self) -> None:
         """Refuse a label that is not a format string over the plain names of parameters.
@@ -179,6 +198,17 @@ class _Blank(dict[str, t.Any]):
 
     def __missing__(self, key: str) -> str:
         return ""
+
+
+class _PlainFormatter(string.Formatter):
+    def format_field(self, value: t.Any, format_spec: str) -> str:
+        try:
+            return format(value, format_spec)
+        except (ValueError, TypeError):
+            return str(value)
+
+
+_PLAIN_FORMATTER = _PlainFormatter()
 
 
 class Catalogue:
@@ -241,6 +271,10 @@ class Catalogue:
         """Return the definition with the class of ``instance``, or None."""
         return self._by_schema.get(type(instance))
 
+    def find_schema(self, schema: type) -> Definition | None:
+        """Return the definition with this class, or None."""
+        return self._by_schema.get(schema)
+
     def _find_own(self, action: str) -> Definition | None:
         """Return the host app's own definition, if any; it may replace most built-in ones."""
         if action in _RESERVED or action == "page.visit":
@@ -249,26 +283,26 @@ class Catalogue:
         return None if old is None or old.builtin else old
 
     def _add_schema(self, definition: Definition, schema: type, old: Definition | None) -> None:
-        action = definition.action
-        try:
-            if not dataclasses.is_dataclass(schema):
-                schema = dataclasses.dataclass(schema)
-            new = dataclasses.replace(definition, schema=schema)
-            types = new.types
-        except (AttributeError, NameError, TypeError, ValueError) as error:
-            name = getattr(schema, "__name__", repr(schema))
-            raise InvalidDefinition(
-                f"{action!r}: {name} cannot be read as parameters: {error}."
-            ) from None
-        if old is not None and old.schema and old.types != types:
-            raise InvalidDefinition(f"{action!r} is defined already, with other parameters.")
-        taken = self._by_schema.get(schema)
-        if taken is not None and taken.action != action:
-            raise InvalidDefinition(
-                f"{schema.__name__} is the class of {taken.action!r}: {action!r} needs its own."
-            )
-        new.check_label()
-        new.check_unmasked()
+        action, name = definition.action, getattr(schema, "__name__", repr(schema))
+        if obstacle := find_obstacle(schema):
+            raise InvalidDefinition(f"{action!r}: {name} {obstacle}. {TAKEN}.")
+        with restored_if_refused(schema):
+            try:
+                new = dataclasses.replace(definition, schema=make_dataclass(schema))
+                types = new.types
+            except (AttributeError, NameError, TypeError, ValueError) as error:
+                raise InvalidDefinition(
+                    f"{action!r}: {name} cannot be read as parameters: {error}."
+                ) from None
+            if old is not None and old.schema and old.types != types:
+                raise InvalidDefinition(f"{action!r} is defined already, with other parameters.")
+            taken = self._by_schema.get(schema)
+            if taken is not None and taken.action != action:
+                raise InvalidDefinition(
+                    f"{name} is the class of {taken.action!r}: {action!r} needs its own."
+                )
+            new.check_label()
+            new.check_unmasked()
         self._by_action[action] = self._by_schema[schema] = new
 
 
@@ -279,12 +313,6 @@ def refuse_reserved(action: str) -> None:
     """
     if action in _RESERVED:
         raise ReservedEvent("reserved_event", f"{action!r} cannot be sent: {_RESERVED[action]}.")
-
-
-def _name_type(hint: t.Any) -> str:
-    if isinstance(hint, type) and not t.get_args(hint):
-        return hint.__name__
-    return str(hint).replace("typing.", "")
 
 
 def read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | None:
@@ -306,14 +334,3 @@ def read_unmasked(action: str, names: object) -> tuple[str, ...]:
 
 def _drop_none(params: dict[str, t.Any]) -> dict[str, t.Any]:
     return {name: value for name, value in params.items() if value is not None}
-
-
-def _read_fields(value: t.Any) -> t.Any:
-    """Return dataclasses as dicts with the defaults, which msgspec leaves to the class."""
-    if dataclasses.is_dataclass(value):
-        return {f.name: _read_fields(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [_read_fields(item) for item in value]
-    if isinstance(value, dict):
-        return {name: _read_fields(item) for name, item in value.items()}
-    return value

@@ -11,6 +11,7 @@ import msgspec
 
 from ..errors import InvalidEvent
 from ..text import clean_text, shorten
+from .plain import to_plain, write_decimal, write_name
 
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 8
@@ -18,34 +19,30 @@ MAX_KEYS = 256
 MAX_NAME_LENGTH = 64
 
 _INT64 = range(-(2**63), 2**63)
+_NESTED = (dict, list, tuple, set, frozenset)
 
 
-def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
+def normalise(
+    params: cabc.Mapping[str, t.Any],
+    *,
+    left_out: list[InvalidEvent] | None = None,
+    keeps_decimals: bool = False,
+) -> dict[str, t.Any]:
     """Return ``params`` as plain JSON values that SQLite, PostgreSQL and MariaDB can store.
 
     NUL and lone surrogates become U+FFFD, NaN and infinities None, integers beyond 64 bits text,
-    decimals numbers, dates ISO 8601 text, and members of enumerations their value.
+    decimals numbers if no digit is lost and text otherwise, dates ISO 8601 text, members of
+    enumerations their value, and objects of other classes what :mod:`.plain` makes of them.
 
-    :raises InvalidEvent: a value has no JSON form, or ``params`` exceed 32 KiB encoded, 8 levels,
-        256 names at all levels together, or 64 characters in a name. A name that all dicts of a
-        list have counts once.
+    :param left_out: takes an error for each value that cannot be stored. Such a value is left out;
+        in a list, None takes its place. Without ``left_out`` the error is raised.
+    :param keeps_decimals: whether decimals that would become text are kept.
+    :raises InvalidEvent: ``params`` is no mapping, or exceeds 32 KiB encoded, or 256 names at all
+        levels together. Without ``left_out`` also: a value has no JSON form, or exceeds 8 levels,
+        or 64 characters in a name. A name that all dicts of a list have counts once.
     """
-    try:
-        plain = msgspec.to_builtins(
-            params, str_keys=True, builtin_types=(decimal.Decimal,), enc_hook=_encode
-        )
-    except (TypeError, ValueError) as error:
-        raise InvalidEvent(
-            "invalid_params", f"The parameters cannot be written as JSON: {error}."
-        ) from None
-    except RecursionError:
-        raise _too_deep() from None
-    if not isinstance(plain, dict):
-        raise InvalidEvent(
-            "invalid_params",
-            f"params is a mapping of names to values, not {type(params).__name__}.",
-        )
-    clean: dict[str, t.Any] = _Cleaner().clean_dict(plain, 1, {})
+    cleaner = _Cleaner(left_out, keeps_decimals=keeps_decimals)
+    clean = cleaner.clean_dict(_as_dict(params), 1, {})
     size = len(msgspec.json.encode(clean))
     if size > MAX_BYTES:
         raise InvalidEvent(
@@ -55,73 +52,133 @@ def normalise(params: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
     return clean
 
 
-def _encode(value: object) -> object:
-    """Return a subclass of a plain type, or another mapping, as a value that msgspec can write."""
-    for kind in (str, int, float):
-        if isinstance(value, kind):
-            return kind(value)
-    if isinstance(value, cabc.Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no JSON form")
-
-
-def _too_deep() -> InvalidEvent:
-    return InvalidEvent(
-        "params_too_deep", f"The parameters are nested deeper than {MAX_DEPTH} levels."
+def _as_dict(params: object) -> dict[t.Any, t.Any]:
+    """Return a mapping, or an object that is written as one, as a dict with its values as given."""
+    if isinstance(params, cabc.Mapping):
+        return dict(params)
+    try:
+        plain = to_plain(params)
+    except Exception:  # noqa: BLE001 - methods of the host's classes may raise anything
+        plain = None
+    if isinstance(plain, dict):
+        return plain
+    raise InvalidEvent(
+        "invalid_params", f"params is a mapping of names to values, not {type(params).__name__}."
     )
 
 
-def _write_integer(value: int) -> str:
-    try:
-        return str(value)
-    except ValueError:  # more digits than Python prints
-        raise InvalidEvent("invalid_params", f"A parameter is {shorten(value)}.") from None
-
-
 # The names seen at one place, each with those below it. The items of a list are one place.
-_Names = dict[str, t.Any]
+_Names = dict[t.Any, t.Any]
 
 
 class _Cleaner:
-    """Replaces what a database cannot store, and counts the names of all levels."""
+    """Replaces what a database cannot store, and counts the names of all levels.
 
-    def __init__(self) -> None:
+    ``parameter`` is the name of the parameter whose value is cleaned, for errors.
+    """
+
+    def __init__(self, left_out: list[InvalidEvent] | None, *, keeps_decimals: bool) -> None:
         self.names = 0
+        self.parameter = ""
+        self.left_out = left_out
+        self.keeps_decimals = keeps_decimals
 
     def clean(self, value: t.Any, depth: int, names: _Names) -> t.Any:
-        if isinstance(value, str):
+        kind = type(value)
+        if kind is str:
             return clean_text(value)
-        if isinstance(value, bool) or value is None:
+        if kind is bool or value is None:
             return value
-        if isinstance(value, int):
-            return value if value in _INT64 else _write_integer(value)
-        if isinstance(value, float):
+        if kind is int:
+            return value if value in _INT64 else self.write_integer(value)
+        if kind is float:
             return value if math.isfinite(value) else None
-        if isinstance(value, decimal.Decimal):
-            return self.clean(float(value), depth, names) if value.is_finite() else None
+        if kind in _NESTED or issubclass(kind, _NESTED):
+            return self.clean_nested(value, depth, names)
+        if kind is decimal.Decimal:
+            plain = write_decimal(value)
+            return value if self.keeps_decimals and isinstance(plain, str) else plain
+        return self.clean(self.write(value), depth, names)
+
+    def clean_nested(self, value: t.Any, depth: int, names: _Names) -> t.Any:
         if depth >= MAX_DEPTH:
-            raise _too_deep()
+            raise self.too_deep()
         if isinstance(value, dict):
             return self.clean_dict(value, depth + 1, names)
-        return [self.clean(item, depth + 1, names) for item in value]
+        clean = []
+        for item in value:
+            try:
+                clean.append(self.clean(item, depth + 1, names))
+            except InvalidEvent as error:
+                self.leave_out(error, depth + 1)
+                clean.append(None)
+        return clean
 
-    def clean_dict(self, values: dict[str, t.Any], depth: int, names: _Names) -> dict[str, t.Any]:
+    def clean_dict(self, values: dict[t.Any, t.Any], depth: int, names: _Names) -> dict[str, t.Any]:
         self.names += len(values.keys() - names.keys())
         if self.names > MAX_KEYS:
             raise InvalidEvent(
                 "too_many_params", f"An event has at most {MAX_KEYS} parameter names."
             )
-        return {
-            self.clean_name(name): self.clean(item, depth, names.setdefault(name, {}))
-            for name, item in values.items()
-        }
+        clean = {}
+        for name, value in dict.items(values):
+            try:
+                text = self.clean_name(name, depth)
+                clean[text] = self.clean(value, depth, names.setdefault(name, {}))
+            except InvalidEvent as error:
+                self.leave_out(error, depth)
+        return clean
 
-    def clean_name(self, name: str) -> str:
-        if not 1 <= len(name) <= MAX_NAME_LENGTH:
+    def clean_name(self, name: object, depth: int) -> str:
+        try:
+            text = name if type(name) is str else write_name(name)
+        except Exception as error:  # noqa: BLE001 - see `write`
+            shown = self.parameter if depth > 1 else type(name).__name__
+            raise self.no_json(shown, error) from None
+        if depth == 1:
+            self.parameter = clean_text(text[:MAX_NAME_LENGTH])
+        if not 1 <= len(text) <= MAX_NAME_LENGTH:
             raise InvalidEvent(
                 "invalid_param_name",
-                f"Parameter {name[:MAX_NAME_LENGTH]!r}: a name has 1 to {MAX_NAME_LENGTH} "
-                f"characters, this has {len(name)}.",
-                clean_text(name[:MAX_NAME_LENGTH]),
+                f"Parameter {text[:MAX_NAME_LENGTH]!r}: a name has 1 to {MAX_NAME_LENGTH} "
+                f"characters, this has {len(text)}.",
+                clean_text(text[:MAX_NAME_LENGTH]),
             )
-        return clean_text(name)
+        return clean_text(text)
+
+    def write(self, value: object) -> t.Any:
+        try:
+            return to_plain(value)
+        except RecursionError:
+            raise self.too_deep() from None
+        except Exception as error:  # noqa: BLE001 - methods of the host's classes may raise anything
+            raise self.no_json(self.parameter, error) from None
+
+    def write_integer(self, value: int) -> str:
+        try:
+            return str(value)
+        except ValueError:  # more digits than Python prints
+            raise self.no_json(self.parameter, ValueError(shorten(value))) from None
+
+    def leave_out(self, error: InvalidEvent, depth: int) -> None:
+        """Note the error of a value that is left out, or raise it again."""
+        is_whole = error.code == "too_many_params"
+        is_outer = error.code == "params_too_deep" and depth > 1  # the parameter is left out
+        if self.left_out is None or is_whole or is_outer:
+            raise error
+        self.left_out.append(error)
+
+    def no_json(self, name: str, error: Exception) -> InvalidEvent:
+        message = f"The parameter {name!r} cannot be written as JSON: {_describe(error)}."
+        return InvalidEvent("invalid_params", message, name)
+
+    def too_deep(self) -> InvalidEvent:
+        message = f"The parameters are nested deeper than {MAX_DEPTH} levels in {self.parameter!r}."
+        return InvalidEvent("params_too_deep", message)
+
+
+def _describe(error: Exception) -> str:
+    """Return what an exception says, if it is one of ours or Python's, else its type."""
+    if type(error) in {TypeError, ValueError, OverflowError}:
+        return str(error).rstrip(".")
+    return f"its class raised {type(error).__name__}"

@@ -7,6 +7,7 @@ import typing as t
 
 import msgspec
 
+from .classes import Fields
 from .definitions import Catalogue
 
 
@@ -22,17 +23,17 @@ def describe_catalogue(catalogue: Catalogue) -> dict[str, t.Any]:
             "anonymous": definition.anonymous,
             "server_only": definition.server_only,
             "builtin": definition.builtin,
-            "params": _describe_params(definition.schema),
+            "params": _describe_params(definition.fields),
         }
         for definition in catalogue
     }
 
 
-def _describe_params(schema: type | None) -> msgspec.Raw:
+def _describe_params(fields: Fields | None) -> msgspec.Raw:
     """Return the JSON Schema of a class, or of any object if the class has none."""
-    # It has none if a default is not JSON, msgspec has no schema for a type, or two classes have
-    # the same name.
-    with contextlib.suppress(TypeError, ValueError, KeyError):
-        if schema is not None:
-            return msgspec.Raw(msgspec.json.encode(msgspec.json.schema(schema)))
+    # It has none if a default is not JSON, there is no schema for a type, or two classes have the
+    # same name. pydantic raises a RuntimeError.
+    with contextlib.suppress(TypeError, ValueError, KeyError, RuntimeError):
+        if fields is not None:
+            return msgspec.Raw(msgspec.json.encode(fields.describe()))
     return msgspec.Raw(b'{"type":"object"}')

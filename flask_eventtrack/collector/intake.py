@@ -10,7 +10,7 @@ import uuid as uuidlib
 
 from flask import Response, request
 
-from ..errors import InvalidEvent
+from ..errors import EventCode, InvalidEvent
 from ..identity.visitor import VerifiedCustomer
 from ..ids import uuid4, uuid7
 from ..origins import site_of
@@ -29,7 +29,8 @@ from ..request.checking import (
 from ..request.host_hooks import run_passed_hooks
 from ..request.host_login import resolve
 from ..request.recording import open_session, put
-from ..text import TITLE_MAX_LENGTH
+from ..state import this_app
+from ..text import TITLE_MAX_LENGTH, shorten
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
 from .origin import PostOrigin
 from .rules import RuleFinder
@@ -43,6 +44,13 @@ _SERVER_ONLY = frozenset(
     {"endpoint", "url_rule", "status", "duration_ms", "path", "visible_ms", "scroll"}
 )
 
+
+# What the developer can do about a rejection, for the log.
+_HINTS: dict[EventCode, str] = {
+    "customer_required": " To accept it from every visitor, define it with anonymous=True.",
+    "undefined_event": " Define it with events.define().",
+    "server_only": " Call track() in a view instead, or define it without server_only=True.",
+}
 
 _Entry = PostedEvent | InvalidEvent
 # What says whose the events are: cookies and tokens of the sender, the CSRF token that the sender
@@ -159,6 +167,15 @@ class Post:
 
     def _reject(self, event_id: str | None, action: str, error: InvalidEvent) -> Result:
         refuse(self._state, action, error, self._current.sender())
+        if this_app().debug:
+            self._state.warn_once(
+                f"rejected: {action} {error.code} {error.param}",
+                "A client's event was rejected (action %r, %s): %s%s",
+                action,
+                error.code,
+                error,
+                _HINTS.get(error.code, ""),
+            )
         return Result(event_id, "rejected", Rejection(error.code, error.message, error.param))
 
     def _check_id(self, text: str | None) -> uuidlib.UUID:
@@ -176,7 +193,10 @@ class Post:
             raise InvalidEvent("server_only", f"Only the server may record {entry.action!r}.")
         if not (definition.anonymous or self._has_customer()):
             raise InvalidEvent("customer_required", f"Only customers may send {entry.action!r}.")
-        params, url_rule = self._clean_urls(entry.action, dict(entry.params or {}))
+        given = entry.params or {}
+        params, url_rule = self._clean_urls(entry.action, dict(given))
+        if entry.action == PAGE_VISIT:
+            _check_address(params.get("url"), given.get("url"))
         checked = self._drop_new(
             check_content(definition, params, entry.label, lenient=True, cleaner=self._cleaner)
         )
@@ -324,6 +344,13 @@ def _choose_evidence(sender: Sender, envelope: Envelope) -> _Evidence:
     if not envelope.by_visit:
         return "sender"
     return "owner" if sender.resume_owner(envelope.owner or "") else "visit"
+
+
+def _check_address(clean: str | None, given: object) -> None:
+    """Refuse a visit whose address was given, and is none; the definition asks for one."""
+    if clean is None and given is not None:
+        problem = f"expected an http or https address, got {shorten(given)}"
+        raise InvalidEvent("invalid_param", f"{PAGE_VISIT!r}, parameter 'url': {problem}.", "url")
 
 
 def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:

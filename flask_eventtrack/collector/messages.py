@@ -37,7 +37,10 @@ _Page = t.Annotated[
 _Date = t.Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _Time = t.Annotated[
     int | float | _Date,
-    Meta(description="Milliseconds since the epoch, or ISO 8601 with a time zone."),
+    Meta(
+        description="Milliseconds since the epoch, or ISO 8601 with a time zone. Seconds, "
+        "microseconds and nanoseconds are told from milliseconds by the size of the number."
+    ),
 ]
 _Dropped = t.Annotated[
     int, Meta(ge=0, le=MAX_DROPPED, description="How many events the sender had no room to keep.")

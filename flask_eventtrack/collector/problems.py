@@ -9,6 +9,8 @@ from flask import Response
 
 from ..errors import ProblemCode
 
+PROBLEM_TYPE: t.Final = "application/problem+json"
+
 
 class Problem(msgspec.Struct, kw_only=True):
     """Why the request failed (RFC 9457)."""
@@ -37,7 +39,7 @@ def problem(status: int, code: ProblemCode, detail: str, **headers: str) -> Resp
     body = msgspec.json.encode(Problem(status=status, code=code, detail=detail))
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     named["Cache-Control"] = "no-store"
-    return Response(body, status, named, mimetype="application/problem+json")
+    return Response(body, status, named, mimetype=PROBLEM_TYPE)
 
 
 def not_found() -> Response:

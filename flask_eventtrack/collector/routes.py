@@ -14,7 +14,7 @@ from ..records import Outcome
 from ..request.context import get_current
 from ..request.cookies import send_choice, send_device
 from ..request.host_login import read_bearer
-from ..state import BLUEPRINT, State, get_state
+from ..state import BLUEPRINT, State, get_state, this_app
 from .assets import serve_catalogue, serve_openapi, serve_script
 from .body import TYPES, read_body
 from .intake import Post
@@ -22,7 +22,7 @@ from .messages import Account, Choice, Envelope, MalformedPost, Results, parse_a
 from .origin import OriginHeaders, PostOrigin, judge_origin
 from .post_limits import PostLimits
 from .privacy_page import read_choice, serve_stylesheet, show_page
-from .problems import Refused, not_found, problem
+from .problems import PROBLEM_TYPE, Problem, Refused, not_found, problem
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Sender
 
 RETRY_AFTER = 5
@@ -92,9 +92,24 @@ def _answer_post() -> Response:
     except Exception as error:  # noqa: BLE001 - the edge: never the host's error page
         state.report_failure(doing, error)
         response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
+    if this_app().debug and response.mimetype == PROBLEM_TYPE:
+        _log_problem(state, response)
     if origin is PostOrigin.OTHER_ORIGIN:
         _allow_origin(response)
     return response
+
+
+def _log_problem(state: State, response: Response) -> None:
+    """Tell the developer that a post failed: the script tells no one."""
+    answer = msgspec.json.decode(response.get_data(), type=Problem)
+    state.warn_once(
+        f"problem: {request.path} {answer.code}",
+        "A post to %s was answered with %d (%s): %s",
+        request.path,
+        answer.status,
+        answer.code,
+        answer.detail,
+    )
 
 
 def _find_origin(state: State) -> PostOrigin:

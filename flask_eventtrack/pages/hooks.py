@@ -15,7 +15,7 @@ from ..request.cookies import drop_cookies, send_cookies
 from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_bypass
 from ..request.host_login import resolve
 from ..request.recording import make_anonymous, open_session, put
-from ..state import BLUEPRINT, State, this_app
+from ..state import BLUEPRINT, State, this_app, warn_of_memory
 from .headers import AnswerHeaders, read_headers
 from .hints import TagCheck
 from .title import parse_title
@@ -65,6 +65,8 @@ class PageHooks:
             exempt_from_csrf(app)
         with state.guard("starting the writer"):
             state.pipeline.start()
+        if app.debug and state.pipeline.database.is_in_memory:  # app.run(debug=True) is late
+            warn_of_memory(state)
 
     def _join_hooks(self, app: Flask) -> None:
         """Where no hook comes between ours, one of them does all, which makes requests cheaper.

@@ -15,6 +15,7 @@ from ..store.engine import Database
 from ..store.in_view import in_view_of, say_in_view
 from ..store.tables import Tables
 from ..store.visits import VISITS
+from ..text import action_label
 
 _SLOWEST_COMMIT = dt.timedelta(seconds=30)
 
@@ -23,13 +24,14 @@ class FeedEvent(t.NamedTuple):
     """One event of a feed; ``time`` is aware UTC.
 
     The label of a page visit says how long the page was in view and how far it was read, if that
-    is known: "Visited page Pricing (18 s visible, 92 % read)".
+    is known: "Visited page Pricing (18 s visible, 92 % read)". An event that was stored without a
+    label has one made of its action.
     """
 
     id: uuidlib.UUID
     action: str
     time: dt.datetime
-    label: str | None
+    label: str
     uuid: uuidlib.UUID
     session_id: uuidlib.UUID | None
     site: str
@@ -182,5 +184,7 @@ def _columns(tables: Tables) -> list[sa.Column[t.Any]]:
 
 def _read_event(row: cabc.Sequence[t.Any]) -> FeedEvent:
     event = FeedEvent(*row)
+    if not (event.label or "").strip():  # the column may be null
+        event = event._replace(label=action_label(event.action))
     told = say_in_view(in_view_of(event.params)) if event.action in VISITS else ""
-    return event._replace(label=f"{event.label or event.action} ({told})") if told else event
+    return event._replace(label=f"{event.label} ({told})") if told else event

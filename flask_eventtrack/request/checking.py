@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
+import numbers
+import operator
+import re
 import typing as t
 
 from ..catalogue.definitions import Definition, refuse_reserved
 from ..catalogue.params import normalise
+from ..catalogue.plain import to_plain
 from ..errors import InvalidEvent, UndefinedEvent
 from ..limits import Sender
 from ..privacy.posts import PostCleaner
@@ -20,6 +25,10 @@ from ..text import check_action, clean_text, clip_label, page_label, shorten
 _TOLD = ("visible_ms", "visible_s", "scroll")
 
 Time = dt.datetime | str | int | float
+# In seconds since the epoch.
+_YEAR_1973 = 100_000_000
+_YEAR_10000 = 253_402_300_800
+_NUMBER = re.compile(r"[-+]?\d+(\.\d+)?").fullmatch
 
 
 class Checked(t.NamedTuple):
@@ -65,17 +74,25 @@ def check_content(
     label: object = None,
     *,
     lenient: bool = False,
+    is_valid: bool = False,
     cleaner: PostCleaner | None = None,
+    left_out: list[InvalidEvent] | None = None,
 ) -> Checked:
     """Check parameters and label against a definition.
 
     :param lenient: whether text may stand for a number or a boolean, and a number for text.
+    :param is_valid: whether the parameters are of an instance that has validated itself.
     :param cleaner: what cleans the content, if others have sent it.
+    :param left_out: takes an error for each value that cannot be stored, and is left out. Without
+        it, the error is raised.
     :raises InvalidEvent: naming the parameter, what was expected and what was given.
     """
-    if label is not None and not isinstance(label, str):
-        raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
-    checked, undefined = definition.check(normalise(params), lenient=lenient)
+    if label is not None and type(label) is not str:
+        label = _read_label(label, left_out)
+    plain = normalise(params, left_out=left_out, keeps_decimals=definition.schema is not None)
+    checked, undefined = definition.check(
+        plain, lenient=lenient, is_valid=is_valid, left_out=left_out
+    )
     if definition.action == PAGE_ENGAGE:
         return _check_engagement(checked, params)
     clean = str if cleaner is None else cleaner.clean_text
@@ -83,7 +100,7 @@ def check_content(
         masked = cleaner.mask_params(checked, definition.types, definition.unmasked)
         if masked is not checked:  # which may have become too large
             checked, undefined = normalise(masked), tuple(map(clean, undefined))
-    if label:
+    if isinstance(label, str) and label:
         label = clean_text(label)
     elif definition.action == PAGE_VISIT:
         label = page_label(checked)
@@ -108,8 +125,27 @@ def _check_engagement(checked: dict[str, t.Any], params: t.Mapping[str, t.Any]) 
     return Checked(PAGE_ENGAGE, told, (), None)
 
 
+def _read_label(label: object, left_out: list[InvalidEvent] | None) -> str | None:
+    """Return a label that is another kind of text, such as a lazy translation."""
+    try:
+        text = to_plain(label)
+    except Exception:  # noqa: BLE001 - methods of the host's classes may raise anything
+        text = None
+    if isinstance(text, str):
+        return text
+    error = InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
+    if left_out is None:
+        raise error
+    left_out.append(error)
+    return None
+
+
 def parse_time(value: Time) -> dt.datetime:
-    """Return the UTC moment of an aware datetime, ISO 8601 text, or milliseconds since the epoch.
+    """Return the UTC moment of an aware datetime, ISO 8601 text, or a number since the epoch.
+
+    A number is of seconds, milliseconds, microseconds or nanoseconds: of the first of these units
+    in which it lies between the years 1973 and 9999. Smaller numbers are milliseconds: a device
+    without a battery counts from 1970.
 
     :raises InvalidEvent: it is none of these, has no zone, or lies outside the years 1 to 9999.
     """
@@ -120,17 +156,36 @@ def parse_time(value: Time) -> dt.datetime:
             if value.tzinfo is None:
                 raise InvalidEvent("invalid_time", f"{value.isoformat()!r} has no time zone.")
             return value.astimezone(dt.UTC)
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return from_ns(0) + dt.timedelta(milliseconds=value)
+        if isinstance(value, numbers.Real | decimal.Decimal) and not isinstance(value, bool):
+            return from_ns(0) + _read_number(value)
     except InvalidEvent:
         raise
-    except (ValueError, OverflowError):
+    except (ArithmeticError, TypeError, ValueError):
         pass
+    hint = " A number must not be text." if isinstance(value, str) and _NUMBER(value) else ""
     raise InvalidEvent(
         "invalid_time",
         f"{shorten(value, 40)} is not a time: an aware datetime, ISO 8601 with a zone, or "
-        "milliseconds since the epoch.",
+        f"milliseconds, seconds, microseconds or nanoseconds since the epoch.{hint}",
     )
+
+
+def _read_number(value: numbers.Real | decimal.Decimal) -> dt.timedelta:
+    """Return the time since the epoch of a number in a unit that its size tells.
+
+    :raises ValueError: it is of no unit.
+    """
+    number = operator.index(value) if isinstance(value, numbers.Integral) else float(value)
+    size = abs(number)
+    if _YEAR_1973 <= size < _YEAR_10000:
+        return dt.timedelta(seconds=number)
+    if size < _YEAR_10000 * 1000:
+        return dt.timedelta(milliseconds=number)
+    if size < _YEAR_10000 * 1_000_000:
+        return dt.timedelta(microseconds=number)
+    if size < 2**63:
+        return dt.timedelta(microseconds=number // 1000)
+    raise ValueError("no moment")
 
 
 def settle_time(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
+import time
 import typing as t
 
 import pytest
 
 from flask_eventtrack import track
-from flask_eventtrack.errors import InvalidEvent, ReservedEvent, UndefinedEvent
+from flask_eventtrack.errors import InvalidEvent, NotRegistered, ReservedEvent, UndefinedEvent
+from flask_eventtrack.request.checking import parse_time
 
 from ..hosts import START, Host
 
@@ -56,10 +59,19 @@ def test_track_refuses_an_action_it_may_not_send(
         (1_795_258_800_000.5, HOUR_AGO.replace(microsecond=500)),
         (0, dt.datetime(1970, 1, 1, tzinfo=dt.UTC)),
         ("1999-12-31T23:59:59Z", dt.datetime(1999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)),
+        (1_795_258_800, HOUR_AGO),
+        (1_795_258_800.000001, HOUR_AGO.replace(microsecond=1)),
+        (decimal.Decimal("1795258800.5"), HOUR_AGO.replace(microsecond=500_000)),
+        (1_795_258_800_000_001, HOUR_AGO.replace(microsecond=1)),
+        (1_795_258_800_000_001_999, HOUR_AGO.replace(microsecond=1)),
+        (100_000_000, dt.datetime(1973, 3, 3, 9, 46, 40, tzinfo=dt.UTC)),
+        (99_999_999, dt.datetime(1970, 1, 2, 3, 46, 39, 999_000, tzinfo=dt.UTC)),
+        (-1_795_258_800, dt.datetime(1913, 2, 10, 13, 0, tzinfo=dt.UTC)),
     ],
 )
 def test_time_may_be_given_in_three_ways(shop: Host, given: t.Any, stored: dt.datetime) -> None:
-    """An aware datetime, ISO 8601, or milliseconds since the epoch; from server code of any age."""
+    """An aware datetime, ISO 8601, or a number since the epoch, whose size tells its unit; from
+    server code of any age."""
     with shop.app.app_context():
         track("order.ship", time=given, customer=1)
     [event] = shop.events_of("order.ship")
@@ -96,6 +108,11 @@ def test_time_without_a_zone_is_refused(shop: Host, given: t.Any) -> None:
         float("inf"),
         1e300,
         10**30,
+        2**63,
+        "1795258800",
+        b"1795258800",
+        5j,
+        dt.timedelta(seconds=5),
         dt.date(2026, 11, 21),
         ["2026-11-21T11:00:00Z"],
         pytest.param(10**5000, id="more digits than Python writes"),
@@ -106,6 +123,20 @@ def test_what_is_no_time_is_refused(shop: Host, given: t.Any) -> None:
     message = "is not a time: an aware datetime, ISO 8601 with a zone, or milliseconds"
     with shop.app.app_context(), pytest.raises(InvalidEvent, match=message):
         track("order.ship", time=given, customer=1)
+
+
+def test_time_of_the_server_s_clock_is_in_seconds(shop: Host) -> None:
+    """As ``time.time()`` and ``time.time_ns()`` say it."""
+    for given in (time.time(), time.time_ns(), time.time() * 1000):
+        before = dt.datetime.now(dt.UTC)
+        assert abs(parse_time(given) - before) < dt.timedelta(minutes=1)
+
+
+def test_number_as_text_is_no_time(shop: Host) -> None:
+    """Its unit would be a guess: digits without a sign between may be a date as well."""
+    message = r"^'1795258800' is not a time: .* since the epoch\. A number must not be text\.$"
+    with shop.app.app_context(), pytest.raises(InvalidEvent, match=message):
+        track("order.ship", time="1795258800", customer=1)
 
 
 def test_time_in_the_future_becomes_now_and_is_kept(shop: Host) -> None:
@@ -151,3 +182,20 @@ def test_customer_id_of_more_digits_than_python_writes_is_refused(shop: Host) ->
     """The error is ours, so that in production it stays out of the host's request."""
     with shop.app.app_context(), pytest.raises(InvalidEvent, match="is not a customer's id"):
         track("order.ship", customer=10**5000)
+
+
+@pytest.mark.parametrize("visitor", [None, "", "not ours", 5])
+def test_without_anyone_to_record_for_nothing_is_raised_in_production(
+    shop: Host, visitor: t.Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """``customer=order.user_id`` is None for a guest: in a job the log says so, and a count."""
+    with shop.app.app_context():
+        if visitor is None:
+            with pytest.raises(NotRegistered, match="There is no request: name a customer"):
+                track("order.ship", customer=None)
+        shop.app.testing = False
+        caplog.clear()
+        assert track("order.ship", customer=None, visitor=visitor) is None
+    reasons = [row["reason"] for row in shop.rows("quality") if row["outcome"] == "rejected"]
+    assert len(caplog.messages) == len(reasons) == (visitor != "")
+    assert reasons == {None: ["invalid_customer"], "": []}.get(visitor, ["invalid_visitor"])

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import array
+import collections
 import dataclasses
 import datetime as dt
 import decimal
+import enum
+import fractions
+import ipaddress
+import pathlib
 import types
 import typing as t
 import uuid
+import zoneinfo
 
 import pytest
+import sqlalchemy as sa
 from markupsafe import Markup
 from msgspec import Meta
 
-from flask_eventtrack import track
+from flask_eventtrack import identify, track
 from flask_eventtrack.errors import InvalidEvent
 
 from ..collector.posts import error_of, post_one
@@ -393,6 +401,26 @@ POISON: list[tuple[t.Any, t.Any]] = [
 ]
 
 
+class Stamp(dt.datetime):
+    pass
+
+
+class Odd(enum.Enum):
+    PATH = pathlib.PurePosixPath("/srv")
+    PAIR = (1, 2)
+    NONE = object()
+
+
+class Told:
+    def __str__(self) -> str:
+        return "as told"
+
+
+class Untold:
+    def __str__(self) -> str:
+        raise LookupError("no translation")
+
+
 @pytest.mark.parametrize(
     ("value", "stored"),
     [
@@ -400,7 +428,7 @@ POISON: list[tuple[t.Any, t.Any]] = [
         (decimal.Decimal("1.5"), 1.5),
         (decimal.Decimal("NaN"), None),
         (decimal.Decimal("sNaN"), None),
-        (decimal.Decimal("1e400"), None),
+        (decimal.Decimal("1e400"), "1E+400"),
         (dt.date(2026, 1, 2), "2026-01-02"),
         (uuid.UUID(int=1), "00000000-0000-0000-0000-000000000001"),
         (Size.LARGE, "l"),
@@ -409,6 +437,34 @@ POISON: list[tuple[t.Any, t.Any]] = [
         ((1, [2]), [1, [2]]),
         (Markup("<b>x</b>"), "<b>x</b>"),
         (types.MappingProxyType({"a": 1}), {"a": 1}),
+        (decimal.Decimal("19.90"), 19.9),
+        (decimal.Decimal("5.00"), 5),
+        (decimal.Decimal("9007199254740993"), 9007199254740993),
+        (decimal.Decimal("0.1234567890123456789"), "0.1234567890123456789"),
+        (decimal.Decimal("1e1000000"), "1E+1000000"),
+        (decimal.Decimal("1e-1000000"), "1E-1000000"),
+        (fractions.Fraction(1, 4), 0.25),
+        (1 + 2j, "(1+2j)"),
+        (pathlib.PurePosixPath("/srv/a.pdf"), "/srv/a.pdf"),
+        (ipaddress.ip_address("10.0.0.1"), "10.0.0.1"),
+        (ipaddress.ip_network("10.0.0.0/8"), "10.0.0.0/8"),
+        (zoneinfo.ZoneInfo("Europe/Berlin"), "Europe/Berlin"),
+        (collections.deque([1, 2]), [1, 2]),
+        (range(3), [0, 1, 2]),
+        ({"a": 1}.keys(), ["a"]),
+        (frozenset([1]), [1]),
+        (array.array("d", [0.5]), [0.5]),
+        (collections.UserString("x"), "x"),
+        (collections.Counter("aab"), {"a": 2, "b": 1}),
+        (b"abc", "YWJj"),
+        (dt.timedelta(minutes=2), "PT120S"),
+        (dt.time(1, 2), "01:02:00"),
+        (Stamp(2026, 1, 2, tzinfo=dt.UTC), "2026-01-02T00:00:00+00:00"),
+        (Odd.PATH, "/srv"),
+        (Odd.PAIR, [1, 2]),
+        pytest.param(Told(), "as told", id="text of its own"),
+        ({None: 1, True: 2, 1.5: 3, Size.LARGE: 4}, {"null": 1, "true": 2, "1.5": 3, "l": 4}),
+        ({pathlib.PurePosixPath("/a"): 1, Odd.PATH: 2}, {"/a": 1, "/srv": 2}),
     ],
     ids=ascii,
 )
@@ -426,23 +482,113 @@ def test_no_database_refuses_a_value(db_host: Host) -> None:
     assert db_host.rows("rejected") == []
 
 
-@pytest.mark.parametrize("value", [10**5000, -(10**5000)], ids=["10**5000", "-10**5000"])
-def test_integer_of_more_digits_than_python_writes_is_refused(shop: Host, value: int) -> None:
-    """The error is ours, so that in production it stays out of the host's request."""
-    with pytest.raises(InvalidEvent, match="parameter"):
-        send(shop, "signup.click", {"x": value})
+UNWRITABLE: dict[str, t.Any] = {
+    "object": object(),
+    "function": print,
+    "class": Line,
+    "iterator": iter([1]),
+    "generator": (each for each in [1]),
+    "mapping": {(1, 2): 3},
+    "range": range(10**9),
+    "enumeration": Odd.NONE,
+    "text that fails": Untold(),
+    "number of very many digits": 10**5000,
+}
 
 
-@pytest.mark.parametrize(
-    "value",
-    [object(), 1j, print, range(3), {(1, 2): 3}],
-    ids=["object", "complex", "function", "range", "mapping"],
-)
-def test_value_that_has_no_json_form_is_refused(shop: Host, value: object) -> None:
-    """The error is the caller's."""
-    with pytest.raises(InvalidEvent, match="cannot be written as JSON") as caught:
-        send(shop, "signup.click", {"x": value})
-    assert caught.value.code == "invalid_params"
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_value_that_has_no_json_form_is_refused(shop: Host, name: str) -> None:
+    """The error is the caller's, and names the parameter, also from inside of it."""
+    for value in (UNWRITABLE[name], [UNWRITABLE[name]], {"a": {"b": UNWRITABLE[name]}}):
+        with pytest.raises(InvalidEvent, match="parameter 'x' cannot be written as JSON") as caught:
+            send(shop, "signup.click", {"x": value})
+        assert (caught.value.code, caught.value.param) == ("invalid_params", "x")
+
+
+@pytest.mark.parametrize("name", UNWRITABLE)
+def test_value_that_has_no_json_form_is_left_out_alone_in_production(
+    shop: Host, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is counted each time and logged once; the rest of the event is recorded."""
+    value = UNWRITABLE[name]
+    shop.app.testing = False
+    for _ in range(2):
+        row = send(shop, "product.view", {"sku": "A1", "name": "Mug", "x": value})
+        left: dict[str, t.Any] = (
+            {"x": {}} if name == "mapping" else {}
+        )  # of which only the pair is left out
+        assert row["params"] == {"sku": "A1", "name": "Mug", "quantity": 1, **left}
+    if name != "mapping":
+        row = send(shop, "signup.click", {"x": [1, value, 2], "y": {"a": value, "b": 1}})
+        assert row["params"] == {"x": [1, None, 2], "y": {"b": 1}}
+    counted = {row["action"]: row for row in shop.rows("quality") if row["outcome"] == "left_out"}
+    assert (counted["product.view"]["reason"], counted["product.view"]["count"]) == (
+        "invalid_params",
+        2,
+    )
+    logged = [text for text in caplog.messages if "'product.view' was left out" in text]
+    assert len(logged) == 1
+    assert "parameter 'x' cannot be written as JSON" in logged[0]
+
+
+def test_what_breaks_a_limit_is_left_out_alone_in_production(shop: Host) -> None:
+    """A list inside itself, a name that is too long: the rest of the event is recorded."""
+    endless: list[t.Any] = []
+    endless.append(endless)
+    shop.app.testing = False
+    params = {"x": endless, "y": NESTED_8, "": 1, "z" * 65: 1, "a": {"z" * 65: 1}, "good": 1}
+    assert send(shop, "signup.click", params)["params"] == {"a": {}, "good": 1}
+    counted = {
+        (r["reason"], r["count"]) for r in shop.rows("quality") if r["outcome"] == "left_out"
+    }
+    assert counted == {("params_too_deep", 2), ("invalid_param_name", 3)}
+
+
+def test_required_parameter_that_is_left_out_is_missing(
+    shop: Host, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In production the log says both why it is missing and what became of the event."""
+    shop.app.testing = False
+    with shop.app.app_context():
+        assert track("order.pay", {"total": object()}, customer=1) is None
+    assert ["left out" in text for text in caplog.messages] == [True, False]
+    assert "'total': it is required (Decimal) and was not given" in caplog.messages[1]
+
+
+def test_trait_that_cannot_be_stored_is_left_out_alone(shop: Host) -> None:
+    with shop.app.app_context():
+        with pytest.raises(InvalidEvent, match="parameter 'x' cannot be written"):
+            identify(3, {"x": object(), "plan": "pro"})
+        shop.app.testing = False
+        identify(3, {"x": object(), "path": pathlib.PurePosixPath("/a")})
+    assert [profile["traits"] for profile in shop.rows("profile")] == [{"path": "/a"}]
+
+
+def test_row_of_a_query_is_written_with_its_names(shop: Host) -> None:
+    """And a row may be the parameters; an object of the ORM is no value."""
+    with shop.app.app_context():
+        row = shop.db.session.execute(sa.text("SELECT 1 AS a, 'x' AS b")).one()
+        mapping = row._mapping
+    params = send(shop, "signup.click", {"row": row, "mapping": mapping, "rows": [row]})["params"]
+    assert params == {name: {"a": 1, "b": "x"} for name in ("row", "mapping")} | {
+        "rows": [{"a": 1, "b": "x"}]
+    }
+    assert send(shop, "signup.click", t.cast("t.Any", row))["params"] == {"a": 1, "b": "x"}
+
+
+@pytest.mark.parametrize("price", [decimal.Decimal("0.1") / 3, fractions.Fraction(1, 3)], ids=repr)
+def test_decimal_fits_a_float(shop: Host, price: t.Any) -> None:
+    """Where a float is asked for, its digits are enough."""
+    row = send(shop, "product.view", {"sku": "A1", "name": "Mug", "price": price})
+    assert row["params"]["price"] == float(price)
+
+
+def test_decimal_keeps_its_digits(shop: Host) -> None:
+    """As text where no number has them, whether the parameter is defined or not."""
+    total = decimal.Decimal("0.12345678901234567890")
+    row = send(shop, "order.pay", {"total": total, "rest": total})
+    assert (row["params"]["total"], row["params"]["rest"]) == (str(total), str(total))
+    assert row["label"] == f"Paid {total}"
 
 
 @pytest.mark.parametrize("params", [[1], "abc", 7, [("a", 1)]], ids=repr)
@@ -478,7 +624,8 @@ def test_key_types_of_a_mapping_are_understood(host: Host) -> None:
 def test_in_production_nothing_raises_into_the_host(shop: Host) -> None:
     """The event is logged and counted; the view goes on."""
     shop.app.testing = False
+    large = {"x": "y" * 40_000}
     with shop.app.app_context():
-        for params in ([1], {"x": object()}, {"": 1}, {"z": NESTED_8}, {"x": 10**5000}):
+        for params in ([1], {str(n): n for n in range(257)}, large):
             assert track("signup.click", t.cast("t.Any", params), customer=1) is None
     assert shop.actions() == {}

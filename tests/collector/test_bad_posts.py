@@ -103,7 +103,7 @@ def test_a_malformed_post_is_400(host: Host, name: str, content_type: str) -> No
         (
             '{"sent_at": "x"}',
             "\"sent_at\": 'x' is not a time: an aware datetime, ISO 8601 with a "
-            "zone, or milliseconds since the epoch.",
+            "zone, or milliseconds, seconds, microseconds or nanoseconds since the epoch.",
         ),
     ],
 )

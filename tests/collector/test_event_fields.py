@@ -200,6 +200,26 @@ def test_a_visit_needs_its_address(host: Host) -> None:
         assert (error["code"], error["param"]) == ("invalid_param", "url")
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        (5, "5"),
+        (True, "True"),
+        (["http://localhost/"], "['http://localhost/']"),
+        ("", "''"),
+        ("javascript:x", "'javascript:x'"),
+    ],
+    ids=repr,
+)
+def test_a_visit_s_wrong_address_is_shown(host: Host, given: t.Any, shown: str) -> None:
+    """As it was sent; and where none was sent, the message says that."""
+    visit = {"action": "page.visit", "params": {"url": given}}
+    message = f"'page.visit', parameter 'url': expected an http or https address, got {shown}."
+    assert error_of(post_one(host.client(), visit))["message"] == message
+    missing = error_of(post_one(host.client(), {"action": "page.visit"}))["message"]
+    assert missing == "'page.visit', parameter 'url': it is required (str) and was not given."
+
+
 def test_a_visit_s_numbers_are_read_as_text(host: Host) -> None:
     """Such as the id of a product."""
     params = {"url": "http://localhost/", "content_id": 10432, "timezone_offset": "-60"}

@@ -127,3 +127,14 @@ def test_max_age_is_a_setting(make: MakeHost) -> None:
     assert statuses(post(client, {**CLICK, "time": "2026-11-21T00:00:00Z"})) == ["accepted"]
     error = error_of(post_one(client, {**CLICK, "time": "2026-11-20T23:59:59Z"}))
     assert error["message"] == "Events are accepted for 0.5 days after they happen."
+
+
+@pytest.mark.parametrize("unit", [1, 1000, 1_000_000, 1_000_000_000])
+def test_a_time_may_be_in_another_unit(host: Host, unit: int) -> None:
+    """``time`` and ``sent_at`` alike, each by its size: not every client is a browser."""
+    seconds = int(NOON.timestamp())
+    event = {**CLICK, "time": (seconds - 60) * unit}
+    for sent_at in (None, seconds, seconds * 1_000_000_000):
+        assert statuses(post(host.client(), event, sent_at=sent_at)) == ["accepted"]
+    minute_ago = NOON - dt.timedelta(minutes=1)
+    assert [row["time"] for row in host.events_of("button.click")] == [minute_ago] * 3
