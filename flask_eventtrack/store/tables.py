@@ -107,7 +107,6 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("event_id", sa.Uuid(), primary_key=True),
         sa.Column("record", blob(), nullable=False),
         sa.Column("due_at", UTCDateTime()),
-        sa.Index("ix_eventtrack_uncounted_due_at", "due_at"),
     ],
     "rejected": [
         sa.Column("id", sa.Uuid(), primary_key=True),

@@ -137,9 +137,21 @@ def _find_page_faults(ledger: Ledger, stored: Stored, *, dropping: bool) -> cabc
             if [row["claimed_by"] for row in stored.pages.get(number, [])] != [half]
         ],
     )
+    yield from _complain(
+        "visits lack how long they were in view",
+        [
+            (number, ledger.engaged[half])
+            for number, half in ledger.joined.items()
+            if half in ledger.engaged
+            and [row["params"].get("visible_ms") for row in stored.pages.get(number, [])]
+            != [ledger.engaged[half]]
+        ],
+    )
 
 
 def _find_event_faults(ledger: Ledger, stored: Stored) -> cabc.Iterator[str]:
+    engaged = [row["id"] for row in stored.events if row["action"] == "page.engage"]
+    yield from _complain("rows tell how long a page was in view", engaged)
     ids = [row["id"] for row in stored.events]
     known = {*ids, *(row["claimed_by"] for row in stored.events)}
     yield from _complain("acknowledged events are lost", ledger.events - known)
@@ -151,6 +163,7 @@ def _find_event_faults(ledger: Ledger, stored: Stored) -> cabc.Iterator[str]:
 def _find_session_faults(ledger: Ledger, stored: Stored) -> cabc.Iterator[str]:
     events: collections.Counter[uuidlib.UUID] = collections.Counter()
     pages: collections.Counter[uuidlib.UUID] = collections.Counter()
+    in_view: collections.Counter[uuidlib.UUID] = collections.Counter()
     own: collections.Counter[tuple[uuidlib.UUID, str]] = collections.Counter()
     for row in stored.events:
         session, action = row["session_id"], row["action"]
@@ -159,6 +172,7 @@ def _find_session_faults(ledger: Ledger, stored: Stored) -> cabc.Iterator[str]:
         else:
             events[session] += 1
             pages[session] += action == "page.visit"
+            in_view[session] += row["params"].get("visible_ms", 0)
     ids = {row["id"] for row in stored.sessions}
     yield from _complain("sessions have no row", {*events, *(key[0] for key in own)} - ids - {None})
     for session in stored.sessions:
@@ -167,6 +181,8 @@ def _find_session_faults(ledger: Ledger, stored: Stored) -> cabc.Iterator[str]:
         right = (events[id_], pages[id_], own[id_, SESSION_START], own[id_, SESSION_END])
         if found != right:
             yield f"session {id_} has (events, pages, starts, ends) {found}, and rows {right}"
+        if session["visible_ms"] != in_view[id_]:
+            yield f"session {id_} was in view for {session['visible_ms']} ms, not {in_view[id_]}"
         if session["started_at"] > session["last_seen_at"]:
             yield f"session {id_} ends before it starts"
     over = {row["id"] for row in stored.sessions if row["ended_at"] is not None}

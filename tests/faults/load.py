@@ -37,7 +37,8 @@ class Ledger:
     """What all clients of a server sent, and what of it was acknowledged.
 
     A page is known by the number in its address, a posted event by its id. ``joined`` maps pages to
-    their browser's halves. ``ended`` are sessions that a log-out ended, ``aliases`` the profiles
+    their browser's halves, and ``engaged`` these halves to how long their page was in view, in
+    milliseconds. ``ended`` are sessions that a log-out ended, ``aliases`` the profiles
     that a log-in joined.
     """
 
@@ -48,6 +49,7 @@ class Ledger:
         self.sent_events: set[uuidlib.UUID] = set()
         self.events: set[uuidlib.UUID] = set()
         self.joined: dict[int, uuidlib.UUID] = {}
+        self.engaged: dict[uuidlib.UUID, int] = {}
         self.ended: set[uuidlib.UUID] = set()
         self.aliases: set[tuple[uuidlib.UUID, uuidlib.UUID]] = set()
         self.answers: collections.Counter[int] = collections.Counter()
@@ -56,7 +58,11 @@ class Ledger:
         self.sent_events.update(uuidlib.UUID(event["event_id"]) for event in events)
 
     def note_posted(self, events: cabc.Iterable[Json]) -> None:
-        self.events.update(uuidlib.UUID(event["event_id"]) for event in events)
+        for event in events:
+            if event["action"] == "page.engage":
+                self.engaged[uuidlib.UUID(event["page"])] = event["params"]["visible_ms"]
+            else:
+                self.events.add(uuidlib.UUID(event["event_id"]))
 
     def note_facts(self, facts: dict[str, str]) -> None:
         """Note what the page of a log-in or log-out says it has done."""
@@ -117,7 +123,10 @@ class Visitor:
 
     def _report(self, number: int, url: str, visit: str) -> None:
         half = make_note() | {"action": "page.visit", "visit": visit, "params": {"url": url}}
-        self.unsent.append(half)
+        told = {"action": "page.engage", "page": half["event_id"], "visit": visit}
+        engagement = make_note() | told | {"params": {"visible_ms": 1000 + number % 5000}}
+        # The visit is told before or after how long it was in view.
+        self.unsent += [half, engagement] if number % 2 else [engagement, half]
         if self.post([]):
             self._ledger.joined[number] = uuidlib.UUID(half["event_id"])
 
