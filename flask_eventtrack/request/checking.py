@@ -17,7 +17,7 @@ from ..state import State, send, this_app
 from ..text import check_action, clean_text, clip_label, page_label, shorten
 
 # What engagement may tell; release 0.1 tells seconds.
-_TOLD = ("visible_ms", "visible_s", "scroll")
+_TOLD = ("visible_ms", "visible_s", "scroll", "title")
 
 Time = dt.datetime | str | int | float
 
@@ -76,13 +76,13 @@ def check_content(
     if label is not None and not isinstance(label, str):
         raise InvalidEvent("invalid_label", f"A label is a str, not {type(label).__name__}.")
     checked, undefined = definition.check(normalise(params), lenient=lenient)
-    if definition.action == PAGE_ENGAGE:
-        return _check_engagement(checked, params)
     clean = str if cleaner is None else cleaner.clean_text
     if cleaner is not None:
         masked = cleaner.mask_params(checked, definition.types)
         if masked is not checked:  # which may have become too large
             checked, undefined = normalise(masked), tuple(map(clean, undefined))
+    if definition.action == PAGE_ENGAGE:
+        return _check_engagement(checked, params)
     if label:
         label = clean_text(label)
     elif definition.action == PAGE_VISIT:
@@ -98,7 +98,7 @@ def _check_engagement(checked: dict[str, t.Any], params: t.Mapping[str, t.Any]) 
 
     :raises InvalidEvent: it tells nothing.
     """
-    told = {name: checked[name] for name in _TOLD if name in checked}
+    told = {name: checked[name] for name in _TOLD if checked.get(name) is not None}
     if not told:
         name = "visible_s" if "visible_s" in params else "visible_ms"
         problem = f"{PAGE_ENGAGE!r}, parameter {name!r}: it is required and was not given."
