@@ -22,7 +22,7 @@ from ..state import State, send, this_app
 from ..text import check_action, clean_text, clip_label, page_label, shorten
 
 # What engagement may tell; release 0.1 tells seconds.
-_TOLD = ("visible_ms", "visible_s", "scroll")
+_TOLD = ("visible_ms", "visible_s", "scroll", "title")
 
 Time = dt.datetime | str | int | float
 # In seconds since the epoch.
@@ -93,13 +93,13 @@ def check_content(
     checked, undefined = definition.check(
         plain, lenient=lenient, is_valid=is_valid, left_out=left_out
     )
-    if definition.action == PAGE_ENGAGE:
-        return _check_engagement(checked, params)
     clean = str if cleaner is None else cleaner.clean_text
     if cleaner is not None:
         masked = cleaner.mask_params(checked, definition.types, definition.unmasked)
         if masked is not checked:  # which may have become too large
             checked, undefined = normalise(masked), tuple(map(clean, undefined))
+    if definition.action == PAGE_ENGAGE:
+        return _check_engagement(checked, params)
     if isinstance(label, str) and label:
         label = clean_text(label)
     elif definition.action == PAGE_VISIT:
@@ -117,7 +117,7 @@ def _check_engagement(checked: dict[str, t.Any], params: t.Mapping[str, t.Any]) 
 
     :raises InvalidEvent: it tells nothing.
     """
-    told = {name: checked[name] for name in _TOLD if name in checked}
+    told = {name: checked[name] for name in _TOLD if checked.get(name) is not None}
     if not told:
         name = "visible_s" if "visible_s" in params else "visible_ms"
         problem = f"{PAGE_ENGAGE!r}, parameter {name!r}: it is required and was not given."

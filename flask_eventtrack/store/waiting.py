@@ -123,8 +123,9 @@ def _join(former: Event, event: Event) -> Event:
         return event
     larger = read_in_view(former.params).or_more(read_in_view(event.params))
     latest = max(former, event, key=lambda each: each.received_at)
-    titles = {"title": title for each in (former, latest) if (title := each.params.get("title"))}
-    return msgspec.structs.replace(latest, params={**larger.as_params(), **titles})
+    title = latest.params.get("title") or former.params.get("title")
+    params = {**larger.as_params(), **({"title": title} if title else {})}
+    return msgspec.structs.replace(latest, params=params)
 
 
 def _count_room(connection: sa.Connection, table: sa.Table) -> int:

@@ -96,6 +96,19 @@ class Site:
                 raise AssertionError(f"{found} instead of {wanted}\n{self.log()}")
             time.sleep(0.05)
 
+    def await_visits(self, count: int) -> list[dict[str, t.Any]]:
+        """Return the page visits once there are as many, whatever else there is."""
+        deadline = time.monotonic() + TIMEOUT
+        while time.monotonic() < deadline:
+            rows = [
+                row for row in self.rows("event", "time", "id") if row["action"] == "page.visit"
+            ]
+            if len(rows) >= count:
+                assert len(rows) == count, rows
+                return rows
+            time.sleep(0.05)
+        raise AssertionError(f"{[r['params'] for r in rows]}\n{self.log()}")
+
     def await_claims(self, count: int) -> list[dict[str, t.Any]]:
         """Return the page visits once so many of them have been joined by a browser."""
         deadline = time.monotonic() + TIMEOUT

@@ -107,6 +107,20 @@ def test_debugging_logs_each_answer(site: Site, page: Page) -> None:
     assert any(kind == "warning" and "undefined_event" in text for kind, text in messages)
 
 
+def test_debugging_says_each_mistake_once(site: Site, page: Page) -> None:
+    """Why an event was rejected, however often it was."""
+    warnings: list[str] = []
+    page.on(
+        "console",
+        lambda message: warnings.append(message.text) if message.type == "warning" else None,
+    )
+    start(site, page, "/app")
+    for action in ("note.ad", "note.ad", "note.keep"):
+        assert page.evaluate(f"() => eventtrack.track('{action}')")["status"] == "rejected"
+    codes = [warning.split()[1] for warning in warnings if warning.startswith("eventtrack:")]
+    assert codes == ["undefined_event", "customer_required"]
+
+
 def test_opting_in_counts_the_page(site: Site, page: Page) -> None:
     """A visitor without a choice consents: the page is counted, and events are taken."""
     page.add_init_script("Object.defineProperty(navigator, 'globalPrivacyControl', {value: true})")
