@@ -5,7 +5,7 @@ SQLALCHEMY ?= SQLAlchemy
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check types wheel bench soak fuzz snippet openapi reference docs clean
+.PHONY: demo test check types wheel bench soak fuzz snippet openapi crawlers reference docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -67,6 +67,10 @@ snippet: node_modules
 
 openapi: $(VENV)/.check
 	$(BIN)/python docs/_ext/openapi.py
+
+# The names of bots that no rule finds, out of the installed crawler-user-agents.
+crawlers: $(VENV)/.test
+	$(BIN)/python -m tests.clients.make_crawlers
 
 node_modules: package.json package-lock.json
 	npm ci --silent --no-audit --no-fund

@@ -353,7 +353,8 @@ def health(*, as_json: bool) -> None:
     It reads the journals of all processes on this machine, and asks no database.
     """
     state = get_state()
-    found = examine_health(state.pipeline, state.journal, state.config.flush_interval)
+    journal = state.journal if state.pipeline.has_journal else None
+    found = examine_health(state.pipeline, journal, state.config.flush_interval)
     if as_json:
         click.echo(msgspec.json.encode(found))
     else:

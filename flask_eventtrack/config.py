@@ -472,11 +472,13 @@ class Config:
     """How long an event may wait so that it is written together with others: a timedelta, or
     seconds."""
 
-    durability: t.Literal["memory", "journal", "durable"] = _setting(
-        "journal", _one_of("memory", "journal", "durable")
+    durability: t.Literal["memory", "journal", "durable"] | None = _setting(
+        None, _optional(_one_of("memory", "journal", "durable"))
     )
     """What an acknowledged event survives before it is in the database: ``"memory"`` nothing,
-    ``"journal"`` the death of the process, ``"durable"`` also a power failure."""
+    ``"journal"`` the death of the process, ``"durable"`` also a power failure. None is
+    ``"journal"``; but ``"memory"`` if ``app.testing`` is True when the first event is recorded, so
+    that no test gets the events of another one."""
 
     journal_dir: str | None = _setting(None, _optional(_path))
     """The folder of the journal. It must be on a local disk, and outside the folders that a web

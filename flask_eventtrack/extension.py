@@ -106,8 +106,10 @@ class EventTrack:
         _refuse_second(app)
         escape_log()
         config = load_config(app.config)
-        database = _open_database(app, _find_db(app, db), config)
+        db = _find_db(app, db)
+        database = _open_database(app, db, config)
         state = self._make_state(app, config, database)
+        _follow_drops(app, state, db.metadatas[config.bind_key])
         app.extensions[EXTENSION] = state
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
         app.cli.add_command(eventtrack_cli)
@@ -153,7 +155,7 @@ class EventTrack:
             retention=lambda: Retention(self.catalogue.keeps(), config.retention),
         )
         tokens = TokenCodec(_secret_keys(app), _device_rule(config), self._clock)
-        make_queue = _queue_maker(journal, database, config)
+        make_queue = _queue_maker(reference, journal, database, config)
         scripts = load_scripts()
         return State(
             config=config,
@@ -175,7 +177,7 @@ class EventTrack:
             journal=journal,
             erasures=erasures,
             pipelines=Pipelines(
-                lambda: Pipeline(database, hooks, make_queue(), config.flush_interval)
+                lambda: Pipeline(database, hooks, make_queue, config.flush_interval)
             ),
             expand=pages.expand,
             clock=self._clock,
@@ -312,7 +314,8 @@ class EventTrack:
         It reads memory and the journals' files. It asks no database and waits for nothing.
         """
         state = get_state()
-        return examine(state.pipeline, state.journal, state.config.flush_interval)
+        journal = state.journal if state.pipeline.has_journal else None
+        return examine(state.pipeline, journal, state.config.flush_interval)
 
     def feed(
         self, who: CustomerId, before: dt.datetime | None = None, limit: int = 50
@@ -431,6 +434,22 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
     )
 
 
+def _follow_drops(app: Flask, state: State, metadata: sa.MetaData) -> None:
+    """Between two tests, forget what waits for tables that are dropped.
+
+    It would be written into those of the next test.
+    """
+    apps, all_pipelines = weakref.ref(app), weakref.ref(state.pipelines)
+
+    def forget(_: object, connection: sa.Connection, **__: object) -> None:
+        app, pipelines = apps(), all_pipelines()
+        pipeline = pipelines.find() if pipelines is not None else None
+        if app is not None and app.testing and pipeline and pipeline.database.is_of(connection):
+            pipeline.drop_waiting()
+
+    sa.event.listen(metadata, "after_drop", forget)
+
+
 def _journal_folder(app: Flask, database: Database, config: Config) -> pathlib.Path | None:
     """Return the folder for this database's journals, or None if events wait in memory."""
     if database.is_in_memory or config.durability == "memory":
@@ -450,9 +469,15 @@ def _file_folder(app: Flask, config: Config) -> pathlib.Path:
 
 
 def _queue_maker(
-    journal: pathlib.Path | None, database: Database, config: Config
+    reference: weakref.ref[Flask],
+    journal: pathlib.Path | None,
+    database: Database,
+    config: Config,
 ) -> cabc.Callable[[], Queue]:
-    """Return a function that makes a journal, or a queue in memory if there can be no journal."""
+    """Return a function that makes a journal, or a queue in memory.
+
+    That is in memory if there can be no journal, and under test: the next test would adopt it.
+    """
     obstacle = find_obstacle(journal) if journal else ""
     if obstacle:
         logger.warning(
@@ -465,7 +490,14 @@ def _queue_maker(
         return lambda: MemoryQueue(config.buffer_size)
     is_durable = config.durability == "durable"
     former = journal.with_name(database.former_fingerprint)
-    return lambda: Journal(journal, config.journal_max_bytes, is_durable=is_durable, former=former)
+
+    def make() -> Queue:
+        app = reference()
+        if config.durability is None and app is not None and app.testing:
+            return MemoryQueue(config.buffer_size)
+        return Journal(journal, config.journal_max_bytes, is_durable=is_durable, former=former)
+
+    return make
 
 
 def _engine_options(app: Flask, db: SQLAlchemy, bind_key: str | None) -> dict[str, t.Any]:

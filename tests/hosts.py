@@ -109,6 +109,7 @@ def make_host(
         SQLALCHEMY_DATABASE_URI=url,
         TESTING=True,
         EVENTTRACK_JOURNAL_DIR=JOURNALS,
+        EVENTTRACK_DURABILITY="journal",
         # The clock stands still.
         EVENTTRACK_DEVICE_LIMIT=None,
         EVENTTRACK_ADDRESS_LIMIT=None,

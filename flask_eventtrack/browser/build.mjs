@@ -12,7 +12,7 @@ const SCRIPTS = {
   et: { source: "index.js", isModule: false, year: 2019 },
 };
 // Properties that nobody else sees get short names, the same in all files. None of them is in JSON.
-const OWN = /^(answer|beacon|chosen|early|encoded|epoch|hooks|importFile|isKept|isSent|leave|leaving|letGo|place|settings|settle|showVisit|unanswered|wait)$/;
+const OWN = /^(answer|beacon|perform|chosen|early|encoded|hooks|keep|loadMore|plain|importFile|isKept|isSent|leave|leaving|letGo|place|settings|settle|showVisit|unanswered|wait)$/;
 const nameCache = {};
 const digests = {};
 

@@ -103,11 +103,13 @@ class PageEngage:
     """What becomes part of a page visit, and no event of its own. The larger value counts.
 
     ``visible_ms``: milliseconds in view since the page was opened; ``scroll``: the deepest point
-    seen, in percent of the page. ``visible_s``, in seconds, is what release 0.1 sends.
+    seen, in percent of the page. ``title`` is the one that the page had in the end. ``visible_s``,
+    in seconds, is what release 0.1 sends.
     """
 
     visible_ms: t.Annotated[float, Meta(ge=0)] | None = None
     scroll: t.Annotated[float, Meta(ge=0)] | None = None
+    title: str | None = None
     visible_s: t.Annotated[float, Meta(ge=0)] | None = None
 
 

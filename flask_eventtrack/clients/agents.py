@@ -7,6 +7,8 @@ import re
 import string
 import typing as t
 
+from .crawlers import NAMES
+
 DeviceType = t.Literal["desktop", "mobile", "tablet", "tv", ""]
 _MAX_LENGTH = 512
 _MAX_NAME_LENGTH = 48
@@ -16,11 +18,17 @@ _NAME = string.ascii_lowercase + string.digits + "-._"
 _BOT = re.compile(
     "|".join(
         (
-            # In general. Cubot makes phones. A URL after a plus sign tells whom to contact.
-            r"(?<!cu)bot(?:\b|[/;) _-])|crawl|spider|slurp|scrap[ey]|archiver|fetcher|\+https?:",
+            # In general. Cubot and M bot are phones. A URL after a plus sign tells whom to contact.
+            r"(?<!cu)(?<![;/ ]m )bot(?:\b|[/;) _-])|\+https?:",
+            r"crawl|spider|slurp|scrap[ey]|archiver|fetcher",
             r"preview|externalhit|externalagent|embedly|iframely|cardyb|vkshare|skypeuri|whatsapp/",
             r"monitor|uptime|pingdom|pinger|statuscake|site24x7|synthetics|hetrixtools|checkly",
-            r"healthcheck|kube-probe|googlehc|lighthouse|pagespeed|gtmetrix|ptst/|validator",
+            r"kube-probe|googlehc|lighthouse|pagespeed|gtmetrix|ptst/|validator",
+            # Health checks of load balancers, clusters and clouds, and what watches from inside.
+            r"health[ -]?(?:check|probe)|healthz|envoy/|\bconsul\b|^alwayson$|readyforrequest",
+            r"haproxy|load balancer|traffic-manager|blackbox[ _-]?exporter|prometheus/|\bgatus\b",
+            r"grafana|nagios|icinga|zabbix|check_http|\bmonit/|\bsensu\b|telegraf/|appinsights|^sentry/",
+            r"thousandeyes|catchpoint|synthetic|cronitor|; rigor\)|http[ -]?(?:probe|check)",
             r"feed(?:burner|ly|parser)|-rss-|mediapartners|apis-google|google(?:other|-[a-z])",
             r"\(compatible; yandex|\byeti/|qwantify|heritrix|nutch|httrack",
             # Crawlers of language models, and of their users.
@@ -37,6 +45,13 @@ _BOT = re.compile(
         )
     )
 )
+# Those without such a sign, by their names.
+_NAMED = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, NAMES))})")
+# The model of a phone, which may be named anything.
+_PHONE = re.compile(
+    r"(\((?:linux; )?(?:u; )?android [\d.]+; (?:[a-z]{2}[-_][a-z]{2}; )?)[^;()/]+?"
+    r"((?: build/[^;()]*)?(?:; wv)?\))"
+)
 
 
 class Agent(t.NamedTuple):
@@ -52,8 +67,8 @@ def find_bot(user_agent: str) -> str | None:
     """Return why ``user_agent`` counts as a bot, or None for a person."""
     if not user_agent.strip():
         return "no user agent"
-    text = user_agent[:_MAX_LENGTH].lower()
-    match = _BOT.search(text)
+    text = _PHONE.sub(r"\1\2", user_agent[:_MAX_LENGTH].lower())
+    match = _BOT.search(text) or _NAMED.search(text)
     if match is None:
         return None
     before, after = text[: match.start()], text[match.end() :]

@@ -29,6 +29,7 @@ from ..request.checking import (
 from ..request.host_hooks import run_passed_hooks
 from ..request.host_login import resolve
 from ..request.recording import open_session, put
+from ..text import TITLE_MAX_LENGTH
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
 from .origin import PostOrigin
 from .rules import RuleFinder
@@ -44,6 +45,9 @@ _SERVER_ONLY = frozenset(
 
 
 _Entry = PostedEvent | InvalidEvent
+# What says whose the events are: cookies and tokens of the sender, the CSRF token that the sender
+# had when they happened, or their page visits.
+_Evidence = t.Literal["sender", "owner", "visit"]
 
 
 class _Good(t.NamedTuple):
@@ -80,6 +84,7 @@ class Post:
         if origin is PostOrigin.OTHER_ORIGIN:
             self._site = site_of(host_of(request.headers["Origin"]))
         self._received_at = from_ns(current.arrival)
+        self._goes_by: _Evidence = _choose_evidence(sender, envelope)
         self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
         self._seen: set[uuidlib.UUID] = set()
         # Engagement alone is no activity: the session's cookie keeps its end.
@@ -91,9 +96,8 @@ class Post:
         :raises NoRoom: the journal has no room; the client sends the whole post again.
         """
         entries = [_try(parse_event, value) for value in self._envelope.events]
-        runs = (
-            itertools.groupby(entries, _page_of) if self._envelope.by_visit else [(None, entries)]
-        )
+        is_by_visit = self._goes_by == "visit"
+        runs = itertools.groupby(entries, _page_of) if is_by_visit else [(None, entries)]
         results = [result for _, run in runs for result in self._take_run(list(run))]
         if self._envelope.dropped:
             dropped = Outcome("dropped", "", "browser")
@@ -111,10 +115,12 @@ class Post:
 
     def _resume_visitor(self, entries: cabc.Sequence[_Entry]) -> None:
         """Find the visitor: by the events' visit alone, or by the sender and the token."""
+        if self._goes_by == "owner":
+            return
         page = next((page for page in map(_page_of, entries) if page is not None), None)
         tokens = self._state.tokens
         new_device = uuid4 if page is None else lambda: tokens.device_of_page(page)
-        if self._envelope.by_visit:
+        if self._goes_by == "visit":
             self._sender.forget(new_device)
             return
         self._sender.resume(new_device)
@@ -174,6 +180,9 @@ class Post:
         checked = self._drop_new(
             check_content(definition, params, entry.label, lenient=True, cleaner=self._cleaner)
         )
+        title = checked.params.get("title")
+        if isinstance(title, str) and entry.action in {PAGE_VISIT, PAGE_ENGAGE}:
+            checked.params["title"] = title[:TITLE_MAX_LENGTH]
         page = _read_id(entry.page) if entry.page else None
         if page is not None and entry.action not in {PAGE_VISIT, PAGE_ENGAGE}:
             checked.params["visit"] = str(page)
@@ -288,7 +297,7 @@ class Post:
         A kept event names it by the page's id, any other by the page's tag, which may be for
         another device.
         """
-        if self._envelope.by_visit and not is_half and good.page is not None:
+        if self._goes_by == "visit" and not is_half and good.page is not None:
             return Claim(good.page, cookieless=True, kept=True)
         token = self._state.tokens.read_visit(good.visit) if good.visit else None
         visitor = self._current.visitor
@@ -303,11 +312,18 @@ class Post:
         return Claim(token.visit_id, is_unknown, is_foreign, is_kept)
 
     def send_identity(self, response: Response) -> None:
-        """Tell the sender who they are, unless the events were identified by their visit alone."""
-        if self._envelope.by_visit and not self._sender.is_refused:
+        """Tell the sender who they are, unless the events are those of an earlier visitor."""
+        if self._goes_by != "sender" and not self._sender.is_refused:
             return
         if self._is_active or self._current.visitor.stale:
             self._sender.send_identity(response)
+
+
+def _choose_evidence(sender: Sender, envelope: Envelope) -> _Evidence:
+    """Return what says whose events these are, and resume the owner if that is it."""
+    if not envelope.by_visit:
+        return "sender"
+    return "owner" if sender.resume_owner(envelope.owner or "") else "visit"
 
 
 def _find_clock_error(sent_at: dt.datetime | None, received_at: dt.datetime) -> dt.timedelta:

@@ -27,6 +27,13 @@ _ACTION_RULE = {"pattern": r"^[a-zA-Z0-9._-]+\.[a-zA-Z0-9._-]+$", "maxLength": A
 _Action = t.Annotated[str, Meta(examples=["product.view"], extra_json_schema=_ACTION_RULE)]
 _Uuid = t.Annotated[str, Meta(extra_json_schema={"format": "uuid"})]
 _Id = t.Annotated[_Uuid, Meta(description="A UUID of version 4 or 7.")]
+_Page = t.Annotated[
+    _Uuid,
+    Meta(
+        description="The id of the browser's half of the page visit, or of an app's `screen.view`. "
+        "A UUID of version 4 or 7."
+    ),
+]
 _Date = t.Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _Time = t.Annotated[
     int | float | _Date,
@@ -43,6 +50,14 @@ _ByVisit = t.Annotated[
     ),
 ]
 
+_Owner = t.Annotated[
+    str,
+    Meta(
+        description="With `by_visit`: the value that the cookie `eventtrack_csrf` had when the "
+        "events happened. They belong to the visitor and session of that moment."
+    ),
+]
+
 
 class PostedEvent(msgspec.Struct, kw_only=True):
     """An event as clients send it."""
@@ -53,7 +68,7 @@ class PostedEvent(msgspec.Struct, kw_only=True):
     label: str | None = None
     time: _Time | None = None
     visit: str | None = None
-    page: _Id | None = None
+    page: _Page | None = None
 
 
 class Account(msgspec.Struct, kw_only=True):
@@ -73,6 +88,7 @@ class PostFields(Account, kw_only=True):
     sent_at: dt.datetime | None = None
     dropped: _Dropped = 0
     by_visit: _ByVisit = False
+    owner: _Owner | None = None
 
 
 class Envelope(PostFields, kw_only=True):

@@ -12,9 +12,10 @@ from flask import Response, request
 from ..config import Policy
 from ..privacy.policy import parse_choice
 from ..privacy.report import longest_keep
+from ..records import PAGE_ENGAGE
 from ..request.context import Current
 from ..request.cookies import send_choice
-from ..state import State, get_state, this_app
+from ..state import get_state, this_app
 from .body import read_body
 from .problems import Refused, problem
 
@@ -68,7 +69,7 @@ def show_page(current: Current, choice: Policy | None) -> Response:
                 "policy": choice or verdict.policy,
                 "reason": verdict.reason,
                 "is_saved": choice is not None,
-                **_describe(state),
+                **_describe(current),
             }
         )
     )
@@ -78,8 +79,9 @@ def show_page(current: Current, choice: Policy | None) -> Response:
     return response
 
 
-def _describe(state: State) -> dict[str, t.Any]:
+def _describe(current: Current) -> dict[str, t.Any]:
     """Return what the page says about the live settings."""
+    state = current.state
     config = state.config
     kept_for = longest_keep(config, state.catalogue.keeps())
     return {
@@ -87,6 +89,7 @@ def _describe(state: State) -> dict[str, t.Any]:
         "has_identity": config.privacy_identity,
         "cookie_lifetime": config.device_max_age and in_words(config.device_max_age),
         "kept_for": kept_for and in_words(kept_for),
+        "has_engagement": state.access.admits(PAGE_ENGAGE, current.site),
         "has_events": any(not definition.builtin for definition in state.catalogue),
     }
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import uuid as uuidlib
 
 from flask import Response, request
 
 from ..identity.tokens import DeviceToken, SessionToken
-from ..identity.visitor import VerifiedCustomer, resume_visitor
+from ..identity.visitor import VerifiedCustomer, resume_visitor, visitor_of
 from ..ids import uuid4
 from ..request.context import Current
 from ..request.cookies import brings_device, drop_cookies, read_identity, send_cookies
@@ -52,6 +53,20 @@ class Sender:
             values = map(request.headers.get, (DEVICE_HEADER, SESSION_HEADER))
             identity = read_identity(self.current.state.tokens, *values)
         self._become(*identity, new_device)
+
+    def resume_owner(self, token: str) -> bool:
+        """Make the visitor the one whose CSRF token this was; False if it is none of ours.
+
+        The visitor may have left since: a token proves an owner for as long as events are taken.
+        """
+        state, arrival = self.current.state, self.current.arrival
+        max_age = state.config.max_age // dt.timedelta(microseconds=1)
+        owner = state.tokens.read_owner(token, arrival // 1000 - max_age)
+        if owner is None:
+            return False
+        self.current.asks_host = False
+        self.current.visitor = visitor_of(owner, arrival)
+        return True
 
     def forget(self, new_device: cabc.Callable[[], uuidlib.UUID]) -> None:
         """Make the visitor unknown, and ignore cookies and log-ins."""

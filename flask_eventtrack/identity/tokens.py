@@ -28,6 +28,8 @@ _CACHE_SIZE = 1024
 _EPOCH_LENGTH = 8
 # What may follow a session's fields, in bytes: a third more in base64, and a signature.
 _REST_MAX_LENGTH = 1400
+# In a CSRF token: the sessions so far, and when the open one began.
+_SESSION = struct.Struct(">IQ")
 _VERSION = b"\1"
 
 VouchedBy = t.Literal["", "login", "identify", "token", "loader"]
@@ -78,6 +80,19 @@ class VisitToken(t.NamedTuple):
 
     visit_id: uuidlib.UUID
     device_id: uuidlib.UUID
+
+
+class Owner(t.NamedTuple):
+    """Who a page's events belong to: the content of the CSRF token.
+
+    ``sessions`` counts the device's sessions. ``started`` is when the last of them began
+    (microseconds since the epoch); 0 while none is open.
+    """
+
+    device_id: uuidlib.UUID
+    uuid: uuidlib.UUID
+    sessions: int
+    started: int
 
 
 class Cookies(t.NamedTuple):
@@ -132,8 +147,11 @@ class TokenCodec:
         # and the customer's id.
         self._session = _Format(keys, "eventtrack.session", "16sIQQB")
         self._visit = _Format(keys, "eventtrack.visit", "16s16s")  # visit; device
-        self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")  # device; when it expires
+        # device; when it expires. Then follow the sessions so far, when the open one began, and the
+        # profile, encrypted. Older releases ignore them.
+        self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")
         self._epoch = _prepare(keys[-1], "eventtrack.epoch")
+        self._owner = _prepare(keys[-1], "eventtrack.owner")
         self._page = _prepare(keys[-1], "eventtrack.page", "sha1")
         self.read_device: t.Final = functools.lru_cache(_CACHE_SIZE)(self._read_device)
         self.read_session: t.Final = functools.lru_cache(_CACHE_SIZE)(self._read_session)
@@ -215,9 +233,40 @@ class TokenCodec:
             return None
         return VisitToken(uuidlib.UUID(bytes=found[0]), uuidlib.UUID(bytes=found[1]))
 
-    def write_csrf(self, device_id: uuidlib.UUID, expires: int) -> str:
-        """Return a device's token that is good until ``expires`` (microseconds since the epoch)."""
-        return self._csrf.write(device_id.bytes, expires)
+    def write_csrf(self, owner: Owner, expires: int) -> str:
+        """Return what scripts may know of a visitor: an epoch, a dot, and a token of the device.
+
+        The epoch is a text that changes when the profile does. The token is good until ``expires``
+        (microseconds since the epoch). The profile in it is encrypted, because it is the same on
+        all devices of a customer.
+        """
+        epoch = self.epoch_of(owner.uuid)
+        session = _SESSION.pack(owner.sessions, owner.started)
+        profile = self._encrypt(owner.uuid, epoch, owner.device_id.bytes, expires, session)
+        token = self._csrf.write(owner.device_id.bytes, expires, rest=session + profile)
+        return f"{epoch}.{token}"
+
+    def read_owner(self, value: str, now: int) -> Owner | None:
+        """Return who a token with its epoch was made for, if it was good at ``now``."""
+        epoch, _, token = value.partition(".")
+        found = self._csrf.read(token)
+        if found is None or now >= found[1] or len(found[2]) != _SESSION.size + 16:
+            return None
+        device, expires, rest = found
+        session, profile = rest[:-16], uuidlib.UUID(bytes=rest[-16:])
+        uuid = uuidlib.UUID(bytes=self._encrypt(profile, epoch, device, expires, session))
+        # Another epoch, or another key, decrypts to a profile that has another epoch.
+        if self.epoch_of(uuid) != epoch:
+            return None
+        return Owner(uuidlib.UUID(bytes=device), uuid, *_SESSION.unpack(session))
+
+    def _encrypt(
+        self, profile: uuidlib.UUID, epoch: str, device: bytes, expires: int, session: bytes
+    ) -> bytes:
+        """Encrypt a profile or decrypt it: XOR with a digest that no two profiles share."""
+        mac = self._owner.copy()
+        mac.update(b"".join((epoch.encode(errors="replace"), device, expires.to_bytes(8), session)))
+        return (profile.int ^ int.from_bytes(mac.digest()[:16])).to_bytes(16)
 
     def is_csrf_of(self, value: str, device_id: uuidlib.UUID, now: int) -> bool:
         """Whether ``value`` is a token of this device that is good at ``now`` (microseconds).

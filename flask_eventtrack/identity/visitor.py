@@ -19,7 +19,7 @@ from ..records import (
     from_ns,
 )
 from ..text import shorten
-from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, SessionToken, VouchedBy
+from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, Owner, SessionToken, VouchedBy
 
 #: A customer's id in the host app: a text, an integer of any library, or a UUID.
 CustomerId = str | t.SupportsIndex | uuidlib.UUID
@@ -251,6 +251,10 @@ class Visitor:
     def device_token(self) -> DeviceToken:
         return DeviceToken(self.device_id, self.uuid, self.number, self.ended, self.expires)
 
+    def owner(self) -> Owner:
+        """Return who the events of a page belong to from now on."""
+        return Owner(self.device_id, self.uuid, self.number, (self.started or 0) // 1000)
+
     def session_token(self, now: int) -> SessionToken | None:
         """Return the session as of ``now``, or None while none is open and no campaign is kept."""
         if self.started is None:
@@ -319,6 +323,16 @@ def resume_visitor(
     if session.vouched_by and not _may_vouch(visitor, now, lifetimes.vouching):
         visitor.stop_vouching()
     return visitor
+
+
+def visitor_of(owner: Owner, now: int) -> Visitor:
+    """Return the visitor who a page's events belong to. Nobody vouches for a customer."""
+    started = owner.started * 1000 or None
+    # Without an open session, the last one has ended already.
+    is_over = started is None
+    return Visitor(
+        owner.device_id, owner.uuid, owner.sessions, started, now, ended=is_over, stale=False
+    )
 
 
 def _may_vouch(visitor: Visitor, now: int, lifetime: int) -> bool:

@@ -6,7 +6,8 @@ import functools
 import html
 import re
 
-_MAX_LENGTH = 2000
+from ..text import TITLE_MAX_LENGTH
+
 _HEAD_BYTES = 64 * 1024
 _SHORT_HEAD_BYTES = 2 * 1024
 # Elements that may hold another <title> are skipped; the end of the head ends the search.
@@ -56,4 +57,4 @@ def _read_text(text: bytes, charset: str) -> str:
         decoded = text.decode("utf-8", "replace")
     if "&" in decoded:
         decoded = html.unescape(decoded)
-    return " ".join(decoded.split())[:_MAX_LENGTH]
+    return " ".join(decoded.split())[:TITLE_MAX_LENGTH]

@@ -10,6 +10,7 @@ import collections
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import functools
 import logging
 import random
 import threading
@@ -27,7 +28,7 @@ from ..store.erasure_file import Note
 from ..store.retention import Pruned
 from ..store.schema import explain
 from .journal_format import is_patched_by_gevent
-from .queue import Claimed, Queue
+from .queue import Claimed, MemoryQueue, Queue
 from .schedule import BATCH_SIZE, NEVER, Status, Step, longest_pause, next_step
 from .writer import Hooks, Writer
 
@@ -43,6 +44,7 @@ _MAX_OUTCOMES = 1000  # distinct outcomes that wait to be written
 # connection would lose what it commits.
 _MAX_FORK_DELAY = 20.0
 _CLOSE_TIMEOUT = 3.0
+_MAX_DROP_DELAY = 1.0
 
 
 class Pipeline:
@@ -54,15 +56,21 @@ class Pipeline:
     Two locks: ``_lock`` guards the status and the queue's end, and is held for moments only.
     ``_writing`` is held by the thread that writes, through whole transactions.
 
+    :param make_queue: returns the queue. It is called when the queue is first used, since tests say
+        that an app is under test after it was set up.
     :param flush_interval: how long a record waits for others.
     """
 
     def __init__(
-        self, database: Database, hooks: Hooks, queue: Queue, flush_interval: dt.timedelta
+        self,
+        database: Database,
+        hooks: Hooks,
+        make_queue: cabc.Callable[[], Queue],
+        flush_interval: dt.timedelta,
     ) -> None:
         self.database = database
         self.writer: Writer = Writer(database, hooks)
-        self._queue = queue
+        self._make_queue = make_queue
         self._interval = flush_interval.total_seconds()
         self._status = Status()
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
@@ -76,6 +84,19 @@ class Pipeline:
         # Reentrant: a receiver of our signals may sweep or fork.
         self._writing = threading.RLock()
         self._writing_thread: threading.Thread | None = None
+
+    @functools.cached_property
+    def _queue(self) -> Queue:
+        with self._lock:
+            made: Queue = self.__dict__.get("_queue") or self._make_queue()
+            # Here already: another thread must not make a second one.
+            self.__dict__["_queue"] = made
+            return made
+
+    @property
+    def has_journal(self) -> bool:
+        """Whether records wait in files."""
+        return not isinstance(self._queue, MemoryQueue)
 
     @property
     def waiting(self) -> int:
@@ -280,6 +301,20 @@ class Pipeline:
         with self._write_alone(), self._lock:
             self._queue.discard(needles)
 
+    def drop_waiting(self) -> None:
+        """Forget what waits in memory, unless it is being written now; a journal is kept."""
+        # Not for long: the writer may wait for a lock that the caller's own transaction has.
+        if self.has_journal or not self._writing.acquire(timeout=_MAX_DROP_DELAY):
+            return
+        try:
+            with self._lock:
+                self._queue = self._make_queue()
+                self._outcomes.clear()
+                self._status.written = self._status.put
+                self._changed.notify_all()
+        finally:
+            self._writing.release()
+
     def hurry(self) -> None:
         """Have the thread write waiting records now."""
         with self._lock:
@@ -346,7 +381,8 @@ class Pipeline:
         No lock is taken: a thread of the parent may have held it, and does not exist here.
         """
         self._status.life = "abandoned"
-        self._queue.abandon()
+        if "_queue" in self.__dict__:
+            self._queue.abandon()
         self.database.forget_connections()
 
     # The thread

@@ -155,8 +155,7 @@ def _send_device(current: Current, response: Response) -> None:
 def _send_csrf(current: Current, response: Response) -> None:
     visitor, state = current.visitor, current.state
     expires = (current.arrival + state.lifetimes.session) // 1000
-    token = state.tokens.write_csrf(visitor.device_id, expires)
-    value = f"{state.tokens.epoch_of(visitor.uuid)}.{token}"
+    value = state.tokens.write_csrf(visitor.owner(), expires)
     max_age = int(state.config.session_timeout.total_seconds())
     _set(current, response, CSRF_COOKIE, value, max_age, readable=True)
 

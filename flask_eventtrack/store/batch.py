@@ -109,7 +109,7 @@ class _BatchWriter:
         sessions.write()
         rows = self._insert_events()
         self._visits.update_changed()
-        self._engagements.keep_waiting()
+        self._engagements.write()
         write_profiles(self._connection, self._tables, batch.identified)
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)

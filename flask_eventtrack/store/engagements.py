@@ -10,7 +10,8 @@ from __future__ import annotations
 import collections.abc as cabc
 import uuid as uuidlib
 
-from ..records import Event
+from ..records import SCREEN_VIEW, Event
+from .fast_rows import read_rows_by_id, update_rows
 from .in_view import in_view_of
 from .rows import EventRow
 from .sessions import SessionBook, Transaction
@@ -36,7 +37,7 @@ class Engagements:
         self._visits = visits
         self._rows = rows
         self._found: list[tuple[Event, Visit]] = []
-        # An app's screens of this batch, by the numbers of their ids.
+        # An app's visits and screens, which have no halves, by the numbers of their ids.
         self._screens: dict[int, Visit] = {}
         # Engagement without a visit, and that which has waited for one before.
         self._new: list[Event] = []
@@ -57,8 +58,7 @@ class Engagements:
         connection, tables = self._transaction.connection, self._transaction.tables
         waited = [*waited, *take_for(connection, tables, arrived)]
         if events or waited:
-            screens = (row for row in self._rows if row.action in VISITS)
-            self._screens = {row.id.int: visit_of(row) for row in screens}
+            self._find_screens([*events, *waited])
         for event in events:
             self._find(event, self._new)
         for event in waited:
@@ -68,6 +68,20 @@ class Engagements:
                 count_missing(self._transaction.totals, event, by=-1)
         found = (visit.row.session_id for _, visit in self._found)
         return {session_id.int for session_id in found if session_id is not None}
+
+    def _find_screens(self, events: cabc.Iterable[Event]) -> None:
+        """Find what engagement is of besides pages with halves: in the batch, or stored."""
+        connection, table = self._transaction.connection, self._transaction.tables.event
+        screens = (row for row in self._rows if row.action in VISITS)
+        self._screens = {row.id.int: visit_of(row) for row in screens}
+        missing = {
+            event.page.int
+            for event in events
+            if event.page is not None and self._visits.find_engaged(event) is None
+        }
+        stored = read_rows_by_id(connection, EventRow, table, missing - self._screens.keys())
+        screens = (row for row in stored if row.action == SCREEN_VIEW)
+        self._screens.update({row.id.int: visit_of(row, row.id) for row in screens})
 
     def _find(self, event: Event, missing: list[Event]) -> None:
         visit = self._visits.find_engaged(event)
@@ -125,8 +139,11 @@ class Engagements:
         if session is not None:
             session.row.visible_ms = max(0, (session.row.visible_ms or 0) + visible_ms)
 
-    def keep_waiting(self) -> None:
-        """Let that wait whose visit is not here yet."""
+    def write(self) -> None:
+        """Write what stored screens have got, and let that wait whose visit is not here yet."""
+        engaged = [visit.row for visit in self._screens.values() if visit.is_engaged and visit.key]
+        table = self._transaction.tables.event
+        update_rows(self._transaction.connection, table, ("params",), engaged)
         if self._new or self._waited:
             transaction = self._transaction
             keep(
@@ -142,4 +159,5 @@ class Engagements:
         """Count what has no visit, instead of letting it wait; return how much that is."""
         for event in self._new:
             self._count_missing(event)
+        self._new = []
         return self._missing

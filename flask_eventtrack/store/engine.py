@@ -59,7 +59,9 @@ class Database:
         self._is_durable = is_durable
         self._timeout = timeout
         is_sqlite = host.dialect.name == "sqlite"
-        self.is_in_memory: bool = is_sqlite and isinstance(host.pool, StaticPool)
+        self.is_in_memory: bool = is_sqlite and (
+            isinstance(host.pool, StaticPool) or _is_in_memory(host.url)
+        )
         self.is_file: bool = is_sqlite and not self.is_in_memory
         #: Whether several transactions may write to it at the same time.
         self.is_shared: bool = not is_sqlite
@@ -186,6 +188,10 @@ class Database:
         finally:
             engine.dispose()
 
+    def is_of(self, connection: sa.Connection) -> bool:
+        """Whether a connection is one of the host's to this database."""
+        return connection.engine.pool is self._host.pool
+
     def read(self) -> sa.Connection:
         """Open a connection for queries, from the host's pool, so that ours can go on writing."""
         return (self._engine if self.is_in_memory else self._host).connect()
@@ -218,6 +224,11 @@ class Database:
     def close(self) -> None:
         if "_engine" in self.__dict__:
             self._engine.dispose()
+
+
+def _is_in_memory(url: sa.URL) -> bool:
+    """Whether a URL of SQLite's names a database in memory, also one with a name."""
+    return url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
 
 
 def _own_engine(
@@ -280,10 +291,17 @@ def _prepare_sqlite_engine(engine: sa.Engine, *, wal: bool, is_durable: bool) ->
 
 
 def _borrowing_engine(host: sa.Engine) -> sa.Engine:
-    """Return an engine on the one connection of an in-memory SQLite database."""
+    """Return an engine on the host's own connection to an in-memory SQLite database.
+
+    There is one for all threads, or one for each thread. Another connection would have a database
+    of its own or, with a shared cache, wait in vain for the locks of the host's.
+    """
 
     def borrow() -> t.Any:
-        return _BorrowedConnection(t.cast("StaticPool", host.pool).connection.driver_connection)
+        if isinstance(host.pool, StaticPool):
+            return _BorrowedConnection(host.pool.connection.driver_connection)
+        lent = host.pool.connect()
+        return _BorrowedConnection(lent.driver_connection, lent.close)
 
     engine = sa.create_engine("sqlite://", creator=borrow, poolclass=NullPool, hide_parameters=True)
     sa.event.listen(engine, "begin", lambda c: c.connection.dbapi_connection.begin())
@@ -297,8 +315,11 @@ class _BorrowedConnection:
     Otherwise it is a transaction of its own.
     """
 
-    def __init__(self, connection: t.Any) -> None:
+    def __init__(
+        self, connection: t.Any, give_back: cabc.Callable[[], object] = lambda: None
+    ) -> None:
         self._connection = connection
+        self._give_back = give_back
         self._commit = self._rollback = ""
 
     def __getattr__(self, name: str) -> t.Any:
@@ -321,6 +342,7 @@ class _BorrowedConnection:
 
     def close(self) -> None:
         self.rollback()
+        self._give_back()
 
     def _end(self, statements: str) -> None:
         self._commit = self._rollback = ""

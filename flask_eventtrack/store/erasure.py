@@ -18,6 +18,7 @@ from .engine import Database
 from .tables import Tables
 from .tombstones import Tombstones
 from .totals import hourly_columns, subtract
+from .waiting import list_waiting
 
 BATCH_SIZE = 500
 
@@ -85,6 +86,7 @@ class Erasure:
                 events += found[0]
                 sessions += found[1]
                 yield Erased(events, sessions)
+        self.database.retry(self._erase_waiting)
         rejected = self._erase_rejected()
         aliases = self.database.retry(self._erase_aliases)
         self.database.shrink_log()
@@ -165,6 +167,18 @@ class Erasure:
         session = self.database.tables.session
         erase = session.delete().where(session.c.id.in_(session_ids - {None}))
         return connection.execute(erase.where(session.c.started_at <= self.at)).rowcount
+
+    def _erase_waiting(self, connection: sa.Connection) -> None:
+        """Erase engagement that waits for a visit, if that is erased or the person's."""
+        note = self.database.tables.uncounted
+        ids = [
+            key
+            for key, event in list_waiting(connection, self.database.tables)
+            if (event.uuid in self.profiles and event.time <= self.at)
+            or not self._buried.isdisjoint({key, *event.profiles[1:]})
+        ]
+        for chunk in in_chunks(ids):
+            connection.execute(note.delete().where(note.c.event_id.in_(chunk)))
 
     def _erase_rejected(self) -> int:
         table = self.database.tables.rejected

@@ -90,6 +90,7 @@ def _fold_some(tables: Tables, since: dt.datetime, connection: sa.Connection) ->
     _lower_counts(sessions, counted)
     sessions.write()
     visits.update_changed()
+    engagements.write()
     connection.execute(event.delete().where(event.c.id.in_([row.id for row in rows])))
     subtract(connection, tables, counted)
     transaction.totals.write(connection, tables, now)

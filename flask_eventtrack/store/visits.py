@@ -25,7 +25,7 @@ from .in_view import IN_VIEW, in_view_of, read_in_view
 from .rows import EventRow
 from .tables import cached_on_table
 
-#: What engagement may be of. An app's screens have no halves.
+#: What engagement may be of.
 VISITS = frozenset({PAGE_VISIT, SCREEN_VIEW})
 #: The columns by whose indexes visits are found, beside the primary key.
 FOUND_BY = frozenset({"claimed_by", "session_id"})
@@ -105,10 +105,17 @@ class Visit(msgspec.Struct, gc=False):
         self.is_filled = True
 
     def engage(self, event: Event) -> None:
-        """Add how long the page was in view, and how far down it was read; the larger wins."""
+        """Add how long the page was in view, and how far down it was read; the larger wins.
+
+        A title is the one that the page had in the end.
+        """
         params = self.row.params
         told = read_in_view(event.params).within(self.row.time, event.received_at)
         self.row.params = {**params, **in_view_of(params).or_more(told).as_params()}
+        title = event.params.get("title")
+        if title and self.row.action == PAGE_VISIT:
+            self.row.params["title"] = title
+            self.row.label = page_label(self.row.params)
         self.is_engaged = True
 
     def _join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
@@ -309,7 +316,7 @@ class VisitBook:
                 claimed.append(visit.row)
             elif visit.is_engaged:
                 engaged.append(visit.row)
-        update_rows(self._connection, table, ("params",), engaged)
+        update_rows(self._connection, table, ("label", "params"), engaged)
         update_rows(self._connection, table, _CLAIM_COLUMNS, claimed)
         update_rows(self._connection, table, (*_SERVER_COLUMNS, *_CLAIM_COLUMNS), filled)
 
@@ -337,4 +344,4 @@ def _query_by(table: sa.Table, dialect_name: str, column: str) -> sa.Select[t.An
     if column == "session_id":
         received = table.c.received_at.between(sa.bindparam("after"), sa.bindparam("before"))
         query = query.where(received)
-    return query.where(table.c.action.in_(sorted(VISITS))).order_by(table.c.id).with_for_update()
+    return query.where(table.c.action == PAGE_VISIT).order_by(table.c.id).with_for_update()

@@ -118,13 +118,14 @@ def _take(
 
 
 def _join(former: Event, event: Event) -> Event:
-    """Return the later one with the larger values, if both are of one device."""
+    """Return the later one with the larger values and the last title, if both are of one device."""
     devices = {each.session and each.session.device_id for each in (former, event)}
     if len(devices) > 1:
         return event
     larger = read_in_view(former.params).or_more(read_in_view(event.params))
     latest = max(former, event, key=lambda each: each.received_at)
-    return msgspec.structs.replace(latest, params=larger.as_params())
+    titles = {"title": title for each in (former, latest) if (title := each.params.get("title"))}
+    return msgspec.structs.replace(latest, params={**larger.as_params(), **titles})
 
 
 def _count_room(connection: sa.Connection, table: sa.Table) -> int:

@@ -104,8 +104,9 @@ def add_awkward_pages(app: Flask) -> None:  # noqa: C901 - a list of views
         )
 
     @app.get("/enter")
-    def enter() -> str:
-        identify("42")
+    @app.get("/enter/<customer>")
+    def enter(customer: str = "42") -> str:
+        identify(customer)
         return show("Entered")
 
     @app.get("/leave")

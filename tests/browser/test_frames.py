@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page
 
 from ..servers import require_chromium
 from .conftest import Site, run
-from .test_declarative import IMPORT, await_count
+from .test_declarative import IMPORT, await_count, seen
 from .test_snippet import paths, settle
 
 FLUSH = "() => new Promise(done => eventtrack.push(et => et.flush().then(done)))"
@@ -37,8 +37,7 @@ def test_page_in_a_frame_is_no_visit(site: Site, page: Page) -> None:
     site.await_claims(2)
     [note] = await_count(site, "note.add", 1)
     assert note["url"] == f"{site.url}/tagged/clicks"
-    engaged = await_count(site, "page.engage", 1)
-    assert [params["url"] for params in engaged] == [f"{site.url}/other"]
+    assert seen(site, 1)["/other"]["visible_ms"] >= 1000
     [session] = site.rows("session")
     assert session["pages"] == 2
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.resources
+import json
+
 import pytest
 
 from flask_eventtrack import track
@@ -9,6 +12,7 @@ from flask_eventtrack.clients.agents import find_bot
 
 from ..hosts import CHROME, SAME_ORIGIN, Host
 from .agents import IPAD, IPHONE, MAC, PIXEL, TAB, WINDOWS, session_of
+from .make_crawlers import FILE, PEOPLES, read_list, write_file
 
 KHTML = "AppleWebKit/537.36 (KHTML, like Gecko)"
 BOTS = [
@@ -227,6 +231,106 @@ PEOPLE = [
     # Flask's test client
     "Werkzeug/3.1.3",
 ]
+
+
+#: What watches from inside of a cluster or a cloud, as it names itself.
+PROBES = [
+    "Consul Health Check",
+    "Blackbox Exporter/0.24.0",
+    "Blackbox-Exporter/0.25.0",
+    "Envoy/HC",
+    "AlwaysOn",
+    "ReadyForRequest/1.0 (AppInit)",
+    "HealthCheck/1.0",
+    "Edge Health Probe",
+    "Load Balancer Agent",
+    "ELB-HealthChecker/2.0",
+    "Amazon-Route53-Health-Check-Service (ref 1; report http://amzn.to/1vsZADi)",
+    "Amazon CloudFront health check",
+    "Cloudflare-Traffic-Manager/1.0 (+https://www.cloudflare.com/traffic-manager/; pool-id: 1)",
+    "Varnish/fastly (healthcheck)",
+    "GoogleHC/1.0",
+    "kube-probe/1.28",
+    "Prometheus/2.48.0",
+    "Gatus/1.0",
+    "Zabbix 6.4.10",
+    "check_http/v2.3.3 (nagios-plugins 2.3.3)",
+    "Icinga/check_http",
+    "Monit/5.33.0",
+    "Telegraf/1.28.5 Go/1.21.4",
+    "Uptime-Kuma/1.23.11",
+    "DigitalOcean Uptime Probe 0.22.0 (https://digitalocean.com)",
+    "NewRelicPinger/1.0 (1234567)",
+    "Datadog/Synthetics",
+    "Mozilla/5.0 (compatible; MSIE 9.0; Windows NT 6.1; Trident/5.0; AppInsights)",
+    f"{WINDOWS} Chrome/120.0.0.0 Safari/537.36 RuxitSynthetic/1.0 v1 t1",
+    "updown.io daemon 2.11",
+    "RailwayHealthCheck/1.0",
+]
+ANDROID = "Mozilla/5.0 (Linux; Android 7.0;"
+#: Phones whose model has a word for bots in it.
+PHONES = [
+    f"{ANDROID} M bot 60 Build/NRD90M) {KHTML} Chrome/80.0.3987.99 Mobile Safari/537.36",
+    f"{ANDROID} M bot 60) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
+    f"{ANDROID} M bot 60 Build/NRD90M; wv) {KHTML} Version/4.0 Chrome/80 Mobile Safari/537.36",
+    "Mozilla/5.0 (Linux; U; Android 7.0; en-US; M bot 51 Build/NRD90M) UCBrowser/12.9 Mobile",
+    "Dalvik/2.1.0 (Linux; U; Android 7.0; M bot 60 Build/NRD90M)",
+    f"{IPHONE} Mobile/15E148 [FBAN/FBIOS;FBDV/M bot 60;FBMD/M bot 60]",
+    "Instagram 312.0 Android (24/7.0; 320dpi; 720x1184; Majestouch; M bot 60; mt6580; en_US)",
+    f"{ANDROID} Robot Bot) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
+    f"{ANDROID} Spider X1 Build/X) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
+    f"{ANDROID} Crawler-Monitor) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
+]
+
+
+@pytest.mark.parametrize("agent", PROBES)
+def test_probe_of_a_monitor_is_a_bot(agent: str) -> None:
+    """Otherwise the front page has a visitor every ten seconds."""
+    assert find_bot(agent) is not None
+
+
+@pytest.mark.parametrize("agent", PHONES)
+def test_phone_is_no_bot_whatever_its_model(agent: str) -> None:
+    """Only what stands outside of the model tells."""
+    assert find_bot(agent) is None
+    assert find_bot(f"{agent} (compatible; Somebot/1.0)") == "names 'somebot'"
+
+
+@pytest.mark.parametrize("name", ["ConsultantPlus/1.0", "Resensual/1", "Commonit/1", "Alwayson2/1"])
+def test_part_of_a_word_is_no_name(name: str) -> None:
+    """Short names of monitors are whole words."""
+    assert find_bot(f"{CHROME} {name}") is None
+
+
+def test_maintained_list_is_found() -> None:
+    """crawler-user-agents: every monitor, and all but a few of the others."""
+    agents = [
+        (agent, entry.get("tags", ()))
+        for entry in read_list()
+        if not PEOPLES.match(entry["pattern"].lower())
+        for agent in entry["instances"]
+    ]
+    missed = [(agent, tags) for agent, tags in agents if find_bot(agent) is None]
+    assert [agent for agent, tags in missed if "monitoring" in tags] == []
+    others = [agent for agent, tags in missed if "browser-automation" not in tags]
+    assert len(agents) > 2000
+    assert len(others) < len(agents) / 100, others
+
+
+def test_generated_names_are_those_of_the_list() -> None:
+    """``make crawlers`` has run, unless the installed list is another one."""
+    text = FILE.read_text("utf-8")
+    wanted = write_file()
+    if wanted.split("\n", 3)[2] == text.split("\n", 3)[2]:
+        assert text == wanted
+
+
+def test_browsers_of_people_are_no_bots() -> None:
+    """fake-useragent: hundreds of agents that real browsers have sent."""
+    file = importlib.resources.files("fake_useragent") / "data" / "browsers.jsonl"
+    agents = {json.loads(line)["useragent"] for line in file.read_text("utf-8").splitlines()}
+    assert len(agents) > 500
+    assert [agent for agent in agents if find_bot(agent)] == []
 
 
 @pytest.mark.parametrize("agent", BOTS)

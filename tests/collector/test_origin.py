@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from flask_eventtrack.collector.origin import OriginHeaders, PostOrigin, judge_origin
-from flask_eventtrack.identity.tokens import TokenCodec
+from flask_eventtrack.identity.tokens import Owner, TokenCodec
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, SAME_ORIGIN, FakeClock, Host
@@ -190,7 +190,9 @@ def test_a_refused_token_keeps_the_device(host: Host) -> None:
         lambda token: "x" * 5000,
         lambda token: "\ud800",
         lambda token: "\0",
-        lambda token: TokenCodec(["another secret"]).write_csrf(uuidlib.uuid4(), 2**62),
+        lambda token: TokenCodec(["another secret"]).write_csrf(
+            Owner(uuidlib.uuid4(), uuidlib.uuid4(), 1, 0), 2**62
+        ),
     ],
 )
 def test_a_wrong_token_is_refused(host: Host, spoil: cabc.Callable[[str], str | None]) -> None:

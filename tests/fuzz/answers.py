@@ -166,7 +166,8 @@ class Ledger:
 
     ``rejected`` is by reason. ``duplicates`` are those that a host has seen itself, ``dropped``
     what senders had no room for, ``visits`` the pages that were opened, and ``nobodys`` how many
-    more by those who do not want it said whose they are. ``seen`` counts answers by their kind.
+    more by those who do not want it said whose they are. ``engaged`` is how often engagement, which
+    becomes no row, was accepted. ``seen`` counts answers by their kind.
     """
 
     def __init__(self, described: Described) -> None:
@@ -174,7 +175,7 @@ class Ledger:
         self.accepted: list[Accepted] = []
         self.rejected: collections.Counter[str] = collections.Counter()
         self.visits: set[uuidlib.UUID] = set()
-        self.duplicates = self.dropped = self.nobodys = 0
+        self.duplicates = self.dropped = self.nobodys = self.engaged = 0
         self.customers: set[str] = set()
         self.arrivals: set[int] = set()
         self.sent = 0
@@ -240,11 +241,17 @@ class Ledger:
                 source = "app" if sent.is_app else "browser"
                 host = sent.request.host
                 accepted = Accepted(event_id, host, event["action"], source, customers)
-                self.accepted.append(accepted)
+                self._note_accepted(accepted)
             elif status == "rejected":
                 self.rejected[error["code"]] += 1
             else:
-                self.duplicates += 1
+                self.duplicates += event["action"] != "page.engage"
         dropped = sent.field("dropped")
         if type(dropped) is int and 1 <= dropped <= 100_000:
             self.dropped += min(dropped, MOST_DROPPED)
+
+    def _note_accepted(self, event: Accepted) -> None:
+        if event.action == "page.engage":
+            self.engaged += 1
+        else:
+            self.accepted.append(event)

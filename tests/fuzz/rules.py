@@ -27,9 +27,10 @@ BY_SERVER = DERIVED | {"customer.login", "customer.logout"}
 PAGES = frozenset({"page.visit", "screen.view"})
 CUSTOMERS_ONLY = frozenset({"account.close", "account.note"})
 NEVER = frozenset({"transaction.charge", "product.buy", "server.only", "denied.event"})
+NEVER |= {"page.engage"}
 #: What the server adds to the parameters that a client sends, beyond their limits: what it knows
 #: itself, and what a definition has as default.
-SERVERS = frozenset({"visit", "original_time", "count", "quantity"})
+SERVERS = frozenset({"visit", "original_time", "count", "quantity", "visible_ms", "scroll"})
 SERVERS_OF_VISITS = SERVERS | {"url", "path", "endpoint", "url_rule", "referrer", "status"}
 SERVERS_OF_VISITS |= {"duration_ms", "title"}
 READ_BYTES = 16  # "1" for a number is stored as 1.0
@@ -176,6 +177,9 @@ class Stored:
         counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
         reasons: collections.Counter[str] = collections.Counter()
         for row in self.quality:
+            if row["reason"] == "no visit":
+                assert 0 <= row["count"] <= ledger.engaged, row
+                continue
             assert row["count"] > 0
             counts[row["outcome"]][row["action"]] += row["count"]
             if row["outcome"] == "rejected":
@@ -284,8 +288,8 @@ def check_content(row: Row) -> None:
             assert all(isinstance(tag, str) for tag in params.get("tags", []))
         case "link.click" | "page.visit":
             assert isinstance(params["href" if row["action"] == "link.click" else "url"], str)
-        case "page.engage":
-            assert isinstance(params["visible_s"], float | int)
+        case "screen.view":
+            assert params.get("scroll", 0) in range(101)
         case "customer.login":
             assert isinstance(params["customer_id"], str)
 
@@ -302,6 +306,8 @@ def check_session(session: Row, rows: list[Row], shared: set[uuidlib.UUID]) -> N
     assert session["id"].version == 5
     assert session["events"] == len(own), (session, own)
     assert session["pages"] == sum(row["action"] in PAGES for row in own), (session, own)
+    in_view = [row["params"].get("visible_ms", 0) for row in own if row["action"] in PAGES]
+    assert session["visible_ms"] == sum(in_view), (session, own)
     assert start["time"] == session["started_at"] - MICROSECOND, (session, start)
     assert session["started_at"] <= session["last_seen_at"], session
     assert len(ends) == (session["ended_at"] is not None), (session, ends)

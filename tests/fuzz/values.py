@@ -97,6 +97,7 @@ EVENTS: tuple[tuple[str, dict[str, Json]], ...] = (
     ("page.visit", {"url": f"{OWN}/", "title": "Home", "opengraph": {"type": "website"}}),
     ("page.visit", {"url": f"{OWN}/products/mug", "referrer": f"{OWN}/", "viewport": "8x6"}),
     ("page.engage", {"visible_s": 1.5, "scroll": 40}),
+    ("page.engage", {"visible_ms": 1500}),
     ("link.click", {"href": f"{OWN}/products/tea"}),
     ("screen.view", {"name": "start"}),
     ("product.addToCart", {"sku": "A1", "quantity": "2"}),

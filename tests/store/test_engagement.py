@@ -385,3 +385,13 @@ def test_times_of_the_bound_are_the_server_s(host: Host) -> None:
     late = engage(seconds=2, received_at=at(3600), params={"visible_ms": 3_600_000})
     write(host, late)
     assert seen(host) == [(3_600_000, None)]
+
+
+def test_a_screen_under_a_page_s_id_is_no_visit(db_host: Host) -> None:
+    """A client may choose any id: the page's half is then a duplicate, as under any other event."""
+    screen = an_event("screen.view", 0, source="app", params={"name": "a"}, id=SERVER.id)
+    in_batches(db_host, [screen], [SERVER, BROWSER], [engage(SERVER, claim=None)])
+    assert db_host.actions()["screen.view"] == 1
+    [row] = db_host.events_of("screen.view")
+    assert row["params"] == {"name": "a", **_GIVEN}
+    check(db_host)

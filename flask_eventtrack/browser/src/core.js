@@ -2,7 +2,7 @@
  * The page that is open. `id` is the event id of its visit, `visit` the server's token for it.
  * @typedef {{ id: string, visit?: string, url: string, referrer: string }} Page
  * @typedef {import("./record.js").Result} Result
- * @typedef {{ id: string, epoch: string, encoded: string }} Kept an encoded event, and its owner's epoch
+ * @typedef {{ id: string, owner: string, encoded: string }} Kept an encoded event, and whose it is
  */
 
 /**
@@ -11,20 +11,20 @@
  */
 
 /**
- * What the second file sets.
+ * What the second file sets, and for `loadMore`, which loads it.
  * @typedef {object} Hooks
  * @property {(page: Page) => object} [visit] adds to a visit's params, when it is encoded
  * @property {(page: Page) => object} [event] adds to every other event's params
  * @property {() => void} [page] is told that another page is about to open
- * @property {(encoded: string, result: { status: string }) => void} [answer] sees each event's answer
+ * @property {(encoded: string, result: import("./record.js").Answer) => void} [answer] sees each event's answer
+ * @property {(params: unknown) => unknown} [plain] what JSON can write of an event's params
+ * @property {(item: import("./delivery.js").Item, isAnswered?: 1) => void} [keep] keeps an event until its answer
  * @property {string} [chosen] the visitor's, made on this page: "full", "anonymous" or "none"
  * @property {(body: string) => Promise<Response> | false} [beacon] posts while the page is left
- * @property {boolean} [leaving] whether the page may be gone before an answer comes
+ * @property {0 | 1} [leaving] whether the page may be gone before an answer comes
+ * @property {() => Promise<void>} loadMore
  * @property {number} dropped events lost for want of room, which no post has reported yet
- * @property {EventTrack.Api["identify"]} [identify]
- * @property {EventTrack.Api["logout"]} [logout]
- * @property {EventTrack.Api["optIn"]} [optIn]
- * @property {EventTrack.Api["optOut"]} [optOut]
+ * @property {(name: string, value?: any) => Promise<EventTrack.Answer>} perform makes a call of the API
  */
 
 /**
@@ -44,4 +44,4 @@
  */
 
 /** @type {Hooks} */
-export const hooks = { dropped: 0 };
+export const hooks = /** @type {any} */ ({ dropped: 0 });

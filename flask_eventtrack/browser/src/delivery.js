@@ -2,17 +2,16 @@ import { announce, problem } from "./announce.js";
 import { hooks } from "./core.js";
 import { clearTimeout, now, Promise, random, setTimeout } from "./natives.js";
 import { join, post } from "./post.js";
-import { keep } from "./store.js";
-import { isRefused, readEpoch } from "./visitor.js";
+import { epochOf, isRefused, readOwner } from "./visitor.js";
 
 /**
  * @typedef {import("./record.js").Answer} Answer
  * @typedef {object} Item
  * @property {string} id
- * @property {string} epoch its owner's
+ * @property {string} owner as the CSRF token says
  * @property {string} encoded the event
  * @property {(answer: Answer) => void} settle
- * @property {boolean} [isSent] whether a post with it is under way
+ * @property {0 | 1} [isSent] whether a post with it is under way
  * @property {boolean} [isKept] whether localStorage has it
  */
 
@@ -45,10 +44,10 @@ let timer = 0; // 0: nothing is scheduled
  * @param {boolean} [isHeld] goes a little later or when released, and is encoded then
  */
 export const deliver = (id, encode, settle, isHeld) => {
-  const epoch = readEpoch();
+  const owner = readOwner();
   /** @param {any} [isOver] */
   const enqueue = (isOver) => {
-    waiting.push({ id, epoch, encoded: encode(isOver), settle });
+    waiting.push({ id, owner, encoded: encode(isOver), settle });
     setTimeout(keepWaiting, KEEP);
     while (waiting.length > MAX_WAITING || join(waiting).length > MAX_WAITING_SIZE) {
       hooks.dropped++;
@@ -74,10 +73,7 @@ export const release = (isOver) => {
 };
 
 const keepWaiting = () => {
-  for (const item of waiting) {
-    if (!item.isKept) keep(item.id, `${item.epoch}|${item.encoded}`);
-    item.isKept = true;
-  }
+  for (const item of waiting) if (hooks.keep) hooks.keep(item);
 };
 
 /**
@@ -86,7 +82,7 @@ const keepWaiting = () => {
  */
 const answer = (item, result) => {
   waiting = waiting.filter((other) => other !== item);
-  if (item.isKept) keep(item.id);
+  if (hooks.keep && item.isKept) hooks.keep(item, 1);
   item.settle(result);
   if (hooks.answer) hooks.answer(item.encoded, result);
 };
@@ -123,8 +119,8 @@ const sendSome = async () => {
   for (const item of waiting.filter(isUnsent)) {
     size += item.encoded.length;
     const isFull = items[MAX_POST - 1] || size > MAX_POST_SIZE;
-    if (items[0] && (isFull || item.epoch !== items[0].epoch)) break;
-    item.isSent = true;
+    if (items[0] && (isFull || epochOf(item.owner) !== epochOf(items[0].owner))) break;
+    item.isSent = 1;
     items.push(item);
   }
   if (!items[0]) return;
@@ -136,7 +132,7 @@ const sendSome = async () => {
     failures = 0;
     plan(pace); // what was too much for one post, or came meanwhile
   } catch (/** @type {any} */ failure) {
-    for (const item of items) item.isSent = false;
+    for (const item of items) item.isSent = 0;
     announce("error", { error: failure.error || problem("no_answer", failure) });
     const pause = Math.min(failure.wait || 2 ** failures, LONGEST_PAUSE) * 1000;
     if (failure.wait) quiet = now() + pause;
@@ -148,12 +144,12 @@ const sendSome = async () => {
 
 /** Sends everything at once: there may be no later. */
 export const leave = () => {
-  hooks.leaving = true;
+  hooks.leaving = 1;
   release();
   keepWaiting();
   while (now() >= quiet && waiting.some(isUnsent)) send();
   // The page's own listeners may still track something; a page that lives on gets back here.
-  setTimeout(() => (hooks.leaving = false));
+  setTimeout(() => (hooks.leaving = 0));
 };
 
 /** Sends what waits, and resolves when nothing waits any more or an attempt has failed. */

@@ -2,7 +2,7 @@ import { announce, problem } from "./announce.js";
 import { ask } from "./ask.js";
 import { hooks } from "./core.js";
 import { flush, leave, release, waiting } from "./delivery.js";
-import { composedPath, getPrototypeOf, requestIdleCallback, setTimeout } from "./natives.js";
+import { composedPath, getPrototypeOf, setTimeout } from "./natives.js";
 import { current, open, page, showPage, track } from "./page.js";
 import { importFile, place, settings } from "./tag.js";
 import { isRefused } from "./visitor.js";
@@ -30,8 +30,10 @@ const loadMore = () =>
     loading ||
     importFile("more.js", DIGESTS.more)
       .then((more) => more.start(core))
-      .catch(() => {})
-      .then(release));
+      .catch(() => {
+        hooks.plain = Object; // as it is
+        release();
+      }));
 
 /**
  * Leaves a call to the second file.
@@ -40,17 +42,10 @@ const loadMore = () =>
  */
 const later = (name) => (value) =>
   loadMore()
-    .then(() => /** @type {any} */ (hooks[name])(value))
+    .then(() => hooks.perform(name, value))
     .catch((error) => ({ error: problem("not_loaded", error) }));
 
-/** Loads the second file when the page has nothing else to do. */
-const loadWhenIdle = () => {
-  // Where a browser has none, an element may have its name.
-  const idle = requestIdleCallback instanceof Function ? requestIdleCallback : setTimeout;
-  const plan = () => idle(() => isRefused() || loadMore(), /** @type {any} */ ({ timeout: 1000 }));
-  if (ask("readyState") === "loading") addEventListener("DOMContentLoaded", plan);
-  else plan();
-};
+const loadIfAllowed = () => isRefused() || loadMore();
 
 /** @type {EventTrack.Api} */
 const api = {
@@ -63,7 +58,6 @@ const api = {
   optIn: later("optIn"),
   optOut() {
     hooks.chosen = "none";
-    flush();
     return later("optOut")();
   },
 };
@@ -107,7 +101,8 @@ const start = () => {
     if (ask("hidden")) leave();
     showPage();
   });
-  loadWhenIdle();
+  addEventListener("DOMContentLoaded", loadIfAllowed);
+  if (ask("readyState") !== "loading") loadIfAllowed();
 
   if (queue instanceof Array) {
     queue.push = /** @type {any} */ (push); // somebody may have kept the array
@@ -116,8 +111,9 @@ const start = () => {
   announce("ready", api);
 };
 
+hooks.loadMore = loadMore;
 // A page that is prerendered and never shown has had no visitor: until then nothing happened.
 if (place) {
   addEventListener.call(document, "prerenderingchange", start);
   if (!ask(/** @type {any} */ ("prerendering"))) start();
-}
+} else console.warn("eventtrack: no tag");

@@ -7,7 +7,6 @@ export const {
   clearTimeout,
   crypto,
   fetch,
-  requestIdleCallback,
   setTimeout,
 } = window;
 export const { parse, stringify } = JSON;

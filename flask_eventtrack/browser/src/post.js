@@ -2,7 +2,7 @@ import { problem } from "./announce.js";
 import { hooks } from "./core.js";
 import { AbortSignal, fetch, now, stringify, URL } from "./natives.js";
 import { place } from "./tag.js";
-import { csrfToken, readEpoch } from "./visitor.js";
+import { epochOf, readOwner } from "./visitor.js";
 
 /** @typedef {import("./core.js").Kept} Kept */
 
@@ -19,14 +19,17 @@ export const join = (events) => `${events.map(({ encoded }) => encoded)}`;
  */
 export const post = async (events) => {
   const { dropped } = hooks;
-  const attempt = () => {
-    // By now the cookies may be somebody else's: the server then goes by the visits.
-    const { epoch } = events[0];
-    const by_visit = !!epoch && epoch !== readEpoch();
-    const rest = stringify({ sent_at: now(), dropped, csrf_token: csrfToken(), by_visit });
+  let tries = 2;
+  let response;
+  do {
+    // By now the cookies may be somebody else's: the server then goes by the owner and the visits.
+    const { owner } = events[0];
+    const csrf_token = readOwner();
+    const by_visit = owner && epochOf(owner) !== epochOf(csrf_token);
+    const rest = stringify({ sent_at: now(), dropped, csrf_token, by_visit, owner });
     const body = `{"events":[${join(events)}],${rest.slice(1)}`;
     // As text/plain, which needs no preflight.
-    return (
+    response = await (
       (hooks.beacon && hooks.beacon(body)) ||
       fetch(new URL("../in", place), {
         method: "POST",
@@ -36,10 +39,8 @@ export const post = async (events) => {
         signal: AbortSignal.timeout && AbortSignal.timeout(TIMEOUT),
       })
     );
-  };
-  let response = await attempt();
-  // The refusal has set a fresh cookie.
-  if (response.status === 403) response = await attempt();
+    // The refusal has set a fresh cookie.
+  } while (response.status === 403 && --tries);
   const { status } = response;
   const { results, code = `http_${status}`, detail = code } =
     (await response.json().catch(() => 0)) || {};

@@ -1,4 +1,5 @@
 import { announce, problem } from "./announce.js";
+import { hooks } from "./core.js";
 import { deliver } from "./delivery.js";
 import { uuid7 } from "./ids.js";
 import { now, parse, Promise, setTimeout, stringify } from "./natives.js";
@@ -35,8 +36,9 @@ export const record = (page, action, params = {}, label, facts, isHeld) =>
       resolve(result);
     };
     if (isRefused()) return settle({ status: "dropped" });
+    setTimeout(resolve, navigator.onLine ? PATIENCE : 0, { event_id, status: "queued" });
     try {
-      const text = stringify(params);
+      const text = stringify((hooks.plain || Object)(params));
       if (text[0] !== "{") throw "no object";
       const encode = (/** @type {boolean} */ isOver) =>
         stringify({
@@ -49,8 +51,9 @@ export const record = (page, action, params = {}, label, facts, isHeld) =>
           page: page.id,
         });
       deliver(event_id, encode, settle, isHeld);
-      setTimeout(resolve, navigator.onLine ? PATIENCE : 0, { event_id, status: "queued" });
     } catch (error) {
-      settle({ status: "rejected", error: problem("invalid_params", error) });
+      // The second file can write what JSON cannot.
+      if (hooks.plain) settle({ status: "rejected", error: problem("invalid_params", error) });
+      else hooks.loadMore().then(() => resolve(record(page, action, params, label, facts, isHeld)));
     }
   });

@@ -3,7 +3,10 @@ import { Promise, URL } from "./natives.js";
 
 /** The `data-*` of this script's tag. */
 export const { dataset: settings = {}, nonce, attributes } = /** @type {Partial<HTMLScriptElement>} */ (
-  ask("currentScript") || {}
+  ask("currentScript") ||
+    // A loader or a module has none. Others write no scripts on a page, nor what hides their `src`.
+    [...ask("scripts")].find(({ src }) => /\/et\.js/.test(src)) ||
+    {}
 );
 
 /** @type {URL} Where this script is. Not set when no tag with a `src` runs it. */

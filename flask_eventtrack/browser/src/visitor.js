@@ -11,14 +11,16 @@ const readCookie = (name) => {
   }
 };
 
-// No other host can have set the first one. The server sets the other where it cannot set that.
-export const csrfToken = () =>
-  readCookie("__Host-eventtrack_csrf") || readCookie("eventtrack_csrf");
+let owner = "";
 
-let epoch = "";
+/** The part of an owner that changes at each log-in and log-out. @param {string} owner */
+export const epochOf = (owner) => owner.slice(0, 8);
 
-/** Whose events these are: another value after each log-in and log-out. "": not known yet. */
-export const readEpoch = () => (epoch = csrfToken().split(".")[0] || epoch);
+/** Whose events these are: the CSRF token, or its epoch once the cookie is gone. "": not known yet. */
+export const readOwner = () =>
+  // No other host can have set the first one. The server sets the other where it cannot set that.
+  (owner =
+    readCookie("__Host-eventtrack_csrf") || readCookie("eventtrack_csrf") || epochOf(owner));
 
 const { globalPrivacyControl, doNotTrack } = /** @type {any} */ (navigator);
 const signal = globalPrivacyControl || doNotTrack > 0 ? settings.gpc : "ignore";

@@ -1,16 +1,20 @@
 import { parse } from "../natives.js";
 
 /**
- * Logs each event with its answer, and warns of errors.
- * @param {import("./index.js").Core} core
+ * Logs each event with its answer, and warns of each mistake once.
+ * @param {import("../core.js").Core} core
  */
 export function debug({ hooks, settings }) {
   if (settings.debug === undefined) return;
-  hooks.answer = (encoded, { status }) => {
+  const said = new Set();
+  const warn = (/** @type {import("../record.js").Problem} */ { code, message }, about = "") => {
+    if (!said.has(message)) console.warn("eventtrack:", code, message, about);
+    said.add(message);
+  };
+  hooks.answer = (encoded, { status, error }) => {
     const { action, label, params } = parse(encoded);
     console.log("eventtrack:", status, action, label || "", params);
+    if (error) warn(error, action); // of an event that an earlier page has kept
   };
-  addEventListener("eventtrack:error", ({ detail: { error, event_id = "" } }) => {
-    console.warn("eventtrack:", error.code, error.message, event_id);
-  });
+  addEventListener("eventtrack:error", ({ detail: { error, event_id } }) => warn(error, event_id));
 }

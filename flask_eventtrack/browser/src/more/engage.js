@@ -8,7 +8,7 @@ const SLEEP = 10000; // ms: more than that between two looks, a laptop was aslee
  * How long the page has been visible and how far down it was seen: totals since it opened.
  * @param {import("../core.js").Core} core
  */
-export function engage({ api, page, settings }) {
+export function engage({ api, settings }) {
   if (settings.page) return; // no visit that it could belong to
   const root = ask("documentElement");
   let visible = 0; // ms
@@ -46,9 +46,8 @@ export function engage({ api, page, settings }) {
       reported = visible;
       reportedDepth = depth;
       api.track("page.engage", {
-        url: page().url,
         title: null, // the document's may be another page's by now
-        visible_s: Math.round(visible / 100) / 10,
+        visible_ms: Math.round(visible),
         scroll: Math.min(Math.round((depth / height) * 100), 100),
       });
     }

@@ -2,14 +2,16 @@ import { guard, listen } from "../quiet.js";
 import { engage } from "./engage.js";
 import { metadata } from "./metadata.js";
 import { watchTagged } from "./tags.js";
+import { title } from "./title.js";
 
 /**
  * Watches what is done on the page, and reads what the page is about.
  * @param {import("../core.js").Core} core
+ * @param {() => Promise<any>} loadThird
  */
-export function watchPage(core) {
+export function watchPage(core, loadThird) {
   /** @type {import("../core.js").Turn[]} */
-  const turns = [guard(engage)(core), guard(metadata)(core)];
+  const turns = [guard(engage)(core), guard(metadata)(core), guard(title)(core)];
   const turn = (/** @type {unknown} */ isOther) =>
     turns.forEach(guard((one) => one && one(isOther === true)));
   core.hooks.page = () => turn(true);
@@ -18,5 +20,5 @@ export function watchPage(core) {
   listen("visibilitychange", turn);
   listen("pagehide", turn);
   listen("pagehide", core.leave);
-  guard(watchTagged)(core, turns);
+  guard(watchTagged)(core, turns, loadThird);
 }

@@ -28,7 +28,7 @@ function hand({ api, unanswered }, delay) {
   const answers = keptIds().reverse().map((id) => {
     if (own.has(id) || !isOld(id)) return;
     const key = `eventtrack:${id}`;
-    const [epoch, ...rest] = (localStorage[key] || "").split("|");
+    const [owner, ...rest] = (localStorage[key] || "").split("|");
     const encoded = rest.join("|");
     try {
       if (parse(encoded).event_id !== id) throw id;
@@ -37,8 +37,8 @@ function hand({ api, unanswered }, delay) {
       return;
     }
     return new Promise((settle) =>
-      // An event without an epoch is not the present visitor's.
-      unanswered().unshift({ id, epoch: epoch || "-", encoded, settle, isKept: true }),
+      // An event without an owner is not the present visitor's.
+      unanswered().unshift({ id, owner: owner || "-", encoded, settle, isKept: true }),
     );
   });
   if (answers.some(Boolean)) setTimeout(api.flush, delay);

@@ -17,8 +17,9 @@ const isTagged = (node) => node instanceof Element && matches.call(node, TAGGED)
  * shadow root.
  * @param {import("../core.js").Core} core
  * @param {import("../core.js").Turn[]} turns
+ * @param {() => Promise<any>} loadThird
  */
-export function watchTagged(core, turns) {
+export function watchTagged(core, turns, loadThird) {
   const { early } = core;
   /** @type {import("../core.js").Core["early"]} */
   const clicks = [];
@@ -30,8 +31,7 @@ export function watchTagged(core, turns) {
 
   const load = () => {
     observer.disconnect();
-    loading ??= core
-      .importFile("tagged.js", DIGESTS.tagged)
+    loading ??= loadThird()
       .then(({ start }) => void turns.push(...start(core, clicks, passwords)))
       .catch(() => {});
   };

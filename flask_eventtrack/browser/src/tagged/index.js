@@ -5,6 +5,8 @@ import { hover } from "./hover.js";
 import { watchSecrets } from "./secrets.js";
 import { view } from "./view.js";
 
+export { calls } from "./account.js";
+
 /**
  * Tracks what tagged elements say.
  * @param {import("./elements.js").Core} core

@@ -3,12 +3,12 @@ import { fetch, stringify, URL } from "../natives.js";
 
 /**
  * Posts to the collector.
- * @param {import("./index.js").Core} core
+ * @param {import("../core.js").Core} core
  * @param {string} name
  * @param {object} [content]
  * @returns {Promise<{ error?: import("../record.js").Problem }>}
  */
-export async function post({ place }, name, content) {
+async function post({ place }, name, content) {
   let code = "no_answer";
   try {
     const cookies = ask("cookie").split("; ").sort().join("; ");
@@ -30,11 +30,20 @@ export async function post({ place }, name, content) {
 }
 
 /**
- * Logs in or out. Earlier events are sent first: they may be somebody else's.
- * @param {import("./index.js").Core} core
+ * What the script's API leaves to this file. Earlier events are sent first: they may be somebody
+ * else's.
+ * @type {{ [name: string]: (core: import("../core.js").Core, token?: string) => Promise<EventTrack.Answer> }}
  */
-export function account(core) {
-  const { api, hooks } = core;
-  hooks.identify = (token) => api.flush().then(() => post(core, "identify", { token }));
-  hooks.logout = () => api.flush().then(() => post(core, "logout"));
-}
+export const calls = {
+  identify: (core, token) => core.api.flush().then(() => post(core, "identify", { token })),
+  logout: (core) => core.api.flush().then(() => post(core, "logout")),
+  optOut: (core) => post(core, "consent", { choice: "none" }),
+  async optIn(core) {
+    const answer = await post(core, "consent", { choice: "full" });
+    if (!answer.error) {
+      core.hooks.chosen = "full";
+      core.showVisit();
+    }
+    return answer;
+  },
+};
