@@ -18,6 +18,7 @@ from ..limits import Sender
 from ..privacy.addresses import mask_address
 from ..records import Client
 from ..state import State, this_app
+from .host_hooks import run_passed_hooks
 from .verdict import PERSON, Verdict, judge
 
 _ATTRIBUTE = "_eventtrack"
@@ -92,10 +93,12 @@ class Current:
 
         This asks ``EVENTTRACK_VISITOR_FILTER``, so it is read where something would be recorded.
         """
+        ask = self.state.config.visitor_filter
+        if ask is not None and self._verdict is None:
+            run_passed_hooks()  # which may ask for the verdict themselves
         verdict = self._verdict
         if verdict is None:
             verdict = self._verdict = self._judged or self.judged
-            ask = self.state.config.visitor_filter
             if ask is not None and verdict.kind != "nothing":
                 # In the filter itself, nothing is recorded.
                 self._verdict = Verdict("nothing", verdict.policy, "filter")

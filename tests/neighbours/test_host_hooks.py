@@ -149,6 +149,24 @@ def test_the_loader_finds_what_the_hosts_hooks_leave(beside: MakeNeighbours) -> 
     assert [row["uuid"] for row in host.events_of("button.click")] == [profile]
 
 
+def test_the_filter_of_visitors_finds_it_too(beside: MakeNeighbours) -> None:
+    """Staff are left out of what their pages send as well."""
+    asked = []
+
+    def is_visitor() -> bool:
+        asked.append(request.path)
+        return bool(g.user != "staff")
+
+    host = beside(know_by_key, {"EVENTTRACK_VISITOR_FILTER": is_visitor})
+    for user, status in (("staff", 422), ("customer", 202)):
+        client = host.client()
+        with client.session_transaction() as host_session:
+            host_session["user"] = user
+        assert click(client).status_code == status
+    assert host.actions()["button.click"] == 1
+    assert asked == ["/_et/in", "/_et/in"]
+
+
 def test_an_app_is_known_by_its_key(beside: MakeNeighbours) -> None:
     """An app has no pages: only the host's hooks see its key."""
     host = beside(know_by_key)
