@@ -291,7 +291,8 @@ def resume_visitor(
     if device is None or (device.expires and now >= device.expires * 1_000_000_000):
         device_id = new_device()
         return Visitor(device_id, device_id, is_new=True)
-    if session is None or now - session.last * 1000 >= lifetimes.session:
+    follows = session is not None and session.started > 0 and not device.ended
+    if session is not None and now - session.last * 1000 >= lifetimes.session:
         session = None
     if session is None or device.ended or not session.started:
         return Visitor(
@@ -301,7 +302,7 @@ def resume_visitor(
             ended=device.ended,
             expires=device.expires,
             campaign=session.campaign if session else "",
-            follows=session is not None and not device.ended,
+            follows=follows,
         )
     visitor = Visitor(
         device.device_id,
