@@ -16,7 +16,7 @@ export function plain(params) {
     if (typeof value === "bigint" || value instanceof Error) return `${value}`;
     if (Object(value) !== value) return value;
     if (value instanceof EventTarget || value instanceof Function || around.includes(value)) return;
-    if (around[MAX_LEVELS - 1] || !room--) return;
+    if (around[MAX_LEVELS - 1] || room-- < 1) return;
     if (value instanceof Map) value = Object.fromEntries(value);
     if (value instanceof Set) value = [...value];
     /** @type {any} */
