@@ -82,7 +82,7 @@ const keepWaiting = () => {
  */
 const answer = (item, result) => {
   waiting = waiting.filter((other) => other !== item);
-  if (hooks.keep && item.isKept) hooks.keep(item, 1);
+  if (item.isKept) /** @type {Required<typeof hooks>} */ (hooks).keep(item, 1);
   item.settle(result);
   if (hooks.answer) hooks.answer(item.encoded, result);
 };
