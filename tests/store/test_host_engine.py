@@ -218,7 +218,7 @@ def test_our_transactions_are_whole_where_the_host_s_commit_each_statement(
 ) -> None:
     """AUTOCOMMIT may stand in either option; the rest of the options holds."""
     value = {"isolation_level": "AUTOCOMMIT", "logging_token": "host"}
-    options = {option: value[option] if option in value else value}
+    options = {option: value.get(option, value)}
     host = make({"SQLALCHEMY_ENGINE_OPTIONS": options}, url=database_url)
     database = host.state.pipeline.database
     table = database.tables.salt
