@@ -260,7 +260,8 @@ class TokenCodec:
         # Another epoch, or another key, decrypts to a profile that has another epoch.
         if self.epoch_of(uuid) != epoch:
             return None
-        return Owner(uuidlib.UUID(bytes=device), uuid, *_SESSION.unpack(session), until=expires)
+        sessions, started = _SESSION.unpack(session)
+        return Owner(uuidlib.UUID(bytes=device), uuid, sessions, started, expires)
 
     def _encrypt(
         self, profile: uuidlib.UUID, epoch: str, device: bytes, expires: int, session: bytes
