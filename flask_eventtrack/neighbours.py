@@ -36,7 +36,7 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
     Neighbour(
         "Flask-Babel",
         "flask_babel",
-        "Lazy texts are stored as text, in the language of the request.",
+        "Lazy translations are stored as text, in the language of the request.",
         _NOTHING,
     ),
     Neighbour(
@@ -72,13 +72,13 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
     Neighbour(
         "Flask-Minify",
         "flask_minify",
-        "It minifies pages, and leaves alone the scripts, whose hash is in the tag.",
+        "It minifies pages. The scripts, whose hash is in the tag, stay as they are.",
         _NOTHING,
     ),
     Neighbour(
         "Flask-SeaSurf",
         "flask_seasurf",
-        "Posts to the collector need none of its tokens.",
+        "Posts to the collector need no token of it.",
         "Nothing to set: the collector checks where a post comes from.",
     ),
     Neighbour(
@@ -102,7 +102,7 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
     Neighbour(
         "OpenTelemetry",
         "opentelemetry",
-        "Its spans tell of all requests, also of posts to the collector.",
+        "It traces all requests, also posts to the collector.",
         "`OTEL_PYTHON_FLASK_EXCLUDED_URLS=_et/` leaves these out.",
     ),
     Neighbour(
