@@ -143,7 +143,7 @@ def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) 
 
 
 def _end_other(current: Current, response: Response) -> None:
-    """Keep the campaign of what is no visit, and send the cookies if there is something to tell."""
+    """After a request that is no visit: keep its campaign, and send the cookies if they changed."""
     if current.request.blueprint == BLUEPRINT:
         return
     environ = current.request.environ
@@ -245,7 +245,7 @@ def _has_pages(request: Request, endpoint: str) -> bool:
 
 
 def _is_exempt(request: Request) -> bool:
-    """Whether the view, its class, its object or a blueprint of it is ``@events.exempt``."""
+    """Whether the view, its class, its object or one of its blueprints is ``@events.exempt``."""
     app = this_app()
     view = app.view_functions.get(request.endpoint or "")
     view_class = getattr(view, "view_class", None)
