@@ -49,7 +49,7 @@ class Misfit(ValueError):
     def __init__(self, problem: str, name: str | None = None, place: str = "") -> None:
         super().__init__(problem)
         self.name = name
-        self.place = place or name
+        self.place: str | None = place or name
 
 
 class Fields(t.Protocol):
@@ -87,7 +87,9 @@ class DataclassFields:
             raise TypeError("its fields cannot be read")
         hints = t.get_type_hints(schema)
         self._schema, self._kind = schema, kind
-        self.types = {field.name: _name_type(hints[field.name]) for field in kind.fields}
+        self.types: dict[str, str] = {
+            field.name: _name_type(hints[field.name]) for field in kind.fields
+        }
         self.names: cabc.Set[str] = self.types.keys()
 
     def read(self, values: dict[str, t.Any], *, lenient: bool) -> cabc.Mapping[str, t.Any]:
@@ -139,7 +141,9 @@ class ModelFields:
         computed = schema.__pydantic_decorators__.computed_fields
         self._hints = {name: field.annotation for name, field in fields.items()}
         results = {name: field.info.return_type for name, field in computed.items()}
-        self.types = {n: _name_type(hint) for n, hint in (self._hints | results).items()}
+        self.types: dict[str, str] = {
+            n: _name_type(hint) for n, hint in (self._hints | results).items()
+        }
         aliases = {name: _iter_aliases(field.validation_alias) for name, field in fields.items()}
         #: The field of each alias.
         self._by_alias = {alias: name for name, each in aliases.items() for alias in each}

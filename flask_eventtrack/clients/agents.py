@@ -29,8 +29,12 @@ _BOT = re.compile(
             r"haproxy|load balancer|traffic-manager|blackbox[ _-]?exporter|prometheus/|\bgatus\b",
             r"grafana|nagios|icinga|zabbix|check_http|\bmonit/|\bsensu\b|telegraf/|appinsights|^sentry/",
             r"thousandeyes|catchpoint|synthetic|cronitor|; rigor\)|http[ -]?(?:probe|check)",
+            r"^(?:traefik|caddy|netdata|munin|smokeping|(?:elastic-)?heartbeat|check_?mk|hyperping"
+            r"|pulsetic|oh ?dear|render/|microsoft-azure-|docker-client|apachebench|k6/|jmeter)",
+            r"\(internal dummy connection\)",
             r"feed(?:burner|ly|parser)|-rss-|mediapartners|apis-google|google(?:other|-[a-z])",
-            r"\(compatible; yandex|\byeti/|qwantify|heritrix|nutch|httrack",
+            # "Compatible" browsers are old ones. Whatever else says so is a program.
+            r"(?<=\(compatible; )(?!msie|konqueror)[a-z]|\byeti/|qwantify|heritrix|nutch|httrack",
             # Crawlers of language models, and of their users.
             r"(?:chatgpt|claude|perplexity|mistralai)-|anthropic|cohere-|gemini-deep|omgili",
             # Browsers without a screen, and vulnerability scanners.
@@ -47,10 +51,15 @@ _BOT = re.compile(
 )
 # Those without such a sign, by their names.
 _NAMED = re.compile(rf"(?<![a-z0-9])(?:{'|'.join(map(re.escape, NAMES))})")
-# The model of a phone, which may be named anything.
+# The model of a phone, which may be named anything, and may have brackets in it.
 _PHONE = re.compile(
-    r"(\((?:linux; )?(?:u; )?android [\d.]+; (?:[a-z]{2}[-_][a-z]{2}; )?)[^;()/]+?"
-    r"((?: build/[^;()]*)?(?:; wv)?\))"
+    r"(\((?:linux; )?(?:u; |arm(?:_64)?; )?android [\d.]+; (?:[a-z]{2}[-_][a-z]{2}; |harmonyos; )?)"
+    r"(?:[^;()/]|\([^;()/]*\))+?"
+    r"((?:;? build/[^;()]*)?(?:; hmscore [\d.]+)?(?:; wv)?\))"
+)
+# What Instagram and Facebook tell of it once more.
+_PHONE_OF_APP = re.compile(
+    r"\bandroid \(\d+/[^()]*(?:\([^()]*\)[^()]*)*\)|\bfb(?:dv|md|mf|bd)/[^;\]]*"
 )
 
 
@@ -67,7 +76,7 @@ def find_bot(user_agent: str) -> str | None:
     """Return why ``user_agent`` counts as a bot, or None for a person."""
     if not user_agent.strip():
         return "no user agent"
-    text = _PHONE.sub(r"\1\2", user_agent[:_MAX_LENGTH].lower())
+    text = _PHONE.sub(r"\1\2", _PHONE_OF_APP.sub("", user_agent[:_MAX_LENGTH].lower()))
     match = _BOT.search(text) or _NAMED.search(text)
     if match is None:
         return None

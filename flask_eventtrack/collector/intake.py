@@ -251,8 +251,9 @@ class Post:
 
     def _check_time(self, entry: PostedEvent, params: dict[str, t.Any]) -> dt.datetime:
         """Return when the event happened, by the server's clock."""
+        latest = self._sender.latest
         if entry.time is None:
-            return self._received_at
+            return latest
         given = parse_time(entry.time)
         try:
             corrected = given - self._clock_error
@@ -264,7 +265,7 @@ class Post:
             raise InvalidEvent(
                 "too_old", f"Events are accepted for {days:g} {unit} after they happen."
             )
-        return settle_time(corrected, self._received_at, params, original=given)
+        return settle_time(corrected, latest, params, original=given)
 
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout

@@ -86,14 +86,16 @@ class VisitToken(t.NamedTuple):
 class Owner(t.NamedTuple):
     """The visitor and session that a page's events belong to: the content of the CSRF token.
 
-    ``sessions`` counts the device's sessions. ``started`` is when the last of them began
-    (microseconds since the epoch); 0 while none is open.
+    ``sessions`` counts the device's sessions. ``started`` is when the last of them began; 0 while
+    none is open. ``until`` is when a token that was read is, or was, no longer good. Both are
+    microseconds since the epoch.
     """
 
     device_id: uuidlib.UUID
     uuid: uuidlib.UUID
     sessions: int
     started: int
+    until: int = 0
 
 
 class Cookies(t.NamedTuple):
@@ -255,7 +257,8 @@ class TokenCodec:
         # Another epoch, or another key, decrypts to a profile that has another epoch.
         if self.epoch_of(uuid) != epoch:
             return None
-        return Owner(uuidlib.UUID(bytes=device), uuid, *_SESSION.unpack(session))
+        sessions, started = _SESSION.unpack(session)
+        return Owner(uuidlib.UUID(bytes=device), uuid, sessions, started, expires)
 
     def _encrypt(
         self, profile: uuidlib.UUID, epoch: str, device: bytes, expires: int, session: bytes

@@ -30,6 +30,12 @@ _FRAMES = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 # Android's WebViews send the name of their app's package in X-Requested-With.
 _PACKAGE = re.compile(r"[a-z]\w*(?:\.[a-z]\w*)+", re.ASCII | re.IGNORECASE)
 
+# Of libraries that put parts into a page: Unpoly, Inertia, pjax, Alpine AJAX, Datastar, Barba.
+_OF_LIBRARIES = (
+    *("HTTP_X_UP_VERSION", "HTTP_X_UP_TARGET", "HTTP_X_INERTIA", "HTTP_X_PJAX"),
+    *("HTTP_X_ALPINE_REQUEST", "HTTP_DATASTAR_REQUEST", "HTTP_X_BARBA"),
+)
+
 
 def is_navigation(environ: t.Mapping[str, str], *, in_frames: bool = False) -> bool:
     """Whether a browser asks for a whole page to show it, and not a script for a part of one.
@@ -40,7 +46,7 @@ def is_navigation(environ: t.Mapping[str, str], *, in_frames: bool = False) -> b
     if destination != "document":
         mode = environ.get("HTTP_SEC_FETCH_MODE")
         if not destination:
-            navigates = not mode or mode == "navigate"
+            navigates = mode == "navigate" if mode else _looks_like_navigation(environ)
         elif destination == "empty":
             navigates = mode == "navigate" or _is_forwarded(environ, mode)
         else:
@@ -53,6 +59,18 @@ def is_navigation(environ: t.Mapping[str, str], *, in_frames: bool = False) -> b
         or environ.get("HTTP_X_TURBO_REQUEST_ID")
         or ((sender := environ.get("HTTP_X_REQUESTED_WITH")) and not _PACKAGE.fullmatch(sender))
     )
+
+
+def _looks_like_navigation(environ: t.Mapping[str, str]) -> bool:
+    """Whether a request without ``Sec-Fetch`` headers may be for a page, not a script's for a part.
+
+    Browsers send none over plain HTTP. A navigation accepts HTML by name, a ``fetch()`` anything.
+    Programs such as curl accept anything too, but name no language.
+    """
+    is_fetch = "HTTP_ACCEPT_LANGUAGE" in environ and "html" not in environ.get(
+        "HTTP_ACCEPT", "html"
+    )
+    return not (is_fetch or any(map(environ.get, _OF_LIBRARIES)))
 
 
 def _is_forwarded(environ: t.Mapping[str, str], mode: str | None) -> bool:

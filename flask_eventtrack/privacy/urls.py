@@ -250,9 +250,15 @@ def find_campaign(query: str) -> str:
 def _read_campaign(query: str) -> dict[str, str]:
     if not _CAMPAIGN_SIGN.search(query):
         return {}
-    given = {name.lower(): value for name, value in urllib.parse.parse_qsl(query)}
+    given = {_campaign_name(name): value.strip() for name, value in urllib.parse.parse_qsl(query)}
     names = (*CAMPAIGN, *_SOURCES)
     return {name: clean_text(given[name])[:255] for name in names if given.get(name)}
+
+
+def _campaign_name(name: str) -> str:
+    """Return a parameter's name without what PHP adds (``[]``), and links that are escaped twice
+    (``&amp;``)."""
+    return name.lower().removeprefix("amp;").partition("[")[0]
 
 
 def query_of(url: str) -> str:
@@ -272,14 +278,19 @@ def source_of(
     :param earlier: as for :func:`campaign_of`.
     :param is_own: whether a host is one of the app's own, by its settings.
     """
+    own = _bare(host_of(url))
+
+    def is_ours(link: str) -> bool:
+        """Whether a link leads to a page of the app's, such as the one to go back to."""
+        host = host_of(link)
+        return (_bare(host) == own or is_own(host)) if host else link.startswith("/")
+
     given = _read_campaign(query_of(url)) or _read_campaign(earlier)
-    named = next((given[name] for name in _SOURCES if name in given), "")
-    if named:
-        return host_of(named) or named
-    origin = host_of(referrer)
-    if not origin or _bare(origin) == _bare(host_of(url)) or is_own(origin):
-        return "direct"
-    return origin
+    named = [given[name] for name in _SOURCES if name in given]
+    if host_of(referrer):
+        named.append(referrer)
+    source = next((name for name in named if not is_ours(name)), "")
+    return host_of(source) or source or "direct"
 
 
 def _bare(host: str) -> str:

@@ -190,18 +190,18 @@ def _read_number(value: numbers.Real | decimal.Decimal) -> dt.timedelta:
 
 def settle_time(
     time: dt.datetime,
-    received_at: dt.datetime,
+    latest: dt.datetime,
     params: dict[str, t.Any],
     original: dt.datetime | None = None,
 ) -> dt.datetime:
-    """Return when an event happened: a time in the future becomes the receive time.
+    """Return when an event happened: a later time becomes the latest that it can be.
 
     The time that was given is then kept in ``params["original_time"]``.
     """
-    if time <= received_at:
+    if time <= latest:
         return time
     params["original_time"] = (original or time).isoformat()
-    return received_at
+    return latest
 
 
 def refuse(state: State, action: object, error: InvalidEvent, sender: Sender | None = None) -> None:

@@ -120,7 +120,9 @@ def exempt_from_csrf(app: Flask) -> None:
     hooks: list[t.Any] = app.before_request_funcs[None][:]
     for hook in hooks:
         if package_of(hook) == "flask_seasurf":
-            hook.__self__.exempt(app.view_functions[f"{BLUEPRINT}.privacy"])
+            # A post may still run its hook: see `run_passed_hooks`.
+            for name in ("in", "privacy"):
+                hook.__self__.exempt(app.view_functions[f"{BLUEPRINT}.{name}"])
 
 
 def run_passed_hooks() -> None:

@@ -314,10 +314,14 @@ def _code_of(error: exc.DBAPIError) -> object:
     return None
 
 
-def own_options(dialect_name: str) -> dict[str, str]:
+def own_options(dialect_name: str, options: cabc.Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return the options of an engine for the isolation level that our transactions need.
 
     Under MariaDB's default, REPEATABLE READ, a query would not see what another process has just
-    committed, and would lock the gaps between rows.
+    committed, and would lock the gaps between rows. Under AUTOCOMMIT, which may be the host's level
+    in either option, nothing could be rolled back, and locks would end with their statement.
     """
-    return {} if dialect_name == "sqlite" else {"isolation_level": "READ COMMITTED"}
+    level = None if dialect_name == "sqlite" else "READ COMMITTED"
+    execution = {**options.get("execution_options", {})}
+    execution.pop("isolation_level", None)
+    return {"isolation_level": level, "execution_options": execution}

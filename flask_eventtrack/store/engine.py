@@ -238,7 +238,7 @@ def _own_engine(
     args = {**limits, **options.get("connect_args", {})}
     return _engine_like(
         host,
-        {**options, **dialects.own_options(host.dialect.name), "connect_args": args},
+        {**options, **dialects.own_options(host.dialect.name, options), "connect_args": args},
         hide_parameters=True,
         pool_pre_ping=True,
     )

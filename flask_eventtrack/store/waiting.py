@@ -16,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ..records import PAGE_ENGAGE, Event, decode_record, encode_record
-from .dialects import ids_parameter, is_among
+from .dialects import ids_parameter, in_chunks, is_among
 from .in_view import read_in_view
 from .tables import Tables, cached_on_table
 from .totals import Totals
@@ -85,12 +85,12 @@ def keep(
             count_missing(totals, former, by=-1)
         notes[key_of(event)] = event if former is None else _join(former, event)
     table = tables.uncounted
-    room = _count_room(connection, table) if notes else 0
     rows = [
         {"event_id": key, "record": _MARK + encode_record(event), "due_at": now + _PAUSE}
-        for key, event in sorted(notes.items(), key=lambda item: str(item[0]))[:room]
+        for key, event in sorted(notes.items(), key=lambda item: str(item[0]))[:_MOST]
     ]
     if rows:
+        _make_room(connection, table, len(rows))
         connection.execute(table.insert(), rows)
 
 
@@ -126,9 +126,19 @@ def _join(former: Event, event: Event) -> Event:
     return msgspec.structs.replace(latest, params=params)
 
 
-def _count_room(connection: sa.Connection, table: sa.Table) -> int:
-    waiting = sa.select(sa.func.count()).where(table.c.due_at.is_not(None))
-    return max(0, _MOST - (connection.scalar(waiting) or 0))
+def _make_room(connection: sa.Connection, table: sa.Table, number: int) -> None:
+    """Drop what nobody has looked for in the longest time, if so many more are too many.
+
+    A visit comes within seconds, and what never gets one may be a client's invention.
+    """
+    waits = table.c.due_at.is_not(None)
+    count = connection.scalar(sa.select(sa.func.count()).where(waits)) or 0
+    over = count + number - _MOST
+    if over > 0:
+        query = sa.select(table.c.event_id).where(waits).order_by(table.c.due_at, table.c.event_id)
+        oldest = connection.scalars(query.limit(over).with_for_update(skip_locked=True)).all()
+        for chunk in in_chunks(oldest):
+            connection.execute(table.delete().where(table.c.event_id.in_(chunk)))
 
 
 def _read(record: bytes) -> Event | None:

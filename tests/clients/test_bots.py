@@ -228,6 +228,8 @@ PEOPLE = [
     "Mozilla/5.0 (Linux; Android 9; CUBOT_X18_Plus) AppleWebKit/537.36 Chrome/120 Mobile",
     "Mozilla/5.0 (Linux; Android 12; CUBOT) AppleWebKit/537.36 Chrome/120 Mobile Safari/537.36",
     "Some new browser/1.0",
+    "Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.2; Trident/6.0)",
+    "Mozilla/5.0 (compatible; Konqueror/4.5; FreeBSD) KHTML/4.5.4 (like Gecko)",
     # Flask's test client
     "Werkzeug/3.1.3",
 ]
@@ -266,6 +268,18 @@ PROBES = [
     f"{WINDOWS} Chrome/120.0.0.0 Safari/537.36 RuxitSynthetic/1.0 v1 t1",
     "updown.io daemon 2.11",
     "RailwayHealthCheck/1.0",
+    "Traefik/3.0",
+    "Caddy",
+    "Mozilla/5.0 (compatible; NodePing)",
+    "Mozilla/5.0 (compatible; alertsite)",
+    "Elastic-Heartbeat/8.11.0 (linux; amd64)",
+    "checkmk-active-httpv2/2.3.0",
+    "Netdata/1.44",
+    "Microsoft-Azure-Application-Gateway/v2",
+    "Render/1.0",
+    "Apache/2.4.58 (Ubuntu) (internal dummy connection)",
+    "ApacheBench/2.3",
+    "k6/0.49.0 (https://k6.io/)",
 ]
 ANDROID = "Mozilla/5.0 (Linux; Android 7.0;"
 #: Phones whose model has a word for bots in it.
@@ -280,6 +294,12 @@ PHONES = [
     f"{ANDROID} Robot Bot) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
     f"{ANDROID} Spider X1 Build/X) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
     f"{ANDROID} Crawler-Monitor) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
+    f"{ANDROID} Robot (2023)) {KHTML} Chrome/120.0.0.0 Mobile Safari/537.36",
+    f"{ANDROID} bot(60) Build/X; wv) {KHTML} Version/4.0 Chrome/120.0.0.0 Mobile Safari/537.36",
+    f"Mozilla/5.0 (Linux; arm_64; Android 12; Spider X) {KHTML} Chrome/120 YaBrowser/24 Mobile",
+    f"Mozilla/5.0 (Linux; Android 10; HarmonyOS; BOT-AL00; HMSCore 6.11.0.302) {KHTML} Chrome/99",
+    f"{WEBVIEW} Mobile Safari/537.36 Instagram 309.0 Android (33/13; Robot; Spider bot; en_US)",
+    f"{WEBVIEW} Mobile Safari/537.36 [FB_IAB/FB4A;FBDV/Robot 5;FBMF/Crawler;]",
 ]
 
 

@@ -41,6 +41,19 @@ Headers = dict[str, str]
         ("/", {"HX-Request": "true", "HX-Boosted": "true"}, 200, 0),
         ("/partial", {"Turbo-Frame": "basket"}, 200, 0),
         ("/partial", {"X-Requested-With": "XMLHttpRequest"}, 200, 0),
+        # Over plain HTTP, browsers say nothing of the destination.
+        (
+            "/",
+            {"Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"},
+            200,
+            1,
+        ),
+        ("/", {"Accept": "text/html, application/xhtml+xml, */*"}, 200, 1),
+        ("/", {"Accept": "*/*"}, 200, 1),
+        ("/partial", {"Accept": "*/*", "Accept-Language": "de"}, 200, 0),
+        ("/partial", {"Accept": "application/json, */*", "Accept-Language": "de"}, 200, 0),
+        ("/partial", {"Accept": "text/html", "X-Up-Version": "3.9.0"}, 200, 0),
+        ("/partial", {"Accept": "text/html, application/xhtml+xml", "X-Inertia": "true"}, 200, 0),
         ("/", {"User-Agent": GOOGLEBOT}, 200, 0),
     ],
 )

@@ -73,6 +73,12 @@ def test_lone_surrogate_in_a_posted_url_is_no_error(host: Host, name: str) -> No
         ),
         ("https://h/?utm_source=" + "x" * 300, {"utm_source": "x" * 255}),
         ("https://h/?UTM_Source=n&Utm_Medium=e", {"utm_source": "n", "utm_medium": "e"}),
+        ("https://h/?utm_source[]=n&utm_medium%5B%5D=e", {"utm_source": "n", "utm_medium": "e"}),
+        (
+            "https://h/?a=1&amp;utm_source=n&amp;utm_medium=e",
+            {"utm_source": "n", "utm_medium": "e"},
+        ),
+        ("https://h/?utm_source=+", {}),
         ("https://h/?ref=n&source=m", {}),
         ("https://h/utm_source=n", {}),
         ("http://[h/?utm_source=n", {}),
@@ -110,6 +116,11 @@ def test_campaign_is_read_off_the_url(url: str, campaign: dict[str, str]) -> Non
         ("https://h/?ref=https%3A%2F%2Fblog.example%2Fbest", "", "blog.example"),
         ("https://h/?UTM_Source=news", "", "news"),
         ("https://h/?href=b&resource=a&prefer=c", "", "direct"),
+        # a page of the app's, such as the way back
+        ("https://h/?ref=https%3A%2F%2Fwww.h%2Fbasket", "https://b.example/", "b.example"),
+        ("https://h/login?source=/basket", "https://h/basket", "direct"),
+        ("https://h/?source=/basket&ref=news", "", "news"),
+        ("https://h/?source=+&ref=news", "", "news"),
         ("https://h/#ref=b", "", "direct"),
     ],
 )

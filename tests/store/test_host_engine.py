@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import datetime as dt
 import functools
 import sqlite3
 import typing as t
@@ -209,3 +210,25 @@ def test_commands_that_change_tables_connect_as_the_host_does(
     assert run(host, "init-db").exit_code == 0
     assert run(host, "upgrade").exit_code == 0
     assert len(told) >= 2
+
+
+@pytest.mark.parametrize("option", ["isolation_level", "execution_options"])
+def test_our_transactions_are_whole_where_the_host_s_commit_each_statement(
+    make: MakeHost, database_url: str, option: str
+) -> None:
+    """AUTOCOMMIT may stand in either option; the rest of the options holds."""
+    value = {"isolation_level": "AUTOCOMMIT", "logging_token": "host"}
+    options = {option: value.get(option, value)}
+    host = make({"SQLALCHEMY_ENGINE_OPTIONS": options}, url=database_url)
+    database = host.state.pipeline.database
+    table = database.tables.salt
+    with contextlib.suppress(ZeroDivisionError), database.begin() as connection:
+        connection.execute(sa.insert(table).values(day=dt.date(2026, 11, 21), salt="x"))
+        raise ZeroDivisionError
+    assert host.rows("salt") == []
+    visit(host)
+    assert "ET004" not in run(host, "doctor").output
+    assert host.rows("rejected") == []
+    if option == "execution_options":
+        with database.begin() as connection:
+            assert connection.get_execution_options()["logging_token"] == "host"
