@@ -17,12 +17,12 @@ from ..request.host_login import resolve
 from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app, warn_of_memory
 from .headers import AnswerHeaders, read_headers
-from .hints import TagCheck
+from .tag_check import TagCheck
 from .title import parse_title
 from .visit import is_for_later, is_navigation, is_shown, may_name_campaign
 
 EXEMPT = "eventtrack_exempt"
-TITLE_MAX_LENGTH = 255
+_SERVER_TITLE_MAX_LENGTH = 255
 # Packages whose hooks compress pages.
 _COMPRESSORS = frozenset({"flask_compress", "flask_gzip", "flask_squeeze"})
 
@@ -188,7 +188,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         rule.endpoint if rule else "",
         rule.rule if rule else "",
         urls.clean_referrer(referrer) if referrer else "",
-        clean_beginning(title, urls.clean_text)[:TITLE_MAX_LENGTH] if title else "",
+        clean_beginning(title, urls.clean_text)[:_SERVER_TITLE_MAX_LENGTH] if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
