@@ -28,8 +28,8 @@ class NoRoom(Exception):
 class Sender:
     """The visitor of a post, known by cookies, or by our headers if cookies cannot travel.
 
-    ``is_elsewhere`` says that it is by our headers; ``is_refused`` that the visitor does not want
-    to be recorded. ``latest`` is the last moment at which events can have happened.
+    ``is_elsewhere`` says that the sender is known by our headers; ``is_refused`` that the visitor
+    does not want to be recorded. ``latest`` is the last moment at which events can have happened.
     """
 
     def __init__(self, current: Current, origin: PostOrigin) -> None:
@@ -57,10 +57,10 @@ class Sender:
         self._become(*identity, new_device)
 
     def resume_owner(self, token: str) -> bool:
-        """Make the visitor the one whose CSRF token this was; False if it is none of ours.
+        """Make the owner of a CSRF token the visitor; return False if the token is not valid.
 
-        The visitor may have left since: a token proves an owner for as long as events are taken.
-        It proves nothing of what happened after it was good.
+        The owner may have left meanwhile. An expired token counts for as long as events of its time
+        are accepted. It proves nothing about later events.
         """
         state, arrival = self.current.state, self.current.arrival
         max_age = state.config.max_age // dt.timedelta(microseconds=1)

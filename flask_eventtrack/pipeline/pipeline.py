@@ -55,8 +55,8 @@ class Pipeline:
     Two locks: ``_lock`` guards the status and the queue's end, and is held for moments only.
     ``_writing`` is held by the thread that writes, through whole transactions.
 
-    :param make_queue: returns the queue. It is called when the queue is first used, since tests say
-        that an app is under test after it was set up.
+    :param make_queue: returns the queue. It is called when the queue is first used, since tests may
+        set ``app.testing`` after the extension is set up.
     :param flush_interval: how long a record waits for others.
     """
 
@@ -303,8 +303,8 @@ class Pipeline:
             self._queue.discard(needles)
 
     def drop_waiting(self) -> None:
-        """Forget what waits in memory, unless it is being written now; a journal is kept."""
-        # Not for long: the writer may wait for a lock that the caller's own transaction has.
+        """Drop what waits in memory, unless it is being written now. A journal is kept."""
+        # The writer may wait for a lock of the caller's own transaction, so we do not wait long.
         if self.has_journal or not self._writing.acquire(timeout=_MAX_DROP_DELAY):
             return
         try:

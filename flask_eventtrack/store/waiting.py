@@ -1,9 +1,8 @@
 """Engagement whose visit is not stored yet: it waits in ``eventtrack_uncounted``.
 
-A process may have the server's half of a visit in its journal while another one writes what the
-browser says on leaving the page. A note waits under the id by which its visit is found: that of the
-browser's half, or of the server's if no other is known. It is counted as dropped, until it is taken
-for its visit.
+One process may have the server's half of a visit in its journal while another one writes the
+engagement. A note waits under the id by which its visit is found: that of the browser's half, or
+that of the server's half if no other is known. Until the visit is found, it is counted as dropped.
 """
 
 from __future__ import annotations
@@ -28,18 +27,17 @@ _LOOKED_AT = 200
 _PAUSE = dt.timedelta(minutes=1)
 _PATIENCE = dt.timedelta(days=7)
 _MOST = 10_000
-# A byte that MessagePack does not have, so that the release before cannot read a note, which it
-# would count as an event.
+# MessagePack does not use this byte. So release 0.1 cannot read a note and count it as an event.
 _MARK = b"\xc1"
 
 
 def count_missing(totals: Totals, event: Event, by: int = 1) -> None:
-    """Count engagement without a visit; with -1, that its visit has been found."""
+    """Count engagement without a visit; ``by`` is -1 when its visit is found."""
     totals.count_outcome(event.received_at, "dropped", PAGE_ENGAGE, NO_VISIT, by)
 
 
 def key_of(event: Event) -> uuidlib.UUID | None:
-    """Return the id under which engagement waits; None if it names no visit that may come."""
+    """Return the id under which engagement waits; None if it names no visit to wait for."""
     if event.page is not None:
         return event.page
     is_named = event.claim is not None and event.claim.kind != "foreign"
@@ -47,7 +45,7 @@ def key_of(event: Event) -> uuidlib.UUID | None:
 
 
 def take_for(connection: sa.Connection, tables: Tables, visits: set[int]) -> list[Event]:
-    """Return what waits for visits, known by the ids of their halves as numbers."""
+    """Take the engagement that waits for visits, given by the ids of their halves as numbers."""
     table = tables.uncounted
     if not visits:
         return []
@@ -57,7 +55,7 @@ def take_for(connection: sa.Connection, tables: Tables, visits: set[int]) -> lis
 
 
 def take_due(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:
-    """Return up to 200 of those that nobody has looked for in the last minute.
+    """Take up to 200 notes whose visits nobody has looked for in the last minute.
 
     Two processes may have written a visit and its engagement at the same time.
     """
@@ -75,7 +73,7 @@ def keep(
     waited: cabc.Iterable[Event],
     new: cabc.Sequence[Event],
 ) -> None:
-    """Let engagement wait: what has waited already, unless that was for a week, and what is new."""
+    """Store engagement that waits: the new, and the old unless it has waited for a week."""
     notes = {key_of(event): event for event in waited if now - event.received_at < _PATIENCE}
     if new:
         keys = {key.int for event in new if (key := key_of(event)) is not None}
@@ -97,7 +95,7 @@ def keep(
 
 
 def list_waiting(connection: sa.Connection, tables: Tables) -> list[tuple[uuidlib.UUID, Event]]:
-    """Return the keys of all that waits, and what waits."""
+    """Return all engagement that waits, with its keys."""
     table = tables.uncounted
     rows = connection.execute(sa.select(table).where(table.c.due_at.is_not(None)))
     return [(row.event_id, event) for row in rows if (event := _read(row.record)) is not None]
