@@ -8,9 +8,10 @@ hash the page names.
 from __future__ import annotations
 
 import collections.abc as cabc
+import copy
 import typing as t
 
-from flask import Flask, Request, request
+from flask import Flask, Request, request, session
 
 from ..neighbours import Hook, package_of
 from ..state import BLUEPRINT, this_app
@@ -137,12 +138,21 @@ def run_passed_hooks() -> None:
     done[_DONE] = True
     app = this_app()
     hooks: t.Any = app.before_request_funcs.get(None)
+    former = copy.deepcopy(dict(session)), session.modified
     for hook in hooks.all() if isinstance(hooks, HookList) else ():
         try:
-            if (
-                package_of(hook) not in _COUNTERS | _WATCHERS
-                and app.ensure_sync(hook)() is not None
-            ):
-                return
+            is_skipped = package_of(hook) in _COUNTERS | _WATCHERS
+            is_answered = not is_skipped and app.ensure_sync(hook)() is not None
         except Exception:  # noqa: BLE001 - such as the host's abort(403)
+            is_answered = True
+        if is_answered:
+            _restore_session(*former)
             return
+
+
+def _restore_session(content: dict[str, t.Any], is_modified: bool) -> None:
+    """Undo what came with an answer that is not sent, such as a flashed message."""
+    if dict(session) != content:
+        session.clear()
+        session.update(content)
+    session.modified = is_modified
