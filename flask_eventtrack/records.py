@@ -182,8 +182,8 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
 
     ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
     the device's sessions; ``client`` is given if the visit opens a session. ``campaign`` is
-    the campaign in the query of an earlier request that was no visit. ``follows`` says that a
-    session cookie names the session or the one before it.
+    the campaign in the query of an earlier request that was no visit. ``follows`` says that the
+    session began in a request with the cookie of the one before it.
     """
 
     id: uuidlib.UUID

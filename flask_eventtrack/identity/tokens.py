@@ -37,8 +37,10 @@ _VOUCHERS: tuple[VouchedBy, ...] = t.get_args(VouchedBy)
 # Added to the voucher's index where `vouched_at` follows. Releases that cannot read it take the
 # cookie for no session, so they vouch for no customer.
 _HAS_TIME = 0x80
-# In the same way, where a campaign precedes that.
+# In the same way, where a campaign precedes that, and where the session follows another one.
 _HAS_CAMPAIGN = 0x40
+_FOLLOWS = 0x20
+_INDEX = 0x1F
 
 Keys = cabc.Sequence[str | bytes]
 
@@ -62,7 +64,8 @@ class SessionToken(t.NamedTuple):
     ``vouched_until`` is when a token expires. ``vouched_at`` is when the host last vouched; 0 in
     cookies of older releases. ``campaign`` is the campaign in the query of a request that was no
     visit; it is kept for the next page. ``started`` is 0 if no session is open, and only the
-    campaign is kept.
+    campaign is kept. ``follows`` says that the session began in a request with the cookie of the
+    session before it.
     """
 
     device_id: uuidlib.UUID
@@ -74,6 +77,7 @@ class SessionToken(t.NamedTuple):
     vouched_until: int = 0
     vouched_at: int = 0
     campaign: str = ""
+    follows: bool = False
 
 
 class VisitToken(t.NamedTuple):
@@ -185,7 +189,7 @@ class TokenCodec:
         return DeviceToken(uuidlib.UUID(bytes=device), uuid, sessions, ended, expires)
 
     def write_session(self, token: SessionToken) -> str:
-        voucher = _VOUCHERS.index(token.vouched_by)
+        voucher = _VOUCHERS.index(token.vouched_by) | (_FOLLOWS if token.follows else 0)
         rest = (token.customer_id or "").encode()
         if token.vouched_by == "token":
             rest = token.vouched_until.to_bytes(8) + rest
@@ -206,10 +210,10 @@ class TokenCodec:
 
     def _read_session(self, value: str) -> SessionToken | None:
         found = self._session.read(value)
-        if found is None or found[4] & ~(_HAS_TIME | _HAS_CAMPAIGN) >= len(_VOUCHERS):
+        if found is None or found[4] & _INDEX >= len(_VOUCHERS):
             return None
         device, number, started, last, voucher, rest = found
-        vouched_by = _VOUCHERS[voucher & ~(_HAS_TIME | _HAS_CAMPAIGN)]
+        vouched_by = _VOUCHERS[voucher & _INDEX]
         until, at, campaign = 0, 0, ""
         if voucher & _HAS_CAMPAIGN:
             end = 2 + int.from_bytes(rest[:2])
@@ -221,7 +225,9 @@ class TokenCodec:
         customer_id = rest.decode() or None
         device_id = uuidlib.UUID(bytes=device)
         vouched = vouched_by, customer_id, until, at
-        return SessionToken(device_id, number, started, last, *vouched, campaign)
+        return SessionToken(
+            device_id, number, started, last, *vouched, campaign, bool(voucher & _FOLLOWS)
+        )
 
     def write_visit(self, token: VisitToken) -> str:
         return self._visit.write(token.visit_id.bytes, token.device_id.bytes)

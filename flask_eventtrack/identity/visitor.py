@@ -99,8 +99,8 @@ class Visitor:
     ``is_vouched_now`` says that it did so in this request. ``expires`` is when the device is no
     longer recognised (seconds since the epoch); 0 if it is new, or never. ``campaign`` is the
     campaign in the query of a request that was no visit, kept until the next page. ``follows`` says
-    that a session cookie names this session or the one before it; ``went_on`` that the session of
-    the cookies ended while the request lasted.
+    that this session began in a request with the cookie of the one before it; ``went_on`` that the
+    session of the cookies ended while the request lasted.
     """
 
     device_id: uuidlib.UUID
@@ -274,6 +274,7 @@ class Visitor:
             self.vouched_until // 1000,
             self.vouched_at // 1000,
             self.campaign,
+            self.follows,
         )
 
 
@@ -322,7 +323,7 @@ def resume_visitor(
         # moment in the future counts as now, too.
         vouched_at=min(now, (session.vouched_at or session.started) * 1000),
         campaign=session.campaign,
-        follows=True,
+        follows=session.follows,
     )
     if session.vouched_by and not _may_vouch(visitor, now, lifetimes.vouching):
         visitor.stop_vouching()

@@ -174,9 +174,6 @@ def leave(current: Current) -> None:
     """Detach the device from its customer; an open session ends."""
     visitor, state = current.visitor, current.state
     session = visitor.session if visitor.started is not None else None
-    if session is not None and not visitor.went_on:
-        # The cookies name the session that is left, even before the writer knows of it.
-        session = msgspec.structs.replace(session, number=0)
     last = visitor.last
     over = visitor.leave()
     if over is not None:
