@@ -67,16 +67,16 @@ def track(
         track(ProductView(sku="A1", name="Mug"))
         track("order.ship", {"order": 17}, customer=order.user_id)     # in a job, a command
 
-    Values of other libraries are written as text, numbers, lists or mappings. What cannot be
-    written so is an error in debug and testing. In production it is left out, logged and counted,
-    and the rest of the event is recorded.
+    Values of other libraries are stored as text, numbers, lists or mappings. A value that cannot be
+    stored is an error in debug and testing. In production it is left out, logged and counted, and
+    the rest of the event is recorded.
 
     :param event: an action, or an instance of a class given to ``define``.
     :param params: the parameters, where ``event`` is an action.
     :param label: the sentence for activity feeds, at most 255 characters; the definition's
         template otherwise.
-    :param time: when it happened: an aware datetime, ISO 8601, or a number since the epoch. It may
-        be in seconds, milliseconds, microseconds or nanoseconds, which its size tells.
+    :param time: when it happened: an aware datetime, ISO 8601, or a number since the epoch. The
+        size of a number tells whether it is in seconds, milliseconds, microseconds or nanoseconds.
     :param customer: the id of the customer whom the event belongs to, as the host app knows them.
         Such an event has no session. None names no customer.
     :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request.
@@ -90,8 +90,8 @@ def track(
         event is wrong or there is no room for it.
     :raises InvalidEvent: the event breaks a rule. Only in debug and testing; in production the
         error is logged and counted.
-    :raises NotRegistered: there is no app context; or, only in debug and testing, no request and
-        neither ``customer`` nor ``visitor`` is given.
+    :raises NotRegistered: there is no app context. In debug and testing also: there is no request,
+        and neither ``customer`` nor ``visitor`` is given.
     """
     state = get_state()
     if not state.config.enabled:
@@ -181,7 +181,7 @@ def _track(
 def _read_arguments(
     state: State, event: str | object, params: cabc.Mapping[str, t.Any] | None
 ) -> tuple[str, cabc.Mapping[str, t.Any], bool]:
-    """Return the action, the parameters, and whether an instance has validated them itself."""
+    """Return the action, the parameters, and whether their class has validated them already."""
     if isinstance(event, str):
         return event, {} if params is None else params, False
     name = type(event).__name__
@@ -355,9 +355,9 @@ class CurrentVisitor:
     def sessions(self, before: dt.datetime | None = None, limit: int = 50) -> list[TrackedSession]:
         """Return what the visitor may see of their own sessions, newest first.
 
-        The rules are those of :meth:`feed`. But a row tells of a whole session: it is left out if
-        someone else has events in the session, for instance with a copy of the device cookie. The
-        present session of a customer's device without a log-in is left out once a customer is
+        The rules are those of :meth:`feed`. But a row describes a whole session: it is left out if
+        someone else has events in the session, for instance with a copy of the device cookie. On a
+        customer's device without a log-in, the present session is left out once a customer is
         vouched for in it.
 
         :param before: only sessions that started earlier than this aware moment.
@@ -382,7 +382,7 @@ class CurrentVisitor:
         return find_profile(database, visitor.uuid, _by_session(visitor))
 
     def _open(self) -> tuple[Visitor, Database]:
-        """Return who reads, and the database; one in memory is up to date."""
+        """Return who reads, and the database. What waits for one in memory is written first."""
         visitor, pipeline = resolve(self._current), self._current.state.pipeline
         if pipeline.database.is_in_memory:
             pipeline.flush()

@@ -360,19 +360,19 @@ class Config:
 
     frames: bool | t.Literal["embed"] = _setting(False, _one_of(False, True, "embed"))
     """Whether pages in frames (``<iframe>`` and others) are page visits. ``"embed"`` is for pages
-    that other sites show in frames: they are visits too, and cookies are set with
-    ``SameSite=None; Secure; Partitioned``. So browsers keep them in frames, separately for each
-    site that shows your page. It needs HTTPS."""
+    that other sites show in frames: they are visits, and cookies are set with ``SameSite=None;
+    Secure; Partitioned``. Browsers keep such cookies in frames, separately for each site that
+    shows your page. This needs HTTPS."""
 
     page_visit_filter: PageVisitFilter | None = _setting(None, _callback)
     """A callable without arguments, called inside each request that would be a page visit. If it
     returns False, the visit is not recorded."""
 
     visitor_filter: VisitorFilter | None = _setting(None, _callback)
-    """A callable without arguments that decides about the whole visitor: page visits, events,
-    log-ins and sessions. It is called once in a request, only if something would be recorded, and
-    also in posts of browsers and apps. If it returns False, nothing is recorded, and no cookie is
-    set."""
+    """A callable without arguments that decides whether the visitor is recorded at all. It is
+    called only if something would be recorded, also in posts of browsers and apps: once in a
+    request, and again after a log-in. If it returns False, no page visit, event, log-in or session
+    is recorded, and no cookie is set."""
 
     allowed_origins: tuple[str, ...] = _setting((), _origins)
     """Other origins that may post to the collector from their pages, such as
@@ -476,9 +476,9 @@ class Config:
         None, _optional(_one_of("memory", "journal", "durable"))
     )
     """What an acknowledged event survives before it is in the database: ``"memory"`` nothing,
-    ``"journal"`` the death of the process, ``"durable"`` also a power failure. None is
-    ``"journal"``; but ``"memory"`` if ``app.testing`` is True when the first event is recorded, so
-    that no test gets the events of another one."""
+    ``"journal"`` the death of the process, ``"durable"`` also a power failure. None stands for
+    ``"journal"``, or for ``"memory"`` if ``app.testing`` is True when the first event is recorded,
+    so that no test gets the events of another one."""
 
     journal_dir: str | None = _setting(None, _optional(_path))
     """The folder of the journal. It must be on a local disk, and outside the folders that a web

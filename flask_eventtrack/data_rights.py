@@ -107,7 +107,7 @@ def unmerge(state: State, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
 
 
 def find_person(state: State, who: CustomerId) -> Person:
-    """Return the person that a customer's id or a profile's uuid names; a UUID may be either.
+    """Return the person with a customer's id or a profile's uuid. A UUID may be either.
 
     :raises InvalidEvent: it is not a customer's id.
     """

@@ -38,7 +38,7 @@ _LATE = dt.timedelta(minutes=2)  # other processes look for what dead ones left 
 class Finding(t.NamedTuple):
     """A problem, and what to do about it. An error keeps events from being recorded correctly.
 
-    A note is no problem: it says what works beside another extension, and what there is to set.
+    A note reports no problem: it says what works beside another extension, and what to set.
     """
 
     level: t.Literal["error", "warning", "note"]

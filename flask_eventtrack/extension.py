@@ -222,8 +222,8 @@ class EventTrack:
         :param server_only: whether it is refused over HTTP.
         :param keep: how long its events are kept: a timedelta, or seconds. The default is what
             ``EVENTTRACK_RETENTION`` says; ``timedelta.max`` is forever.
-        :param unmasked: parameters in which nothing is masked, such as order numbers that look like
-            card numbers. Values with a link, and names of passwords and cards, are masked anyway.
+        :param unmasked: parameters that are not masked, such as order numbers that look like card
+            numbers. Values with a link and parameters with a secret name are masked anyway.
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the definition contradicts another, or cannot be used.
         """
@@ -240,7 +240,7 @@ class EventTrack:
     def exempt(self, view: _F) -> _F:
         """Mark a view function, a view class or a blueprint whose pages are not visits.
 
-        A view class may be Flask's or Flask-Admin's, whose ``Admin`` can be marked as well.
+        This also takes view classes of Flask-Admin, and its ``Admin``.
         """
         setattr(getattr(view, "__func__", view), EXEMPT, True)
         return view
@@ -271,8 +271,8 @@ class EventTrack:
             def find_customer_id(user):
                 return f"{user.tenant_id}:{user.id}"
 
-        It is called inside a request with a user who is logged in, at most once for each user.
-        None says that this user is no customer. If it raises an exception, that is logged, and no
+        It is called inside a request with the user who is logged in, at most once for each user.
+        None means that this user is no customer. If it raises an exception, that is logged, and no
         customer is vouched for.
 
         Without it the id is what ``user.get_id()`` returns. If that is the user's
@@ -381,7 +381,10 @@ def _make_sites(app: Flask, config: Config, journal: pathlib.Path | None) -> Sit
 
 
 def _own_hosts(config: Config, sites: Sites) -> cabc.Callable[[str], bool]:
-    """Return whether a host is the app's own, by the names of its sites or its cookies' domain."""
+    """Return a function that tells whether a host is the app's own.
+
+    It is if it is one of the named sites, or below the cookies' domain.
+    """
     domain = f".{(config.cookie_domain or '').lstrip('.').lower()}"
     has_domain = config.cookie_domain is not None
     return lambda host: sites.has_named(host) or (has_domain and f".{host}".endswith(domain))
@@ -446,9 +449,9 @@ def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
 
 
 def _follow_drops(app: Flask, state: State, metadata: sa.MetaData) -> None:
-    """Between two tests, forget what waits for tables that are dropped.
+    """In tests, drop the events that wait when the tables are dropped.
 
-    It would be written into those of the next test.
+    Otherwise they would be written to the tables of the next test.
     """
     apps, all_pipelines = weakref.ref(app), weakref.ref(state.pipelines)
 
@@ -487,7 +490,7 @@ def _queue_maker(
 ) -> cabc.Callable[[], Queue]:
     """Return a function that makes a journal, or a queue in memory.
 
-    That is in memory if there can be no journal, and under test: the next test would adopt it.
+    A queue is in memory if there can be no journal, and in tests: the next test would adopt one.
     """
     obstacle = find_obstacle(journal) if journal else ""
     if obstacle:

@@ -32,7 +32,7 @@ _DEVICE_PART = 20
 _NETWORK_PART = 5
 _LEAST_SHARE = 3
 _MOST_OF_CLIENTS = MOST_NAMES * 3 // 4
-# From a name's post to the commit that counts it, there are hardly more.
+# Hardly more names wait at one time between their post and the commit that counts them.
 _MAX_NAMES = 4000
 _REDIS_TIMEOUT = 0.1  # seconds; to connect, and again for the answer
 
@@ -286,9 +286,8 @@ class Novelty:
     """Admits a limited number of undefined names in each hour of the clock: each name is a row of
     ``eventtrack_quality``, and clients can invent them.
 
-    A device may use up a twentieth of them and a network a fifth, but three in any case. The same
-    parts of the names whose text the counters keep are a device's and a network's, for as long as
-    the process lives.
+    A device may use up a twentieth of them and a network a fifth, but three in any case. The places
+    for texts in the counters are shared in the same way, for as long as the process lives.
 
     :param most: the number of names. Each is a text of bounded length.
     """
@@ -318,9 +317,9 @@ class Novelty:
         return True
 
     def most_kept(self, name: str) -> int:
-        """Return how many names the counters may keep the text of, ``name`` among them.
+        """Return up to how many names the counters keep the text of ``name``.
 
-        All of them are the app's own to use, three quarters the clients'.
+        Names of the app itself may use up all places, those of clients three quarters of them.
         """
         return self._most_kept.get(name, MOST_NAMES)
 
@@ -334,7 +333,7 @@ class Novelty:
 
 
 class _Shares:
-    """What each device and network has used up of something that all clients share."""
+    """How much each device and network has used up of something that all clients share."""
 
     def __init__(self, most: int) -> None:
         self._device_share = max(_LEAST_SHARE, most // _DEVICE_PART)

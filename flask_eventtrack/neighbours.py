@@ -1,4 +1,4 @@
-"""Other people's extensions: which an app has, what works beside them, and what there is to set.
+"""Other extensions: which of them an app has, what works beside them, and what there is to set.
 
 The manual's page "With other extensions" has the same rows.
 """
@@ -36,7 +36,7 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
     Neighbour(
         "Flask-Babel",
         "flask_babel",
-        "Lazy texts are stored as text, in the language of the request.",
+        "Lazy translations are stored as text, in the language of the request.",
         _NOTHING,
     ),
     Neighbour(
@@ -72,13 +72,13 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
     Neighbour(
         "Flask-Minify",
         "flask_minify",
-        "It minifies pages, and leaves alone the scripts, whose hash is in the tag.",
+        "It minifies pages. The scripts, whose hash is in the tag, stay as they are.",
         _NOTHING,
     ),
     Neighbour(
         "Flask-SeaSurf",
         "flask_seasurf",
-        "Posts to the collector need none of its tokens.",
+        "Posts to the collector need no token of it.",
         "Nothing to set: the collector checks where a post comes from.",
     ),
     Neighbour(
@@ -102,7 +102,7 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
     Neighbour(
         "OpenTelemetry",
         "opentelemetry",
-        "Its spans tell of all requests, also of posts to the collector.",
+        "It traces all requests, also posts to the collector.",
         "`OTEL_PYTHON_FLASK_EXCLUDED_URLS=_et/` leaves these out.",
     ),
     Neighbour(
@@ -127,13 +127,13 @@ NEIGHBOURS: tuple[Neighbour, ...] = (
 
 
 def list_neighbours(app: Flask) -> list[Neighbour]:
-    """Return those that an app has."""
+    """Return the known extensions that an app has."""
     packages = _packages_of(app)
     return [each for each in NEIGHBOURS if each.package in packages]
 
 
 def package_of(thing: t.Any) -> str:
-    """Return the name of the package that a function, or the object of a method, is of."""
+    """Return the name of the package that defines a function, or the object of a method."""
     while isinstance(thing, functools.partial):
         thing = thing.func
     owner = getattr(thing, "__self__", thing)
@@ -182,7 +182,7 @@ def _list_blocking(policy: dict[str, list[str]], nonces: cabc.Container[str]) ->
     blocking = []
     for name in ("script-src", "connect-src"):
         sources = policy.get(name, fallback)
-        # A host's name or a scheme may be the app's own: only the app's visitors know.
+        # A host name or a scheme may match the app's own address, which is not known here.
         is_open = any(not source.startswith("'") or source == "'self'" for source in sources)
         if not is_open and not (name == "script-src" and name in nonces):
             blocking.append(name)

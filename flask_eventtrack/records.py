@@ -33,7 +33,7 @@ SESSION_START = "session.start"
 SESSION_END = "session.end"
 PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
-#: No event, but what its sender adds to a page visit or screen view: it has no row of its own.
+#: No event: its values are added to a page visit or screen view, and it has no row of its own.
 PAGE_ENGAGE = "page.engage"
 #: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
@@ -61,8 +61,8 @@ def to_ns(moment: dt.datetime) -> int:
 class SessionRef(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The session an event belongs to, as decided when it happened.
 
-    ``number`` counts the device's sessions. It is 0 if no session cookie tells of this session, or
-    of the one before it, which was over by then.
+    ``number`` counts the device's sessions. It is 0 if no session cookie names this session or the
+    one before it, which had ended.
     """
 
     id: uuidlib.UUID
@@ -127,7 +127,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     All times are aware and UTC. ``undefined`` names the parameters that the definition does not
     have. ``half`` marks the two halves of a page visit. ``page`` is the id of the browser's half of
     the visit during which a browser event happened; ``claim`` names the server's half.
-    ``campaign`` is what an earlier request, which was no visit, named in its query.
+    ``campaign`` is the campaign in the query of an earlier request that was no visit.
     """
 
     id: uuidlib.UUID
@@ -168,7 +168,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
     @property
     def is_engagement(self) -> bool:
-        """Whether it tells how long a page was in view, and becomes part of that visit's row."""
+        """Whether it is a page's time in view, which is added to the row of the page's visit."""
         return self.action == PAGE_ENGAGE
 
     @property
@@ -181,9 +181,9 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
     """The server's half of a page visit: raw values of one request, expanded by the writer.
 
     ``arrival`` and ``session_started`` are nanoseconds since the epoch; ``session_number`` counts
-    the device's sessions; ``client`` is given if the visit opens a session. ``campaign`` is what an
-    earlier request, which was no visit, named in its query. ``follows`` says that a session cookie
-    tells of the session, or of the one before it.
+    the device's sessions; ``client`` is given if the visit opens a session. ``campaign`` is
+    the campaign in the query of an earlier request that was no visit. ``follows`` says that a
+    session cookie names the session or the one before it.
     """
 
     id: uuidlib.UUID
@@ -224,9 +224,8 @@ class PageView(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="page
 class SessionEnd(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="end"):
     """A session is over: its device came back after the gap, or its customer logged out.
 
-    ``at`` is when it did so, if the cookies tell of that session, and ``number`` counts the
-    device's sessions up to this one; 0 if that is not known. ``session`` is the session that the
-    customer left.
+    ``at`` is when that happened, if the cookies name the session. ``number`` counts the device's
+    sessions up to this one; 0 if that is not known. ``session`` is the one that a customer left.
     """
 
     session_id: uuidlib.UUID
@@ -253,8 +252,8 @@ class Identified(
 ):
     """A customer became known. ``anonymous`` is the profile that becomes theirs, if there is one.
 
-    ``traits`` are merged into the profile's. ``former`` is the profile of the id by which earlier
-    releases may have known the customer; it becomes theirs if it is stored.
+    ``traits`` are merged into the profile's. ``former`` is the profile of an id under which release
+    0.1 may have recorded the customer; if it is stored, it becomes an alias of theirs.
     """
 
     uuid: uuidlib.UUID
@@ -285,7 +284,7 @@ class Identified(
 
 
 class Outcome(t.NamedTuple):
-    """Why an event was not recorded, or without a value, for the data-quality counters."""
+    """Why an event was not recorded or lacks a value, for the data-quality counters."""
 
     outcome: t.Literal["rejected", "dropped", "duplicate", "left_out"]
     action: str

@@ -163,7 +163,7 @@ def send(state: State, signal: NamedSignal, **detail: t.Any) -> None:
 
 
 def warn_of_memory(state: State) -> None:
-    """Tell the developer that nothing lasts."""
+    """Tell the developer that events are lost with the process."""
     state.warn_once(
         "in memory",
         "EventTrack: the database is SQLite in memory. Events live in this process and vanish with "

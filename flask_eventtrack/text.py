@@ -12,7 +12,7 @@ from .errors import InvalidEvent
 
 ACTION_MAX_LENGTH = 32
 LABEL_MAX_LENGTH = 255
-#: Of a page, with the rest cut off.
+#: Longer titles of pages are cut.
 TITLE_MAX_LENGTH = 2000
 
 _ACTION_PATTERN = re.compile(r"[a-zA-Z0-9.\-_]+")

@@ -100,11 +100,11 @@ class ElementHover:
 
 @dataclasses.dataclass
 class PageEngage:
-    """What becomes part of a page visit, and no event of its own. The larger value counts.
+    """Values that are added to a page visit. It is no event of its own. The larger value counts.
 
     ``visible_ms``: milliseconds in view since the page was opened; ``scroll``: the deepest point
-    seen, in percent of the page. ``title`` is the one that the page had in the end. ``visible_s``,
-    in seconds, is what release 0.1 sends.
+    seen, in percent of the page; ``title``: the page's last title. Release 0.1 sends ``visible_s``,
+    in seconds.
     """
 
     visible_ms: t.Annotated[float, Meta(ge=0)] | None = None

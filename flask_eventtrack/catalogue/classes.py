@@ -1,7 +1,7 @@
 """The classes that ``define()`` takes, and how their fields become parameters.
 
-Dataclasses are read by msgspec, pydantic's models and dataclasses by themselves. pydantic is not
-imported: such a class has all that is needed.
+msgspec reads dataclasses; pydantic's models and dataclasses read themselves. pydantic is not
+imported: its classes have all methods that are needed.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from msgspec import inspect
 from ..text import shorten
 from .coerce import coerce
 
-#: What ``define()`` takes, for error messages.
+#: Which classes ``define()`` takes, for error messages.
 TAKEN: t.Final = (
     "define() takes a dataclass, a plain class with annotations, or a model of pydantic 2"
 )
 _SQLALCHEMY = ("__mapper__", "_sa_registry")
 _ANNOTATIONS = ("__annotations__", "__annotate_func__")  # the second since Python 3.14
 _DATACLASS = "__dataclass_fields__"
-# Types that are written as text or as a number, and can be made of it again.
+# Types that are stored as text or as a number, and can be made from it again.
 _REMADE = (
     pathlib.PurePath,
     ipaddress.IPv4Address,
@@ -44,19 +44,19 @@ _PREFIX = re.compile(r"^(?:Value error|Assertion failed), ")
 
 
 class Misfit(ValueError):
-    """Parameters do not fit their class; ``name`` is the parameter at fault, if one is."""
+    """Parameters do not fit their class. ``name`` is the wrong parameter, if it is a single one."""
 
     def __init__(self, problem: str, name: str | None = None, place: str = "") -> None:
         super().__init__(problem)
         self.name = name
-        self.place = place or name
+        self.place: str | None = place or name
 
 
 class Fields(t.Protocol):
     """The fields of a class as parameters.
 
-    ``types`` are the parameters and their types, as written in Python; ``names`` all names by which
-    they may be given; ``validates`` says whether an instance has been validated when it was made.
+    ``types`` has the parameters and their types, as written in Python; ``names`` has all names by
+    which they may be given. ``validates`` says whether the class validates its instances.
     """
 
     types: dict[str, str]
@@ -64,9 +64,9 @@ class Fields(t.Protocol):
     validates: bool
 
     def read(self, values: dict[str, t.Any], *, lenient: bool) -> cabc.Mapping[str, t.Any]:
-        """Return plain values as the class reads them, defaults included.
+        """Return plain values as the class reads them, with its defaults.
 
-        :raises Misfit: they do not fit.
+        :raises Misfit: they do not fit the class.
         """
 
     def dump(self, instance: t.Any) -> cabc.Mapping[str, t.Any]:
@@ -87,7 +87,9 @@ class DataclassFields:
             raise TypeError("its fields cannot be read")
         hints = t.get_type_hints(schema)
         self._schema, self._kind = schema, kind
-        self.types = {field.name: _name_type(hints[field.name]) for field in kind.fields}
+        self.types: dict[str, str] = {
+            field.name: _name_type(hints[field.name]) for field in kind.fields
+        }
         self.names: cabc.Set[str] = self.types.keys()
 
     def read(self, values: dict[str, t.Any], *, lenient: bool) -> cabc.Mapping[str, t.Any]:
@@ -125,8 +127,8 @@ class DataclassFields:
 class ModelFields:
     """The fields of a pydantic model, version 2, or of a pydantic dataclass.
 
-    A parameter is called like the field; it may be given by the field's alias too. Computed fields
-    are parameters that no one gives.
+    A parameter has the name of its field; it may be given by the field's alias too. Computed fields
+    are parameters as well, but cannot be given.
     """
 
     validates = True
@@ -139,7 +141,9 @@ class ModelFields:
         computed = schema.__pydantic_decorators__.computed_fields
         self._hints = {name: field.annotation for name, field in fields.items()}
         results = {name: field.info.return_type for name, field in computed.items()}
-        self.types = {n: _name_type(hint) for n, hint in (self._hints | results).items()}
+        self.types: dict[str, str] = {
+            n: _name_type(hint) for n, hint in (self._hints | results).items()
+        }
         aliases = {name: _iter_aliases(field.validation_alias) for name, field in fields.items()}
         #: The field of each alias.
         self._by_alias = {alias: name for name, each in aliases.items() for alias in each}
@@ -164,7 +168,7 @@ class ModelFields:
         return describe(by_alias=True) if describe else msgspec.json.schema(self._schema)
 
     def _use_aliases(self, values: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Return values with aliases in place of fields' names, which a model may not take."""
+        """Return values under the fields' aliases, since a model may refuse the fields' names."""
         taken = {self._by_alias.get(name) for name in values}
         return {
             name if name in taken else self._alias_of.get(name, name): value
@@ -215,7 +219,7 @@ def read_class(schema: type) -> Fields:
 
 
 def find_obstacle(schema: object) -> str:
-    """Return why a class cannot hold parameters, as the end of a sentence; "" if it can."""
+    """Return why a class cannot define parameters, as the end of a sentence; "" if it can."""
     if not isinstance(schema, type):
         return f"is not a class, but of type {type(schema).__name__}"
     if any(hasattr(schema, mark) for mark in _SQLALCHEMY):
@@ -275,7 +279,7 @@ def _find_obstacle_of_model(schema: t.Any) -> str:
 
 
 def _name_foreign(schema: type) -> str:
-    """Return which well-known kind of class that is no dataclass it is; "" for any other."""
+    """Return the well-known kind of a class that cannot be a dataclass; "" for other classes."""
     if hasattr(schema, "__attrs_attrs__"):
         return "is an attrs class"
     if issubclass(schema, msgspec.Struct):
@@ -292,11 +296,11 @@ def _name_foreign(schema: type) -> str:
 
 
 def _find_obstacle_of_plain(schema: type) -> str:
-    """Return what makes a class more than its annotations, which a dataclass would override."""
+    """Return what a class has that ``@dataclass`` would override or cannot use; "" if nothing."""
     if type(schema) is not type:
-        return f"has the metaclass {type(schema).__name__}; write @dataclass below @events.define"
+        return f"has the metaclass {type(schema).__name__}: write @dataclass below @events.define"
     if any("__new__" in vars(base) for base in schema.__mro__[:-1]):
-        return "makes its instances in a way of its own (__new__)"
+        return "has its own way to make instances (__new__)"
     maker = next(base for base in schema.__mro__ if "__init__" in vars(base))
     if maker is schema and not _has_annotations(schema):
         return "has an __init__ and no annotations that name its parameters"
@@ -314,7 +318,7 @@ def _iter_aliases(alias: t.Any) -> list[str]:
 
 
 def _real_steps(values: t.Any, place: cabc.Sequence[t.Any]) -> cabc.Iterator[t.Any]:
-    """Yield the steps from a parameter to the value at fault, without the names of types in it."""
+    """Yield the keys from a parameter to the wrong value; pydantic puts type names between them."""
     value = values.get(place[0])
     for step in place[1:]:
         try:
@@ -329,7 +333,7 @@ def _missing(name: str, types: dict[str, str]) -> Misfit:
 
 
 def _remake(kind: type, value: t.Any) -> t.Any:
-    """Make a value of a type that msgspec does not know, of how the value was written."""
+    """Return a value of a type that msgspec does not know, made from its stored form."""
     if isinstance(kind, type) and issubclass(kind, _REMADE):
         make: cabc.Callable[[t.Any], t.Any] = kind
         return make(value)

@@ -56,7 +56,7 @@ class Definition:
     :param anonymous: whether an anonymous visitor may send it from a browser or app.
     :param server_only: whether it is never accepted over HTTP.
     :param keep: how long its events are kept; None for as long as ``EVENTTRACK_RETENTION`` says.
-    :param unmasked: the parameters that are stored as they are sent.
+    :param unmasked: the parameters that are not masked.
     """
 
     action: str
@@ -94,10 +94,10 @@ class Definition:
 
         Parameters that are None are left out.
 
-        :param params: as ``normalise`` returns them; decimals may be kept.
+        :param params: as ``normalise`` returns them, also with ``keeps_decimals``.
         :param lenient: whether text may stand for a number or a boolean, and a number for text.
-        :param is_valid: whether they are of an instance that has validated itself.
-        :param left_out: takes the errors of values that are left out.
+        :param is_valid: whether the schema has validated them already, in an instance.
+        :param left_out: a list to which the errors of values that are left out are added.
         :raises InvalidEvent: naming the parameter, what was expected and what was given.
         """
         names: cabc.Container[str] = ()
@@ -113,7 +113,7 @@ class Definition:
     def _read(
         self, fields: Fields, params: dict[str, t.Any], *, lenient: bool
     ) -> cabc.Mapping[str, t.Any]:
-        # A model may forbid what it does not define, but not what the snippet adds.
+        # A model may forbid parameters that it does not define, except those that the snippet adds.
         names = fields.names
         own = {n: v for n, v in params.items() if n in names or n not in CONTEXT_PARAMETERS}
         return self._ask_class(fields.read, own, lenient=lenient)
@@ -121,7 +121,7 @@ class Definition:
     def dump(self, instance: object) -> cabc.Mapping[str, t.Any]:
         """Return the parameters of an instance of the schema.
 
-        :raises InvalidEvent: the class failed to give them.
+        :raises InvalidEvent: a method of the class failed.
         """
         return self._ask_class(t.cast("Fields", self.fields).dump, instance)
 
@@ -141,7 +141,7 @@ class Definition:
     def format_label(self, params: cabc.Mapping[str, t.Any]) -> str | None:
         """Return the label for ``params``, or None if there is none.
 
-        A value that does not fit its format specification is written without it.
+        A value that does not fit its format specification is written without the specification.
         """
         if self.label is None:
             return None

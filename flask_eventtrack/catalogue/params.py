@@ -32,14 +32,15 @@ def normalise(
 
     NUL and lone surrogates become U+FFFD, NaN and infinities None, integers beyond 64 bits text,
     decimals numbers if no digit is lost and text otherwise, dates ISO 8601 text, members of
-    enumerations their value, and objects of other classes what :mod:`.plain` makes of them.
+    enumerations their value. :mod:`.plain` says what becomes of objects of other classes.
 
-    :param left_out: takes an error for each value that cannot be stored. Such a value is left out;
-        in a list, None takes its place. Without ``left_out`` the error is raised.
-    :param keeps_decimals: whether decimals that would become text are kept.
+    :param left_out: a list to which an error is added for each value that cannot be stored. Such a
+        value is left out; in a list, None takes its place. Without ``left_out`` the error is
+        raised.
+    :param keeps_decimals: whether decimals stay that would become text.
     :raises InvalidEvent: ``params`` is no mapping, or exceeds 32 KiB encoded, or 256 names at all
-        levels together. Without ``left_out`` also: a value has no JSON form, or exceeds 8 levels,
-        or 64 characters in a name. A name that all dicts of a list have counts once.
+        levels together. A name that several dicts in a list have counts once. Without ``left_out``
+        also: a value has no JSON form, or exceeds 8 levels, or 64 characters in a name.
     """
     cleaner = _Cleaner(left_out, keeps_decimals=keeps_decimals)
     clean = cleaner.clean_dict(_as_dict(params), 1, {})
@@ -161,7 +162,7 @@ class _Cleaner:
             raise self.no_json(self.parameter, ValueError(shorten(value))) from None
 
     def leave_out(self, error: InvalidEvent, depth: int) -> None:
-        """Note the error of a value that is left out, or raise it again."""
+        """Add the error of a value that is left out to the list, or raise it again."""
         is_whole = error.code == "too_many_params"
         is_outer = error.code == "params_too_deep" and depth > 1  # the parameter is left out
         if self.left_out is None or is_whole or is_outer:
@@ -178,7 +179,7 @@ class _Cleaner:
 
 
 def _describe(error: Exception) -> str:
-    """Return what an exception says, if it is one of ours or Python's, else its type."""
+    """Return the message of a Python exception; of any other one, its type."""
     if type(error) in {TypeError, ValueError, OverflowError}:
         return str(error).rstrip(".")
     return f"its class raised {type(error).__name__}"

@@ -14,11 +14,11 @@ import msgspec
 
 # More items than this do not fit into an event.
 MAX_ITEMS = 32 * 1024
-_DIGITS = 18  # of any integer of as many, 64 bits hold all
+_DIGITS = 18  # 64 bits hold any integer with so many
 
 
 def to_plain(value: t.Any) -> t.Any:
-    """Return a value as JSON has it, except that decimals and unusual integers stay.
+    """Return a value in its JSON form, except for decimals and integers that JSON does not hold.
 
     :raises Exception: it has no such form. A method of its class may raise anything.
     """
@@ -38,25 +38,24 @@ def write_decimal(value: decimal.Decimal) -> int | float | str | None:
 
 
 def write_name(name: object) -> str:
-    """Return the name of a parameter, as JSON writes names that are no text.
+    """Return the name of a parameter as text, written as in JSON.
 
-    :raises TypeError: it is neither text nor a number, nor written as one of them.
+    :raises TypeError: it cannot be written as text or a number.
     """
-    plain = to_plain(to_plain(name))  # the value of an enumeration is anything
+    plain = to_plain(to_plain(name))  # the value of an enumeration may be of any type
     if isinstance(plain, str):
         return plain
     if plain is None or isinstance(plain, bool | float):
         return msgspec.json.encode(plain).decode()
     if isinstance(plain, int | decimal.Decimal):
         return str(plain)
-    raise TypeError(f"{type(name).__name__} is no name")
+    raise TypeError(f"{type(name).__name__} cannot be a name")
 
 
 def _write(value: t.Any) -> t.Any:
-    """Return a value that msgspec cannot write as one that it can, at least in part.
+    """Turn a value that msgspec cannot write into one that it can, or whose parts it asks for next.
 
-    :raises TypeError: it is none of the kinds that are known, and its class does not say how it is
-        written as text.
+    :raises TypeError: its type is not known, and its class has no ``__str__`` of its own.
     """
     for name, write in _METHODS.items():
         if hasattr(type(value), name):

@@ -66,7 +66,7 @@ class FactFinder:
             "country": self._country_of(client),
         }
 
-    def describe_origin(self, url: str, referrer: str, campaign: str = "") -> dict[str, str | None]:
+    def describe_origin(self, url: str, referrer: str, campaign: str) -> dict[str, str | None]:
         """Return referrer, source and the campaign's parameters of a session's first page.
 
         :param campaign: what an earlier request of the session named; the page's own counts first.

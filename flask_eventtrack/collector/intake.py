@@ -53,8 +53,8 @@ _HINTS: dict[EventCode, str] = {
 }
 
 _Entry = PostedEvent | InvalidEvent
-# What says whose the events are: cookies and tokens of the sender, the CSRF token that the sender
-# had when they happened, or their page visits.
+# What decides who the events belong to: the sender's cookies and tokens, the CSRF token that the
+# sender had when they happened, or their page visits.
 _Evidence = t.Literal["sender", "owner", "visit"]
 
 
@@ -95,7 +95,7 @@ class Post:
         self._goes_by: _Evidence = _choose_evidence(sender, envelope)
         self._clock_error = _find_clock_error(envelope.sent_at, self._received_at)
         self._seen: set[uuidlib.UUID] = set()
-        # Engagement alone is no activity: the session's cookie keeps its end.
+        # A post of engagement alone is no activity: it does not prolong the session's cookie.
         self._is_active = True
 
     def take(self) -> list[Result]:
@@ -132,7 +132,7 @@ class Post:
             self._sender.forget(new_device)
             return
         self._sender.resume(new_device)
-        if self._sender.is_elsewhere:  # no page has let the host name the customer
+        if self._sender.is_elsewhere:  # the host names the customer in no page before this post
             run_passed_hooks()
         if self._customer is not None:
             self._sender.log_in(self._customer)
@@ -210,7 +210,7 @@ class Post:
         return _Good(event_id, time, page, entry.visit, url_rule, checked)
 
     def _has_customer(self) -> bool:
-        """Whether the sender is a customer; an ``identify()`` in the host's hooks may say so."""
+        """Whether the sender is a customer; an ``identify()`` in a hook may make them one."""
         if self._current.visitor.customer_id is None and not self._envelope.by_visit:
             run_passed_hooks()
         return self._current.visitor.customer_id is not None
@@ -251,8 +251,9 @@ class Post:
 
     def _check_time(self, entry: PostedEvent, params: dict[str, t.Any]) -> dt.datetime:
         """Return when the event happened, by the server's clock."""
+        latest = self._sender.latest
         if entry.time is None:
-            return self._received_at
+            return latest
         given = parse_time(entry.time)
         try:
             corrected = given - self._clock_error
@@ -264,7 +265,7 @@ class Post:
             raise InvalidEvent(
                 "too_old", f"Events are accepted for {days:g} {unit} after they happen."
             )
-        return settle_time(corrected, self._received_at, params, original=given)
+        return settle_time(corrected, latest, params, original=given)
 
     def _put(self, good: cabc.Sequence[_Good]) -> None:
         earliest = self._received_at - self._state.config.session_timeout
@@ -279,7 +280,7 @@ class Post:
             raise NoRoom
 
     def _take_campaign(self, good: cabc.Sequence[_Good]) -> str:
-        """Return the campaign of an earlier request, if there is a page to which it goes."""
+        """Return the campaign of an earlier request, if the post has the page that it goes to."""
         if not any(entry.checked.action == PAGE_VISIT for entry in good):
             return ""
         return self._current.visitor.take_campaign()
@@ -332,7 +333,7 @@ class Post:
         return Claim(token.visit_id, is_unknown, is_foreign, is_kept)
 
     def send_identity(self, response: Response) -> None:
-        """Tell the sender who they are, unless the events are those of an earlier visitor."""
+        """Tell the sender who they are, unless the events belong to an earlier visitor."""
         if self._goes_by != "sender" and not self._sender.is_refused:
             return
         if self._is_active or self._current.visitor.stale:
@@ -340,14 +341,14 @@ class Post:
 
 
 def _choose_evidence(sender: Sender, envelope: Envelope) -> _Evidence:
-    """Return what says whose events these are, and resume the owner if that is it."""
+    """Return what decides who the events belong to. An owner who is known is resumed."""
     if not envelope.by_visit:
         return "sender"
     return "owner" if sender.resume_owner(envelope.owner or "") else "visit"
 
 
 def _check_address(clean: str | None, given: object) -> None:
-    """Refuse a visit whose address was given, and is none; the definition asks for one."""
+    """Refuse a visit whose address is given and invalid. The definition refuses a missing one."""
     if clean is None and given is not None:
         problem = f"expected an http or https address, got {shorten(given)}"
         raise InvalidEvent("invalid_param", f"{PAGE_VISIT!r}, parameter 'url': {problem}.", "url")

@@ -38,8 +38,8 @@ _Date = t.Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 _Time = t.Annotated[
     int | float | _Date,
     Meta(
-        description="Milliseconds since the epoch, or ISO 8601 with a time zone. Seconds, "
-        "microseconds and nanoseconds are told from milliseconds by the size of the number."
+        description="Milliseconds since the epoch, or ISO 8601 with a time zone. The "
+        "size of a number tells seconds, microseconds and nanoseconds from milliseconds."
     ),
 ]
 _Dropped = t.Annotated[

@@ -100,7 +100,7 @@ def _answer_post() -> Response:
 
 
 def _log_problem(state: State, response: Response) -> None:
-    """Tell the developer that a post failed: the script tells no one."""
+    """Tell the developer in the log that a post failed."""
     answer = msgspec.json.decode(response.get_data(), type=Problem)
     state.warn_once(
         f"problem: {request.path} {answer.code}",

@@ -11,6 +11,7 @@ from flask import Response, request
 from ..identity.tokens import DeviceToken, SessionToken
 from ..identity.visitor import VerifiedCustomer, resume_visitor, visitor_of
 from ..ids import uuid4
+from ..records import from_ns
 from ..request.context import Current
 from ..request.cookies import brings_device, drop_cookies, read_identity, send_cookies
 from ..request.host_login import log_in, log_out, resolve, vouched_until
@@ -27,8 +28,8 @@ class NoRoom(Exception):
 class Sender:
     """The visitor of a post, known by cookies, or by our headers if cookies cannot travel.
 
-    ``is_elsewhere`` says that it is by our headers; ``is_refused`` that the visitor does not want
-    to be recorded.
+    ``is_elsewhere`` says that the sender is known by our headers; ``is_refused`` that the visitor
+    does not want to be recorded. ``latest`` is the last moment at which events can have happened.
     """
 
     def __init__(self, current: Current, origin: PostOrigin) -> None:
@@ -43,6 +44,7 @@ class Sender:
         # The collector verifies the bearer token itself, and refuses the post if it is invalid.
         current.asks_bearer = False
         self.is_refused: bool = current.judged.policy != "full"
+        self.latest: dt.datetime = from_ns(current.arrival)
 
     def resume(self, new_device: cabc.Callable[[], uuidlib.UUID] = uuid4) -> None:
         """Read the visitor from cookies or headers, unless the visitor is known already."""
@@ -55,9 +57,10 @@ class Sender:
         self._become(*identity, new_device)
 
     def resume_owner(self, token: str) -> bool:
-        """Make the visitor the one whose CSRF token this was; False if it is none of ours.
+        """Make the owner of a CSRF token the visitor; return False if the token is not valid.
 
-        The visitor may have left since: a token proves an owner for as long as events are taken.
+        The owner may have left meanwhile. An expired token counts for as long as events of its time
+        are accepted. It proves nothing about later events.
         """
         state, arrival = self.current.state, self.current.arrival
         max_age = state.config.max_age // dt.timedelta(microseconds=1)
@@ -66,6 +69,7 @@ class Sender:
             return False
         self.current.asks_host = False
         self.current.visitor = visitor_of(owner, arrival)
+        self.latest = min(self.latest, from_ns(owner.until * 1000))
         return True
 
     def forget(self, new_device: cabc.Callable[[], uuidlib.UUID]) -> None:

@@ -60,8 +60,9 @@ class SessionToken(t.NamedTuple):
     """The content of the session cookie. Times are microseconds since the epoch.
 
     ``vouched_until`` is when a token expires. ``vouched_at`` is when the host last vouched; 0 in
-    cookies of older releases. ``campaign`` is what a request that was no visit named in its query,
-    for the next page. ``started`` is 0 if no session is open, and only the campaign is kept.
+    cookies of older releases. ``campaign`` is the campaign in the query of a request that was no
+    visit; it is kept for the next page. ``started`` is 0 if no session is open, and only the
+    campaign is kept.
     """
 
     device_id: uuidlib.UUID
@@ -83,16 +84,18 @@ class VisitToken(t.NamedTuple):
 
 
 class Owner(t.NamedTuple):
-    """Who a page's events belong to: the content of the CSRF token.
+    """The visitor and session that a page's events belong to: the content of the CSRF token.
 
-    ``sessions`` counts the device's sessions. ``started`` is when the last of them began
-    (microseconds since the epoch); 0 while none is open.
+    ``sessions`` counts the device's sessions. ``started`` is when the last of them began; 0 while
+    none is open. ``until`` is when a token that was read is, or was, no longer good. Both are
+    microseconds since the epoch.
     """
 
     device_id: uuidlib.UUID
     uuid: uuidlib.UUID
     sessions: int
     started: int
+    until: int = 0
 
 
 class Cookies(t.NamedTuple):
@@ -206,12 +209,8 @@ class TokenCodec:
         if found is None or found[4] & ~(_HAS_TIME | _HAS_CAMPAIGN) >= len(_VOUCHERS):
             return None
         device, number, started, last, voucher, rest = found
-        vouched_by, until, at, campaign = (
-            _VOUCHERS[voucher & ~(_HAS_TIME | _HAS_CAMPAIGN)],
-            0,
-            0,
-            "",
-        )
+        vouched_by = _VOUCHERS[voucher & ~(_HAS_TIME | _HAS_CAMPAIGN)]
+        until, at, campaign = 0, 0, ""
         if voucher & _HAS_CAMPAIGN:
             end = 2 + int.from_bytes(rest[:2])
             campaign, rest = rest[2:end].decode(), rest[end:]
@@ -234,10 +233,10 @@ class TokenCodec:
         return VisitToken(uuidlib.UUID(bytes=found[0]), uuidlib.UUID(bytes=found[1]))
 
     def write_csrf(self, owner: Owner, expires: int) -> str:
-        """Return what scripts may know of a visitor: an epoch, a dot, and a token of the device.
+        """Return what scripts may know of a visitor: the epoch, a dot, and a token of the device.
 
-        The epoch is a text that changes when the profile does. The token is good until ``expires``
-        (microseconds since the epoch). The profile in it is encrypted, because it is the same on
+        The epoch is a text that changes with the profile. The token is good until ``expires``
+        (microseconds since 1970). The profile in it is encrypted, because it is the same on
         all devices of a customer.
         """
         epoch = self.epoch_of(owner.uuid)
@@ -247,7 +246,7 @@ class TokenCodec:
         return f"{epoch}.{token}"
 
     def read_owner(self, value: str, now: int) -> Owner | None:
-        """Return who a token with its epoch was made for, if it was good at ``now``."""
+        """Return the owner in a token with its epoch, if it was good at ``now`` (microseconds)."""
         epoch, _, token = value.partition(".")
         found = self._csrf.read(token)
         if found is None or now >= found[1] or len(found[2]) != _SESSION.size + 16:
@@ -258,7 +257,8 @@ class TokenCodec:
         # Another epoch, or another key, decrypts to a profile that has another epoch.
         if self.epoch_of(uuid) != epoch:
             return None
-        return Owner(uuidlib.UUID(bytes=device), uuid, *_SESSION.unpack(session))
+        sessions, started = _SESSION.unpack(session)
+        return Owner(uuidlib.UUID(bytes=device), uuid, sessions, started, expires)
 
     def _encrypt(
         self, profile: uuidlib.UUID, epoch: str, device: bytes, expires: int, session: bytes

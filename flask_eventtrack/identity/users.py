@@ -1,4 +1,4 @@
-"""A user object of the host's, and the id of the customer that it stands for."""
+"""The customer id of a user object of the host."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from sqlalchemy.orm import InstanceState
 from ..errors import InvalidEvent
 from .visitor import check_customer_id
 
-# What ``get_id()`` may return in place of an id, so that a new value ends the user's log-ins, as a
-# new password does: Flask-Security's, and the one of Flask-Login's manual ("Alternative Tokens").
+# Attributes that ``get_id()`` may return in place of an id. A new value ends the user's log-ins,
+# for instance after a new password. They are Flask-Security's and the one of Flask-Login's manual
+# ("Alternative Tokens").
 _HANDLES = ("fs_uniquifier", "alternative_id")
 # Its users' ``get_id()`` returns an encrypted token, another one with each call.
 _OF_TOKENS = "flask_user."
@@ -34,7 +35,8 @@ class UserId(t.NamedTuple):
 def find_user_id(user: t.Any) -> UserId:
     """Return the id of a user as a customer's: what ``get_id()`` returns.
 
-    Where that is a handle which changes with the password, or a token, it is the primary key.
+    If that is a handle that changes with the password, or a token, the id is the primary key
+    instead.
     """
     has_token = _has_token(user.__class__)
     own = None if has_token else _as_customer_id(user.get_id())
@@ -68,7 +70,7 @@ def _find_primary_key(user: t.Any) -> object:
     state = _find_state(user)
     if state is None:
         return getattr(user, "id", None)
-    # Known without a query, also where the attributes have expired with a commit.
+    # The identity needs no query, even if a commit has expired the attributes.
     values = state.identity or state.mapper.primary_key_from_instance(user)
     if len(values) == 1:
         return values[0]

@@ -97,10 +97,10 @@ class Visitor:
     with this request, and ``stale`` whether the cookies have to be sent. ``vouched_until`` is when
     a token expires, and ``vouched_at`` when the host last vouched for the customer;
     ``is_vouched_now`` says that it did so in this request. ``expires`` is when the device is no
-    longer recognised (seconds since the epoch); 0 if it is new, or never. ``campaign`` is what a
-    request that was no visit named in its query, until the next page. ``follows`` says that a
-    session cookie tells of the session, or of the one before it; ``went_on`` that the session of
-    the cookies was over while the request lasted.
+    longer recognised (seconds since the epoch); 0 if it is new, or never. ``campaign`` is the
+    campaign in the query of a request that was no visit, kept until the next page. ``follows`` says
+    that a session cookie names this session or the one before it; ``went_on`` that the session of
+    the cookies ended while the request lasted.
     """
 
     device_id: uuidlib.UUID
@@ -139,7 +139,10 @@ class Visitor:
         return SessionRef(self.session_id, self.device_id, started, self.vouched, number)
 
     def latest_session(self, now: int) -> SessionRef:
-        """Return the open session, else the last one, for what opens none: it names the device."""
+        """Return the open session, else the last one.
+
+        Engagement opens no session, and needs one that names the device.
+        """
         if self.started is not None:
             return self.session
         last = session_id_of(self.device_id, self.number)
@@ -210,9 +213,9 @@ class Visitor:
         self.stale = True
 
     def go_on(self, now: int, lifetimes: Lifetimes) -> None:
-        """Find out what has become of session and customer, some time after the request arrived."""
+        """Find out whether session and customer are still valid, in a request that lasts."""
         if self.started is not None and now - max(self.last, self.started) >= lifetimes.session:
-            # The cookies of the request know no other session than theirs and the next.
+            # Of the device's sessions, the cookies tell only theirs and the next one.
             self.number -= self.follows and self.went_on
             self.started, self.follows, self.went_on = None, True, True
             self.stop_vouching()
@@ -327,7 +330,7 @@ def resume_visitor(
 
 
 def visitor_of(owner: Owner, now: int) -> Visitor:
-    """Return the visitor who a page's events belong to. Nobody vouches for a customer."""
+    """Return the visitor who a page's events belong to, without a customer who is vouched for."""
     started = owner.started * 1000 or None
     # Without an open session, the last one has ended already.
     is_over = started is None

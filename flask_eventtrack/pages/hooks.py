@@ -17,12 +17,12 @@ from ..request.host_login import resolve
 from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app, warn_of_memory
 from .headers import AnswerHeaders, read_headers
-from .hints import TagCheck
+from .tag_check import TagCheck
 from .title import parse_title
 from .visit import is_for_later, is_navigation, is_shown, may_name_campaign
 
 EXEMPT = "eventtrack_exempt"
-TITLE_MAX_LENGTH = 255
+_SERVER_TITLE_MAX_LENGTH = 255
 # Packages whose hooks compress pages.
 _COMPRESSORS = frozenset({"flask_compress", "flask_gzip", "flask_squeeze"})
 
@@ -143,7 +143,7 @@ def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) 
 
 
 def _end_other(current: Current, response: Response) -> None:
-    """Keep the campaign of what is no visit, and send the cookies if there is something to tell."""
+    """After a request that is no visit: keep its campaign, and send the cookies if they changed."""
     if current.request.blueprint == BLUEPRINT:
         return
     environ = current.request.environ
@@ -188,7 +188,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         rule.endpoint if rule else "",
         rule.rule if rule else "",
         urls.clean_referrer(referrer) if referrer else "",
-        clean_beginning(title, urls.clean_text)[:TITLE_MAX_LENGTH] if title else "",
+        clean_beginning(title, urls.clean_text)[:_SERVER_TITLE_MAX_LENGTH] if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,
@@ -245,7 +245,7 @@ def _has_pages(request: Request, endpoint: str) -> bool:
 
 
 def _is_exempt(request: Request) -> bool:
-    """Whether the view, its class, its object or a blueprint of it is ``@events.exempt``."""
+    """Whether the view, its class, its object or one of its blueprints is ``@events.exempt``."""
     app = this_app()
     view = app.view_functions.get(request.endpoint or "")
     view_class = getattr(view, "view_class", None)

@@ -17,7 +17,7 @@ from ..state import State, find_state, this_app
 from .hooks import is_later_page, is_page_request
 
 _NAME = re.compile(r"[a-z][a-z0-9.-]*")
-# The tag's own: a second one would make a page of XML ill-formed.
+# The tag's own attributes: a second one of a name would make a page of XML ill-formed.
 _OWN = frozenset(
     {
         *("async", "src", "integrity", "crossorigin", "nonce"),
@@ -49,7 +49,8 @@ def eventtrack_snippet(nonce: str | None = None, **attributes: str | bool | None
 
     :param nonce: the value for a Content-Security-Policy with ``script-src 'nonce-…'``.
     :param attributes: more attributes of the tag, with ``_`` for ``-``:
-        ``data_cfasync="false"``. True is an attribute without a value; None and False are none.
+        ``data_cfasync="false"``. With True the value is empty; with None or False there is no
+        attribute.
     """
     state = find_state(this_app())
     if state is None or not state.config.enabled or not has_request_context():

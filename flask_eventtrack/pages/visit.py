@@ -25,7 +25,7 @@ from ..records import PAGE_VISIT, Event, PageView, SessionRef, Vouched, from_ns
 from ..sites import Sites
 from ..text import clean_text
 
-# The destinations of pages within pages, in the words of the Fetch standard.
+# The destinations of pages within pages, as the Fetch standard names them.
 _FRAMES = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
 # Android's WebViews send the name of their app's package in X-Requested-With.
 _PACKAGE = re.compile(r"[a-z]\w*(?:\.[a-z]\w*)+", re.ASCII | re.IGNORECASE)
@@ -38,7 +38,7 @@ _OF_LIBRARIES = (
 
 
 def is_navigation(environ: t.Mapping[str, str], *, in_frames: bool = False) -> bool:
-    """Whether a browser asks for a whole page that it shows, rather than a script for a part.
+    """Whether a browser asks for a whole page to show it, and not a script for a part of one.
 
     :param in_frames: whether pages in frames count.
     """
@@ -74,20 +74,20 @@ def _looks_like_navigation(environ: t.Mapping[str, str]) -> bool:
 
 
 def _is_forwarded(environ: t.Mapping[str, str], mode: str | None) -> bool:
-    """Whether a service worker asks again for what the browser has asked it for.
+    """Whether a service worker forwards a navigation as a new ``Request``.
 
-    ``fetch(event.request)`` keeps the mode "navigate". A new ``Request`` made from the event's has
-    another mode, and keeps the header that browsers send with navigations only.
+    ``fetch(event.request)`` keeps the mode "navigate". A new ``Request`` made from it has another
+    mode, and keeps the header that browsers send with navigations only.
     """
     has_mode = mode in {"same-origin", "cors"}
     return has_mode and environ.get("HTTP_UPGRADE_INSECURE_REQUESTS") == "1"
 
 
 def is_for_later(environ: t.Mapping[str, str]) -> bool:
-    """Whether a whole page may be fetched to be shown at another time, or in another way.
+    """Whether a whole page may be fetched to be shown later.
 
-    A service worker fills its cache like this, and a ``<link rel="prefetch">`` the browser's. If
-    the page is shown, the browser reports the visit.
+    A service worker fills its cache like this, and ``<link rel="prefetch">`` the browser's cache.
+    When the page is shown, the browser reports the visit.
     """
     is_fetched = environ.get("HTTP_SEC_FETCH_DEST") == "empty"
     return is_fetched and is_navigation({**environ, "HTTP_SEC_FETCH_DEST": "document"})
@@ -97,7 +97,7 @@ def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
     """Whether an answer is shown to somebody now, and is no error."""
     if not (200 <= status < 300 or status == 304):
         return False
-    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":  # what answers is its end
+    if environ.get("HTTP_UPGRADE", "").lower() == "websocket":  # this answer is the end of it
         return False
     # A prefetched or prerendered page may never be shown; if it is, the browser reports it.
     purpose = environ.get("HTTP_SEC_PURPOSE") or environ.get("HTTP_PURPOSE", "")
@@ -105,10 +105,10 @@ def is_shown(environ: t.Mapping[str, str], status: int) -> bool:
 
 
 def may_name_campaign(environ: t.Mapping[str, str], status: int) -> bool:
-    """Whether a person came by a link to what is no page: a redirect, a log-in wall, an error."""
+    """Whether a person may have followed a campaign's link to a redirect, a log-in or an error."""
     is_refused = status >= 300 and status != 304 and "=" in environ.get("QUERY_STRING", "")
     is_asked = is_refused and environ["REQUEST_METHOD"] == "GET" and is_navigation(environ)
-    return is_asked and is_shown(environ, 200)  # the browser does not ask ahead of time
+    return is_asked and is_shown(environ, 200)  # no prefetch
 
 
 _page_of = operator.attrgetter(

@@ -10,7 +10,6 @@ import collections
 import collections.abc as cabc
 import contextlib
 import datetime as dt
-import functools
 import logging
 import random
 import threading
@@ -56,8 +55,8 @@ class Pipeline:
     Two locks: ``_lock`` guards the status and the queue's end, and is held for moments only.
     ``_writing`` is held by the thread that writes, through whole transactions.
 
-    :param make_queue: returns the queue. It is called when the queue is first used, since tests say
-        that an app is under test after it was set up.
+    :param make_queue: returns the queue. It is called when the queue is first used, since tests may
+        set ``app.testing`` after the extension is set up.
     :param flush_interval: how long a record waits for others.
     """
 
@@ -71,6 +70,7 @@ class Pipeline:
         self.database = database
         self.writer: Writer = Writer(database, hooks)
         self._make_queue = make_queue
+        self._made: Queue | None = None
         self._interval = flush_interval.total_seconds()
         self._status = Status()
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
@@ -85,13 +85,14 @@ class Pipeline:
         self._writing = threading.RLock()
         self._writing_thread: threading.Thread | None = None
 
-    @functools.cached_property
+    @property
     def _queue(self) -> Queue:
-        with self._lock:
-            made: Queue = self.__dict__.get("_queue") or self._make_queue()
-            # Here already: another thread must not make a second one.
-            self.__dict__["_queue"] = made
-            return made
+        # Not a cached_property: until Python 3.12, all pipelines would share its lock.
+        queue = self._made
+        if queue is None:
+            with self._lock:
+                queue = self._made = self._made or self._make_queue()
+        return queue
 
     @property
     def has_journal(self) -> bool:
@@ -130,19 +131,19 @@ class Pipeline:
         True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
         """
         payloads = list(map(encode_record, records))
-        status = self._status
+        status, queue = self._status, self._queue
         with self._lock:
-            position = 0 if status.life == "closed" else self._queue.put(payloads)
+            position = 0 if status.life == "closed" else queue.put(payloads)
             if position:
                 before = status.put - status.written
                 status.put += len(payloads)
                 is_full = before < BATCH_SIZE <= before + len(payloads)
                 if not before or is_full or self._thread is None:
                     self._notify()
-        if not position or self._queue.room.is_reported:
-            self._queue.room.report()
+        if not position or queue.room.is_reported:
+            queue.room.report()
         # Without the lock: it may wait for the disk.
-        return bool(position) and self._queue.sync(position)
+        return bool(position) and queue.sync(position)
 
     def count(self, outcome: Outcome, by: int = 1) -> None:
         """Count events that are not stored. These counts take no room in the queue."""
@@ -302,13 +303,13 @@ class Pipeline:
             self._queue.discard(needles)
 
     def drop_waiting(self) -> None:
-        """Forget what waits in memory, unless it is being written now; a journal is kept."""
-        # Not for long: the writer may wait for a lock that the caller's own transaction has.
+        """Drop what waits in memory, unless it is being written now. A journal is kept."""
+        # The writer may wait for a lock of the caller's own transaction, so we do not wait long.
         if self.has_journal or not self._writing.acquire(timeout=_MAX_DROP_DELAY):
             return
         try:
             with self._lock:
-                self._queue = self._make_queue()
+                self._made = self._make_queue()
                 self._outcomes.clear()
                 self._status.written = self._status.put
                 self._changed.notify_all()
@@ -381,8 +382,8 @@ class Pipeline:
         No lock is taken: a thread of the parent may have held it, and does not exist here.
         """
         self._status.life = "abandoned"
-        if "_queue" in self.__dict__:
-            self._queue.abandon()
+        if self._made is not None:
+            self._made.abandon()
         self.database.forget_connections()
 
     # The thread

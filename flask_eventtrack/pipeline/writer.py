@@ -65,8 +65,8 @@ class Hooks:
     ``context`` gives the app context that the host's listeners may need. ``expand`` turns the raw
     values of a page view into an event. ``facts`` tells which columns of a session its client and
     its origin fill, ``admits`` whether an action is recorded on a site, ``is_defined`` whether it
-    has a definition, ``most_names`` up to which number of undefined names one is counted with its
-    text. ``written`` is told of each commit. ``mask`` masks what is set aside.
+    has a definition, ``most_names`` up to how many undefined names the text of one is kept.
+    ``written`` is told of each commit. ``mask`` masks what is set aside.
     ``retention`` says how long events are kept. ``erasures`` is the file that keeps erasures and
     objections outside the database, unless the database is in memory.
     """
@@ -245,7 +245,7 @@ class Writer:
         return len(events), write_batch(self._transaction(connection), batch)
 
     def look_for_visits(self) -> int:
-        """Look again for the visits of up to 200 engagements that wait for them."""
+        """Look again for the visits of up to 200 records of engagement that wait."""
         with self._hooks.context():
             return self.database.retry(self._look_for_some)
 

@@ -31,7 +31,7 @@ class PostCleaner:
         return self._urls.clean(url)
 
     def clean_referrer(self, url: str) -> str:
-        """Return a referrer in the same way; an app's is kept."""
+        """Clean a referrer in the same way. The address of an app is kept."""
         return self._urls.clean_referrer(url) if self._affords(url) else self.clean(url)
 
     def clean_text(self, text: str) -> str:
@@ -54,7 +54,7 @@ class PostCleaner:
         """Return ``params`` masked, or the same dict if nothing was masked.
 
         :param declared: the names that the event's definition has.
-        :param unmasked: those of them in whose values only links and secret names are masked.
+        :param unmasked: those of them in which only links and secret names are masked.
         """
         if self._masker is None:
             return params
@@ -67,7 +67,7 @@ class PostCleaner:
         return params if masked == params else masked
 
     def _clean_link(self, text: str) -> str:
-        """Return a text as it is unless there is a link in it. ``#4000`` is a number."""
+        """Clean a text only if it has a link. ``#4000`` is a number, and no link."""
         return self.clean_text(text) if is_link(text.removeprefix("#")) else text
 
     def _affords(self, text: str) -> bool:

@@ -36,7 +36,7 @@ _NAME_PARTS, _MAX_NAME = re.compile(r"[][.]+"), 128
 _QUOTED_MARK = re.compile(r"%5B(email|card|token|masked)%5D")
 # A referrer of an app: the host is the name of its package, or its number.
 _APP = re.compile(r"(?:android|ios)-app://[\w.-]{1,255}(?![^/?#])", re.ASCII | re.IGNORECASE)
-# In order: the first that a URL has names its source.
+# The first of these that a URL has names its source.
 _SOURCES = ("utm_source", "source", "ref")
 _CAMPAIGN_SIGN = re.compile("utm_|source|ref", re.IGNORECASE)
 _MAX_CAMPAIGN = 600
@@ -89,8 +89,8 @@ class UrlCleaner:
         return f"{parts.scheme}://{netloc}{self.mask(rest)}"[:MAX_LENGTH]
 
     def clean_referrer(self, url: str) -> str:
-        """Return a referrer in the same way. Of an app's (``android-app://com.example/…``), scheme
-        and host are kept."""
+        """Clean a referrer in the same way. Of an app's address (``android-app://com.example/…``),
+        scheme and host are kept."""
         known = len(url) <= MAX_LENGTH
         return self._clean_referrer_known(url) if known else self._clean_referrer(url)
 
@@ -227,8 +227,8 @@ def _quote(text: str, safe: str = _SAFE) -> str:
 def campaign_of(url: str, earlier: str = "") -> dict[str, str]:
     """Return the ``utm_*`` parameters of a URL, each cut to 255 characters.
 
-    :param earlier: what an earlier request of the session named (:func:`find_campaign`). It counts
-        if the URL names no campaign and no source.
+    :param earlier: the campaign of an earlier request of the session (:func:`find_campaign`). It
+        counts if the URL names no campaign and no source.
     """
     given = _read_campaign(query_of(url)) if host_of(url) else {}
     return {
@@ -239,7 +239,7 @@ def campaign_of(url: str, earlier: str = "") -> dict[str, str]:
 
 
 def find_campaign(query: str) -> str:
-    """Return what names a campaign or a source in a query, as a short query."""
+    """Return the parameters of a query that name a campaign or a source, as a short query."""
     found = ""
     for name, value in _read_campaign(query).items():
         longer = f"{found}&{name}={urllib.parse.quote_plus(value)}".lstrip("&")
@@ -271,9 +271,9 @@ def source_of(
     earlier: str = "",
     is_own: cabc.Callable[[str], bool] = lambda host: False,
 ) -> str:
-    """Return the source of a visit: what its URL names, the host of another site, or "direct".
+    """Return the source of a visit: the one in its URL, the host of another site, or "direct".
 
-    A URL names it by ``utm_source``, ``source`` or ``ref``, which may be a URL.
+    In a URL it is ``utm_source``, ``source`` or ``ref``, which may be a URL itself.
 
     :param earlier: as for :func:`campaign_of`.
     :param is_own: whether a host is one of the app's own, by its settings.
@@ -294,7 +294,7 @@ def source_of(
 
 
 def _bare(host: str) -> str:
-    """Return a host's name in its one form, without "www."."""
+    """Return a host's name in its normal form, without "www."."""
     return (site_of(host) or host).removeprefix("www.")
 
 

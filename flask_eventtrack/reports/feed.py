@@ -23,8 +23,8 @@ _SLOWEST_COMMIT = dt.timedelta(seconds=30)
 class FeedEvent(t.NamedTuple):
     """One event of a feed; ``time`` is aware UTC.
 
-    The label of a page visit says how long the page was in view and how far it was read, if that
-    is known: "Visited page Pricing (18 s visible, 92 % read)". An event that was stored without a
+    The label of a page visit has the time in view and how far the page was read, if these are
+    known: "Visited page Pricing (18 s visible, 92 % read)". An event that was stored without a
     label has one made of its action.
     """
 
@@ -124,7 +124,7 @@ def is_theirs(
 def is_anonymous(
     tables: Tables, uuid: sa.Column[uuidlib.UUID], profile: uuidlib.UUID
 ) -> sa.ColumnElement[bool]:
-    """Return the condition that a row's ``uuid`` is a profile that did not become a customer's."""
+    """Return the condition that a row's ``uuid`` is a profile, and no alias of a customer."""
     return sa.and_(uuid == profile, ~sa.exists().where(tables.alias.c.anonymous_uuid == profile))
 
 

@@ -1,6 +1,6 @@
-"""What is stored of a visitor beside the events: their sessions and their profile.
+"""What is stored of a visitor beside events: their sessions and their profile.
 
-Who may read a session may read its events, and the other way round: see :mod:`.feed`.
+The rules of who may read them are those of :mod:`.feed`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from .feed import is_anonymous, is_theirs
 class TrackedSession(t.NamedTuple):
     """A session of a visitor; times are aware UTC.
 
-    ``ended_at`` is None while it is open. ``source`` is where the visitor came from: a host name,
-    ``direct``, or the campaign's. ``visible_ms`` is how long its pages were in view; 0 if no
-    browser said so.
+    ``ended_at`` is None while it is open. ``source`` is where the visitor came from: the source in
+    the URL, the host name of another site, or ``direct``. ``visible_ms`` is how long its pages were
+    in view; 0 if that is not known.
     """
 
     id: uuidlib.UUID
@@ -53,8 +53,8 @@ class TrackedSession(t.NamedTuple):
 class Profile(t.NamedTuple):
     """What is stored of a customer; times are aware UTC.
 
-    ``aliases`` are the profiles that became the customer's: anonymous ones, and that of an earlier
-    id.
+    ``aliases`` are the profiles that became the customer's: anonymous ones, and that of a former
+    customer id.
     """
 
     uuid: uuidlib.UUID
@@ -103,8 +103,8 @@ def read_present_session(
 ) -> list[TrackedSession]:
     """Return the session of a device whose customer is not vouched for.
 
-    Its row tells of the whole session. So there is none for a browser that did not open it, and
-    from the moment that a customer is vouched for in it or a second browser joins.
+    Its row describes the whole session. So nothing is returned to a browser that did not open it,
+    or after a customer is vouched for in it or a second browser has joined.
     """
     row = database.tables.session.c
     is_shared = _has_event(database, database.tables.event.c.uuid != profile)

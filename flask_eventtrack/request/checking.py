@@ -21,7 +21,7 @@ from ..signals import event_rejected
 from ..state import State, send, this_app
 from ..text import check_action, clean_text, clip_label, page_label, shorten
 
-# What engagement may tell; release 0.1 tells seconds.
+# The parameters of engagement. Release 0.1 sends `visible_s`.
 _TOLD = ("visible_ms", "visible_s", "scroll", "title")
 
 Time = dt.datetime | str | int | float
@@ -81,10 +81,10 @@ def check_content(
     """Check parameters and label against a definition.
 
     :param lenient: whether text may stand for a number or a boolean, and a number for text.
-    :param is_valid: whether the parameters are of an instance that has validated itself.
+    :param is_valid: whether the definition's class has validated the parameters already.
     :param cleaner: what cleans the content, if others have sent it.
-    :param left_out: takes an error for each value that cannot be stored, and is left out. Without
-        it, the error is raised.
+    :param left_out: a list to which an error is added for each value that cannot be stored. The
+        value is left out. Without a list, the error is raised.
     :raises InvalidEvent: naming the parameter, what was expected and what was given.
     """
     if label is not None and type(label) is not str:
@@ -106,16 +106,16 @@ def check_content(
         label = page_label(checked)
     else:
         label = definition.format_label(checked)
-        if definition.unmasked:  # the rest of its parameters is masked already
+        if definition.unmasked:  # its other parameters are masked already
             clean = str
     label = label and clip_label(clean_beginning(label, clean))
     return Checked(definition.action, checked, undefined, label)
 
 
 def _check_engagement(checked: dict[str, t.Any], params: t.Mapping[str, t.Any]) -> Checked:
-    """Return what engagement tells, and nothing else.
+    """Return the parameters of engagement, and no others.
 
-    :raises InvalidEvent: it tells nothing.
+    :raises InvalidEvent: it has none.
     """
     told = {name: checked[name] for name in _TOLD if checked.get(name) is not None}
     if not told:
@@ -126,7 +126,7 @@ def _check_engagement(checked: dict[str, t.Any], params: t.Mapping[str, t.Any]) 
 
 
 def _read_label(label: object, left_out: list[InvalidEvent] | None) -> str | None:
-    """Return a label that is another kind of text, such as a lazy translation."""
+    """Return a label that is no plain str, such as a lazy translation, as text."""
     try:
         text = to_plain(label)
     except Exception:  # noqa: BLE001 - methods of the host's classes may raise anything
@@ -143,9 +143,9 @@ def _read_label(label: object, left_out: list[InvalidEvent] | None) -> str | Non
 def parse_time(value: Time) -> dt.datetime:
     """Return the UTC moment of an aware datetime, ISO 8601 text, or a number since the epoch.
 
-    A number is of seconds, milliseconds, microseconds or nanoseconds: of the first of these units
-    in which it lies between the years 1973 and 9999. Smaller numbers are milliseconds: a device
-    without a battery counts from 1970.
+    The unit of a number is the first of seconds, milliseconds, microseconds and nanoseconds in
+    which it lies between the years 1973 and 9999. Smaller numbers are milliseconds: a device
+    without a clock counts from 1970.
 
     :raises InvalidEvent: it is none of these, has no zone, or lies outside the years 1 to 9999.
     """
@@ -171,9 +171,9 @@ def parse_time(value: Time) -> dt.datetime:
 
 
 def _read_number(value: numbers.Real | decimal.Decimal) -> dt.timedelta:
-    """Return the time since the epoch of a number in a unit that its size tells.
+    """Return the time since the epoch of a number whose size tells the unit.
 
-    :raises ValueError: it is of no unit.
+    :raises ValueError: it is too large in every unit.
     """
     number = operator.index(value) if isinstance(value, numbers.Integral) else float(value)
     size = abs(number)
@@ -190,18 +190,18 @@ def _read_number(value: numbers.Real | decimal.Decimal) -> dt.timedelta:
 
 def settle_time(
     time: dt.datetime,
-    received_at: dt.datetime,
+    latest: dt.datetime,
     params: dict[str, t.Any],
     original: dt.datetime | None = None,
 ) -> dt.datetime:
-    """Return when an event happened: a time in the future becomes the receive time.
+    """Return when an event happened: a later time becomes the latest that it can be.
 
     The time that was given is then kept in ``params["original_time"]``.
     """
-    if time <= received_at:
+    if time <= latest:
         return time
     params["original_time"] = (original or time).isoformat()
-    return received_at
+    return latest
 
 
 def refuse(state: State, action: object, error: InvalidEvent, sender: Sender | None = None) -> None:

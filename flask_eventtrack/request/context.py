@@ -24,8 +24,7 @@ from .verdict import PERSON, Verdict, judge
 _ATTRIBUTE = "_eventtrack"
 # The object behind the proxy, in a tenth of the time.
 _find_request: cabc.Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
-# Where an environment that serves several requests, as that of a Socket.IO connection does, keeps
-# the visitor.
+# The key of the visitor in an environment that serves several requests, as in Flask-SocketIO.
 _VISITOR = "eventtrack.visitor"
 USER_AGENT_MAX_LENGTH = 512
 
@@ -38,8 +37,8 @@ class Current:
     the page hooks' findings. ``asks_host`` says whether :func:`.host_login.resolve` still asks
     the host for the customer; ``asks_bearer``, ``asks_login`` and ``asks_loader`` whether it asks
     the ``Authorization`` header, Flask-Login's user and the ``customer_loader``. ``user`` is the
-    last user that was asked about, with the answer. ``logs_in`` says that a user has logged in who
-    has no id yet.
+    last user whose customer id was looked up, with the id. ``logs_in`` says that a user has logged
+    in who has no id yet.
     """
 
     state: State
@@ -109,14 +108,14 @@ class Current:
 
     @property
     def judged(self) -> Verdict:
-        """The verdict, as far as the app's filter has no say."""
+        """The verdict without the app's filter."""
         judged = self._judged
         if judged is None:
             judged = self._judged = self._judge()
         return judged
 
     def judge_again(self) -> None:
-        """Ask the app's filter again, since somebody else has logged in meanwhile."""
+        """Have the app's filter asked again, since someone else has logged in."""
         if self.state.config.visitor_filter is not None:
             self._verdict = None
 
@@ -168,13 +167,13 @@ class Current:
         return found
 
     def keep_visitor(self, now: int) -> None:
-        """Note that the visitor is active now, for what else happens on the same connection."""
+        """Note that the visitor is active now, for later events of the same connection."""
         self.request.environ[_VISITOR] = self.state, self.visitor, now
         if self._later:
             self.visitor.last = now
 
     def go_on(self, now: int) -> None:
-        """Look again, after the time that cookies may be old, at what the host and we know."""
+        """In a request that lasts over a minute, check again who the visitor is."""
         if now - self.now < RENEW_AFTER:
             return
         self._later = now

@@ -1,4 +1,4 @@
-"""How posts to the collector, and requests for its files, pass by the hooks of the host.
+"""Keeps the host's hooks from running for posts to the collector and for requests for its files.
 
 Those hooks are written for the host's pages. A log-in wall would answer a post with a redirect, a
 limit of requests would count it as one of the visitor's, and a minifier would change a script whose
@@ -8,14 +8,15 @@ hash the page names.
 from __future__ import annotations
 
 import collections.abc as cabc
+import copy
 import typing as t
 
-from flask import Flask, Request, request
+from flask import Flask, Request, request, session
 
 from ..neighbours import Hook, package_of
 from ..state import BLUEPRINT, this_app
 
-# Not the pages of the blueprint: the host says who sees them, and may replace a template.
+# Not the blueprint's pages: the host decides who sees them, and may replace their templates.
 _NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css")
 _ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
 # Packages whose hooks count requests: to run one of them is to count.
@@ -28,7 +29,7 @@ _find_request: cabc.Callable[[], Request] = request._get_current_object  # type:
 
 
 class HookList(list[Hook]):
-    """An app's hooks of one kind. A request that passes them by finds only ours, and watchers.
+    """An app's hooks of one kind. Requests that bypass them run only ours, and those that watch.
 
     Flask has no other place for this: it goes through all hooks of an app in each request.
     """
@@ -45,9 +46,9 @@ class HookList(list[Hook]):
         return reversed(self._own) if passes_by() else super().__reversed__()
 
     def settle(self) -> bool:
-        """Find the watchers among the hooks; return whether all others are ours.
+        """Find the hooks that watch; return whether all others are ours.
 
-        The list of those that run is changed in place: the first request may be going through it.
+        The list of hooks that run is changed in place: the first request may be going through it.
         """
         hooks = self.all()
         run = [hook for hook in hooks if hook in self._own or package_of(hook) in _WATCHERS]
@@ -55,12 +56,12 @@ class HookList(list[Hook]):
         return run == hooks
 
     def all(self) -> list[Hook]:
-        """Return the hooks of all requests, whatever the current one is."""
+        """Return all hooks, whatever the current request is."""
         return self[:]
 
 
 class TeardownList(HookList):
-    """Hooks that clean up: they run always, and may miss what the hooks of before have not made."""
+    """Hooks that clean up. They always run; what they clean up may not have been made."""
 
     def __reversed__(self) -> cabc.Iterator[Hook]:
         hooks = reversed(self.all())
@@ -71,14 +72,14 @@ def _forgiving(hook: Hook) -> Hook:
     def run(*arguments: object) -> None:
         try:
             this_app().ensure_sync(hook)(*arguments)
-        except Exception:  # noqa: BLE001 - the host's, of a request that it has not seen begin
+        except Exception:  # noqa: BLE001 - the host's: its other hooks have not run
             return
 
     return run
 
 
 def passes_by() -> bool:
-    """Whether the current request passes by the host's hooks."""
+    """Whether the current request bypasses the host's hooks."""
     try:
         rule = _find_request().url_rule
     except RuntimeError:  # there is no request
@@ -87,7 +88,7 @@ def passes_by() -> bool:
 
 
 def open_bypass(app: Flask, before: Hook, after: cabc.Sequence[Hook]) -> None:
-    """Let requests pass by the hooks that the app has, or gets before its first request.
+    """Let requests bypass the hooks that the app has, or gets before its first request.
 
     :param before: our hook before a request.
     :param after: our hooks after it.
@@ -107,7 +108,7 @@ def close_idle(app: Flask) -> None:
 
 
 def _kinds(app: Flask) -> tuple[dict[str | None, t.Any], ...]:
-    """Return the app's hooks in front of a view and after it, by blueprint; None is the app."""
+    """Return the app's hooks before and after a view, by blueprint; None stands for the app."""
     found = (app.url_value_preprocessors, app.before_request_funcs, app.after_request_funcs)
     return t.cast("tuple[dict[str | None, t.Any], ...]", found)
 
@@ -120,14 +121,16 @@ def exempt_from_csrf(app: Flask) -> None:
     hooks: list[t.Any] = app.before_request_funcs[None][:]
     for hook in hooks:
         if package_of(hook) == "flask_seasurf":
-            hook.__self__.exempt(app.view_functions[f"{BLUEPRINT}.privacy"])
+            # A post may still run its hook: see `run_passed_hooks`.
+            for name in ("in", "privacy"):
+                hook.__self__.exempt(app.view_functions[f"{BLUEPRINT}.{name}"])
 
 
 def run_passed_hooks() -> None:
-    """Run the ``before_request`` hooks that the current request has passed by, once.
+    """Run the ``before_request`` hooks that the current request has bypassed, once.
 
-    A function of the host's that is about to be asked may read what they leave on ``g``. What they
-    answer is not sent; as in any request, the first that answers is the last that runs.
+    A callback of the host that is about to be called may read what they leave on ``g``. An answer
+    of theirs is not sent, but no hook runs after it, as in any request.
     """
     done = _find_request().__dict__
     if not passes_by() or done.setdefault(_DONE, False):
@@ -135,12 +138,21 @@ def run_passed_hooks() -> None:
     done[_DONE] = True
     app = this_app()
     hooks: t.Any = app.before_request_funcs.get(None)
+    former = copy.deepcopy(dict(session)), session.modified
     for hook in hooks.all() if isinstance(hooks, HookList) else ():
         try:
-            if (
-                package_of(hook) not in _COUNTERS | _WATCHERS
-                and app.ensure_sync(hook)() is not None
-            ):
-                return
+            is_skipped = package_of(hook) in _COUNTERS | _WATCHERS
+            is_answered = not is_skipped and app.ensure_sync(hook)() is not None
         except Exception:  # noqa: BLE001 - such as the host's abort(403)
+            is_answered = True
+        if is_answered:
+            _restore_session(*former)
             return
+
+
+def _restore_session(content: dict[str, t.Any], is_modified: bool) -> None:
+    """Undo what came with an answer that is not sent, such as a flashed message."""
+    if dict(session) != content:
+        session.clear()
+        session.update(content)
+    session.modified = is_modified

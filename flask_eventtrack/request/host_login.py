@@ -180,7 +180,7 @@ def vouched_until(customer: VerifiedCustomer) -> int:
 def id_of_user(current: Current, user: t.Any) -> UserId:
     """Return the id of Flask-Login's user as a customer's, by the host's hook if there is one.
 
-    Each user is asked about once a request.
+    Each user is looked up once in a request.
     """
     if current.user is not None and current.user[0] is user:
         return current.user[1]

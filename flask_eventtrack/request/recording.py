@@ -174,9 +174,11 @@ def leave(current: Current) -> None:
     """Detach the device from its customer; an open session ends."""
     visitor, state = current.visitor, current.state
     session = visitor.session if visitor.started is not None else None
+    last = visitor.last
     over = visitor.leave()
     if over is not None:
-        at, number = from_ns(state.clock()), visitor.number
+        # A clock that went back must not make earlier events of the session later ones.
+        at, number = from_ns(max(state.clock(), last)), visitor.number
         end = SessionEnd(session_id=over, reason="logout", at=at, number=number, session=session)
         if not state.pipeline.put(end):
             state.pipeline.count(Outcome("dropped", "session.end", "no room"))

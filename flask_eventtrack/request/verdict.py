@@ -32,7 +32,7 @@ class Verdict(t.NamedTuple):
 
     @property
     def is_filtered(self) -> bool:
-        """Whether the app's filter leaves the visitor out; their cookies stay as they are."""
+        """Whether the app's filter leaves the visitor out. Their cookies then stay as they are."""
         return self.reason == "filter"
 
 

@@ -1,7 +1,7 @@
-"""What the host attached to its engine holds for an engine of ours as well.
+"""Makes an engine of ours use what the host attached to its own.
 
-Tokens that are passwords, a ``search_path``, a role or the key of an encrypted file are set by
-listeners, or by a function that connects. An engine that is made of the URL alone has none of them.
+Listeners, or a function that connects, may set a token as the password, a ``search_path``, a role
+or the key of an encrypted file. An engine made from the URL alone has none of these.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ _OF_POOL = (
     *("first_connect", "connect", "checkout", "checkin", "reset"),
     *("invalidate", "soft_invalidate", "close", "detach", "close_detached"),
 )
-# Where SQLAlchemy makes its own listeners. Our engine has these already, and the host's would set
-# its isolation level.
+# The modules of SQLAlchemy's own listeners. Our engine has these already, and those of the host's
+# engine would set the host's isolation level.
 _BUILT_IN = ("sqlalchemy.engine.", "sqlalchemy.dialects.", "sqlalchemy.util.")
 
 
 def find_creator(host: sa.Engine) -> dict[str, t.Any]:
-    """Return the engine's option ``creator`` if the host connects by a function of its own.
+    """Return the engine option ``creator`` if the host has a function of its own that connects.
 
-    It may stand in the options, or in a pool that the host has made itself.
+    It may be in the options, or in a pool that the host has made itself.
     """
     creator = getattr(host.pool, "_creator", None)
     return {} if creator is None or _is_built_in(creator) else {"creator": creator}
@@ -32,7 +32,7 @@ def find_creator(host: sa.Engine) -> dict[str, t.Any]:
 def adopt_listeners(engine: sa.Engine, host: sa.Engine) -> None:
     """Attach the host's listeners of connections to an engine of ours, in the same order.
 
-    Those of the class ``Engine`` or ``Pool`` hold for every engine anyway.
+    Listeners of the classes ``Engine`` and ``Pool`` hold for every engine anyway.
     """
     _adopt(engine, host.dialect, "do_connect")
     _adopt(engine, host, "engine_connect")

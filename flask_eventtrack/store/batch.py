@@ -117,7 +117,7 @@ class _BatchWriter:
         return Written(len(rows), sessions.started, sessions.ended)
 
     def _settle_sessions(self) -> None:
-        """Give events of old cookies the session that goes on."""
+        """Put events with old cookies into the session that goes on."""
         batch = self._batch
         cookies = OldCookies(self._sessions, batch.ends)
         batch.events = list(cookies.settle(batch.events))

@@ -1,8 +1,8 @@
-"""Engagement becomes part of page visits: how long each was in view, and how far it was read.
+"""Adds engagement to page visits: how long each page was in view, and how far it was read.
 
-It is no event: it has no row, and neither opens a session nor moves it on. A visit's time in view
-is part of its session's too. Both are written in one transaction with what else the batch changes,
-and the larger value wins, so that writing a batch again adds nothing.
+It is no event: it has no row, and neither opens nor prolongs a session. A visit's time in view
+counts for its session too. Both are written in the transaction of the batch, and the larger value
+wins, so that writing a batch again adds nothing.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ class Engagements:
         self._visits = visits
         self._rows = rows
         self._found: list[tuple[Event, Visit]] = []
-        # An app's visits and screens, which have no halves, by the numbers of their ids.
+        # Visits and screens of an app, which have no halves, by their ids as numbers.
         self._screens: dict[int, Visit] = {}
-        # Engagement without a visit, and that which has waited for one before.
+        # Engagement whose visit is not stored yet: of this batch, and what has waited before.
         self._new: list[Event] = []
         self._waited: list[Event] = []
         self._missing = 0
@@ -50,10 +50,10 @@ class Engagements:
         waited: cabc.Sequence[Event],
         arrived: set[int],
     ) -> set[int]:
-        """Find the visits of engagement, and return their sessions, to be locked, as numbers.
+        """Find the visits of engagement; return the ids of the sessions to lock, as numbers.
 
         :param waited: engagement that has waited for its visit.
-        :param arrived: the ids of the batch's visits and halves, for which more may have waited.
+        :param arrived: the ids of the batch's visits and halves: more engagement may wait for them.
         """
         connection, tables = self._transaction.connection, self._transaction.tables
         waited = [*waited, *take_for(connection, tables, arrived)]
@@ -70,7 +70,7 @@ class Engagements:
         return {session_id.int for session_id in found if session_id is not None}
 
     def _find_screens(self, events: cabc.Iterable[Event]) -> None:
-        """Find what engagement is of besides pages with halves: in the batch, or stored."""
+        """Find the visits without halves that engagement names, in the batch or stored."""
         connection, table = self._transaction.connection, self._transaction.tables.event
         screens = (row for row in self._rows if row.action in VISITS)
         self._screens = {row.id.int: visit_of(row) for row in screens}
@@ -95,7 +95,7 @@ class Engagements:
             self._count_missing(event)
 
     def apply(self) -> None:
-        """Add it to the visits, once their sessions are locked."""
+        """Add engagement to the visits, once their sessions are locked."""
         for event, visit in self._found:
             if self._is_theirs(event, visit):
                 visit.engage(event)
@@ -107,7 +107,7 @@ class Engagements:
         count_missing(self._transaction.totals, event)
 
     def _is_theirs(self, event: Event, visit: Visit) -> bool:
-        """Whether a visit is of the device, session or profile that sent engagement."""
+        """Whether a visit belongs to the device, session or profile that sent the engagement."""
         row, claim, session = visit.row, event.claim, event.session
         if claim is not None and claim.kind == "kept":
             return True  # found by the id of the browser's half, which only that browser knows
@@ -127,7 +127,7 @@ class Engagements:
         return None if session is None else session.row.device_id
 
     def settle(self) -> None:
-        """Give each visit's time in view to the session that it has ended up in."""
+        """Count each visit's time in view in the session that the visit is in now."""
         screens = (each for each in self._screens.values() if each.is_engaged)
         for visit in (*self._visits.iter_engaged(), *screens):
             visible_ms = in_view_of(visit.row.params).visible_ms
@@ -140,7 +140,7 @@ class Engagements:
             session.row.visible_ms = max(0, (session.row.visible_ms or 0) + visible_ms)
 
     def write(self) -> None:
-        """Write what stored screens have got, and let that wait whose visit is not here yet."""
+        """Update the stored screens, and store the engagement that has to wait for its visit."""
         engaged = [visit.row for visit in self._screens.values() if visit.is_engaged and visit.key]
         table = self._transaction.tables.event
         update_rows(self._transaction.connection, table, ("params",), engaged)
@@ -156,7 +156,7 @@ class Engagements:
             )
 
     def give_up(self) -> int:
-        """Count what has no visit, instead of letting it wait; return how much that is."""
+        """Count engagement without a visit, instead of letting it wait; return how much it is."""
         for event in self._new:
             self._count_missing(event)
         self._new = []

@@ -139,7 +139,7 @@ class Database:
 
     @contextlib.contextmanager
     def look_as_writer(self) -> cabc.Iterator[sa.Connection]:
-        """Open a connection for queries that is made as the writer's, and locks out no writer."""
+        """Open a connection for queries, made like the writer's, that does not block the writer."""
         if not self.is_file:
             with self.look() as connection:
                 yield connection
@@ -227,7 +227,7 @@ class Database:
 
 
 def _is_in_memory(url: sa.URL) -> bool:
-    """Whether a URL of SQLite's names a database in memory, also one with a name."""
+    """Whether a URL of SQLite names a database in memory, with or without a name."""
     return url.database in {None, "", ":memory:"} or url.query.get("mode") == "memory"
 
 
@@ -245,7 +245,7 @@ def _own_engine(
 
 
 def _engine_like(host: sa.Engine, options: cabc.Mapping[str, t.Any], **own: t.Any) -> sa.Engine:
-    """Return an engine of one connection, which is made as the host's are."""
+    """Return an engine with one connection, which is made like the host's connections."""
     engine = sa.create_engine(
         host.url,
         **{**options, **find_creator(host), **own},
@@ -293,8 +293,8 @@ def _prepare_sqlite_engine(engine: sa.Engine, *, wal: bool, is_durable: bool) ->
 def _borrowing_engine(host: sa.Engine) -> sa.Engine:
     """Return an engine on the host's own connection to an in-memory SQLite database.
 
-    There is one for all threads, or one for each thread. Another connection would have a database
-    of its own or, with a shared cache, wait in vain for the locks of the host's.
+    The host has one for all threads, or one for each thread. Another connection would have a
+    database of its own or, with a shared cache, wait in vain for the host's locks.
     """
 
     def borrow() -> t.Any:

@@ -169,7 +169,7 @@ class Erasure:
         return connection.execute(erase.where(session.c.started_at <= self.at)).rowcount
 
     def _erase_waiting(self, connection: sa.Connection) -> None:
-        """Erase engagement that waits for a visit, if that is erased or the person's."""
+        """Erase engagement of the person, or for an erased visit, that waits for its visit."""
         note = self.database.tables.uncounted
         ids = [
             key

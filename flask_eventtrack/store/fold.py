@@ -1,8 +1,8 @@
 """The data step of version 3: rows of ``page.engage`` become part of their visits.
 
-Release 0.1 stored engagement as events. Each transaction takes some of these rows, gives what they
-tell to their visits and sessions, and takes them out of the sessions' counts and the totals. So an
-interrupted run is continued by the next one. ``session.end`` stays as it was written.
+Release 0.1 stored engagement as events. Each transaction takes some of these rows, adds their
+values to visits and sessions, and subtracts the rows from the sessions' counts and the totals. So
+the next run continues an interrupted one. Events of ``session.end`` stay as they were written.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB kn
 
 
 class _Folded(t.NamedTuple):
-    """What a transaction has done: how many rows, how many had no visit, where the next begins."""
+    """What a transaction has done: its rows, those without a visit, and where the next begins."""
 
     rows: int
     missing: int
@@ -41,7 +41,7 @@ class _Folded(t.NamedTuple):
 
 
 def has_engagement_rows(connection: sa.Connection, tables: Tables) -> bool:
-    """Whether there are rows of ``page.engage``. The totals mostly tell, and are quick to read."""
+    """Whether there are rows of ``page.engage``. If the totals have none, no rows are searched."""
     hourly, event = tables.hourly.c, tables.event.c
     counted = sa.select(hourly.hour).where(hourly.action == PAGE_ENGAGE, hourly.count > 0).limit(1)
     if connection.scalar(counted) is None:
@@ -53,7 +53,7 @@ def has_engagement_rows(connection: sa.Connection, tables: Tables) -> bool:
 
 
 def fold_engagement(database: Database) -> cabc.Iterator[str]:
-    """Move engagement into its visits, and say now and then how far that is."""
+    """Move engagement into its visits, and yield a sentence about the progress now and then."""
     since, rows, missing, chunks = _BEGINNING, 0, 0, 0
     while folded := database.take_turn(functools.partial(_fold_some, database.tables, since)):
         since, rows, missing = folded.since, rows + folded.rows, missing + folded.missing
@@ -72,7 +72,7 @@ def _fold_some(tables: Tables, since: dt.datetime, connection: sa.Connection) ->
     found = connection.execute(query.order_by(event.c.time, event.c.id).limit(_CHUNK)).all()
     if not found:
         return None
-    # No session is opened here, so that none is described.
+    # No session is opened here, so no facts about one are asked for.
     facts = t.cast("Facts", None)
     transaction = Transaction(connection, tables, now, facts, lambda action, site: False)
     sessions, visits = SessionBook(transaction), VisitBook(connection, event)
@@ -124,7 +124,7 @@ def _read_page(text: object) -> uuidlib.UUID | None:
 def _take_notes(
     connection: sa.Connection, tables: Tables, rows: cabc.Iterable[EventRow]
 ) -> set[uuidlib.UUID]:
-    """Remove the notes of rows that hosts have written themselves; return whose these were.
+    """Remove the notes of rows that a host's own transaction has written; return the rows' ids.
 
     Such a row is in no total yet.
     """

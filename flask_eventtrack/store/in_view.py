@@ -8,8 +8,8 @@ import typing as t
 
 #: The parameters of a visit that engagement adds.
 IN_VIEW: t.Final = ("visible_ms", "scroll")
-# The browser's clock measures the time in view. Ours tells how long ago the visit was, and may have
-# been put back since then: so much more is believed.
+# The browser's clock measures the time in view. Our clock tells how long ago the visit was, and may
+# have been put back since then. So this much more is accepted.
 _CLOCKS = dt.timedelta(minutes=10)
 _LONGEST = 2**53  # milliseconds: what a number in JSON holds exactly
 _MILLISECOND = dt.timedelta(milliseconds=1)
@@ -22,7 +22,7 @@ class InView(t.NamedTuple):
     scroll: int = 0
 
     def within(self, visited_at: dt.datetime, received_at: dt.datetime) -> InView:
-        """Return it without more time than has passed between a visit and this being received."""
+        """Limit the time in view to what has passed between the visit and the arrival of this."""
         passed = max(received_at - visited_at, dt.timedelta()) + _CLOCKS
         return self._replace(visible_ms=min(self.visible_ms, passed // _MILLISECOND))
 
@@ -31,7 +31,7 @@ class InView(t.NamedTuple):
         return InView(*map(max, self, other))
 
     def as_params(self) -> dict[str, int]:
-        """Return the values as parameters, without those that say nothing."""
+        """Return the values as parameters, without zeros."""
         return {name: value for name, value in self._asdict().items() if value}
 
 
@@ -44,16 +44,16 @@ def say_in_view(seen: InView) -> str:
 
 
 def in_view_of(visit: cabc.Mapping[str, t.Any]) -> InView:
-    """Return what the parameters of a visit's row say, as far as these are sensible numbers."""
+    """Return the values in the parameters of a visit's row; anything but a number counts as 0."""
     visible, scroll = (_number(visit.get(name)) or 0 for name in IN_VIEW)
     return InView(_round(visible, _LONGEST), _round(scroll, 100))
 
 
 def read_in_view(engagement: cabc.Mapping[str, t.Any]) -> InView:
-    """Return what the parameters of engagement say.
+    """Return the values in the parameters of engagement.
 
-    Scripts and apps of release 0.1 send ``visible_s``, in seconds. This is understood until
-    December 2027.
+    Scripts and apps of release 0.1 send ``visible_s``, in seconds. It is accepted until December
+    2027.
     """
     if _number(engagement.get("visible_ms")) is None:
         visible_s = _number(engagement.get("visible_s")) or 0
@@ -62,7 +62,7 @@ def read_in_view(engagement: cabc.Mapping[str, t.Any]) -> InView:
 
 
 def _number(value: object) -> float | None:
-    """Return a number that is one: no boolean, and not NaN, which is unlike itself."""
+    """Return a value if it is a number: no boolean, and not NaN, which is unequal to itself."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return t.cast("float", value) if is_number and value == value else None
 

@@ -81,8 +81,8 @@ class Objections:
     ) -> None:
         """Have a customer's objection hold for their other profiles too.
 
-        The log-in waited in another process while the customer objected, who was not known then to
-        have that anonymous profile. Or they objected under their former id.
+        The log-in may have waited in another process when the customer objected, so that the
+        anonymous profile was not known to be theirs. Or they objected under their former id.
         """
         for record in records:
             if not isinstance(record, Identified):
@@ -101,7 +101,7 @@ class Objections:
         former: uuidlib.UUID,
         periods: _Periods,
     ) -> None:
-        """Have an objection hold that was made under a former id, and never under this one."""
+        """Apply an objection under the former id, if there never was one under this id."""
         if profile in periods:
             return
         for since, until in periods.get(former, ()):

@@ -1,13 +1,14 @@
-"""Events of old cookies: only the writer knows which of a device's sessions goes on.
+"""Events with old cookies: only the writer knows which of a device's sessions goes on.
 
-A websocket or a stream has the cookies of the request that opened it, which do not say what the
-visitor did meanwhile. By these cookies the session is over, and the device's next one begins. The
-writer finds the session that was active within the timeout, whatever its number.
+A websocket or a stream has the cookies of the request that opened it, which do not tell what the
+visitor did meanwhile. According to these cookies the session is over, and the device's next one
+begins. The writer finds the session that was active within the timeout, whatever its number.
 
-The session before must have been known to the request, by a session cookie. A device cookie alone
-never leads into a session that is open: it may be a copy.
+This needs a request with a session cookie, which names the session before. A device cookie alone
+never leads into an open session: it may be a copy.
 
-Most events name a session that is stored and was active since it began. They cost a comparison.
+Most events name a session that is stored and was active since it began. For them this is only a
+comparison.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from ..ids import session_id_of
 from ..records import Event, SessionEnd, SessionRef
 from .sessions import SessionBook, later_owner
 
-# Numbers of sessions before and after the one of a cookie, which the visitor may have begun
-# elsewhere while a connection lasts, or which turned out to be another session's.
+# How far a session's number may be from the cookie's: the visitor may begin sessions elsewhere
+# while a connection lasts.
 _STEPS = (*range(-20, 0), *range(1, 21))
 
 
 class _Life(msgspec.Struct):
-    """What is known of a session. ``is_over`` if it takes no events of later ones."""
+    """What is known of a session. ``is_over`` says that no later event belongs to it."""
 
     began: dt.datetime
     last: dt.datetime
@@ -50,7 +51,7 @@ class OldCookies:
     def settle(self, events: cabc.Sequence[Event]) -> cabc.Sequence[Event]:
         """Return the events, each with the session that it belongs to.
 
-        The sessions that they name have been loaded.
+        The sessions that the events name are loaded before this call.
         """
         suspects = {
             ref.id: ref
@@ -73,7 +74,7 @@ class OldCookies:
         ]
 
     def settle_end(self, end: SessionEnd) -> SessionEnd:
-        """Return the end of the session that the customer really was in, as they left it."""
+        """Return an end with the session that the customer was really in when they left."""
         ref = end.session
         if ref is None or not self._is_suspect(ref):
             return end
@@ -87,7 +88,7 @@ class OldCookies:
         return session is None or ref.started_at > session.row.last_seen_at
 
     def _load(self, refs: cabc.Iterable[SessionRef]) -> None:
-        """Load the sessions that may be meant."""
+        """Load the device's sessions with nearby numbers."""
         self._sessions.load({_neighbour(ref, step).int for ref in refs for step in _STEPS})
 
     def _place(self, event: Event, ref: SessionRef) -> Event:
@@ -96,7 +97,7 @@ class OldCookies:
         return event if found is ref else msgspec.structs.replace(event, session=found)
 
     def _find(self, ref: SessionRef, profile: uuidlib.UUID | None) -> SessionRef:
-        """Return the session that goes on, else the one that begins."""
+        """Return the session that goes on, or the one that begins if none does."""
         own = self._find_life(ref.id)
         if not ref.number or (own is not None and self._goes_on(own, ref)):
             return ref
@@ -112,9 +113,9 @@ class OldCookies:
         return _name(ref, free, ref.started_at) if free else ref
 
     def _takes(self, life: _Life, ref: SessionRef, profile: uuidlib.UUID | None) -> bool:
-        """Whether a session goes on, and is of the same person.
+        """Whether a session goes on and belongs to the same person.
 
-        A log-out gives the device a new profile, so its first one is from before all log-ins.
+        A log-out gives the device a new profile. So the first profile is from before any log-out.
         """
         is_theirs = profile is None or life.uuid == profile
         is_first = ref.device_id in (life.uuid, profile)
@@ -133,7 +134,7 @@ class OldCookies:
         return life
 
     def _note(self, event: Event, ref: SessionRef) -> None:
-        """Remember what an event of this batch does to its session."""
+        """Remember how an event of this batch changes its session."""
         life = self._find_life(ref.id)
         if life is None:
             is_over = ref.id.int in self._left

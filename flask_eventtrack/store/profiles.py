@@ -60,7 +60,7 @@ def _write_profile(connection: sa.Connection, table: sa.Table, record: Identifie
 def _take_over(
     connection: sa.Connection, tables: Tables, former: uuidlib.UUID, record: Identified
 ) -> None:
-    """Make a former profile the customer's, with all that became its own; one alias leads there."""
+    """Make a former profile and its aliases the customer's, each by one alias."""
     profile, alias = tables.profile, tables.alias
     query = sa.select(profile.c.uuid).where(profile.c.uuid == former)
     if connection.execute(query).first() is None:

@@ -58,7 +58,7 @@ class Facts(t.Protocol):
 
     def describe_client(self, client: Client) -> _Facts: ...
 
-    def describe_origin(self, url: str, referrer: str, campaign: str = "") -> _Facts: ...
+    def describe_origin(self, url: str, referrer: str, campaign: str) -> _Facts: ...
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -155,7 +155,7 @@ class SessionBook:
     def goes_on(self, last: dt.datetime, at: dt.datetime) -> bool:
         """Whether a session that was active at ``last`` goes on at ``at``, whatever a cookie says.
 
-        Cookies tell of a session's activity up to a minute later, or not at all.
+        A cookie may lack up to a minute of a session's activity, or all of it.
         """
         return at <= last or at - last < self._transaction.session_timeout - COOKIE_DELAY
 
@@ -176,7 +176,7 @@ class SessionBook:
     def end(self, end: SessionEnd) -> None:
         """End a session, if it is stored and has not been ended.
 
-        A timeout ends it only if nothing has happened in it for so long.
+        A timeout ends it only if nothing happened in it for the whole timeout.
         """
         session_id, reason = end.session_id, end.reason
         session = self._sessions.get(session_id.int)
@@ -293,7 +293,7 @@ class SessionBook:
 def later_owner(owner: uuidlib.UUID, profile: uuidlib.UUID) -> uuidlib.UUID:
     """Return the profile of a session after an event of ``profile``.
 
-    A log-out ends the session: an anonymous event after a log-in comes with an old cookie.
+    A session ends with a log-out. So an anonymous event after a log-in has an old cookie.
     """
     return owner if is_customer(owner) and not is_customer(profile) else profile
 
@@ -331,8 +331,7 @@ def _find_origin(event: Event, facts: Facts) -> _Facts:
     url, referrer = event.params.get("url"), event.params.get("referrer")
     if not isinstance(url, str):
         return {}
-    earlier = (event.campaign,) if event.campaign else ()
-    return facts.describe_origin(url, referrer if isinstance(referrer, str) else "", *earlier)
+    return facts.describe_origin(url, referrer if isinstance(referrer, str) else "", event.campaign)
 
 
 def end_silent_sessions(

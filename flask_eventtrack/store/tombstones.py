@@ -191,7 +191,7 @@ def _judge(record: Record, erased: Moments) -> Record | None:
 
 
 def _detach(record: Identified, erased: Moments) -> Identified:
-    """Return a record without the profiles that were erased after it."""
+    """Return a record without profiles whose erasure is not earlier than the record."""
     anonymous, former = (
         uuid if uuid is not None and erased.get(uuid, _BEGINNING) < record.time else None
         for uuid in (record.anonymous, record.former)

@@ -31,8 +31,8 @@ class UndefinedNames:
     without their text.
 
     :param is_defined: whether the app defines an action.
-    :param most: up to which number of names this one is kept: one client must not use up all. It is
-        asked by ``"action"`` or ``"action parameter"``.
+    :param most: up to how many names the text of a given one is kept, so that one client cannot use
+        up all places. A name is ``"action"`` or ``"action parameter"``.
     """
 
     def __init__(

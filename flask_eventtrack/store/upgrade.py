@@ -34,9 +34,9 @@ _TRIES = 100
 class DataStep(t.NamedTuple):
     """A change of stored rows, which no migration knows of.
 
-    ``run`` may be interrupted, run again, and run while processes write; it may return sentences
-    that tell how far it is. ``is_left`` tells whether there are rows to be changed: processes of an
-    earlier release may write more of them after a run. Without it, the version tells.
+    ``run`` may be interrupted, repeated, and run while processes write. It may return sentences
+    about its progress. ``is_left`` tells whether there are rows to change, since processes of an
+    earlier release may write more of them after a run. Without it, the version tells that.
     """
 
     version: int

@@ -25,7 +25,7 @@ from .in_view import IN_VIEW, in_view_of, read_in_view
 from .rows import EventRow
 from .tables import cached_on_table
 
-#: What engagement may be of.
+#: The actions that engagement is added to.
 VISITS = frozenset({PAGE_VISIT, SCREEN_VIEW})
 #: The columns by whose indexes visits are found, beside the primary key.
 FOUND_BY = frozenset({"claimed_by", "session_id"})
@@ -44,7 +44,7 @@ _RESHOW_WINDOW = dt.timedelta(seconds=60)
 class Visit(msgspec.Struct, gc=False):
     """A row of ``page.visit``, stored (``key`` is its id in the table) or about to be.
 
-    ``counted_in`` is the session that has its time in view, which is ``counted_ms``.
+    ``counted_in`` is the session that has counted its time in view, and ``counted_ms`` how much.
     """
 
     row: EventRow
@@ -105,9 +105,9 @@ class Visit(msgspec.Struct, gc=False):
         self.is_filled = True
 
     def engage(self, event: Event) -> None:
-        """Add how long the page was in view, and how far down it was read; the larger wins.
+        """Add how long the page was in view and how far it was read; the larger values win.
 
-        A title is the one that the page had in the end.
+        A title replaces the one from the start.
         """
         params = self.row.params
         told = read_in_view(event.params).within(self.row.time, event.received_at)
@@ -128,7 +128,7 @@ class Visit(msgspec.Struct, gc=False):
 
 
 def visit_of(row: EventRow, key: uuidlib.UUID | None = None) -> Visit:
-    """Return the visit of a row whose time in view is counted."""
+    """Return the visit of a row whose time in view its session has counted."""
     visible_ms = in_view_of(row.params).visible_ms
     return Visit(row, key, counted_in=row.session_id, counted_ms=visible_ms)
 
@@ -212,10 +212,10 @@ class VisitBook:
         return own if is_own else self.find_claimed_by(page)
 
     def find_engaged(self, event: Event) -> Visit | None:
-        """Return the visit that engagement is of, whoever it is of; None if it is not here yet.
+        """Return the visit that engagement belongs to, whoever sent it; None if it is not stored.
 
-        A visit is known by its browser's half. Until that is here, the page's tag names it too,
-        as long as no other page has claimed it.
+        A visit is known by its browser's half. Until that is stored, the page's tag names it too,
+        unless another page has claimed it.
         """
         page, claim = event.page, event.claim
         if page is not None:
@@ -296,7 +296,7 @@ class VisitBook:
         return visit is not None and visit.row.claimed_by is not None
 
     def iter_engaged(self) -> cabc.Iterator[Visit]:
-        """Yield the visits whose time in view may have changed, or the session that has it."""
+        """Yield the visits whose time in view, or whose session, may have changed."""
         return (each for each in self._visits.values() if each.is_engaged or each.is_filled)
 
     def new_rows(self) -> list[EventRow]:

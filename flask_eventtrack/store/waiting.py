@@ -1,9 +1,8 @@
 """Engagement whose visit is not stored yet: it waits in ``eventtrack_uncounted``.
 
-A process may have the server's half of a visit in its journal while another one writes what the
-browser says on leaving the page. A note waits under the id by which its visit is found: that of the
-browser's half, or of the server's if no other is known. It is counted as dropped, until it is taken
-for its visit.
+One process may have the server's half of a visit in its journal while another one writes the
+engagement. A note waits under the id by which its visit is found: that of the browser's half, or
+that of the server's half if no other is known. Until the visit is found, it is counted as dropped.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ..records import PAGE_ENGAGE, Event, decode_record, encode_record
-from .dialects import ids_parameter, is_among
+from .dialects import ids_parameter, in_chunks, is_among
 from .in_view import read_in_view
 from .tables import Tables, cached_on_table
 from .totals import Totals
@@ -28,18 +27,17 @@ _LOOKED_AT = 200
 _PAUSE = dt.timedelta(minutes=1)
 _PATIENCE = dt.timedelta(days=7)
 _MOST = 10_000
-# A byte that MessagePack does not have, so that the release before cannot read a note, which it
-# would count as an event.
+# MessagePack does not use this byte. So release 0.1 cannot read a note and count it as an event.
 _MARK = b"\xc1"
 
 
 def count_missing(totals: Totals, event: Event, by: int = 1) -> None:
-    """Count engagement without a visit; with -1, that its visit has been found."""
+    """Count engagement without a visit; ``by`` is -1 when its visit is found."""
     totals.count_outcome(event.received_at, "dropped", PAGE_ENGAGE, NO_VISIT, by)
 
 
 def key_of(event: Event) -> uuidlib.UUID | None:
-    """Return the id under which engagement waits; None if it names no visit that may come."""
+    """Return the id under which engagement waits; None if it names no visit to wait for."""
     if event.page is not None:
         return event.page
     is_named = event.claim is not None and event.claim.kind != "foreign"
@@ -47,7 +45,7 @@ def key_of(event: Event) -> uuidlib.UUID | None:
 
 
 def take_for(connection: sa.Connection, tables: Tables, visits: set[int]) -> list[Event]:
-    """Return what waits for visits, known by the ids of their halves as numbers."""
+    """Take the engagement that waits for visits, given by the ids of their halves as numbers."""
     table = tables.uncounted
     if not visits:
         return []
@@ -57,7 +55,7 @@ def take_for(connection: sa.Connection, tables: Tables, visits: set[int]) -> lis
 
 
 def take_due(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:
-    """Return up to 200 of those that nobody has looked for in the last minute.
+    """Take up to 200 notes whose visits nobody has looked for in the last minute.
 
     Two processes may have written a visit and its engagement at the same time.
     """
@@ -75,7 +73,7 @@ def keep(
     waited: cabc.Iterable[Event],
     new: cabc.Sequence[Event],
 ) -> None:
-    """Let engagement wait: what has waited already, unless that was for a week, and what is new."""
+    """Store engagement that waits: the new, and the old unless it has waited for a week."""
     notes = {key_of(event): event for event in waited if now - event.received_at < _PATIENCE}
     if new:
         keys = {key.int for event in new if (key := key_of(event)) is not None}
@@ -87,17 +85,17 @@ def keep(
             count_missing(totals, former, by=-1)
         notes[key_of(event)] = event if former is None else _join(former, event)
     table = tables.uncounted
-    room = _count_room(connection, table) if notes else 0
     rows = [
         {"event_id": key, "record": _MARK + encode_record(event), "due_at": now + _PAUSE}
-        for key, event in sorted(notes.items(), key=lambda item: str(item[0]))[:room]
+        for key, event in sorted(notes.items(), key=lambda item: str(item[0]))[:_MOST]
     ]
     if rows:
+        _make_room(connection, table, len(rows))
         connection.execute(table.insert(), rows)
 
 
 def list_waiting(connection: sa.Connection, tables: Tables) -> list[tuple[uuidlib.UUID, Event]]:
-    """Return the keys of all that waits, and what waits."""
+    """Return all engagement that waits, with its keys."""
     table = tables.uncounted
     rows = connection.execute(sa.select(table).where(table.c.due_at.is_not(None)))
     return [(row.event_id, event) for row in rows if (event := _read(row.record)) is not None]
@@ -128,9 +126,19 @@ def _join(former: Event, event: Event) -> Event:
     return msgspec.structs.replace(latest, params=params)
 
 
-def _count_room(connection: sa.Connection, table: sa.Table) -> int:
-    waiting = sa.select(sa.func.count()).where(table.c.due_at.is_not(None))
-    return max(0, _MOST - (connection.scalar(waiting) or 0))
+def _make_room(connection: sa.Connection, table: sa.Table, number: int) -> None:
+    """Drop what nobody has looked for in the longest time, if so many more are too many.
+
+    A visit comes within seconds, and what never gets one may be a client's invention.
+    """
+    waits = table.c.due_at.is_not(None)
+    count = connection.scalar(sa.select(sa.func.count()).where(waits)) or 0
+    over = count + number - _MOST
+    if over > 0:
+        query = sa.select(table.c.event_id).where(waits).order_by(table.c.due_at, table.c.event_id)
+        oldest = connection.scalars(query.limit(over).with_for_update(skip_locked=True)).all()
+        for chunk in in_chunks(oldest):
+            connection.execute(table.delete().where(table.c.event_id.in_(chunk)))
 
 
 def _read(record: bytes) -> Event | None:

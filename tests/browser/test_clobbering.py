@@ -25,7 +25,10 @@ STARTED = (
 IDENTIFY = (
     "() => Object.getPrototypeOf(eventtrack) === Object.prototype && eventtrack.identify('x.y.z')"
 )
-COMMON = {"url", "path", "endpoint", "url_rule", "status", "duration_ms", "visit", "referrer"}
+COMMON = {
+    *("url", "path", "endpoint", "url_rule", "status", "duration_ms", "visit", "referrer"),
+    *("visible_ms", "scroll"),
+}
 EVENTS = {
     "page.visit": {
         "title": "Named",

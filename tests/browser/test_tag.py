@@ -10,7 +10,7 @@ from playwright.sync_api import Page, Route
 from .conftest import Site
 from .test_delivery import settle
 
-TAG = re.compile(r"<script async (src=[^>]*)></script>")
+TAG = re.compile(r'<script async="" (src=[^>]*)></script>')
 #: What loaders make of the tag. None of these has a `document.currentScript`.
 LOADERS = {
     "module": r'<script type="module" \1></script>',
@@ -29,7 +29,9 @@ def rewrite(page: Page, pattern: str, tag: str) -> None:
 
     def handle(route: Route) -> None:
         answer = route.fetch()
-        route.fulfill(response=answer, body=TAG.sub(tag, answer.text()))
+        body, count = TAG.subn(tag, answer.text())
+        assert count == 1
+        route.fulfill(response=answer, body=body)
 
     page.route(pattern, handle)
 

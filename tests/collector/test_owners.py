@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import uuid as uuidlib
 
 import pytest
@@ -78,6 +79,23 @@ def test_token_vouches_for_no_customer(shop: Host) -> None:
     client.get("/logout", headers=NAVIGATION)
     [result] = post_kept(client, {"action": "account.open"}, owner=token).get_json()["results"]
     assert result["error"]["code"] == "customer_required"
+
+
+@pytest.mark.parametrize("told", [{}, {"hours": 0}, {"hours": 30}], ids=["none", "now", "future"])
+def test_token_proves_nothing_of_later_events(shop: Host, told: dict[str, int]) -> None:
+    """A copy of the token, days later, does not make a session last until then."""
+    good_until = shop.clock.moment + dt.timedelta(minutes=30)
+    client, owner, token = enter(shop)
+    client.get("/logout", headers=NAVIGATION)
+    shop.clock.advance(days=2)
+    time = (shop.clock.moment + dt.timedelta(**told)).isoformat() if told else None
+    half = soft_visit(shop) | ({"time": time} if time else {})
+    assert statuses(post_kept(client, half, owner=token)) == ["accepted"]
+    [visit] = [row for row in shop.events_of("page.visit") if row["params"]["path"] == "/soft"]
+    assert (visit["uuid"], visit["session_id"]) == owner
+    assert visit["time"] == good_until
+    [left] = [row for row in shop.rows("session") if row["id"] == owner[1]]
+    assert left["last_seen_at"] <= good_until
 
 
 def test_owner_counts_only_with_by_visit(shop: Host) -> None:

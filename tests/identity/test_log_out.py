@@ -52,6 +52,18 @@ def test_log_out_detaches_the_device(shop: Host) -> None:
     assert len(shop.rows("alias")) == 1
 
 
+def test_clock_that_goes_back_before_a_log_out_loses_no_event(shop: Host) -> None:
+    """What happened before it is not taken for what a copied cookie reports after it."""
+    client = shop.client()
+    send(client, "identify", token=token_of(shop, "7"))
+    shop.clock.advance(minutes=5)
+    visit(client)
+    shop.clock.advance(seconds=-40)
+    send(client, "logout")
+    assert shop.actions()["page.visit"] == 1
+    assert quality(shop)["accepted", "page.visit", ""] == 1
+
+
 def test_log_out_without_room_is_counted(make: MakeHost) -> None:
     """The session ends later, as one that has been silent."""
     settings = {"EVENTTRACK_DURABILITY": "memory", "EVENTTRACK_BUFFER_SIZE": 5}

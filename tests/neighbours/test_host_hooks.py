@@ -6,11 +6,11 @@ import collections.abc as cabc
 import typing as t
 
 import pytest
-from flask import Flask, Response, abort, g, redirect, request, session
+from flask import Flask, Response, abort, flash, g, redirect, request, session
 
 from flask_eventtrack import identify
 
-from ..hosts import NAVIGATION
+from ..hosts import NAVIGATION, SAME_ORIGIN
 from .conftest import MakeNeighbours, click, load_script
 
 Answer = cabc.Callable[[], t.Any]
@@ -40,6 +40,27 @@ def test_log_in_wall_stops_no_event(beside: MakeNeighbours, answer: Answer) -> N
     assert host.client().options("/_et/in").status_code == 403
     assert host.client().post("/_et/consent").status_code == 403
     assert host.client().get("/_et/privacy.css").status_code == 200
+
+
+def test_wall_leaves_nothing_of_an_answer_that_is_not_sent(beside: MakeNeighbours) -> None:
+    """After the log-in, people come to the page that they wanted, and read no stale message."""
+
+    def answer() -> t.Any:
+        session["next"] = request.path
+        flash("Please log in.")
+        return redirect("/login")
+
+    host = beside(lambda app: wall(app, answer))
+    host.events.define("account.open")
+    host.events.customer_loader(lambda: session.get("user"))
+    client = host.client()
+    client.get("/orders", headers=NAVIGATION)
+    for _ in range(3):
+        rejected = client.post("/_et/in", json={"action": "account.open"}, headers=SAME_ORIGIN)
+        assert rejected.get_json()["results"][0]["error"]["code"] == "customer_required"
+    with client.session_transaction() as host_session:
+        assert host_session["next"] == "/orders"
+        assert len(host_session["_flashes"]) == 1
 
 
 def test_pages_of_ours_stay_behind_the_wall(beside: MakeNeighbours) -> None:

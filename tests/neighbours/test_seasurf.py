@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from flask import Flask, g
 from flask_seasurf import SeaSurf
 
 from ..hosts import SAME_ORIGIN
@@ -33,3 +33,18 @@ def test_visitors_can_object_on_our_page(beside: MakeNeighbours) -> None:
     response = host.client().post("/_et/privacy", data={"choice": "none"}, headers=SAME_ORIGIN)
     assert response.status_code == 200
     assert "eventtrack_consent=none" in response.headers["Set-Cookie"]
+
+
+def test_hooks_behind_its_own_run_for_who_the_customer_is(beside: MakeNeighbours) -> None:
+    """Its check is the first of the hooks, and has no say in our posts."""
+
+    def build(app: Flask) -> None:
+        protect(app)
+        app.before_request(lambda: setattr(g, "customer", "7"))
+
+    host = beside(build, NO_TESTS)
+    host.events.customer_loader(lambda: g.customer)
+    host.events.define("order.click")
+    response = host.client().post("/_et/in", json={"action": "order.click"}, headers=SAME_ORIGIN)
+    assert response.get_json()["results"][0]["status"] == "accepted"
+    assert host.rows("profile")[0]["customer_id"] == "7"

@@ -119,6 +119,7 @@ def test_an_instance_folder_that_is_missing_is_made(tmp_path: pathlib.Path) -> N
         SECRET_KEY="a secret for tests only",
         SQLALCHEMY_DATABASE_URI=f"sqlite:///{tmp_path / 'host.db'}",
         TESTING=True,
+        EVENTTRACK_DURABILITY="journal",
         **PATIENT,
     )
     db, events = SQLAlchemy(app), EventTrack()

@@ -323,6 +323,23 @@ def test_only_so_much_waits(db_host: Host, monkeypatch: pytest.MonkeyPatch) -> N
     assert quality(db_host)[MISSING] == 5
 
 
+def test_made_up_pages_do_not_keep_others_out(
+    db_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where too much waits, what has waited longest gives way."""
+    monkeypatch.setattr("flask_eventtrack.store.waiting._MOST", 3)
+    made_up = [browser_half(None, 3 + n) for n in range(6)]
+    write(db_host, *(engage(page, claim=None) for page in made_up[:3]))
+    db_host.clock.advance(seconds=1)
+    write(db_host, ENGAGED)
+    db_host.clock.advance(seconds=1)
+    write(db_host, *(engage(page, claim=None) for page in made_up[3:5]))
+    assert len(waiting(db_host)) == 3
+    write(db_host, SERVER, BROWSER)
+    assert seen(db_host) == [(18_000, 92)]
+    check(db_host)
+
+
 def test_an_app_s_screen_is_engaged_with(db_host: Host) -> None:
     """It has no halves: its id is the page's. In one batch, or in any order of two."""
     screen = an_event("screen.view", 1, source="app", params={"name": "Settings"})

@@ -1,4 +1,4 @@
-"""What a developer is told in debug about a page's tag."""
+"""In debug, a check that pages have the tag that names their visit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 
 class TagCheck:
-    """A hook that finds the script's tag where it does not name the visit of its page."""
+    """A hook that warns of a script's tag that does not name the visit of its page."""
 
     def __init__(self, state: State) -> None:
         self._state = state
