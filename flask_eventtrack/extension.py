@@ -277,7 +277,7 @@ class EventTrack:
 
         Without it the id is what ``user.get_id()`` returns. If that is the user's
         ``fs_uniquifier`` (as in Flask-Security) or ``alternative_id``, which change with the
-        password, the id is the user's primary key.
+        password, or a token of Flask-User, the id is the user's primary key.
         """
         self._callbacks.customer_id = find
         return find

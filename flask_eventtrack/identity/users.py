@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 import urllib.parse
 
@@ -15,6 +16,8 @@ from .visitor import check_customer_id
 # for instance after a new password. They are Flask-Security's and the one of Flask-Login's manual
 # ("Alternative Tokens").
 _HANDLES = ("fs_uniquifier", "alternative_id")
+# Its users' ``get_id()`` returns an encrypted token, another one with each call.
+_OF_TOKENS = "flask_user."
 # A shorter one might be a number, and so another customer's id.
 _HANDLE_LENGTH = 16
 
@@ -32,16 +35,24 @@ class UserId(t.NamedTuple):
 def find_user_id(user: t.Any) -> UserId:
     """Return the id of a user as a customer's: what ``get_id()`` returns.
 
-    If that is a handle that changes with the password, the id is the primary key instead.
+    If that is a handle that changes with the password, or a token, the id is the primary key
+    instead.
     """
-    own = _as_customer_id(user.get_id())
-    if own is None or own not in (str(getattr(user, name, "")) for name in _HANDLES):
+    has_token = _has_token(user.__class__)
+    own = None if has_token else _as_customer_id(user.get_id())
+    is_handle = own is not None and own in (str(getattr(user, name, "")) for name in _HANDLES)
+    if not (has_token or is_handle):
         return UserId(own)
     key = _as_customer_id(_find_primary_key(user))
     if key is None:
         return UserId(None if is_pending(user) else own)
-    is_own = len(own) >= _HANDLE_LENGTH and key != own
+    is_own = own is not None and len(own) >= _HANDLE_LENGTH and key != own
     return UserId(key, own if is_own else None)
+
+
+@functools.lru_cache(maxsize=64)
+def _has_token(kind: type) -> bool:
+    return any(base.__module__.startswith(_OF_TOKENS) for base in kind.__mro__)
 
 
 def is_pending(user: object) -> bool:

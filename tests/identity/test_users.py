@@ -135,3 +135,24 @@ def test_ids_of_users_that_are_not_mapped(user: object, expected: UserId) -> Non
     """By their ``id``, if ``get_id()`` is a handle; else by ``get_id()``."""
     assert find_user_id(user) == expected
     assert not is_pending(user)
+
+
+def test_token_of_flask_user_stands_for_the_primary_key(db_session: Session) -> None:
+    """Its ``get_id()`` encrypts the id and the time: each call returns another one."""
+    mixin = type("UserMixin", (), {"__module__": "flask_user.user_mixin", "get_id": make_token})
+
+    class Person(Base, mixin):  # type: ignore[misc,valid-type]
+        __tablename__ = "person"
+        id: Mapped[int] = mapped_column(primary_key=True)
+
+    user = Person()
+    assert find_user_id(user) == UserId()
+    Base.metadata.create_all(db_session.get_bind())
+    db_session.add(user)
+    db_session.commit()
+    assert user.get_id() != user.get_id()
+    assert find_user_id(user) == find_user_id(LocalProxy(lambda: user)) == UserId("1")
+
+
+def make_token(user: object) -> str:
+    return f"gAAAAA{uuidlib.uuid4().hex}"
