@@ -117,7 +117,7 @@ class EventTrack:
         db = _find_db(app, db)
         database = _open_database(app, db, config)
         state = self._make_state(app, config, database)
-        if state.journal is not None and config.durability is None:
+        if config.durability is None:
             _follow_drops(app, state, db.metadatas[config.bind_key])
         app.extensions[EXTENSION] = state
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet

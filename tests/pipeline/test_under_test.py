@@ -40,9 +40,10 @@ def test_next_test_does_not_get_the_last_ones_visit(make: MakeHost, tmp_path: pa
     assert not list(tmp_path.glob("**/*.segment"))
 
 
-def test_one_app_for_all_tests(make: MakeHost) -> None:
+@pytest.mark.parametrize("url", [None, "sqlite://"], ids=["file", "memory"])
+def test_one_app_for_all_tests(make: MakeHost, url: str | None) -> None:
     """What waits for tables that are dropped is forgotten."""
-    host = make(AUTO)
+    host = make(AUTO) if url is None else make(AUTO, url=url)
     for _ in range(2):
         visit(host, 2)
         assert waiting(host) == 2
