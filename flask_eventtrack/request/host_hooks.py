@@ -138,8 +138,10 @@ def run_passed_hooks() -> None:
     done[_DONE] = True
     app = this_app()
     hooks: t.Any = app.before_request_funcs.get(None)
+    if not isinstance(hooks, HookList):
+        return
     former = copy.deepcopy(dict(session)), session.modified
-    for hook in hooks.all() if isinstance(hooks, HookList) else ():
+    for hook in hooks.all():
         try:
             is_skipped = package_of(hook) in _COUNTERS | _WATCHERS
             is_answered = not is_skipped and app.ensure_sync(hook)() is not None

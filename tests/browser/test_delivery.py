@@ -500,6 +500,7 @@ def test_choice_is_the_servers_too(site: Site, page: Page) -> None:
     page.goto(f"{site.url}/conditional")
     assert page.evaluate("eventtrack.optIn()") == {}
     assert choice() == "full"
+    settle(page)  # the answer to the visit names the device
     page.goto(f"{site.url}/other")
     settle(page)
     site.await_actions(page_visit=3, session_start=2)

@@ -32,7 +32,6 @@ const loadMore = () =>
       .then((more) => more.start(core))
       .catch(() => {
         hooks.plain = Object; // as it is
-        release();
       }));
 
 /**
