@@ -52,7 +52,8 @@ class PageShown:
 class Chapter:
     """A session with its pages, newest first; or what happened outside of sessions.
 
-    ``session`` is None if its row may not be shown. ``start`` and ``end`` are its own events.
+    ``session`` is the session's row, or None if the visitor may not see it. ``start`` and ``end``
+    are the events ``session.start`` and ``session.end``.
     """
 
     id: uuid.UUID | None

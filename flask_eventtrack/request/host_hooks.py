@@ -140,7 +140,7 @@ def run_passed_hooks() -> None:
     hooks: t.Any = app.before_request_funcs.get(None)
     if not isinstance(hooks, HookList):
         return
-    former = copy.deepcopy(dict(session)), session.modified
+    former = _copy_session(), session.modified
     for hook in hooks.all():
         try:
             is_skipped = package_of(hook) in _COUNTERS | _WATCHERS
@@ -150,6 +150,14 @@ def run_passed_hooks() -> None:
         if is_answered:
             _restore_session(*former)
             return
+
+
+def _copy_session() -> dict[str, t.Any]:
+    content = dict(session)
+    try:
+        return copy.deepcopy(content)
+    except Exception:  # noqa: BLE001 - a server-side session may hold anything
+        return content
 
 
 def _restore_session(content: dict[str, t.Any], is_modified: bool) -> None:

@@ -42,7 +42,7 @@ _RESHOW_WINDOW = dt.timedelta(seconds=60)
 
 
 class Visit(msgspec.Struct, gc=False):
-    """A row of ``page.visit``, stored (``key`` is its id in the table) or about to be.
+    """A row of ``page.visit``. ``key`` is its id in the table, or None if it is not stored yet.
 
     ``counted_in`` is the session that has counted its time in view, and ``counted_ms`` how much.
     """
@@ -321,12 +321,17 @@ class VisitBook:
         update_rows(self._connection, table, (*_SERVER_COLUMNS, *_CLAIM_COLUMNS), filled)
 
 
-def names_of_engaged(event: Event) -> set[int]:
-    """Return the ids, as numbers, under which the visit of engagement may be stored."""
-    named = {event.page.int} if event.page is not None else set()
+def ids_of_engaged(event: Event) -> list[uuidlib.UUID]:
+    """Return the ids under which the visit of engagement may be stored, the browser's first."""
+    ids = [event.page] if event.page is not None else []
     if event.claim is not None and event.claim.kind != "foreign":
-        named.add(event.claim.visit_id.int)
-    return named
+        ids.append(event.claim.visit_id)
+    return ids
+
+
+def names_of_engaged(event: Event) -> set[int]:
+    """Return the :func:`ids_of_engaged` as numbers."""
+    return {each.int for each in ids_of_engaged(event)}
 
 
 def _may_repeat(event: Event) -> bool:

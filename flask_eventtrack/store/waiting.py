@@ -20,6 +20,7 @@ from .dialects import ids_parameter, in_chunks, is_among
 from .in_view import read_in_view
 from .tables import Tables, cached_on_table
 from .totals import Totals
+from .visits import ids_of_engaged
 
 #: The reason in the quality counters.
 NO_VISIT = "no visit"
@@ -38,10 +39,7 @@ def count_missing(totals: Totals, event: Event, by: int = 1) -> None:
 
 def key_of(event: Event) -> uuidlib.UUID | None:
     """Return the id under which engagement waits; None if it names no visit to wait for."""
-    if event.page is not None:
-        return event.page
-    is_named = event.claim is not None and event.claim.kind != "foreign"
-    return event.claim.visit_id if event.claim is not None and is_named else None
+    return next(iter(ids_of_engaged(event)), None)
 
 
 def take_for(connection: sa.Connection, tables: Tables, visits: set[int]) -> list[Event]:

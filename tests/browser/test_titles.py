@@ -1,4 +1,4 @@
-"""The title that a page has in the end is its visit's, however late a script sets it."""
+"""A visit has the last title of its page, however late a script sets it."""
 
 from __future__ import annotations
 
