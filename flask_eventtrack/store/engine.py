@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import functools
 import hashlib
 import os
 import sqlite3
@@ -66,9 +65,16 @@ class Database:
         #: Whether several transactions may write to it at the same time.
         self.is_shared: bool = not is_sqlite
 
-    @functools.cached_property
+    # Not cached properties: until Python 3.12, all databases would share the lock of each, and a
+    # fork would copy it while another thread holds it.
+
+    @property
     def _engine(self) -> sa.Engine:
         """Made at its first use: not at start-up, and in a fork only after gevent's patches."""
+        made: sa.Engine | None = self.__dict__.get("_own_engine")
+        return made or self.__dict__.setdefault("_own_engine", self._make_engine())
+
+    def _make_engine(self) -> sa.Engine:
         if self.is_in_memory:
             return _borrowing_engine(self._host)
         engine = _own_engine(self._host, self._options, self._timeout)
@@ -78,9 +84,13 @@ class Database:
             stalls.limit_statements(engine, self._timeout)
         return engine
 
-    @functools.cached_property
+    @property
     def _watch(self) -> stalls.Watch:
-        return stalls.Watch(self._engine, self._timeout)
+        made: stalls.Watch | None = self.__dict__.get("_own_watch")
+        if made is None:
+            new = stalls.Watch(self._engine, self._timeout)
+            made = self.__dict__.setdefault("_own_watch", new)
+        return made
 
     @property
     def fingerprint(self) -> str:
@@ -217,12 +227,12 @@ class Database:
 
     def forget_connections(self) -> None:
         """Drop connections that a fork shares with its parent, without closing them."""
-        self.__dict__.pop("_watch", None)
-        if engine := self.__dict__.pop("_engine", None):
+        self.__dict__.pop("_own_watch", None)
+        if engine := self.__dict__.pop("_own_engine", None):
             engine.dispose(close=False)
 
     def close(self) -> None:
-        if "_engine" in self.__dict__:
+        if "_own_engine" in self.__dict__:
             self._engine.dispose()
 
 
