@@ -10,6 +10,7 @@ import ipaddress
 import pathlib
 import typing as t
 
+import attrs
 import msgspec
 import pytest
 import sqlalchemy as sa
@@ -212,8 +213,6 @@ def test_plain_class_is_not_touched_by_a_definition_that_fails(problem: str) -> 
 
 
 def test_attrs_class_is_refused() -> None:
-    attrs = pytest.importorskip("attrs")
-
     class Given:
         sku: str
 

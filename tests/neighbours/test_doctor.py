@@ -27,6 +27,7 @@ from ..commands import run
 from ..conftest import MakeHost
 from ..hosts import Host
 from ..manual import read
+from ..test_doctor import FINE
 from .conftest import MakeNeighbours
 
 
@@ -84,12 +85,7 @@ def test_doctor_says_what_there_is_to_set(beside: MakeNeighbours) -> None:
 
 
 def test_notes_come_last_and_all_is_well(make: MakeHost) -> None:
-    fine = {
-        "SECRET_KEY": "0123456789abcdef0123456789abcdef",
-        "EVENTTRACK_PROFILE_SALT": "our own",
-        "EVENTTRACK_SITES": ["localhost"],
-    }
-    host = make(fine)
+    host = make(FINE)
     Compress(host.app)
     lines = run(host, "doctor").output.splitlines()
     assert [line[:5] for line in lines[::2]] == ["ET010", "ET042"]
