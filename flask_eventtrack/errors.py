@@ -42,7 +42,14 @@ RejectionCode = t.Literal[
 ]
 #: Why an event is invalid, including the reasons of ``track()`` and ``identify()`` alone.
 EventCode = t.Literal[
-    RejectionCode, "invalid_customer", "invalid_label", "invalid_visitor", "no_transaction"
+    RejectionCode,
+    "invalid_customer",
+    "invalid_label",
+    "invalid_visitor",
+    "no_transaction",
+    "invalid_money",
+    "invalid_order",
+    "contradicted_order",
 ]
 #: Why a customer's token is refused.
 TokenCode = t.Literal[

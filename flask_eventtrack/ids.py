@@ -33,6 +33,8 @@ class _RandomBits:
 
 
 _random_bits = _RandomBits()
+# The fixed root of all orders' ids, so that every process derives the same ones.
+_ORDERS = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:order")
 
 
 # A UUID's own __setattr__ raises: it is immutable.
@@ -81,3 +83,17 @@ def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
 def session_end_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
     """Return the id of a session's ``session.end``: the same in each process that writes it."""
     return uuidlib.uuid5(session_id, "session.end")
+
+
+def charge_id(salt: str, order_id: str) -> uuidlib.UUID:
+    """Return the id of an order's ``transaction.charge``: the same whenever it is sent again.
+
+    :param salt: ``EVENTTRACK_PROFILE_SALT``. Order numbers can be guessed, and without it they
+        could be found for the ids of erased people's orders.
+    """
+    return uuidlib.uuid5(uuidlib.uuid5(_ORDERS, salt), order_id)
+
+
+def derived_id(charge_id: uuidlib.UUID, name: str) -> uuidlib.UUID:
+    """Return the id of what belongs to an order: an item's ``product.buy``, or a cancellation."""
+    return uuidlib.uuid5(charge_id, name)

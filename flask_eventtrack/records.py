@@ -33,10 +33,16 @@ SESSION_START = "session.start"
 SESSION_END = "session.end"
 PAGE_VISIT = "page.visit"
 SCREEN_VIEW = "screen.view"
+CHARGE = "transaction.charge"
+CANCEL = "transaction.cancel"
+PRODUCT_BUY = "product.buy"
 #: No event: its values are added to a page visit or screen view, and it has no row of its own.
 PAGE_ENGAGE = "page.engage"
 #: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+#: What a touch is: where a session came from, and where and when it began. The columns of first and
+#: last touches have these names behind ``first_`` and ``last_``.
+TOUCH = ("source", "medium", "campaign", "term", "content", "referrer", "rule", "channel", "at")
 #: Later than all moments: stands for the beginning of a record that has no times.
 NEVER = dt.datetime.max.replace(tzinfo=dt.UTC)
 
@@ -121,13 +127,57 @@ class Claim(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return "kept" if self.kept else "cookieless"
 
 
+class Bought(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A distinct item of an order, and its ``product.buy``.
+
+    ``unit_price`` is a decimal with all its digits, in the order's currency. ``params`` are those
+    of the event.
+    """
+
+    id: uuidlib.UUID
+    sku: str
+    quantity: int
+    unit_price: str
+    params: dict[str, t.Any]
+    label: str | None = None
+
+
+class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="charge"):
+    """The order of a ``transaction.charge``, whose id is derived from the order's.
+
+    ``amount`` is in minor units of the currency, such as cents. Two records of one order say the
+    same if their ``digest`` is the same. ``visit_id`` is the page visit in whose request it was
+    made.
+    """
+
+    order_id: str
+    currency: str
+    amount: int
+    digest: str
+    items: tuple[Bought, ...] = ()
+    visit_id: uuidlib.UUID | None = None
+
+
+class Cancellation(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="cancel"):
+    """What a ``transaction.cancel`` takes back of the order with the id of its charge.
+
+    That is ``amount`` (minor units), or ``items`` (a quantity for each SKU), or all that is left.
+    """
+
+    charge_id: uuidlib.UUID
+    order_id: str
+    amount: int | None = None
+    items: dict[str, int] | None = None
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False, tag="event"):
     """Something that happened, checked and ready to be written.
 
     All times are aware and UTC. ``undefined`` names the parameters that the definition does not
     have. ``half`` marks the two halves of a page visit. ``page`` is the id of the browser's half of
     the visit during which a browser event happened; ``claim`` names the server's half.
-    ``campaign`` is the campaign in the query of an earlier request that was no visit.
+    ``campaign`` is the campaign in the query of an earlier request that was no visit. ``order`` is
+    what a transaction charges or cancels.
     """
 
     id: uuidlib.UUID
@@ -147,6 +197,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
     page: uuidlib.UUID | None = None
     claim: Claim | None = None
     campaign: str = ""
+    order: Charge | Cancellation | None = None
 
     @property
     def begins_at(self) -> dt.datetime:

@@ -66,6 +66,9 @@ class SessionRow(msgspec.Struct, gc=False):
     private_at: dt.datetime | None = None
     logged_out_at: dt.datetime | None = None
     visible_ms: int = 0
+    entry_rule: str | None = None
+    channel: str | None = None
+    person: uuidlib.UUID | None = None
 
 
 class CountRow(msgspec.Struct, gc=False):

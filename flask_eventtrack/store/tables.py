@@ -8,15 +8,26 @@ import typing as t
 
 import sqlalchemy as sa
 
-from ..records import CAMPAIGN
+from ..records import CAMPAIGN, TOUCH
 from .types import JSON, UTCDateTime, blob, plain, text
 
 #: The version of the tables and of what is in them. A release that changes either counts it up.
 #: A new column is nullable or has a default in the database, so that the release before goes on
 #: writing. Version 1 is that of release 0.1, which kept no version.
-VERSION = 3
+VERSION = 4
 
 _IS_CLAIMED = sa.text("claimed_by IS NOT NULL")
+
+
+def _touch(prefix: t.Literal["first", "last"]) -> list[sa.schema.SchemaItem]:
+    """Return the columns of a touch."""
+    types: dict[str, sa.types.TypeEngine[t.Any]] = {
+        "referrer": sa.Text(),
+        "channel": text(16),
+        "at": UTCDateTime(),
+    }
+    return [sa.Column(f"{prefix}_{name}", types.get(name, text(255))) for name in TOUCH]
+
 
 # The columns and indexes of each table, by its field of :class:`Tables`.
 _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
@@ -71,7 +82,11 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("private_at", UTCDateTime()),
         sa.Column("logged_out_at", UTCDateTime()),
         sa.Column("visible_ms", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("entry_rule", text(255)),
+        sa.Column("channel", text(16)),
+        sa.Column("person", sa.Uuid()),
         sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
+        sa.Index("ix_eventtrack_session_person_started_at", "person", "started_at"),
         # Without last_seen_at: it changes with each event of a session, and so would the index.
         sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
     ],
@@ -81,13 +96,42 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("traits", JSON, nullable=False),
         sa.Column("first_seen_at", UTCDateTime(), nullable=False),
         sa.Column("last_seen_at", UTCDateTime(), nullable=False),
+        *_touch("first"),
+        *_touch("last"),
         sa.Index("ix_eventtrack_profile_customer_id", "customer_id"),
     ],
     "alias": [
         sa.Column("anonymous_uuid", sa.Uuid(), primary_key=True),
         sa.Column("customer_uuid", sa.Uuid(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("applied_at", UTCDateTime()),
         sa.Index("ix_eventtrack_alias_customer_uuid", "customer_uuid"),
+        sa.Index("ix_eventtrack_alias_applied_at", "applied_at"),
+    ],
+    "transaction": [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("charge_id", sa.Uuid()),
+        sa.Column("order_id", text(255)),
+        sa.Column("time", UTCDateTime(), nullable=False),
+        sa.Column("stored_at", UTCDateTime(), nullable=False),
+        sa.Column("uuid", sa.Uuid()),
+        sa.Column("person", sa.Uuid()),
+        sa.Column("session_id", sa.Uuid()),
+        sa.Column("visit_id", sa.Uuid()),
+        sa.Column("site", text(255), nullable=False),
+        sa.Column("currency", text(3), nullable=False),
+        sa.Column("amount", sa.BigInteger(), nullable=False),
+        sa.Column("cancelled", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("items", JSON),
+        sa.Column("digest", text(64)),
+        sa.Column("settled_at", UTCDateTime()),
+        *_touch("first"),
+        *_touch("last"),
+        sa.Index("ix_eventtrack_transaction_time", "time"),
+        sa.Index("ix_eventtrack_transaction_charge_id", "charge_id"),
+        sa.Index("ix_eventtrack_transaction_uuid_time", "uuid", "time"),
+        sa.Index("ix_eventtrack_transaction_person_time", "person", "time"),
+        sa.Index("ix_eventtrack_transaction_settled_at", "settled_at", "stored_at"),
     ],
     "hourly": [
         sa.Column("hour", UTCDateTime(), primary_key=True),
@@ -148,6 +192,7 @@ class Tables:
     session: sa.Table
     profile: sa.Table
     alias: sa.Table
+    transaction: sa.Table
     hourly: sa.Table
     quality: sa.Table
     uncounted: sa.Table

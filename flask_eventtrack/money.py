@@ -1,0 +1,120 @@
+"""Amounts of money: decimals in, integer minor units and text with all digits out; never floats."""
+
+from __future__ import annotations
+
+import decimal
+import re
+
+from .errors import InvalidEvent
+from .text import shorten
+
+#: An amount of money: a Decimal, an integer, or a decimal number as text.
+Money = decimal.Decimal | int | str
+
+# ISO 4217, list one of 2026-01-01: the currencies by the number of digits of their minor unit, such
+# as cents. Those of the last line were withdrawn after 2022; older orders have them.
+_CURRENCIES = {
+    0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    2: "AED AFN ALL AMD AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BOV BRL BSD BTN BWP BYN BZD "
+    "CAD CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL "
+    "GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR "
+    "LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN NAD NGN NIO NOK NPR NZD "
+    "PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC "
+    "SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS VED VES WST XAD XCD XCG YER ZAR "
+    "ZMW ZWG "
+    "ANG BGN CUC HRK SLL ZWL",
+    3: "BHD IQD JOD KWD LYD OMR TND",
+    4: "CLF UYW",
+}
+_DIGITS = {code: digits for digits, codes in _CURRENCIES.items() for code in codes.split()}
+#: In minor units. Sums of a thousand such amounts fit into 64 bits.
+MAX_AMOUNT = 10**15
+_MAX_DIGITS = 30
+_NUMBER = re.compile(r"[+-]?\d{1,30}(?:\.\d{0,30})?", re.ASCII)
+# More digits than an amount has, so that no step rounds but the one that is meant to.
+_CONTEXT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_UP)
+
+
+def check_currency(currency: object, param: str = "currency") -> str:
+    """Return the code of a currency.
+
+    :raises InvalidEvent: it is not in ISO 4217.
+    """
+    if isinstance(currency, str) and currency in _DIGITS:
+        return str.__str__(currency)
+    raise InvalidEvent(
+        "invalid_money",
+        f"{param} is a code of ISO 4217, such as 'EUR', not {shorten(currency, 40)}.",
+        param,
+    )
+
+
+def parse_money(value: object, param: str) -> decimal.Decimal:
+    """Return an amount of 0 or more, with all of its digits.
+
+    :param param: the name of what it is, for the error.
+    :raises InvalidEvent: it is a float, no number, or negative.
+    """
+    if isinstance(value, float):
+        raise _refuse(
+            value,
+            param,
+            ": a float has no exact cents (0.1 + 0.2 is not 0.3), so give a Decimal or text",
+        )
+    amount = _read_number(value)
+    if amount is None:
+        raise _refuse(value, param, "")
+    if amount < 0:
+        raise _refuse(
+            value, param, " and not below 0: use cancel_transaction() for what is returned"
+        )
+    return amount
+
+
+def _read_number(value: object) -> decimal.Decimal | None:
+    if isinstance(value, str):
+        text = value.strip()
+        return decimal.Decimal(text) if _NUMBER.fullmatch(text) else None
+    if isinstance(value, bool) or not isinstance(value, int | decimal.Decimal):
+        return None
+    if isinstance(value, int):
+        return decimal.Decimal(value) if abs(value) <= MAX_AMOUNT else None
+    if not value.is_finite():
+        return None
+    _, digits, exponent = value.as_tuple()
+    is_short = len(digits) <= _MAX_DIGITS and abs(int(exponent)) <= _MAX_DIGITS
+    return value if is_short else None
+
+
+def _refuse(value: object, param: str, why: str) -> InvalidEvent:
+    problem = f"{param} is money (a Decimal, an integer or text){why}; it was {shorten(value, 40)}."
+    return InvalidEvent("invalid_money", problem, param)
+
+
+def to_minor(amount: decimal.Decimal, currency: str, param: str) -> int:
+    """Return an amount in minor units, such as cents.
+
+    Half a unit is rounded away from zero, as PostgreSQL and MariaDB round what they store in a
+    column of two digits.
+
+    :raises InvalidEvent: it is too large.
+    """
+    units = int(_CONTEXT.to_integral_value(_CONTEXT.scaleb(amount, _DIGITS[currency])))
+    if abs(units) > MAX_AMOUNT:
+        raise _refuse(str(amount), param, f", at most {from_minor(MAX_AMOUNT, currency)}")
+    return units
+
+
+def from_minor(units: int, currency: str) -> str:
+    """Return minor units as a decimal text: "12.30"."""
+    return write_money(_CONTEXT.scaleb(decimal.Decimal(units), -_DIGITS[currency]))
+
+
+def multiply(price: decimal.Decimal, quantity: int) -> decimal.Decimal:
+    """Return the price of so many, with all of its digits."""
+    return _CONTEXT.multiply(price, quantity)
+
+
+def write_money(amount: decimal.Decimal) -> str:
+    """Return an amount as text with all of its digits, without an exponent."""
+    return f"{amount:f}"
