@@ -57,6 +57,7 @@ class Pipelines:
         made = self._make()
         ours = self._by_pid.setdefault(os.getpid(), made)  # another thread may have been faster
         if ours is made:
+            _begun.add(ours)
             _warn_of_uwsgi()
             # A dropped app ends its thread, which refers to neither the app nor this object.
             weakref.finalize(self, ours.stop, 0.0).atexit = False
@@ -83,6 +84,9 @@ def _warn_of_uwsgi() -> None:
 
 
 _all: weakref.WeakSet[Pipelines] = weakref.WeakSet()
+# This process's pipelines, also those of dropped apps: their threads are ending, and a fork in the
+# middle would copy a lock of SQLite's that no thread of the child releases.
+_begun: weakref.WeakSet[Pipeline] = weakref.WeakSet()
 
 
 def _ours() -> list[Pipeline]:
@@ -99,16 +103,17 @@ def _leave() -> None:
 
 
 def _pause() -> None:
-    for pipeline in _ours():
+    for pipeline in list(_begun):
         pipeline.pause()
 
 
 def _resume() -> None:
-    for pipeline in _ours():
+    for pipeline in list(_begun):
         pipeline.resume()
 
 
 def _abandon() -> None:
+    _begun.clear()
     for pipelines in list(_all):
         pipelines.abandon_others()
 

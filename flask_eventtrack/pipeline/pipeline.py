@@ -415,7 +415,8 @@ class Pipeline:
                 self._changed.wait(self._status.wakes_at - now)
 
     def _end(self) -> None:
-        self.database.close()
+        with self._writing:  # a fork waits for it
+            self.database.close()
         with self._lock:
             if self._status.life == "leaving":
                 self._status.life = "running"

@@ -153,6 +153,39 @@ assert begun.wait(10)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_fork_waits_for_the_writer_of_a_dropped_app(tmp_path: pathlib.Path) -> None:
+    """A child that copied a lock of SQLite's could never open a database."""
+    script = """
+import gc, threading
+import sqlalchemy as sa
+closing, fork_begins = threading.Event(), threading.Event()
+is_closing = False
+
+def close(*_):
+    global is_closing
+    is_closing = True
+    closing.set()
+    assert fork_begins.wait(30)
+    is_closing = False
+
+with host.app.app_context():
+    sa.event.listen(host.db.engine, "close", close)
+note("parent.test")
+host.flush()
+del host
+gc.collect()
+assert closing.wait(30)  # the thread ends, and gives its connection back
+os.register_at_fork(before=fork_begins.set)  # runs before those that were registered earlier
+child = os.fork()
+if child == 0:
+    os._exit(is_closing)
+assert os.waitpid(child, 0)[1] == 0
+"""
+    make_host(f"sqlite:///{tmp_path / 'host.db'}").close()
+    run_script(_SETUP + script, f"sqlite:///{tmp_path / 'host.db'}")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
 def test_a_receiver_of_signals_may_fork(database_url: str, make: MakeHost) -> None:
     """In the writer's own thread: the batch is over, and the next one comes."""
     host = make(url=database_url)
