@@ -44,10 +44,6 @@ from .request.recording import Append, make_event, put, put_in_transaction, reco
 from .state import State, get_state, this_app
 from .store.engine import Database
 
-logger: logging.Logger = logging.getLogger("flask_eventtrack")
-
-_CUT = re.compile(r"(?:[\d -]{4,}|\S+)…")  # half a number or a word
-
 
 def track(
     event: str | object,
@@ -100,46 +96,12 @@ def track(
         append = put_in_transaction if in_transaction else put
         return _track(state, event, params, label, time, customer, visitor, append)
     except (InvalidEvent, NotRegistered) as error:
-        _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
+        answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
     except SQLAlchemyError:  # of the host's own transaction
         raise
     except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
         state.report_failure("tracking an event", error)
     return None
-
-
-def _answer_mistake(state: State, action: str, error: InvalidEvent | NotRegistered) -> None:
-    """Raise the caller's mistake in debug and testing; log and count it otherwise."""
-    if isinstance(error, InvalidEvent):
-        refuse(state, action, error)
-    else:
-        name = countable_action(state, action)
-        state.pipeline.count(Outcome("rejected", name, "invalid_customer"))
-    if _raises():
-        raise error
-    logger.warning("An event was not recorded. %s", _clean_message(state, error))
-
-
-def _raises() -> bool:
-    """Whether the caller's mistakes are raised."""
-    return this_app().testing or this_app().debug
-
-
-def _clean_message(state: State, error: Exception) -> str:
-    """Return an error's message for the log: it may quote what a visitor has sent, and cut it."""
-    return state.urls.clean_text(_CUT.sub("…", str(error)))
-
-
-def _count_left_out(state: State, action: str, errors: cabc.Iterable[InvalidEvent]) -> None:
-    """Count the values that were left out, and log each kind once."""
-    for error in errors:
-        state.pipeline.count(Outcome("left_out", action, error.code))
-        state.warn_once(
-            f"left out: {action} {error}",
-            "A value of %r was left out. %s",
-            action,
-            _clean_message(state, error),
-        )
 
 
 def _track(
@@ -155,11 +117,11 @@ def _track(
     action, params, is_valid = _read_arguments(state, event, params)
     site = get_current(state).site if has_request_context() else ""
     definition = find_definition(state, action, site)
-    left_out: list[InvalidEvent] | None = None if _raises() else []
+    left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
     try:
         checked = check_content(definition, params, label, is_valid=is_valid, left_out=left_out)
     finally:
-        _count_left_out(state, action, left_out or ())
+        count_left_out(state, action, left_out or ())
     now = state.clock()
     moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
     if customer is not None:
@@ -169,7 +131,7 @@ def _track(
     elif visitor == "":  # the token of a visitor who refused
         return None
     elif visitor is not None:
-        profile, session = _read_visitor(state, visitor, now)
+        profile, session = read_visitor(state, visitor, now)
     else:
         current = get_current_now(state)
         resolve(current)
@@ -210,24 +172,6 @@ def _explain_no_event(state: State, event: object) -> str:
     return f"{name} does not define an event: {advice}"
 
 
-def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, SessionRef | None]:
-    if not isinstance(token, str):
-        raise InvalidEvent(
-            "invalid_visitor", f"A visitor's token is a str, not {type(token).__name__}."
-        )
-    device_token, _, session_token = token.partition("~")
-    device = state.tokens.read_device(device_token)
-    if device is None:
-        raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
-    session = state.tokens.read_session(session_token) if session_token else None
-    # Whatever its age: a session that has ended takes late events.
-    session = match_session(device, session)
-    now = session.last * 1000 if session else now
-    visitor = resume_visitor(device, session, now, state.lifetimes)
-    visitor.stop_vouching()  # the job records what it knows itself
-    return visitor.uuid, visitor.session if visitor.started is not None else None
-
-
 def identify(
     customer_id: CustomerId, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
@@ -247,11 +191,11 @@ def identify(
         return None
     try:
         customer = check_customer_id(customer_id)
-        left_out: list[InvalidEvent] | None = None if _raises() else []
+        left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
         plain = {} if traits is None else normalise(traits, left_out=left_out)
-        _count_left_out(state, LOGIN, left_out or ())
+        count_left_out(state, LOGIN, left_out or ())
     except InvalidEvent as error:
-        _answer_mistake(state, LOGIN, error)
+        answer_mistake(state, LOGIN, error)
         return None
     if not state.config.privacy_identity:
         return None

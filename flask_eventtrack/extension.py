@@ -30,7 +30,7 @@ from .identity.tokens import DeviceRule, TokenCodec
 from .identity.visitor import CustomerId, Lifetimes
 from .limits import Limiter, Novelty, VisitLimiter
 from .log import escape_log
-from .pages.hooks import EXEMPT, PageHooks
+from .pages.hooks import PageHooks
 from .pages.snippet import eventtrack_snippet, make_tag
 from .pages.visit import VisitExpander
 from .pipeline.forks import Pipelines
@@ -47,6 +47,7 @@ from .records import Clock
 from .reports.feed import FeedEvent, read_feed
 from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
+from .request.navigation import EXEMPT
 from .signals import events_written, session_ended, session_started
 from .sites import Sites
 from .state import (
