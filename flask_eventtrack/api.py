@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import datetime as dt
-import logging
-import re
 import typing as t
 import uuid as uuidlib
 
@@ -14,12 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.local import LocalProxy
 
 from .catalogue.classes import Fields
+from .catalogue.definitions import Definition
 from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
-from .identity.tokens import match_session
-from .identity.visitor import CustomerId, Visitor, check_customer_id, resume_visitor
-from .records import VOUCHED_BY_COOKIE, Identified, Outcome, SessionRef, from_ns
+from .identity.visitor import CustomerId, Visitor, check_customer_id
+from .records import PAGE_ENGAGE, PAGE_VISIT, VOUCHED_BY_COOKIE, Identified, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
 from .reports.sessions import (
     Profile,
@@ -32,16 +30,23 @@ from .reports.sessions import (
 from .request.checking import (
     Time,
     check_content,
-    countable_action,
     find_definition,
     parse_time,
-    refuse,
     settle_time,
 )
 from .request.context import Current, get_current, get_current_now
 from .request.host_login import LOGIN, log_in, log_out, resolve
-from .request.recording import Append, make_event, put, put_in_transaction, record
-from .state import State, get_state, this_app
+from .request.mistakes import answer_mistake, count_left_out, raises_mistakes
+from .request.recording import (
+    Append,
+    make_event,
+    put,
+    put_in_transaction,
+    read_visitor,
+    record,
+)
+from .request.transactions import find_visit
+from .state import State, get_state
 from .store.engine import Database
 
 
@@ -135,9 +140,19 @@ def _track(
     else:
         current = get_current_now(state)
         resolve(current)
+        _name_visit(current, definition, checked.params)
         return record(current, checked, now, moment, append)
     event = make_event(checked, now, moment, profile, session=session, site=site)
     return event.id if append(state, None, event) else None
+
+
+def _name_visit(current: Current, definition: Definition, params: dict[str, t.Any]) -> None:
+    """Add the page visit in whose request an event happens, unless the host says which one."""
+    is_page = definition.action in {PAGE_VISIT, PAGE_ENGAGE}
+    if not is_page and "visit" not in definition.types and "visit" not in params:
+        visit_id = find_visit(current)
+        if visit_id is not None:
+            params["visit"] = str(visit_id)
 
 
 def _read_arguments(

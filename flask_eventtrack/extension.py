@@ -14,7 +14,7 @@ import weakref
 import sqlalchemy as sa
 from flask import Flask
 
-from . import api, data_rights
+from . import api, data_rights, transactions
 from .browser import load_scripts
 from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
@@ -303,6 +303,8 @@ class EventTrack:
     opt_out: t.Final = staticmethod(data_rights.opt_out)
     opt_in: t.Final = staticmethod(data_rights.opt_in)
     track: t.Final = staticmethod(api.track)
+    track_transaction: t.Final = staticmethod(transactions.track_transaction)
+    cancel_transaction: t.Final = staticmethod(transactions.cancel_transaction)
     identify: t.Final = staticmethod(api.identify)
     logout: t.Final = staticmethod(api.logout)
 
