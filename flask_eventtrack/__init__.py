@@ -10,6 +10,7 @@ from .pipeline.health import Health
 from .records import Event
 from .reports.feed import FeedEvent
 from .reports.sessions import Profile, TrackedSession
+from .transactions import cancel_transaction, track_transaction
 
 __all__ = [
     "CurrentVisitor",
@@ -19,6 +20,7 @@ __all__ = [
     "Health",
     "Profile",
     "TrackedSession",
+    "cancel_transaction",
     "current_visitor",
     "errors",
     "eventtrack_snippet",
@@ -26,4 +28,5 @@ __all__ = [
     "logout",
     "signals",
     "track",
+    "track_transaction",
 ]

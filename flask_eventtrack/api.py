@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import datetime as dt
-import logging
-import re
 import typing as t
 import uuid as uuidlib
 
@@ -14,12 +12,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.local import LocalProxy
 
 from .catalogue.classes import Fields
+from .catalogue.definitions import Definition
 from .catalogue.params import normalise
 from .config import Policy
 from .errors import InvalidEvent, NotRegistered
-from .identity.tokens import match_session
-from .identity.visitor import CustomerId, Visitor, check_customer_id, resume_visitor
-from .records import VOUCHED_BY_COOKIE, Identified, Outcome, SessionRef, from_ns
+from .identity.visitor import CustomerId, Visitor, check_customer_id
+from .records import PAGE_ENGAGE, PAGE_VISIT, VOUCHED_BY_COOKIE, Identified, from_ns
 from .reports.feed import FeedEvent, read_anonymous_feed, read_feed, read_session_feed
 from .reports.sessions import (
     Profile,
@@ -32,21 +30,24 @@ from .reports.sessions import (
 from .request.checking import (
     Time,
     check_content,
-    countable_action,
     find_definition,
     parse_time,
-    refuse,
     settle_time,
 )
 from .request.context import Current, get_current, get_current_now
 from .request.host_login import LOGIN, log_in, log_out, resolve
-from .request.recording import Append, make_event, put, put_in_transaction, record
-from .state import State, get_state, this_app
+from .request.mistakes import answer_mistake, count_left_out, raises_mistakes
+from .request.recording import (
+    Append,
+    make_event,
+    put,
+    put_in_transaction,
+    read_visitor,
+    record,
+)
+from .request.transactions import find_visit
+from .state import State, get_state
 from .store.engine import Database
-
-logger: logging.Logger = logging.getLogger("flask_eventtrack")
-
-_CUT = re.compile(r"(?:[\d -]{4,}|\S+)…")  # half a number or a word
 
 
 def track(
@@ -100,46 +101,12 @@ def track(
         append = put_in_transaction if in_transaction else put
         return _track(state, event, params, label, time, customer, visitor, append)
     except (InvalidEvent, NotRegistered) as error:
-        _answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
+        answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
     except SQLAlchemyError:  # of the host's own transaction
         raise
     except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
         state.report_failure("tracking an event", error)
     return None
-
-
-def _answer_mistake(state: State, action: str, error: InvalidEvent | NotRegistered) -> None:
-    """Raise the caller's mistake in debug and testing; log and count it otherwise."""
-    if isinstance(error, InvalidEvent):
-        refuse(state, action, error)
-    else:
-        name = countable_action(state, action)
-        state.pipeline.count(Outcome("rejected", name, "invalid_customer"))
-    if _raises():
-        raise error
-    logger.warning("An event was not recorded. %s", _clean_message(state, error))
-
-
-def _raises() -> bool:
-    """Whether the caller's mistakes are raised."""
-    return this_app().testing or this_app().debug
-
-
-def _clean_message(state: State, error: Exception) -> str:
-    """Return an error's message for the log: it may quote what a visitor has sent, and cut it."""
-    return state.urls.clean_text(_CUT.sub("…", str(error)))
-
-
-def _count_left_out(state: State, action: str, errors: cabc.Iterable[InvalidEvent]) -> None:
-    """Count the values that were left out, and log each kind once."""
-    for error in errors:
-        state.pipeline.count(Outcome("left_out", action, error.code))
-        state.warn_once(
-            f"left out: {action} {error}",
-            "A value of %r was left out. %s",
-            action,
-            _clean_message(state, error),
-        )
 
 
 def _track(
@@ -155,11 +122,11 @@ def _track(
     action, params, is_valid = _read_arguments(state, event, params)
     site = get_current(state).site if has_request_context() else ""
     definition = find_definition(state, action, site)
-    left_out: list[InvalidEvent] | None = None if _raises() else []
+    left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
     try:
         checked = check_content(definition, params, label, is_valid=is_valid, left_out=left_out)
     finally:
-        _count_left_out(state, action, left_out or ())
+        count_left_out(state, action, left_out or ())
     now = state.clock()
     moment = None if time is None else settle_time(parse_time(time), from_ns(now), checked.params)
     if customer is not None:
@@ -169,13 +136,23 @@ def _track(
     elif visitor == "":  # the token of a visitor who refused
         return None
     elif visitor is not None:
-        profile, session = _read_visitor(state, visitor, now)
+        profile, session = read_visitor(state, visitor, now)
     else:
         current = get_current_now(state)
         resolve(current)
+        _name_visit(current, definition, checked.params)
         return record(current, checked, now, moment, append)
     event = make_event(checked, now, moment, profile, session=session, site=site)
     return event.id if append(state, None, event) else None
+
+
+def _name_visit(current: Current, definition: Definition, params: dict[str, t.Any]) -> None:
+    """Add the page visit in whose request an event happens, unless the host says which one."""
+    is_page = definition.action in {PAGE_VISIT, PAGE_ENGAGE}
+    if not is_page and "visit" not in definition.types and "visit" not in params:
+        visit_id = find_visit(current)
+        if visit_id is not None:
+            params["visit"] = str(visit_id)
 
 
 def _read_arguments(
@@ -210,24 +187,6 @@ def _explain_no_event(state: State, event: object) -> str:
     return f"{name} does not define an event: {advice}"
 
 
-def _read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, SessionRef | None]:
-    if not isinstance(token, str):
-        raise InvalidEvent(
-            "invalid_visitor", f"A visitor's token is a str, not {type(token).__name__}."
-        )
-    device_token, _, session_token = token.partition("~")
-    device = state.tokens.read_device(device_token)
-    if device is None:
-        raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
-    session = state.tokens.read_session(session_token) if session_token else None
-    # Whatever its age: a session that has ended takes late events.
-    session = match_session(device, session)
-    now = session.last * 1000 if session else now
-    visitor = resume_visitor(device, session, now, state.lifetimes)
-    visitor.stop_vouching()  # the job records what it knows itself
-    return visitor.uuid, visitor.session if visitor.started is not None else None
-
-
 def identify(
     customer_id: CustomerId, traits: cabc.Mapping[str, t.Any] | None = None
 ) -> uuidlib.UUID | None:
@@ -247,11 +206,11 @@ def identify(
         return None
     try:
         customer = check_customer_id(customer_id)
-        left_out: list[InvalidEvent] | None = None if _raises() else []
+        left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
         plain = {} if traits is None else normalise(traits, left_out=left_out)
-        _count_left_out(state, LOGIN, left_out or ())
+        count_left_out(state, LOGIN, left_out or ())
     except InvalidEvent as error:
-        _answer_mistake(state, LOGIN, error)
+        answer_mistake(state, LOGIN, error)
         return None
     if not state.config.privacy_identity:
         return None

@@ -9,6 +9,7 @@ import dataclasses
 import datetime as dt
 import difflib
 import functools
+import hashlib
 import inspect
 import math
 import os
@@ -64,7 +65,23 @@ class KeySource:
 
 
 KeySources = tuple[KeySource, ...]
+#: What a host's token may do: charge and cancel, or charge only.
+HostScope = t.Literal["transactions", "charges"]
 
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HostToken:
+    """One of ``EVENTTRACK_HOST_TOKENS``; of the token itself only the SHA-256 digest is kept."""
+
+    scope: HostScope
+    digest: bytes = dataclasses.field(repr=False)
+
+
+HostTokens = tuple[HostToken, ...]
+
+
+# RFC 6750, section 2.1.
+_HOST_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{32,}=*")
 
 # Parsers: each takes a key and its value, and returns what the rest of the package uses.
 
@@ -259,6 +276,30 @@ def _key_text(key: str, value: object) -> bytes | pathlib.Path:
     )
 
 
+def _host_tokens(key: str, value: object) -> HostTokens:
+    """Read ``EVENTTRACK_HOST_TOKENS``; errors never quote a token, nor what may be one."""
+    if value is None:
+        return ()
+    by_scope = value if isinstance(value, cabc.Mapping) else {"transactions": value}
+    return tuple(
+        _host_token(key, scope, token)
+        for scope, tokens in by_scope.items()
+        for token in (tokens if isinstance(tokens, list | tuple) else [tokens])
+    )
+
+
+def _host_token(key: str, scope: t.Any, token: object) -> HostToken:
+    if scope not in t.get_args(HostScope):
+        scopes = " and ".join(map(repr, t.get_args(HostScope)))
+        raise ConfigError(f"{key}: the scopes of tokens are {scopes}.")
+    if not (isinstance(token, str) and _HOST_TOKEN.fullmatch(token)):
+        raise ConfigError(
+            f"{key}: a token is a str of at least 32 random characters: letters, digits and "
+            "'-._~+/'. Make one with: python -c 'import secrets; print(secrets.token_urlsafe())'."
+        )
+    return HostToken(scope, hashlib.sha256(token.encode()).digest())
+
+
 def _setting(default: _D, parse: _Parser[_V]) -> _D | _V:
     """Return a field of :class:`Config` that carries its parser."""
     # By a factory, as a dataclass takes no dict for a default.
@@ -392,6 +433,12 @@ class Config:
 
     jwt_type: str | None = _setting(None, _optional(_text))
     """What the header ``typ`` of a token must be, such as ``"at+jwt"``. None accepts any type."""
+
+    host_tokens: HostTokens = _setting((), _host_tokens)
+    """The tokens with which your own back ends post orders to ``/_et/transactions``: a str of at
+    least 32 random characters, a list of these, or a dict of scope to these. The scope
+    ``"transactions"``, the default, lets them charge and cancel; ``"charges"`` only charge. To
+    replace a token, list the old and the new one until no back end has the old one."""
 
     retention: Keeps = _setting({}, _keeps)
     """How long events are kept: a timedelta or seconds, or a dict of action patterns

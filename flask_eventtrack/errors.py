@@ -5,7 +5,7 @@
     EventTrackError
     ├── ConfigError (ValueError)      a wrong setting, or an app registered twice
     ├── NotRegistered (RuntimeError)  no app, no request, or no EventTrack on the app
-    ├── InvalidEvent (ValueError)     a wrong action, parameter, label, time or customer id
+    ├── InvalidEvent (ValueError)     a wrong action, parameter, label, time, customer or order
     │   ├── UndefinedEvent (LookupError)
     │   └── ReservedEvent
     ├── InvalidToken (ValueError)     a customer's token that is refused
@@ -39,16 +39,16 @@ RejectionCode = t.Literal[
     "bot",
     "opted_out",
     "filtered",
+    "invalid_customer",
+    "invalid_visitor",
+    "invalid_money",
+    "invalid_order",
 ]
 #: Why an event is invalid, including the reasons of ``track()`` and ``identify()`` alone.
 EventCode = t.Literal[
     RejectionCode,
-    "invalid_customer",
     "invalid_label",
-    "invalid_visitor",
     "no_transaction",
-    "invalid_money",
-    "invalid_order",
     "contradicted_order",
 ]
 #: Why a customer's token is refused.
@@ -69,6 +69,7 @@ TokenCode = t.Literal[
 ProblemCode = t.Literal[
     TokenCode,
     "token_missing",
+    "token_scope",
     "malformed",
     "foreign_origin",
     "csrf",

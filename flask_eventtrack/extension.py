@@ -14,7 +14,7 @@ import weakref
 import sqlalchemy as sa
 from flask import Flask
 
-from . import api, data_rights
+from . import api, data_rights, transactions
 from .browser import load_scripts
 from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
@@ -30,7 +30,7 @@ from .identity.tokens import DeviceRule, TokenCodec
 from .identity.visitor import CustomerId, Lifetimes
 from .limits import Limiter, Novelty, VisitLimiter
 from .log import escape_log
-from .pages.hooks import EXEMPT, PageHooks
+from .pages.hooks import PageHooks
 from .pages.snippet import eventtrack_snippet, make_tag
 from .pages.visit import VisitExpander
 from .pipeline.forks import Pipelines
@@ -47,6 +47,7 @@ from .records import Clock
 from .reports.feed import FeedEvent, read_feed
 from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
+from .request.navigation import EXEMPT
 from .signals import events_written, session_ended, session_started
 from .sites import Sites
 from .state import (
@@ -302,6 +303,8 @@ class EventTrack:
     opt_out: t.Final = staticmethod(data_rights.opt_out)
     opt_in: t.Final = staticmethod(data_rights.opt_in)
     track: t.Final = staticmethod(api.track)
+    track_transaction: t.Final = staticmethod(transactions.track_transaction)
+    cancel_transaction: t.Final = staticmethod(transactions.cancel_transaction)
     identify: t.Final = staticmethod(api.identify)
     logout: t.Final = staticmethod(api.logout)
 

@@ -27,6 +27,7 @@ _CURRENCIES = {
     4: "CLF UYW",
 }
 _DIGITS = {code: digits for digits, codes in _CURRENCIES.items() for code in codes.split()}
+_UNITS = {digits: decimal.Decimal(1).scaleb(-digits) for digits in _CURRENCIES}
 #: In minor units. Sums of a thousand such amounts fit into 64 bits.
 MAX_AMOUNT = 10**15
 _MAX_DIGITS = 30
@@ -68,7 +69,7 @@ def parse_money(value: object, param: str) -> decimal.Decimal:
         raise _refuse(
             value, param, " and not below 0: use cancel_transaction() for what is returned"
         )
-    return amount
+    return amount.copy_abs()  # -0 is 0
 
 
 def _read_number(value: object) -> decimal.Decimal | None:
@@ -110,6 +111,14 @@ def from_minor(units: int, currency: str) -> str:
     return write_money(_CONTEXT.scaleb(decimal.Decimal(units), -_DIGITS[currency]))
 
 
+def limit_minor(amount: str, currency: str) -> int:
+    """Return an amount that :func:`parse_money` has read in minor units, or the largest amount."""
+    try:
+        return to_minor(decimal.Decimal(amount), currency, "amount")
+    except InvalidEvent:
+        return MAX_AMOUNT
+
+
 def multiply(price: decimal.Decimal, quantity: int) -> decimal.Decimal:
     """Return the price of so many, with all of its digits."""
     return _CONTEXT.multiply(price, quantity)
@@ -118,3 +127,12 @@ def multiply(price: decimal.Decimal, quantity: int) -> decimal.Decimal:
 def write_money(amount: decimal.Decimal) -> str:
     """Return an amount as text with all of its digits, without an exponent."""
     return f"{amount:f}"
+
+
+def pad_money(amount: decimal.Decimal, currency: str) -> str:
+    """Return an amount as text with all of its digits, at least those of its currency's minor unit:
+    "12.00"."""
+    digits = -int(amount.as_tuple().exponent)
+    if digits < _DIGITS[currency]:
+        amount = _CONTEXT.quantize(amount, _UNITS[_DIGITS[currency]])
+    return write_money(amount)

@@ -161,12 +161,13 @@ class Charge(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="charge
 class Cancellation(msgspec.Struct, frozen=True, array_like=True, gc=False, tag="cancel"):
     """What a ``transaction.cancel`` takes back of the order with the id of its charge.
 
-    That is ``amount`` (minor units), or ``items`` (a quantity for each SKU), or all that is left.
+    That is ``amount`` (a decimal with all its digits, in the order's currency), or ``items`` (a
+    quantity for each SKU), or all that is left.
     """
 
     charge_id: uuidlib.UUID
     order_id: str
-    amount: int | None = None
+    amount: str | None = None
     items: dict[str, int] | None = None
 
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import json
+import operator
 import re
 import typing as t
 import unicodedata
+import uuid as uuidlib
 
 from .errors import InvalidEvent
 
@@ -43,6 +45,23 @@ def check_action(action: object) -> str:
     else:
         return action
     raise InvalidEvent("invalid_action", f"{str(action)[:64]!r}: {problem}.")
+
+
+def write_id(value: object, max_length: int) -> str | None:
+    """Return an id as text: a str as it is, an integer of any library, a UUID. None if it is none
+    of these, or a number of more digits than ``max_length``."""
+    if isinstance(value, str):
+        return str.__str__(value)  # a subclass's own may say something else, as an enum's does
+    if isinstance(value, uuidlib.UUID):
+        return str(value)
+    if isinstance(value, bool):
+        return None
+    try:
+        number = operator.index(t.cast("t.SupportsIndex", value))
+    except TypeError:
+        return None
+    # Python refuses to print a number of very many digits.
+    return str(number) if abs(number) < 10 ** (max_length - 1) else None
 
 
 def is_name(text: str) -> bool:

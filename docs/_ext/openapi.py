@@ -26,6 +26,13 @@ from flask_eventtrack.collector.messages import (
 )
 from flask_eventtrack.collector.problems import Problem
 from flask_eventtrack.collector.sender import DEVICE_HEADER, SESSION_HEADER
+from flask_eventtrack.collector.transactions import (
+    MAX_TRANSACTIONS,
+    CancelledItem,
+    PostedCancellation,
+    PostedCharge,
+    PostedItem,
+)
 from flask_eventtrack.errors import ProblemCode, RejectionCode, TokenCode
 from flask_eventtrack.request.cookies import DEVICE_COOKIE, SESSION_COOKIE
 
@@ -49,6 +56,13 @@ _LOGOUT_PROBLEMS: _Codes = {
 }
 _POST_PROBLEMS: _Codes = {**_LOGOUT_PROBLEMS, 503: ("no_room", "unavailable")}
 _LOGIN_PROBLEMS: _Codes = {**_POST_PROBLEMS, 401: ("token_missing", *t.get_args(TokenCode))}
+_TRANSACTION_PROBLEMS: _Codes = {
+    **_CHOICE_PROBLEMS,
+    401: ("token_missing", "token_invalid"),
+    403: ("foreign_origin", "token_scope"),
+    404: ("not_found",),
+    503: ("no_room", "unavailable"),
+}
 
 _TEXT: _Schema = {"type": "string"}
 _RETRY: _Schema = {
@@ -77,11 +91,16 @@ def make_document() -> bytes:
             "an unknown path is NotFound, to a wrong method MethodNotAllowed.",
         },
         "servers": [{"url": "/_et"}],
-        "paths": {**_posts(), **_files()},
+        "paths": {**_posts(), "/transactions": _transactions(), **_files()},
         "components": {
             "schemas": _schemas(),
             "securitySchemes": {
                 "customer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
+                "host": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "One of EVENTTRACK_HOST_TOKENS.",
+                },
                 "device": {"type": "apiKey", "in": "cookie", "name": DEVICE_COOKIE},
                 "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
             },
@@ -129,6 +148,26 @@ def _posts() -> dict[str, _Schema]:
             is_by_visitor=False,
         ),
     }
+
+
+def _transactions() -> _Schema:
+    """Describe the door of the host's own back ends."""
+    results = _content("", "application/json", _ref("Results"))
+    answers = {
+        202: results | {"description": "A result for each transaction, some may be rejected."},
+        422: results | {"description": "The post is a single transaction, and it is rejected."},
+    }
+    post = {
+        "operationId": "takeTransactions",
+        "summary": "Record orders and cancellations, each of them once however often it is sent.",
+        "security": [{"host": []}],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref("Transactions")}},
+        },
+        "responses": _responses(answers, _TRANSACTION_PROBLEMS),
+    }
+    return {"post": post}
 
 
 def _post(
@@ -249,7 +288,10 @@ def _ref(name: str) -> _Schema:
 
 
 def _schemas() -> dict[str, _Schema]:
-    types = (PostedEvent, PostFields, Account, Choice, Results, Problem)
+    types = (
+        *(PostedEvent, PostFields, Account, Choice, Results, Problem),
+        *(PostedCharge, PostedItem, PostedCancellation, CancelledItem),
+    )
     _, schemas = msgspec.json.schema_components(types, ref_template=_ref("{name}")["$ref"])
     # Not in the types: how a time is written, which codes are sent, and that the fields of a post
     # lie beside those of its event.
@@ -263,6 +305,14 @@ def _schemas() -> dict[str, _Schema]:
         "properties": {"events": events},
     }
     content = {"anyOf": [_ref("PostedEvent"), _ref("Batch")]}
+    one = {"anyOf": [_ref("PostedCharge"), _ref("PostedCancellation")]}
+    several = {"type": "array", "items": one, "minItems": 1, "maxItems": MAX_TRANSACTIONS}
+    batch = {
+        "type": "object",
+        "required": ["transactions"],
+        "properties": {"transactions": several},
+    }
+    schemas["Transactions"] = {"anyOf": [*one["anyOf"], batch]}
     schemas["Post"] = {"allOf": [content, _ref("PostFields")]}
     return schemas
 

@@ -64,6 +64,7 @@ def iter_fields(class_: type) -> cabc.Iterator[Field]:
 
 _TYPES = {
     "KeySources": "`str`, `bytes` or path, dict of `str` to these, or list of these",
+    "HostTokens": "`str`, list of `str`, or dict of scope to these",
     "Keeps": "`timedelta`, a number of seconds, or dict of `str` to these",
     "MaskRules": "list of compiled patterns and callables",
     "PageVisitFilter": "callable (no arguments, returns `bool`)",

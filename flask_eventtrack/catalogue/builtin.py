@@ -7,6 +7,7 @@ import typing as t
 
 from msgspec import Meta
 
+from ..records import CANCEL, CHARGE, PRODUCT_BUY
 from .definitions import Catalogue, Definition
 
 
@@ -133,7 +134,48 @@ class RemoveFromCart(BasketChange):
 
 
 @dataclasses.dataclass
-class ProductBuy(BasketChange):
+class TransactionCharge:
+    """``quantity``: how many pieces. Money is text with all digits, and integer minor units, such
+    as cents, in ``_minor``."""
+
+    order_id: str
+    total: str
+    total_minor: int
+    currency: str
+    quantity: int
+    discount: str | None = None
+    discount_minor: int | None = None
+    tax: str | None = None
+    tax_minor: int | None = None
+    shipping: str | None = None
+    shipping_minor: int | None = None
+    payment_method: str | None = None
+    coupon: str | None = None
+    channel: str | None = None
+
+
+@dataclasses.dataclass
+class TransactionCancel:
+    """``amount`` and ``amount_minor`` are negative; ``items``: each SKU with its quantity."""
+
+    order_id: str
+    amount: str
+    amount_minor: int
+    currency: str
+    items: list[dict[str, t.Any]] | None = None
+
+
+@dataclasses.dataclass
+class ProductBuy:
+    """``final_unit_price``: of one piece; ``amount_minor``: of all, in minor units."""
+
+    sku: str
+    name: str | None = None
+    quantity: int = 1
+    final_unit_price: str | None = None
+    currency: str | None = None
+    amount_minor: int | None = None
+    category: str | list[str] | None = None
     order_id: str | None = None
 
 
@@ -158,11 +200,12 @@ _BUILTIN: tuple[tuple[str, type | None, str], ...] = (
     ("page.engage", PageEngage, "Left the page"),
     ("product.addToCart", AddToCart, "Added {name} to the basket"),
     ("product.removeFromCart", RemoveFromCart, "Removed {name} from the basket"),
-    ("transaction.charge", None, "Paid"),
-    ("product.buy", ProductBuy, "Bought {name}"),
+    (CHARGE, TransactionCharge, "Ordered for {total} {currency}"),
+    (CANCEL, TransactionCancel, "Cancelled order {order_id}"),
+    (PRODUCT_BUY, ProductBuy, "Bought {name}"),
     ("screen.view", ScreenView, "Viewed screen {name}"),
 )
-_SERVER_ONLY = ("session.", "customer.", "transaction.", "product.buy")
+_SERVER_ONLY = ("session.", "customer.", "transaction.", PRODUCT_BUY)
 
 
 def builtin_catalogue() -> Catalogue:

@@ -12,6 +12,7 @@ import typing as t
 
 from ..config import parse_duration
 from ..errors import EventCode, InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
+from ..records import CANCEL, CHARGE, PRODUCT_BUY
 from ..text import check_action, clean_text, clip_label, shorten
 from .classes import (
     TAKEN,
@@ -41,8 +42,11 @@ CONTEXT_PARAMETERS = frozenset(
 _RESERVED = {
     "session.start": "it is recorded with the first event of a session",
     "session.end": "it is recorded when a session is over",
-    "transaction.charge": "it is reserved for transactions, and custom events cannot use it",
+    CHARGE: "track_transaction() records it, on the server",
+    CANCEL: "cancel_transaction() records it, on the server",
 }
+# No events of a host's own look like revenue.
+_TRANSACTIONS = "transaction."
 _T = t.TypeVar("_T", bound=type)
 _R = t.TypeVar("_R")
 
@@ -228,6 +232,8 @@ class Catalogue:
         :raises InvalidDefinition: the action is defined already, or the label is wrong.
         """
         action = check_action(definition.action)
+        if action == PRODUCT_BUY:  # it is revenue, which no browser may make up
+            definition = dataclasses.replace(definition, anonymous=False, server_only=True)
         old = self._find_own(action)
         # A factory that runs for each app defines the same events on a shared object again.
         if old is not None and old != definition:
@@ -277,7 +283,7 @@ class Catalogue:
 
     def _find_own(self, action: str) -> Definition | None:
         """Return the host app's own definition, if any; it may replace most built-in ones."""
-        if action in _RESERVED or action == "page.visit":
+        if action in _RESERVED or action == "page.visit" or action.startswith(_TRANSACTIONS):
             raise InvalidDefinition(f"{action!r} is built in and cannot be redefined.")
         old = self._by_action.get(action)
         return None if old is None or old.builtin else old
@@ -311,8 +317,11 @@ def refuse_reserved(action: str) -> None:
 
     :raises ReservedEvent: saying what records it.
     """
-    if action in _RESERVED:
-        raise ReservedEvent("reserved_event", f"{action!r} cannot be sent: {_RESERVED[action]}.")
+    reason = _RESERVED.get(action)
+    if reason is None and action.startswith(_TRANSACTIONS):
+        reason = "such names are reserved for track_transaction() and cancel_transaction()"
+    if reason is not None:
+        raise ReservedEvent("reserved_event", f"{action!r} cannot be sent: {reason}.")
 
 
 def read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | None:

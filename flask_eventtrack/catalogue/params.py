@@ -11,7 +11,7 @@ import msgspec
 
 from ..errors import InvalidEvent
 from ..text import clean_text, shorten
-from .plain import to_plain, write_decimal, write_name
+from .plain import to_plain, write_decimal, write_digits, write_name
 
 MAX_BYTES = 32 * 1024
 MAX_DEPTH = 8
@@ -27,6 +27,7 @@ def normalise(
     *,
     left_out: list[InvalidEvent] | None = None,
     keeps_decimals: bool = False,
+    writes_decimals: bool = False,
 ) -> dict[str, t.Any]:
     """Return ``params`` as plain JSON values that SQLite, PostgreSQL and MariaDB can store.
 
@@ -38,34 +39,47 @@ def normalise(
         value is left out; in a list, None takes its place. Without ``left_out`` the error is
         raised.
     :param keeps_decimals: whether decimals stay that would become text.
+    :param writes_decimals: whether each decimal becomes text with all of its digits.
     :raises InvalidEvent: ``params`` is no mapping, or exceeds 32 KiB encoded, or 256 names at all
         levels together. A name that several dicts in a list have counts once. Without ``left_out``
         also: a value has no JSON form, or exceeds 8 levels, or 64 characters in a name.
     """
-    cleaner = _Cleaner(left_out, keeps_decimals=keeps_decimals)
-    clean = cleaner.clean_dict(_as_dict(params), 1, {})
-    size = len(msgspec.json.encode(clean))
+    given = as_dict(params)
+    if given is None:
+        kind = type(params).__name__
+        raise InvalidEvent("invalid_params", f"params is a mapping of names to values, not {kind}.")
+    cleaner = _Cleaner(left_out, keeps_decimals=keeps_decimals, writes_decimals=writes_decimals)
+    clean = cleaner.clean_dict(given, 1, {})
+    check_size(clean)
+    return clean
+
+
+def check_size(params: dict[str, t.Any]) -> int:
+    """Return how many bytes clean parameters take.
+
+    :raises InvalidEvent: it is more than 32 KiB.
+    """
+    size = len(msgspec.json.encode(params))
     if size > MAX_BYTES:
         raise InvalidEvent(
             "params_too_large",
             f"The parameters take {size} bytes; at most {MAX_BYTES} are allowed.",
         )
-    return clean
+    return size
 
 
-def _as_dict(params: object) -> dict[t.Any, t.Any]:
-    """Return a mapping, or an object that is written as one, as a dict with its values as given."""
+def as_dict(params: object) -> dict[t.Any, t.Any] | None:
+    """Return a mapping, or an object that is written as one, as a dict with its values as given.
+
+    None if it is neither.
+    """
     if isinstance(params, cabc.Mapping):
         return dict(params)
     try:
         plain = to_plain(params)
     except Exception:  # noqa: BLE001 - methods of the host's classes may raise anything
-        plain = None
-    if isinstance(plain, dict):
-        return plain
-    raise InvalidEvent(
-        "invalid_params", f"params is a mapping of names to values, not {type(params).__name__}."
-    )
+        return None
+    return plain if isinstance(plain, dict) else None
 
 
 # The names seen at one place, each with those below it. The items of a list are one place.
@@ -78,11 +92,14 @@ class _Cleaner:
     ``parameter`` is the name of the parameter whose value is cleaned, for errors.
     """
 
-    def __init__(self, left_out: list[InvalidEvent] | None, *, keeps_decimals: bool) -> None:
+    def __init__(
+        self, left_out: list[InvalidEvent] | None, *, keeps_decimals: bool, writes_decimals: bool
+    ) -> None:
         self.names = 0
         self.parameter = ""
         self.left_out = left_out
         self.keeps_decimals = keeps_decimals
+        self.writes_decimals = writes_decimals
 
     def clean(self, value: t.Any, depth: int, names: _Names) -> t.Any:
         kind = type(value)
@@ -97,8 +114,7 @@ class _Cleaner:
         if kind in _NESTED or issubclass(kind, _NESTED):
             return self.clean_nested(value, depth, names)
         if kind is decimal.Decimal:
-            plain = write_decimal(value)
-            return value if self.keeps_decimals and isinstance(plain, str) else plain
+            return self.write_decimal(value)
         return self.clean(self.write(value), depth, names)
 
     def clean_nested(self, value: t.Any, depth: int, names: _Names) -> t.Any:
@@ -154,6 +170,12 @@ class _Cleaner:
             raise self.too_deep() from None
         except Exception as error:  # noqa: BLE001 - methods of the host's classes may raise anything
             raise self.no_json(self.parameter, error) from None
+
+    def write_decimal(self, value: decimal.Decimal) -> t.Any:
+        if self.writes_decimals:
+            return write_digits(value)
+        plain = write_decimal(value)
+        return value if self.keeps_decimals and isinstance(plain, str) else plain
 
     def write_integer(self, value: int) -> str:
         try:

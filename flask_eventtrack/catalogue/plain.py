@@ -15,6 +15,7 @@ import msgspec
 # More items than this do not fit into an event.
 MAX_ITEMS = 32 * 1024
 _DIGITS = 18  # 64 bits hold any integer with so many
+_MANY_DIGITS = 100
 
 
 def to_plain(value: t.Any) -> t.Any:
@@ -35,6 +36,13 @@ def write_decimal(value: decimal.Decimal) -> int | float | str | None:
         return int(value)
     number = float(value)
     return number if decimal.Decimal(repr(number)) == value else str(value)
+
+
+def write_digits(value: decimal.Decimal) -> str | None:
+    """Return a decimal as text with all of its digits; in exponents only if there are very many."""
+    if not value.is_finite():
+        return None
+    return f"{value:f}" if abs(value.adjusted()) < _MANY_DIGITS else str(value)
 
 
 def write_name(name: object) -> str:

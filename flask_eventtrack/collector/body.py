@@ -26,7 +26,8 @@ def read_body(types: cabc.Set[str] = TYPES) -> bytes:
     encoding = request.headers.get("Content-Encoding", "identity").lower()
     _check_encoding(encoding)
     if request.mimetype not in types:
-        raise Refused(problem(415, "unsupported_type", "Send application/json or text/plain."))
+        names = " or ".join(sorted(types - {""}))
+        raise Refused(problem(415, "unsupported_type", f"Send {names}."))
     body = _read_bytes()
     if encoding == "gzip" and len(body) <= MAX_BYTES:
         body = _inflate(body)

@@ -35,7 +35,7 @@ _Page = t.Annotated[
     ),
 ]
 _Date = t.Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
-_Time = t.Annotated[
+PostedTime = t.Annotated[
     int | float | _Date,
     Meta(
         description="Milliseconds since the epoch, or ISO 8601 with a time zone. The "
@@ -69,7 +69,7 @@ class PostedEvent(msgspec.Struct, kw_only=True):
     event_id: _Id | None = None
     params: dict[str, t.Any] | None = None
     label: str | None = None
-    time: _Time | None = None
+    time: PostedTime | None = None
     visit: str | None = None
     page: _Page | None = None
 
@@ -141,7 +141,7 @@ def parse_post(body: bytes) -> Envelope:
 
     :raises MalformedPost: it is not JSON in UTF-8, or neither an event nor a batch of 1 to 100.
     """
-    value = _parse_object(body, 'an event, or {"events": [...]}')
+    value = parse_object(body, 'an event, or {"events": [...]}')
     is_batch = "events" in value
     if is_batch and not isinstance(value["events"], list):
         raise MalformedPost('"events" must be a list.')
@@ -168,7 +168,7 @@ def parse_account(body: bytes) -> Account:
 
     :raises MalformedPost: it is not a JSON object in UTF-8.
     """
-    return _convert(_parse_object(body, '{"token": "..."}') if body else {}, Account)
+    return _convert(parse_object(body, '{"token": "..."}') if body else {}, Account)
 
 
 def parse_event(value: object) -> PostedEvent:
@@ -201,7 +201,7 @@ def _read_dropped(value: object) -> int:
     return min(t.cast("int", value), _PLAUSIBLY_DROPPED) if is_count else 0
 
 
-def _parse_object(body: bytes, example: str) -> dict[str, t.Any]:
+def parse_object(body: bytes, example: str) -> dict[str, t.Any]:
     if not body:
         raise MalformedPost("The body is empty.")
     try:

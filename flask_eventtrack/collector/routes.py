@@ -24,6 +24,7 @@ from .post_limits import PostLimits
 from .privacy_page import read_choice, serve_stylesheet, show_page
 from .problems import PROBLEM_TYPE, Problem, Refused, not_found, problem
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Sender
+from .transactions import take_transactions
 
 RETRY_AFTER = 5
 _NO_STORE = {"Cache-Control": "no-store"}
@@ -43,6 +44,14 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
                 provide_automatic_options=False,
                 **place,
             )
+        blueprint.add_url_rule(
+            "/transactions",
+            "transactions",
+            _answer_transactions,
+            methods=["POST"],
+            provide_automatic_options=False,
+            **place,
+        )
         blueprint.add_url_rule("/<digest>/<name>.js", "script", serve_script, **place)
         blueprint.add_url_rule("/openapi.json", "openapi", serve_openapi, **place)
         blueprint.add_url_rule("/catalogue.json", "catalogue", serve_catalogue, **place)
@@ -81,6 +90,24 @@ def _answer_post() -> Response:
     origin = _find_origin(state)
     if request.method == "OPTIONS":
         return _answer_preflight(origin)
+    response = _take_safely(state, origin, take, doing)
+    if origin is PostOrigin.OTHER_ORIGIN:
+        _allow_origin(response)
+    return response
+
+
+def _answer_transactions() -> Response:
+    """Answer a post of the host's own back ends. No page of any origin may read the answer."""
+    state = get_state()
+    origin = _find_origin(state)
+    return _take_safely(state, origin, take_transactions, "recording transactions")
+
+
+_Take = cabc.Callable[[State, PostOrigin], Response]
+
+
+def _take_safely(state: State, origin: PostOrigin, take: _Take, doing: str) -> Response:
+    """Return the answer of ``take``, or a problem document if it refuses or fails."""
     try:
         response = take(state, origin)
     except Refused as refusal:
@@ -94,8 +121,6 @@ def _answer_post() -> Response:
         response = problem(503, "unavailable", "Try again later.", Retry_After=str(RETRY_AFTER))
     if this_app().debug and response.mimetype == PROBLEM_TYPE:
         _log_problem(state, response)
-    if origin is PostOrigin.OTHER_ORIGIN:
-        _allow_origin(response)
     return response
 
 
@@ -297,7 +322,7 @@ def _answer_privacy() -> Response:
 
 
 # By path: what answers a post there, and what the log calls it if it fails.
-_POSTS: dict[str, tuple[cabc.Callable[[State, PostOrigin], Response], str]] = {
+_POSTS: dict[str, tuple[_Take, str]] = {
     "in": (_take, "collecting events"),
     "identify": (_take_login, "identifying a customer"),
     "logout": (_take_logout, "logging a customer out"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import operator
 import re
 import typing as t
 import uuid as uuidlib
@@ -18,7 +17,7 @@ from ..records import (
     Vouched,
     from_ns,
 )
-from ..text import shorten
+from ..text import shorten, write_id
 from .tokens import CUSTOMER_ID_MAX_LENGTH, DeviceToken, Owner, SessionToken, VouchedBy
 
 #: A customer's id in the host app: a text, an integer of any library, or a UUID.
@@ -48,7 +47,7 @@ def check_customer_id(customer: object) -> str:
     :raises InvalidEvent: it is no str, integer or UUID, is empty, has more than 255 characters, or
         is a placeholder such as "null", "guest" or 0.
     """
-    text = _write_customer_id(customer)
+    text = write_id(customer, CUSTOMER_ID_MAX_LENGTH)
     if not (text and len(text) <= CUSTOMER_ID_MAX_LENGTH and text.isprintable()):
         rule = f": a str, integer or UUID of 1 to {CUSTOMER_ID_MAX_LENGTH} printable characters."
     elif _PLACEHOLDER.fullmatch(text.strip(" \"'").lower()):
@@ -56,21 +55,6 @@ def check_customer_id(customer: object) -> str:
     else:
         return text
     raise InvalidEvent("invalid_customer", f"{shorten(customer, 40)} is not a customer's id{rule}")
-
-
-def _write_customer_id(customer: object) -> str | None:
-    if isinstance(customer, str):
-        return str.__str__(customer)  # a subclass's own may say something else, as an enum's does
-    if isinstance(customer, uuidlib.UUID):
-        return str(customer)
-    if isinstance(customer, bool):
-        return None
-    try:
-        number = operator.index(t.cast("t.SupportsIndex", customer))
-    except TypeError:
-        return None
-    # Python refuses to print a number of very many digits.
-    return str(number) if abs(number) < 10 ** (CUSTOMER_ID_MAX_LENGTH - 1) else None
 
 
 class Lifetimes(t.NamedTuple):

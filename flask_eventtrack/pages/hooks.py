@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from flask import Flask, Request, Response
+from flask import Flask, Response
 
 from ..identity.visitor import Visitor
 from ..neighbours import package_of
@@ -14,14 +14,14 @@ from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
 from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_bypass
 from ..request.host_login import resolve
+from ..request.navigation import has_page, is_navigation, may_be_page
 from ..request.recording import make_anonymous, open_session, put
 from ..state import BLUEPRINT, State, this_app, warn_of_memory
 from .headers import AnswerHeaders, read_headers
 from .tag_check import TagCheck
 from .title import parse_title
-from .visit import is_for_later, is_navigation, is_shown, may_name_campaign
+from .visit import is_for_later, is_shown, may_name_campaign
 
-EXEMPT = "eventtrack_exempt"
 _SERVER_TITLE_MAX_LENGTH = 255
 # Packages whose hooks compress pages.
 _COMPRESSORS = frozenset({"flask_compress", "flask_gzip", "flask_squeeze"})
@@ -205,59 +205,17 @@ def is_page_request(current: Current) -> bool:
     """Whether the request may be a page visit, by what is known before its answer."""
     is_page = current.is_page
     if is_page is None:
-        request, in_frames = current.request, current.state.config.frames is not False
-        is_page = current.is_page = (
-            request.method == "GET"
-            and is_navigation(request.environ, in_frames=in_frames)
-            and _may_be_page(current)
-        )
+        admits = current.state.config.page_visit_filter
+        is_page = current.is_page = may_be_page(current) and (admits is None or bool(admits()))
     return is_page
 
 
 def is_later_page(current: Current) -> bool:
     """Whether the answer is no page visit, but may be shown as one later."""
-    environ = current.request.environ
+    environ, admits = current.request.environ, current.state.config.page_visit_filter
     is_fetched = current.request.method == "GET" and is_for_later(environ)
-    return is_fetched and not is_navigation(environ) and _may_be_page(current)
-
-
-def _may_be_page(current: Current) -> bool:
-    request, state = current.request, current.state
-    if request.url_rule is None or request.routing_exception:
-        return False
-    endpoint = request.url_rule.endpoint
-    has_pages = state.has_pages.get(endpoint)
-    if has_pages is None:
-        has_pages = state.has_pages[endpoint] = _has_pages(request, endpoint)
-    if not has_pages:
-        return False
-    admits = state.config.page_visit_filter
-    return admits is None or bool(admits())
-
-
-def _has_pages(request: Request, endpoint: str) -> bool:
-    """Whether a view's answers may be page visits."""
-    if getattr(request.url_rule, "websocket", False):
-        return False
-    if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
-        return False
-    return not _is_exempt(request)
-
-
-def _is_exempt(request: Request) -> bool:
-    """Whether the view, its class, its object or one of its blueprints is ``@events.exempt``."""
-    app = this_app()
-    view = app.view_functions.get(request.endpoint or "")
-    view_class = getattr(view, "view_class", None)
-    # The views of Flask-Admin and Flask-AppBuilder are methods of an object.
-    owner = getattr(view, "__self__", None)
-    blueprints = [app.blueprints.get(name) for name in request.blueprints]
-    marked = (
-        *(view, getattr(view, "func", None)),  # of a functools.partial
-        *(view_class, getattr(view_class, "get", None)),
-        *(getattr(view_class, "dispatch_request", None), owner, getattr(owner, "admin", None)),
-    )
-    return any(getattr(each, EXEMPT, False) for each in (*marked, *blueprints))
+    is_later = is_fetched and not is_navigation(environ) and has_page(current)
+    return is_later and (admits is None or bool(admits()))
 
 
 def _find_title(response: Response, headers: AnswerHeaders) -> str:

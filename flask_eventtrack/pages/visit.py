@@ -2,9 +2,9 @@
 
 A page visit is an HTML document that is shown to a person:
 
-1. a ``GET`` that navigates, of a view that is neither static, nor ours, nor exempt, and that
-   ``EVENTTRACK_PAGE_VISIT_FILTER`` does not refuse (:func:`is_navigation` and the page hooks);
-   in a frame only if ``EVENTTRACK_FRAMES`` says so;
+1. a ``GET`` that navigates, of a view that is neither static, nor ours, nor exempt
+   (:mod:`..request.navigation`), and that ``EVENTTRACK_PAGE_VISIT_FILTER`` does not refuse (the
+   page hooks); in a frame only if ``EVENTTRACK_FRAMES`` says so;
 2. answered with 2xx or 304, and not prefetched (:func:`is_shown`), as HTML (:mod:`.headers`);
 3. from somebody who may be recorded (the request's verdict).
 """
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import re
 import typing as t
 import uuid as uuidlib
 
@@ -22,65 +21,9 @@ from werkzeug.wsgi import get_host
 from ..ids import session_id_of
 from ..privacy.urls import UrlCleaner, campaign_of
 from ..records import PAGE_VISIT, Event, PageView, SessionRef, Vouched, from_ns
+from ..request.navigation import is_navigation
 from ..sites import Sites
 from ..text import clean_text
-
-# The destinations of pages within pages, as the Fetch standard names them.
-_FRAMES = frozenset({"iframe", "frame", "fencedframe", "embed", "object"})
-# Android's WebViews send the name of their app's package in X-Requested-With.
-_PACKAGE = re.compile(r"[a-z]\w*(?:\.[a-z]\w*)+", re.ASCII | re.IGNORECASE)
-
-# Of libraries that put parts into a page: Unpoly, Inertia, pjax, Alpine AJAX, Datastar, Barba.
-_OF_LIBRARIES = (
-    *("HTTP_X_UP_VERSION", "HTTP_X_UP_TARGET", "HTTP_X_INERTIA", "HTTP_X_PJAX"),
-    *("HTTP_X_ALPINE_REQUEST", "HTTP_DATASTAR_REQUEST", "HTTP_X_BARBA"),
-)
-
-
-def is_navigation(environ: t.Mapping[str, str], *, in_frames: bool = False) -> bool:
-    """Whether a browser asks for a whole page to show it, and not a script for a part of one.
-
-    :param in_frames: whether pages in frames count.
-    """
-    destination = environ.get("HTTP_SEC_FETCH_DEST")
-    if destination != "document":
-        mode = environ.get("HTTP_SEC_FETCH_MODE")
-        if not destination:
-            navigates = mode == "navigate" if mode else _looks_like_navigation(environ)
-        elif destination == "empty":
-            navigates = mode == "navigate" or _is_forwarded(environ, mode)
-        else:
-            navigates = in_frames and mode == "navigate" and destination in _FRAMES
-        if not navigates:
-            return False
-    return not (
-        environ.get("HTTP_HX_REQUEST")
-        or environ.get("HTTP_TURBO_FRAME")
-        or environ.get("HTTP_X_TURBO_REQUEST_ID")
-        or ((sender := environ.get("HTTP_X_REQUESTED_WITH")) and not _PACKAGE.fullmatch(sender))
-    )
-
-
-def _looks_like_navigation(environ: t.Mapping[str, str]) -> bool:
-    """Whether a request without ``Sec-Fetch`` headers may be for a page, not a script's for a part.
-
-    Browsers send none over plain HTTP. A navigation accepts HTML by name, a ``fetch()`` anything.
-    Programs such as curl accept anything too, but name no language.
-    """
-    is_fetch = "HTTP_ACCEPT_LANGUAGE" in environ and "html" not in environ.get(
-        "HTTP_ACCEPT", "html"
-    )
-    return not (is_fetch or any(map(environ.get, _OF_LIBRARIES)))
-
-
-def _is_forwarded(environ: t.Mapping[str, str], mode: str | None) -> bool:
-    """Whether a service worker forwards a navigation as a new ``Request``.
-
-    ``fetch(event.request)`` keeps the mode "navigate". A new ``Request`` made from it has another
-    mode, and keeps the header that browsers send with navigations only.
-    """
-    has_mode = mode in {"same-origin", "cors"}
-    return has_mode and environ.get("HTTP_UPGRADE_INSECURE_REQUESTS") == "1"
 
 
 def is_for_later(environ: t.Mapping[str, str]) -> bool:

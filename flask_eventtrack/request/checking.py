@@ -61,11 +61,19 @@ def find_definition(
                 "too_many_undefined", f"{action!r} is one undefined action too many in this hour."
             ) from None
         definition = Definition(action=action, anonymous=True)
+    check_access(state, action, site)
+    return definition
+
+
+def check_access(state: State, action: str, site: str) -> None:
+    """Refuse an action that the settings do not admit on a site.
+
+    :raises InvalidEvent: saying so.
+    """
     if not state.access.admits(action, site):
         raise InvalidEvent(
             "denied_event", f"{action!r} is not recorded on {site or 'this site'!r}."
         )
-    return definition
 
 
 def check_content(

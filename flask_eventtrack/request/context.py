@@ -34,11 +34,11 @@ class Current:
     """What EventTrack knows of one request. Times are nanoseconds since the epoch.
 
     ``recorded`` says whether something of the request was recorded. ``is_page`` and ``title`` are
-    the page hooks' findings. ``asks_host`` says whether :func:`.host_login.resolve` still asks
-    the host for the customer; ``asks_bearer``, ``asks_login`` and ``asks_loader`` whether it asks
-    the ``Authorization`` header, Flask-Login's user and the ``customer_loader``. ``user`` is the
-    last user whose customer id was looked up, with the id. ``logs_in`` says that a user has logged
-    in who has no id yet.
+    the page hooks' findings, ``may_be_page`` is that of :mod:`.navigation`. ``asks_host`` says
+    whether :func:`.host_login.resolve` still asks the host for the customer; ``asks_bearer``,
+    ``asks_login`` and ``asks_loader`` whether it asks the ``Authorization`` header, Flask-Login's
+    user and the ``customer_loader``. ``user`` is the last user whose customer id was looked up,
+    with the id. ``logs_in`` says that a user has logged in who has no id yet.
     """
 
     state: State
@@ -49,6 +49,7 @@ class Current:
     asks_loader: bool
     recorded: bool = False
     is_page: bool | None = None
+    may_be_page: bool | None = None
     title: str = ""
     asks_login: bool = True
     user: tuple[object, UserId] | None = None

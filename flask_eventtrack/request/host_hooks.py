@@ -17,7 +17,7 @@ from ..neighbours import Hook, package_of
 from ..state import BLUEPRINT, this_app
 
 # Not the blueprint's pages: the host decides who sees them, and may replace their templates.
-_NAMES = ("in", "identify", "logout", "consent", "script", "privacy_css")
+_NAMES = ("in", "identify", "logout", "consent", "transactions", "script", "privacy_css")
 _ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
 # Packages whose hooks count requests: to run one of them is to count.
 _COUNTERS = frozenset({"flask_limiter"})
@@ -122,7 +122,7 @@ def exempt_from_csrf(app: Flask) -> None:
     for hook in hooks:
         if package_of(hook) == "flask_seasurf":
             # A post may still run its hook: see `run_passed_hooks`.
-            for name in ("in", "privacy"):
+            for name in ("in", "privacy", "transactions"):
                 hook.__self__.exempt(app.view_functions[f"{BLUEPRINT}.{name}"])
 
 

@@ -8,13 +8,15 @@ import typing as t
 import uuid as uuidlib
 
 import msgspec
+import sqlalchemy as sa
 
 from ..errors import InvalidEvent
-from ..identity.tokens import VouchedBy
-from ..identity.visitor import Visitor
+from ..identity.tokens import VouchedBy, match_session
+from ..identity.visitor import Visitor, resume_visitor
 from ..ids import uuid7
 from ..records import (
     PAGE_ENGAGE,
+    Charge,
     Client,
     Event,
     Identified,
@@ -27,6 +29,7 @@ from ..records import (
 from ..signals import customer_identified, event_accepted
 from ..state import State, send, this_app
 from ..store.host_transaction import insert_uncounted
+from ..store.tables import Tables
 from .checking import Checked
 from .context import Current
 
@@ -69,14 +72,35 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
         )
     if event.is_engagement:
         raise InvalidEvent("no_transaction", f"{PAGE_ENGAGE!r} is a part of a visit, and no row.")
-    db_session = this_app().extensions["sqlalchemy"].session
-    for insert in insert_uncounted(state.pipeline.database.tables, event):
+    db_session, tables = this_app().extensions["sqlalchemy"].session, state.pipeline.database.tables
+    if isinstance(event.order, Charge) and _is_known(db_session, tables, event.id, event.order):
+        return True
+    for insert in insert_uncounted(tables, event):
         db_session.execute(insert)
     state.pipeline.expect_uncounted()
     if current is not None:
         current.recorded = True
     _announce(state, [event])
     return True
+
+
+def _is_known(db_session: t.Any, tables: Tables, id_: uuidlib.UUID, order: Charge) -> bool:
+    """Whether an order is stored already, or was added to the host's session.
+
+    :raises InvalidEvent: another order has its id.
+    """
+    stored = tables.transaction.c
+    query = sa.select(stored.digest).where(stored.id == id_)
+    found = db_session.execute(query).one_or_none()
+    # The rest of an erased customer's order has no digest.
+    if found is not None and found.digest not in {None, order.digest}:
+        raise InvalidEvent(
+            "contradicted_order",
+            f"The order {order.order_id!r} is stored with another total, currency or other items: "
+            "cancel it, or give the new order an id of its own.",
+            "order_id",
+        )
+    return found is not None
 
 
 def _announce(state: State, records: cabc.Iterable[Event | PageView]) -> None:
@@ -105,8 +129,7 @@ def record(
     is_person = verdict.is_person
     is_event = checked.action != PAGE_ENGAGE
     if is_person and is_event:
-        open_session(current, now)
-        current.keep_visitor(now)
+        be_active(current, now)
     visitor = current.visitor
     session = visitor.latest_session(now) if is_person else None
     client = current.client() if visitor.opened or not is_person else None
@@ -116,6 +139,35 @@ def record(
     if not is_person:
         event = make_anonymous(current, event)
     return event.id if append(current.state, current, event) else None
+
+
+def be_active(current: Current, now: int) -> Visitor:
+    """Return the visitor, who does something now: a session is open."""
+    open_session(current, now)
+    current.keep_visitor(now)
+    return current.visitor
+
+
+def read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, SessionRef | None]:
+    """Return the profile and the session of a visitor's token.
+
+    :raises InvalidEvent: the token was not made by this app.
+    """
+    if not isinstance(token, str):
+        raise InvalidEvent(
+            "invalid_visitor", f"A visitor's token is a str, not {type(token).__name__}."
+        )
+    device_token, _, session_token = token.partition("~")
+    device = state.tokens.read_device(device_token)
+    if device is None:
+        raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
+    session = state.tokens.read_session(session_token) if session_token else None
+    # Whatever its age: a session that has ended takes late events.
+    session = match_session(device, session)
+    now = session.last * 1000 if session else now
+    visitor = resume_visitor(device, session, now, state.lifetimes)
+    visitor.stop_vouching()  # the job records what it knows itself
+    return visitor.uuid, visitor.session if visitor.started is not None else None
 
 
 def make_event(

@@ -8,7 +8,8 @@ from __future__ import annotations
 import pytest
 
 from flask_eventtrack.pages.headers import is_shareable
-from flask_eventtrack.pages.visit import is_for_later, is_navigation
+from flask_eventtrack.pages.visit import is_for_later
+from flask_eventtrack.request.navigation import is_navigation
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host

@@ -1,0 +1,157 @@
+"""Orders and cancellations become events; whose they are, as far as it may be known."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+import uuid as uuidlib
+
+import msgspec
+
+from ..catalogue.definitions import Definition
+from ..catalogue.orders import Order, check_cancellation, check_charge
+from ..errors import InvalidEvent
+from ..identity.visitor import CustomerId, check_customer_id
+from ..ids import uuid7
+from ..records import CANCEL, CHARGE, PRODUCT_BUY, Charge, Client, Event, SessionRef, from_ns
+from ..state import State
+from .checking import Time, check_access, parse_time, settle_time
+from .context import Current
+from .host_login import resolve
+from .navigation import may_be_page
+from .recording import be_active, read_visitor
+
+
+class Buyer(t.NamedTuple):
+    """Whose an order is. ``current`` is the request in which they made it; ``visit_id`` the page
+    visit that it may be. Without a profile it is nobody's."""
+
+    profile: uuidlib.UUID | None = None
+    session: SessionRef | None = None
+    client: Client | None = None
+    visit_id: uuidlib.UUID | None = None
+    current: Current | None = None
+
+
+NOBODY = Buyer()
+
+
+def find_buyer(
+    state: State,
+    current: Current | None,
+    customer: CustomerId | None,
+    visitor: str | None,
+    now: int,
+) -> Buyer:
+    """Return whose an order is: the customer's, the token's visitor's, or the request's.
+
+    A visitor of whom nothing may be recorded is nobody. The order itself always is.
+
+    :param current: the visitor's request, if there is one.
+    :raises InvalidEvent: this is no customer's id, or the token was not made by this app.
+    """
+    named = None if customer is None else check_customer_id(customer)
+    if not state.config.privacy_identity:
+        return NOBODY
+    if named is not None:
+        if current is None or not _is_vouched_for(current, named):
+            return Buyer(state.profile_of(named))
+    elif visitor is not None:
+        return Buyer(*read_visitor(state, visitor, now)) if visitor else NOBODY
+    if current is None:
+        return NOBODY
+    resolve(current)
+    if not current.verdict.is_person:
+        return NOBODY
+    who = be_active(current, now)
+    client = current.client() if who.opened else None
+    visit_id = find_visit(current)
+    return Buyer(who.uuid, who.latest_session(now), client, visit_id, current)
+
+
+def _is_vouched_for(current: Current, customer_id: str) -> bool:
+    """Whether the request is this customer's own."""
+    return current.verdict.is_person and resolve(current).customer_id == customer_id
+
+
+def find_visit(current: Current) -> uuidlib.UUID | None:
+    """Return the id of the page visit that a person's request may be."""
+    is_visit = current.verdict.is_person and may_be_page(current)
+    return current.visit_id if is_visit else None
+
+
+def make_charge(
+    state: State,
+    order: Order,
+    time: Time | None,
+    now: int,
+    site: str,
+    left_out: list[InvalidEvent] | None = None,
+) -> Event:
+    """Return an order's event, which is nobody's yet.
+
+    :param left_out: as of :func:`.check_charge`.
+    :raises InvalidEvent: naming the argument, what was expected and what was given.
+    """
+    check_access(state, CHARGE, site)
+    definition = t.cast("Definition", state.catalogue.find(PRODUCT_BUY))
+    checked = check_charge(order, state.config.profile_salt, definition.format_label, left_out)
+    moment = _settle(time, now, checked.params)
+    return Event(
+        id=checked.id,
+        action=CHARGE,
+        time=moment,
+        received_at=from_ns(now),
+        uuid=checked.id,
+        params=checked.params,
+        label=checked.label,
+        site=site,
+        order=checked.charge,
+    )
+
+
+def give_to(event: Event, buyer: Buyer) -> Event:
+    """Return an order's event as the buyer's."""
+    if buyer.profile is None:
+        return event
+    order = t.cast("Charge", event.order)
+    if buyer.visit_id is not None:
+        order = msgspec.structs.replace(order, visit_id=buyer.visit_id)
+        for params in (event.params, *(item.params for item in order.items)):
+            params.setdefault("visit", str(buyer.visit_id))
+    return msgspec.structs.replace(
+        event, uuid=buyer.profile, session=buyer.session, client=buyer.client, order=order
+    )
+
+
+def make_cancellation(
+    state: State,
+    order_id: object,
+    items: object,
+    amount: object,
+    cancellation_id: object,
+    time: Time | None,
+    now: int,
+) -> Event:
+    """Return a cancellation's event. The writer, which knows the order, adds what it amounts to,
+    and whose the order is.
+
+    :raises InvalidEvent: naming the argument, what was expected and what was given.
+    """
+    salt = state.config.profile_salt
+    event_id, cancellation = check_cancellation(order_id, items, amount, cancellation_id, salt)
+    params: dict[str, t.Any] = {"order_id": cancellation.order_id}
+    return Event(
+        id=event_id or uuid7(now),
+        action=CANCEL,
+        time=_settle(time, now, params),
+        received_at=from_ns(now),
+        uuid=cancellation.charge_id,
+        params=params,
+        order=cancellation,
+    )
+
+
+def _settle(time: Time | None, now: int, params: dict[str, t.Any]) -> dt.datetime:
+    moment = from_ns(now)
+    return moment if time is None else settle_time(parse_time(time), moment, params)
