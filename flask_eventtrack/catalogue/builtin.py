@@ -7,6 +7,7 @@ import typing as t
 
 from msgspec import Meta
 
+from .baskets import AddToCart, CartStatus, ProductView, RemoveFromCart, SearchQuery
 from .definitions import Catalogue, Definition
 
 
@@ -123,16 +124,6 @@ class BasketChange:
 
 
 @dataclasses.dataclass
-class AddToCart(BasketChange):
-    pass
-
-
-@dataclasses.dataclass
-class RemoveFromCart(BasketChange):
-    pass
-
-
-@dataclasses.dataclass
 class ProductBuy(BasketChange):
     order_id: str | None = None
 
@@ -156,8 +147,11 @@ _BUILTIN: tuple[tuple[str, type | None, str], ...] = (
     ("element.view", ElementView, "Saw {id}"),
     ("element.hover", ElementHover, "Hovered over {id}"),
     ("page.engage", PageEngage, "Left the page"),
+    ("product.view", ProductView, "Viewed {name}"),
     ("product.addToCart", AddToCart, "Added {name} to the basket"),
     ("product.removeFromCart", RemoveFromCart, "Removed {name} from the basket"),
+    ("cart.status", CartStatus, "Items in the basket: {total_quantity}"),
+    ("search.query", SearchQuery, "Searched for {query}"),
     ("transaction.charge", None, "Paid"),
     ("product.buy", ProductBuy, "Bought {name}"),
     ("screen.view", ScreenView, "Viewed screen {name}"),
