@@ -10,6 +10,7 @@ from .pipeline.health import Health
 from .records import Event
 from .reports.feed import FeedEvent
 from .reports.sessions import Profile, TrackedSession
+from .stamps import TracksSession
 
 __all__ = [
     "CurrentVisitor",
@@ -19,6 +20,7 @@ __all__ = [
     "Health",
     "Profile",
     "TrackedSession",
+    "TracksSession",
     "current_visitor",
     "errors",
     "eventtrack_snippet",
