@@ -10,6 +10,7 @@ from .pipeline.health import Health
 from .records import Event
 from .reports.feed import FeedEvent
 from .reports.sessions import Profile, TrackedSession
+from .stamps import TracksSession
 from .transactions import cancel_transaction, track_transaction
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "Health",
     "Profile",
     "TrackedSession",
+    "TracksSession",
     "cancel_transaction",
     "current_visitor",
     "errors",

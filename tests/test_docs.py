@@ -14,8 +14,10 @@ import subprocess
 import sys
 import threading
 import typing as t
+import uuid
 
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from werkzeug.serving import make_server
 
@@ -347,6 +349,57 @@ def test_the_queries_of_the_guide_answer(host: Host) -> None:
         assert names["bounce_rate"](db, events) == 1
         assert names["last_seen"](db, events, User) == []
         assert names["best_sellers"](db, events) == []
+
+
+def test_revenue_by_source_is_the_same_from_both_tables(db_host: Host) -> None:
+    """The guide's joins, over orders of two sessions and of nobody, in currencies of their own."""
+    page, db, events = "docs/howto/revenue-by-source.md", db_host.db, db_host.events
+    names = run_blocks(page, {"db": db, "app": db_host.app})
+    order = names["Order"]
+    amounts = {"EUR": (1230, 30), "PLN": (10**9, 1), "JPY": (7, 7)}
+
+    @db_host.app.post("/orders/all")
+    def place_orders() -> str:
+        for currency, (total, returned) in amounts.items():
+            db.session.add(order(currency=currency, total=total, returned=returned))
+        db.session.commit()
+        return ""
+
+    with db_host.app.app_context():
+        db.create_all()
+    for path, signal in (("/?utm_source=news", "0"), ("/", "0"), ("/", "1")):
+        client = db_host.client()
+        client.get(path, headers={**NAVIGATION, "Sec-GPC": signal})
+        assert client.post("/orders", headers={"Sec-GPC": signal}).status_code == 200
+        client.post("/orders/all", headers={"Sec-GPC": signal})
+    db_host.flush()
+    with db_host.app.app_context():
+        charge_all(db, events.tables.transaction, order)
+        found = by_source(names["revenue_of_orders"](db, events, order))
+        sums = {"EUR": 2430, "PLN": 10**9 - 1, "JPY": 0}
+        sources = (None, "direct", "news")
+        expected = [(source, *each) for source in sources for each in sums.items()]
+        assert found == by_source(expected)
+        assert by_source(names["revenue_of_charges"](db, events)) == found
+        touched = by_source(names["revenue_by_last_source"](db, events, order))
+        assert touched == by_source(("fair", c, 3 * total) for c, total in sums.items())
+
+
+def by_source(rows: cabc.Iterable[t.Any]) -> list[t.Any]:
+    return sorted(map(tuple, rows), key=lambda row: (str(row[0]), row[1]))
+
+
+def charge_all(db: t.Any, charge: sa.Table, order: t.Any) -> None:
+    """Write the rows of the orders' transactions, with what is cancelled as rows of its own."""
+    for row in db.session.scalars(sa.select(order)).all():
+        shared = {"time": START, "stored_at": START, "site": "", "currency": row.currency}
+        shared |= {"last_source": "fair"}
+        new = {"id": uuid.uuid4(), "order_id": str(row.id), "amount": row.total}
+        new |= {"session_id": row.eventtrack_session_id, "cancelled": row.returned}
+        db.session.execute(charge.insert().values(**shared, **new))
+        back = {"id": uuid.uuid4(), "charge_id": new["id"], "amount": -row.returned}
+        db.session.execute(charge.insert().values(**shared, **back))
+    db.session.commit()
 
 
 @pytest.mark.parametrize(

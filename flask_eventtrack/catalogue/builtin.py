@@ -8,6 +8,7 @@ import typing as t
 from msgspec import Meta
 
 from ..records import CANCEL, CHARGE, PRODUCT_BUY
+from .baskets import AddToCart, CartStatus, ProductView, RemoveFromCart, SearchQuery
 from .definitions import Catalogue, Definition
 
 
@@ -115,25 +116,6 @@ class PageEngage:
 
 
 @dataclasses.dataclass
-class BasketChange:
-    sku: str
-    name: str | None = None
-    quantity: int = 1
-    price: float | None = None
-    currency: str | None = None
-
-
-@dataclasses.dataclass
-class AddToCart(BasketChange):
-    pass
-
-
-@dataclasses.dataclass
-class RemoveFromCart(BasketChange):
-    pass
-
-
-@dataclasses.dataclass
 class TransactionCharge:
     """``quantity``: how many pieces. Money is text with all digits, and integer minor units, such
     as cents, in ``_minor``."""
@@ -198,8 +180,11 @@ _BUILTIN: tuple[tuple[str, type | None, str], ...] = (
     ("element.view", ElementView, "Saw {id}"),
     ("element.hover", ElementHover, "Hovered over {id}"),
     ("page.engage", PageEngage, "Left the page"),
+    ("product.view", ProductView, "Viewed {name}"),
     ("product.addToCart", AddToCart, "Added {name} to the basket"),
     ("product.removeFromCart", RemoveFromCart, "Removed {name} from the basket"),
+    ("cart.status", CartStatus, "Items in the basket: {total_quantity}"),
+    ("search.query", SearchQuery, "Searched for {query}"),
     (CHARGE, TransactionCharge, "Ordered for {total} {currency}"),
     (CANCEL, TransactionCancel, "Cancelled order {order_id}"),
     (PRODUCT_BUY, ProductBuy, "Bought {name}"),

@@ -26,9 +26,9 @@ _ANY = inspect.AnyType()
 def coerce(value: t.Any, kind: inspect.Type) -> t.Any:
     """Return a JSON value with its parts converted to the types that ``kind`` accepts.
 
-    Text becomes a number or a boolean where text is not accepted. A number becomes text or a
-    boolean where a number is not accepted. Anything else is returned as it is, even if it does not
-    fit.
+    Text becomes a number, a boolean or a list (of JSON) where text is not accepted. A number
+    becomes text or a boolean where a number is not accepted. Anything else is returned as it is,
+    even if it does not fit.
     """
     kinds = kind.types if isinstance(kind, inspect.UnionType) else (kind,)
     if isinstance(value, str):
@@ -56,7 +56,17 @@ def _coerce_text(text: str, kinds: cabc.Iterable[inspect.Type]) -> t.Any:
             return _read_json_number(_LEADING_ZEROS.sub(r"\1", text))
         except msgspec.DecodeError:
             return text
-    return _BOOLEANS.get(text.lower(), text) if inspect.BoolType in types else text
+    if inspect.BoolType in types:
+        return _BOOLEANS.get(text.lower(), text)
+    return _read_list(text, kinds) if text[:1] == "[" and inspect.ListType in types else text
+
+
+def _read_list(text: str, kinds: cabc.Iterable[inspect.Type]) -> t.Any:
+    try:
+        values = msgspec.json.decode(text)
+    except (msgspec.DecodeError, RecursionError):
+        return text
+    return coerce(values, next(kind for kind in kinds if isinstance(kind, inspect.ListType)))
 
 
 def _coerce_number(number: float, kinds: cabc.Iterable[inspect.Type]) -> t.Any:

@@ -102,6 +102,8 @@ class Writer:
         #: How many records of events were committed since the start, and when the last were.
         self.committed: int = 0
         self.last_commit: dt.datetime | None = None
+        #: Whether sessions were stored since the start: their table then has all of its columns.
+        self.has_stored_sessions: bool = False
         self._unexpected = 0
         self._is_replay = False
         self._probe: Probe = Probe(database, self.now)
@@ -379,6 +381,7 @@ class Writer:
         written, sifted = self.database.retry(work)
         if records:
             self.committed, self.last_commit = self.committed + len(records), self.now
+        self.has_stored_sessions |= bool(written.started)
         # Dropped records showed that these profiles belong to erased people too.
         for profile, at in sifted.kin.items():
             collections.deque(self.erase([profile], at).run(), maxlen=0)

@@ -103,6 +103,8 @@ EVENTS: tuple[tuple[str, dict[str, Json]], ...] = (
     ("product.addToCart", {"sku": "A1", "quantity": "2"}),
     ("shop.view", {"sku": "A1", "name": "Mug", "price": 9.5, "count": 3, "tags": ["a", "b"]}),
     ("shop.view", {"sku": "B2", "name": "Tea"}),
+    ("product.view", {"sku": "A1", "final_unit_price": "9.50", "categories": ["a"]}),
+    ("cart.status", {"products": [{"sku": "A1"}], "total_amount": 9.5, "total_quantity": 1}),
     ("account.close", {}),
     ("account.note", {"text": "hello"}),
 )
