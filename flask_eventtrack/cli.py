@@ -59,6 +59,8 @@ def _explain(ctx: click.Context, error: OperationalError | ProgrammingError) -> 
 eventtrack_cli: AppGroup = _Group(
     "eventtrack", help="Look after the events of this app.", context_settings={"show_default": True}
 )
+# What an erasure counts, in the order of Erased.
+_ERASED = ("event", "session", "alias", "transaction", "rejected record")
 _who = click.argument("who", metavar="WHO")
 _path = click.Path(path_type=pathlib.Path)
 _dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print the numbers only.")
@@ -146,7 +148,7 @@ def forget(
         return
     person = data_rights.parse_person(state, who)
     found = count_rows(state.pipeline.database, person.profiles)
-    click.echo(f"Found {_describe(found, 'event', 'session', 'alias')}.")
+    click.echo(f"Found {_describe(found, *_ERASED[:-1])}.")
     if dry_run:
         return
     if not yes:
@@ -155,7 +157,7 @@ def forget(
     with click.progressbar(length=found.events, label="Erasing", file=sys.stderr) as bar:
         for erased in data_rights.iter_forget(state, person):
             bar.update(erased.events - bar.pos)
-    click.echo(f"Erased {_describe(erased, 'event', 'session', 'alias', 'rejected record')}.")
+    click.echo(f"Erased {_describe(erased, *_ERASED)}.")
 
 
 def _replay(state: State, file: pathlib.Path | None, *, dry_run: bool, yes: bool) -> None:
@@ -180,7 +182,7 @@ def _replay(state: State, file: pathlib.Path | None, *, dry_run: bool, yes: bool
         for done, number, removed in data_rights.iter_replay(state, notes):
             erased, bar.length = removed, number
             bar.update(done - bar.pos)
-    click.echo(f"Erased {_describe(erased, 'event', 'session', 'alias', 'rejected record')}.")
+    click.echo(f"Erased {_describe(erased, *_ERASED)}.")
 
 
 @eventtrack_cli.command()
@@ -263,7 +265,9 @@ def prune(*, dry_run: bool, yes: bool) -> None:
         click.echo("Nothing is past its retention period.")
     else:
         verb = "Past their retention period:" if dry_run else "Removed"
-        click.echo(f"{verb} {_describe(found, 'event', 'session', 'rejected record')}.")
+        click.echo(
+            f"{verb} {_describe(found, 'event', 'session', 'transaction', 'rejected record')}."
+        )
     if doubt and doubt.reason:
         raise click.ClickException(
             f"The clock may be wrong: {doubt.reason}. What is old by this clock only was not "

@@ -445,6 +445,11 @@ class Config:
     (``"page.*"``) to these, in which the first match counts. A definition's own ``keep`` takes
     precedence. Events that match no pattern are kept forever, and so are totals."""
 
+    keep_revenue: bool = _setting(True, _boolean)
+    """Whether the amounts of orders stay when their person is erased or objects, or when their
+    ``transaction.charge`` is past its retention. They stay without anybody: no order id, no items
+    and no profile. So sums of revenue do not change. If False, the amounts go too."""
+
     prune: bool = _setting(False, _boolean)
     """Whether events past their retention period are removed automatically: once a day, by one
     of the processes. If False, run ``flask eventtrack prune``."""

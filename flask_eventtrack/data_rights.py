@@ -40,7 +40,11 @@ def forget(who: CustomerId) -> Erased:
     ``flask eventtrack forget``.
 
     :param who: a customer's id, or a profile's uuid.
-    :returns: how many rows were removed: ``events``, ``sessions``, ``aliases``, ``rejected``.
+    The amounts of the person's orders stay, without anybody, unless ``EVENTTRACK_KEEP_REVENUE`` is
+    False.
+
+    :returns: how many rows were removed: ``events``, ``sessions``, ``aliases``, ``rejected`` and
+        ``transactions``.
     :raises sqlalchemy.exc.SQLAlchemyError: the database refused, perhaps half-way. Call it again.
     """
     state = get_state()
@@ -51,8 +55,8 @@ def forget(who: CustomerId) -> Erased:
 def export(who: CustomerId) -> cabc.Iterator[dict[str, t.Any]]:
     """Return everything that the current app has stored about a person, as values for JSON.
 
-    Each dict has the columns of a table, and a ``type``: ``profile``, ``alias``, ``session`` or
-    ``event``, in this order and oldest first. Rows are read in pages.
+    Each dict has the columns of a table, and a ``type``: ``profile``, ``alias``, ``session``,
+    ``event`` or ``transaction``, in this order and oldest first. Rows are read in pages.
 
     :param who: a customer's id, or a profile's uuid.
     :raises sqlalchemy.exc.SQLAlchemyError: the database refused.

@@ -48,7 +48,7 @@ from .reports.feed import FeedEvent, read_feed
 from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .request.navigation import EXEMPT
-from .signals import events_written, session_ended, session_started
+from .signals import events_written, session_ended, session_started, transaction_contradicted
 from .sites import Sites
 from .state import (
     EXTENSION,
@@ -164,7 +164,9 @@ class EventTrack:
             tombstones=tombstones,
             objections=Objections(database.tables, tombstones.hash_of),
             erasures=erasures,
-            retention=lambda: Retention(self.catalogue.keeps(), config.retention),
+            retention=lambda: Retention(
+                self.catalogue.keeps(), config.retention, keeps_revenue=config.keep_revenue
+            ),
         )
         tokens = TokenCodec(_secret_keys(app), _device_rule(config), self._clock)
         make_queue = _queue_maker(reference, journal, database, config)
@@ -535,7 +537,8 @@ def _announcer(reference: weakref.ref[Flask]) -> cabc.Callable[[Written], None]:
     def announce(written: Written) -> None:
         app = reference()
         if app is None or not any(
-            signal.receivers for signal in (events_written, session_started, session_ended)
+            signal.receivers
+            for signal in (events_written, session_started, session_ended, transaction_contradicted)
         ):
             return
         try:
@@ -553,3 +556,7 @@ def _send_signals(app: Flask, written: Written) -> None:
         session_started.send(app, session_id=session_id)
     for session_id, reason in written.ended:
         session_ended.send(app, session_id=session_id, reason=reason)
+    for each in written.contradicted:
+        transaction_contradicted.send(
+            app, order_id=each.order_id, first=each.first, second=each.second
+        )

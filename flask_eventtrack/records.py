@@ -208,7 +208,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, array_like=True, gc=False
 
     @property
     def profiles(self) -> Profiles:
-        """The event's profile, and the visit from which it may take another one."""
+        """The event's profile, and the visit from which it may take another one.
+
+        A cancellation is of whoever placed the order.
+        """
+        if isinstance(self.order, Cancellation):
+            return (self.order.charge_id,)
         if self.takes_identity and self.claim is not None:
             return (self.uuid, self.claim.visit_id)
         return (self.uuid,)
@@ -338,7 +343,7 @@ class Identified(
 class Outcome(t.NamedTuple):
     """Why an event was not recorded or lacks a value, for the data-quality counters."""
 
-    outcome: t.Literal["rejected", "dropped", "duplicate", "left_out"]
+    outcome: t.Literal["rejected", "dropped", "duplicate", "left_out", "contradicted", "cut"]
     action: str
     reason: str = ""
 

@@ -1,7 +1,8 @@
 """Signals (blinker). The sender is the Flask app; each signal lists its arguments.
 
-``events_written``, ``session_started`` and ``session_ended`` are sent after the commit, by the
-thread that wrote, usually the writer thread: inside an app context, outside any request.
+``events_written``, ``session_started``, ``session_ended`` and ``transaction_contradicted`` are sent
+after the commit, by the thread that wrote, usually the writer thread: inside an app context,
+outside any request.
 """
 
 from __future__ import annotations
@@ -24,6 +25,11 @@ session_started: NamedSignal = _signals.signal("eventtrack-session-started")
 
 #: ``session_id`` and ``reason`` (``"timeout"`` or ``"logout"``): a ``session.end`` was written.
 session_ended: NamedSignal = _signals.signal("eventtrack-session-ended")
+
+#: ``order_id``, ``first`` and ``second``: an order was charged again with other contents, and the
+#: first charge stays. The two are texts with the order's total: ``"12.30 EUR"``. If a process dies,
+#: the signal may be sent again.
+transaction_contradicted: NamedSignal = _signals.signal("eventtrack-transaction-contradicted")
 
 #: ``customer_id`` (None if unknown), ``uuid`` and ``erased``: a person's data was erased.
 profile_erased: NamedSignal = _signals.signal("eventtrack-profile-erased")

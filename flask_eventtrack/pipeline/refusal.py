@@ -18,7 +18,10 @@ _REASON_MAX_LENGTH = 255
 # Shorter texts are part of the database's own words.
 _QUOTED_MIN_LENGTH = 4
 
-_CONTENT = ("label", "params", "title", "path", "query", "referrer", "customer_id", "traits")
+_CONTENT = (
+    *("label", "params", "title", "path", "query", "referrer", "customer_id", "traits"),
+    "order",
+)
 
 Mask = cabc.Callable[[dict[str, t.Any]], dict[str, t.Any]]
 
@@ -52,10 +55,14 @@ def _iter_texts(value: object) -> cabc.Iterator[str]:
     elif isinstance(value, list | tuple):
         for item in value:
             yield from _iter_texts(item)
+    elif isinstance(value, msgspec.Struct):
+        yield from _iter_texts(msgspec.structs.astuple(value))
 
 
 def _name_fields(value: object) -> object:
     """Return a record with the names of its fields, for people; as an array it has none."""
+    if isinstance(value, tuple):
+        return [_name_fields(item) for item in value]
     if not isinstance(value, msgspec.Struct):
         return value
     fields = msgspec.structs.asdict(value)

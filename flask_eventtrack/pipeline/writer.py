@@ -19,6 +19,7 @@ from sqlalchemy import exc
 
 from ..config import Config
 from ..records import (
+    Charge,
     Clock,
     EndReason,
     Event,
@@ -41,6 +42,7 @@ from ..store.probe import Probe
 from ..store.rejected import add_rejected
 from ..store.replay import Found, find_noted, restore_notes
 from ..store.retention import Pruned, Retention, claim_day, count_old, doubt_clock, prune
+from ..store.revenue import strip
 from ..store.salts import destroy_salts, name_anonymous
 from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.tombstones import Sifted, Tombstones
@@ -199,7 +201,12 @@ class Writer:
             self._commit_parts(records[:middle], {})
             self._commit_parts(records[middle:], outcomes)
         else:
-            self._hooks.written(written)
+            self._announce(written)
+
+    def _announce(self, written: Written) -> None:
+        for warning in written.warnings:
+            logger.warning("%s", warning)
+        self._hooks.written(written)
 
     def _is_permanent(self, error: Exception) -> bool:
         """Whether trying again is useless: after a few tries also for errors of our own code,
@@ -231,7 +238,7 @@ class Writer:
         with self._hooks.context():
             count, written = self.database.retry(self._count_some)
             if written is not None:
-                self._hooks.written(written)
+                self._announce(written)
         return count
 
     def _count_some(self, connection: sa.Connection) -> tuple[int, Written | None]:
@@ -242,24 +249,27 @@ class Writer:
         self._lock(connection, sorted(set(find_partitions(events))))
         sifted, dropped = self._sift(connection, events)
         kept = [record for record in sifted.records if isinstance(record, Event)]
-        remove_rows(connection, tables, {event.id for event in events} - {e.id for e in kept})
+        kept = remove_rows(connection, tables, events, kept)
         batch = Batch(uncounted=kept, outcomes=dropped)
         return len(events), write_batch(self._transaction(connection), batch)
 
     def look_for_visits(self) -> int:
-        """Look again for the visits of up to 200 records of engagement that wait."""
+        """Look again for the visits and charges of up to 200 records that wait for them."""
         with self._hooks.context():
-            return self.database.retry(self._look_for_some)
+            count, written = self.database.retry(self._look_for_some)
+            if written is not None:
+                self._announce(written)
+        return count
 
-    def _look_for_some(self, connection: sa.Connection) -> int:
+    def _look_for_some(self, connection: sa.Connection) -> tuple[int, Written | None]:
         waited = take_due(connection, self.database.tables, self.now)
-        if waited:
-            self._lock(connection, sorted(set(find_partitions(waited))))
-            sifted, dropped = self._sift(connection, waited)
-            kept = [record for record in sifted.records if isinstance(record, Event)]
-            batch = Batch(waited=kept, outcomes=dropped)
-            write_batch(self._transaction(connection), batch)
-        return len(waited)
+        if not waited:
+            return 0, None
+        self._lock(connection, sorted(set(find_partitions(waited))))
+        sifted, dropped = self._sift(connection, waited)
+        kept = [record for record in sifted.records if isinstance(record, Event)]
+        batch = Batch(waited=kept, outcomes=dropped)
+        return len(waited), write_batch(self._transaction(connection), batch)
 
     def erase(
         self,
@@ -278,8 +288,17 @@ class Writer:
             if not is_replay:
                 self._note("erased", at, uuids)
 
-        max_age = hooks.config.max_age
-        return Erasure(self.database, hooks.tombstones, set(profiles), at, max_age, note, is_replay)
+        config = hooks.config
+        return Erasure(
+            self.database,
+            hooks.tombstones,
+            set(profiles),
+            at,
+            config.max_age,
+            note,
+            is_replay,
+            config.keep_revenue,
+        )
 
     def opt_out(self, profiles: cabc.Iterable[uuidlib.UUID]) -> None:
         """Record nothing of a person from now on; their sessions end."""
@@ -392,11 +411,32 @@ class Writer:
     ) -> tuple[Sifted, collections.Counter[Outcome]]:
         """Return the records without those of erased people and of people who object, counted."""
         sifted = self._hooks.tombstones.sift(connection, records)
+        lost = [*sifted.dropped]
         dropped = _count(sifted.dropped, "erased")
         if sifted.some_object:
             kept, objected = self._hooks.objections.sift(connection, sifted.records)
             sifted, dropped = sifted._replace(records=kept), dropped + _count(objected, "opted out")
-        return sifted, dropped
+            lost += objected
+        amounts = self._keep_amounts(connection, lost)
+        return sifted._replace(records=[*sifted.records, *amounts]), dropped
+
+    def _keep_amounts(
+        self, connection: sa.Connection, dropped: cabc.Iterable[Record]
+    ) -> list[Event]:
+        """Return what stays of dropped charges: their amounts, if the host keeps its revenue.
+
+        Otherwise nothing stays, and the same order is dropped again.
+        """
+        amounts = [
+            strip(record, record.order)
+            for record in dropped
+            if isinstance(record, Event) and isinstance(record.order, Charge)
+        ]
+        if self._hooks.config.keep_revenue:
+            return amounts
+        if amounts:
+            self._hooks.tombstones.add(connection, {each.id for each in amounts}, self.now)
+        return []
 
     def _transaction(self, connection: sa.Connection) -> Transaction:
         hooks = self._hooks
@@ -443,11 +483,12 @@ class Writer:
         sifted, _ = self._sift(connection, [named])
         if not sifted.records:
             return
-        if named is not record and isinstance(named, Event):
+        kept = sifted.records[0]
+        if named is not record and isinstance(kept, Event):
             # Client data would identify the anonymous profile of a day, even after its salt is
             # destroyed.
-            named = msgspec.structs.replace(named, client=None)
-        payload = describe_record(named, self._hooks.mask)
+            kept = msgspec.structs.replace(kept, client=None)
+        payload = describe_record(kept, self._hooks.mask)
         add_rejected(connection, tables, **row, payload=payload)
 
 

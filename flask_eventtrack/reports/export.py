@@ -27,7 +27,8 @@ _Uuids = list[uuidlib.UUID]
 def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.Iterator[Item]:
     """Yield a person's rows as values for JSON, each with its ``type``.
 
-    First ``profile`` (with its traits) and ``alias``, then ``session`` and ``event``, oldest first.
+    First ``profile`` (with its traits) and ``alias``, then ``session``, ``event`` and
+    ``transaction``, oldest first.
     Rows are read lazily, in pages.
     """
     tables = database.tables
@@ -38,7 +39,11 @@ def iter_person(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> cabc.
         for uuids in in_chunks(profiles):
             for row in _read(database, sa.select(key.table).where(key.in_(uuids))):
                 yield msgspec.to_builtins({"type": kind, **row})
-    for kind, moment in (("session", tables.session.c.started_at), ("event", tables.event.c.time)):
+    for kind, moment in (
+        ("session", tables.session.c.started_at),
+        ("event", tables.event.c.time),
+        ("transaction", tables.transaction.c.time),
+    ):
         streams = [
             _iter_rows(database, moment, first, uuids)
             for first, uuids in _group(database, moment, profiles)

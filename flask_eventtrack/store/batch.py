@@ -13,6 +13,7 @@ from .copies import is_by_copy
 from .engagements import Engagements
 from .fast_rows import find_known, insert_rows
 from .old_cookies import OldCookies
+from .orders import Contradiction, Orders
 from .profiles import write_profiles
 from .rows import EventRow, row_of
 from .sessions import Activity, SessionBook, Transaction
@@ -25,7 +26,7 @@ class Batch:
     """Records of one transaction.
 
     :param uncounted: events that the host's own transactions have stored already.
-    :param waited: engagement that has waited for its visit.
+    :param waited: engagement that has waited for its visit, and cancellations for their charge.
     :param replayed: some records may have been written before; those are no duplicates.
     """
 
@@ -46,11 +47,16 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Written:
-    """The changes of a batch: how many events are new, which sessions started and ended."""
+    """The changes of a batch: how many events are new, which sessions started and ended.
+
+    And which orders were ``contradicted``, and what to warn of in the log.
+    """
 
     new_events: int
     started: list[uuidlib.UUID]
     ended: list[tuple[uuidlib.UUID, EndReason]]
+    contradicted: cabc.Sequence[Contradiction] = ()
+    warnings: cabc.Sequence[str] = ()
 
 
 def write_batch(transaction: Transaction, batch: Batch) -> Written:
@@ -74,6 +80,7 @@ class _BatchWriter:
         # The new events, without the visits, which the VisitBook has.
         self._rows: list[EventRow] = []
         self._engagements = Engagements(transaction, self._sessions, self._visits, self._rows)
+        self._orders = Orders(transaction, self._sessions, replayed=batch.replayed)
         # The ids, as numbers, of events that are stored or will be.
         self._known: set[int] = set()
         self._activities: list[Activity] = []
@@ -111,10 +118,14 @@ class _BatchWriter:
         self._visits.update_changed()
         self._engagements.write()
         write_profiles(self._connection, self._tables, batch.identified)
+        self._orders.write()
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)
         self._totals.write(self._connection, self._tables, self._now)
-        return Written(len(rows), sessions.started, sessions.ended)
+        orders = self._orders
+        return Written(
+            len(rows), sessions.started, sessions.ended, orders.contradicted, orders.warnings
+        )
 
     def _settle_sessions(self) -> None:
         """Put events with old cookies into the session that goes on."""
@@ -132,8 +143,9 @@ class _BatchWriter:
 
     def _sort_events(self) -> None:
         """Tell new events from known ones, and find the visits of engagement."""
-        waited, engaged = self._batch.waited, [e for e in self._batch.events if e.is_engagement]
-        events = self._batch.events
+        self._settle_orders()
+        waited, events = self._batch.waited, self._batch.events
+        engaged = [event for event in events if event.is_engagement]
         if engaged:
             events = [event for event in events if not event.is_engagement]
         ids = {event.id.int for event in events}
@@ -148,6 +160,21 @@ class _BatchWriter:
             self._note_new(event)
         arrived = {event.id.int for event in events if event.action in VISITS}
         self._others |= self._engagements.find(engaged, waited, arrived)
+
+    def _settle_orders(self) -> None:
+        """Charge and cancel the batch's orders, and leave only the other events."""
+        batch = self._batch
+        orders, batch.events = _part(batch.events)
+        late, batch.waited = _part(batch.waited)
+        stored, _ = _part(batch.uncounted)
+        new = self._orders.settle(orders, late, stored)
+        if new:
+            ids = {event.id.int for event in new}
+            known = find_known(self._connection, self._tables.event, ids)
+            for event in new:
+                if event.id.int not in known:
+                    self._rows.append(row_of(event, self._now))
+                    self._note_new(event)
 
     def _add_events(self, events: list[Event]) -> None:
         # The halves first: an event without cookies needs the visit of its page.
@@ -307,3 +334,11 @@ class _BatchWriter:
     def _note_duplicate(self, event: Event) -> None:
         if not self._batch.replayed:
             self._totals.count_outcome(event.received_at, "duplicate", event.action)
+
+
+def _part(events: list[Event]) -> tuple[list[Event], list[Event]]:
+    """Return the charges and cancellations among events, and the others."""
+    if all(event.order is None for event in events):
+        return [], events  # as nearly always
+    orders = [event for event in events if event.order is not None]
+    return orders, [event for event in events if event.order is None]

@@ -12,9 +12,10 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
-from ..records import PAGE_VISIT
-from .dialects import in_chunks
+from ..records import PAGE_VISIT, Cancellation, Event
+from .dialects import by_index, in_chunks
 from .engine import Database
+from .revenue import erase_transactions
 from .tables import Tables
 from .tombstones import Tombstones
 from .totals import hourly_columns, subtract
@@ -31,11 +32,15 @@ Profiles = set[uuidlib.UUID]
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Erased:
-    """How many rows an erasure removed, or would remove."""
+    """How many rows an erasure removed, or would remove.
+
+    Of ``transactions``, the amounts may have stayed, without anybody.
+    """
 
     events: int = 0
     sessions: int = 0
     aliases: int = 0
+    transactions: int = 0
     rejected: int = 0
 
     def __add__(self, other: Erased) -> Erased:
@@ -55,6 +60,7 @@ class Erasure:
     :param note: is told of the profiles before they are erased.
     :param is_replay: whether this repeats an erasure in a restored database. Then all of the
         person's profiles are given: an alias may be younger than the erasure.
+    :param keeps_revenue: whether the amounts of the person's orders stay.
     """
 
     database: Database
@@ -64,6 +70,7 @@ class Erasure:
     max_age: dt.timedelta
     note: cabc.Callable[[set[uuidlib.UUID]], None] = lambda _: None
     is_replay: bool = False
+    keeps_revenue: bool = True
     customer_ids: set[str] = dataclasses.field(default_factory=set)
     _buried: set[uuidlib.UUID] = dataclasses.field(default_factory=set)
 
@@ -72,7 +79,7 @@ class Erasure:
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away or locked; run another.
         """
-        events = sessions = 0
+        events = sessions = transactions = 0
         # Again, until nothing is found: a batch that did not know of the erasure yet may have
         # written more.
         while new := self._find_new():
@@ -86,14 +93,19 @@ class Erasure:
                 events += found[0]
                 sessions += found[1]
                 yield Erased(events, sessions)
+        for profiles in in_chunks(self.profiles):
+            strip = functools.partial(self._erase_transactions, profiles)
+            while (number := self.database.take_turn(strip)) is not None:
+                transactions += number
+                yield Erased(events, sessions, transactions=transactions)
         self.database.retry(self._erase_waiting)
         rejected = self._erase_rejected()
         aliases = self.database.retry(self._erase_aliases)
         self.database.shrink_log()
-        yield Erased(events, sessions, aliases, rejected)
+        yield Erased(events, sessions, aliases, transactions, rejected)
 
     def _find_new(self) -> set[uuidlib.UUID]:
-        """Return the person's profiles and page visits that have no tombstone yet."""
+        """Return what needs a tombstone and has none yet: profiles, visits, perhaps orders."""
         profile = self.database.tables.profile
         with self.database.look() as connection:
             if not self.is_replay:
@@ -101,7 +113,9 @@ class Erasure:
             for uuids in in_chunks(self.profiles):
                 query = sa.select(profile.c.customer_id).where(profile.c.uuid.in_(uuids))
                 self.customer_ids.update(connection.scalars(query))
-            return (self.profiles | self._find_visits(connection)) - self._buried
+            visits = self._find_visits(connection)
+            orders = set() if self.keeps_revenue else self._find_orders(connection)
+            return (self.profiles | visits | orders) - self._buried
 
     def _find_visits(self, connection: sa.Connection) -> set[uuidlib.UUID]:
         """Return the ids of page visits that events of a browser may still name."""
@@ -115,6 +129,16 @@ class Erasure:
             for moment, *ids in connection.execute(query.where(event.c.uuid.in_(uuids))):
                 if moment <= self.at:
                     found.update(filter(None, ids))
+        return found
+
+    def _find_orders(self, connection: sa.Connection) -> set[uuidlib.UUID]:
+        """Return the ids of the person's charges, which may be sent again."""
+        table = self.database.tables.transaction
+        query = sa.select(table.c.id).where(table.c.charge_id.is_(None), table.c.time <= self.at)
+        found = set[uuidlib.UUID]()
+        for uuids in in_chunks(self.profiles):
+            for profile in (table.c.uuid, table.c.person):
+                found.update(connection.scalars(query.where(profile.in_(uuids))))
         return found
 
     def _set_tombstones(self, uuids: set[uuidlib.UUID]) -> None:
@@ -168,14 +192,29 @@ class Erasure:
         erase = session.delete().where(session.c.id.in_(session_ids - {None}))
         return connection.execute(erase.where(session.c.started_at <= self.at)).rowcount
 
+    def _erase_transactions(
+        self, profiles: list[uuidlib.UUID], connection: sa.Connection
+    ) -> int | None:
+        """Strip or delete a batch of the rows of orders; return how many, or None at the end."""
+        table = self.database.tables.transaction
+        for profile in (table.c.uuid, table.c.person):
+            query = sa.select(table.c.id).where(profile.in_(profiles), table.c.time <= self.at)
+            query = by_index(query, profile).limit(BATCH_SIZE)
+            ids = connection.scalars(query.with_for_update()).all()
+            if ids:
+                tables, keeps = self.database.tables, self.keeps_revenue
+                erase_transactions(connection, tables, ids, keeps=keeps)
+                return len(ids)
+        return None
+
     def _erase_waiting(self, connection: sa.Connection) -> None:
-        """Erase engagement of the person, or for an erased visit, that waits for its visit."""
+        """Erase what waits of the person, or for an erased visit or order."""
         note = self.database.tables.uncounted
         ids = [
             key
             for key, event in list_waiting(connection, self.database.tables)
             if (event.uuid in self.profiles and event.time <= self.at)
-            or not self._buried.isdisjoint({key, *event.profiles[1:]})
+            or not self._buried.isdisjoint({key, *_awaited(event)})
         ]
         for chunk in in_chunks(ids):
             connection.execute(note.delete().where(note.c.event_id.in_(chunk)))
@@ -214,6 +253,11 @@ class Erasure:
         )
 
 
+def _awaited(event: Event) -> cabc.Sequence[uuidlib.UUID]:
+    """Return the visit or charge for which a record waits."""
+    return event.profiles if isinstance(event.order, Cancellation) else event.profiles[1:]
+
+
 def count_rows(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> Erased:
     """Return how many rows a person has; rejected records are not searched."""
     tables = database.tables
@@ -223,6 +267,7 @@ def count_rows(database: Database, roots: cabc.Iterable[uuidlib.UUID]) -> Erased
             events=_count(connection, tables.event.c.uuid, profiles),
             sessions=_count(connection, tables.session.c.uuid, profiles),
             aliases=_count(connection, tables.alias.c.anonymous_uuid, profiles),
+            transactions=_count(connection, tables.transaction.c.uuid, profiles),
         )
 
 

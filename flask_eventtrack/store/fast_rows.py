@@ -19,7 +19,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from . import dialects
 from .dialects import Build, Names, by_index, id_as_text, ids_parameter, is_among
-from .rows import EventRow, Row, SessionRow
+from .rows import EventRow, Row, SessionRow, TransactionRow
 from .tables import cached_on_table
 from .types import UTCDateTime
 
@@ -151,7 +151,7 @@ def _to_json(values: _Column) -> list[str | None]:
     return [None if value is None else _encoder.encode(value).decode() for value in values]
 
 
-_Stored = t.TypeVar("_Stored", EventRow, SessionRow)
+_Stored = t.TypeVar("_Stored", EventRow, SessionRow, TransactionRow)
 
 
 def read_rows(

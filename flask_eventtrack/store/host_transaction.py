@@ -5,12 +5,14 @@ from __future__ import annotations
 import collections.abc as cabc
 import datetime as dt
 import logging
-import uuid as uuidlib
 
 import msgspec
 import sqlalchemy as sa
 
-from ..records import Event, decode_record, encode_record
+from ..errors import InvalidEvent
+from ..records import Cancellation, Charge, Event, decode_record, encode_record
+from .orders import charge_row, expand
+from .revenue import erase_transactions, is_stripped
 from .rows import row_of
 from .tables import Tables
 
@@ -20,10 +22,35 @@ _TAKEN = 200
 
 
 def insert_uncounted(tables: Tables, event: Event) -> list[sa.Insert]:
-    """Return the statements that insert an event and a note that it is still to be counted."""
-    row = msgspec.structs.asdict(row_of(event, event.received_at))
-    note = {"event_id": event.id, "record": encode_record(event)}
-    return [tables.event.insert().values(row), tables.uncounted.insert().values(note)]
+    """Return the statements that insert an event and a note that it is still to be counted.
+
+    A charge has more events, each with its note, and a row of ``eventtrack_transaction``.
+
+    :raises InvalidEvent: it is a cancellation, which has to lock and change its charge.
+    """
+    if isinstance(event.order, Cancellation):
+        raise InvalidEvent(
+            "no_transaction",
+            "A cancellation cannot be recorded in your transaction: cancel after the commit.",
+        )
+    events = [event]
+    inserts = []
+    if isinstance(event.order, Charge):
+        row = charge_row(event, event.order, event.received_at)
+        inserts.append(tables.transaction.insert().values(msgspec.structs.asdict(row)))
+        # Without the items, which have notes of their own.
+        order = msgspec.structs.replace(event.order, items=())
+        events = [msgspec.structs.replace(event, order=order), *expand(event)[1:]]
+    rows = [msgspec.structs.asdict(row_of(each, each.received_at)) for each in events]
+    notes = [{"event_id": each.id, "record": encode_record(each)} for each in events]
+    inserts += [tables.event.insert().values(row) for row in rows]
+    return inserts + [tables.uncounted.insert().values(note) for note in notes]
+
+
+def find_digest(tables: Tables, event: Event) -> sa.Select[tuple[str | None]]:
+    """Return the query for the digest of a charge's order; it has no row if the order is new."""
+    table = tables.transaction
+    return sa.select(table.c.digest).where(table.c.id == event.id)
 
 
 def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:
@@ -43,11 +70,25 @@ def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) 
 
 
 def remove_rows(
-    connection: sa.Connection, tables: Tables, ids: cabc.Collection[uuidlib.UUID]
-) -> None:
-    """Remove an erased person's uncounted events, which will never be counted."""
-    if ids:
-        connection.execute(tables.event.delete().where(tables.event.c.id.in_(ids)))
+    connection: sa.Connection, tables: Tables, events: cabc.Iterable[Event], kept: list[Event]
+) -> list[Event]:
+    """Remove an erased person's uncounted events, which will never be counted.
+
+    :param kept: those that may be counted. A charge among them may have lost its person.
+    :returns: those that are still to be counted.
+    """
+    kept_ids = {event.id for event in kept}
+    lost = {event.id for event in kept if _is_stripped(event)}
+    gone = {event.id for event in events} - kept_ids
+    if gone or lost:
+        connection.execute(tables.event.delete().where(tables.event.c.id.in_(gone | lost)))
+        erase_transactions(connection, tables, gone, keeps=False)
+        erase_transactions(connection, tables, lost, keeps=True)
+    return [event for event in kept if event.id not in lost]
+
+
+def _is_stripped(event: Event) -> bool:
+    return isinstance(event.order, Charge) and is_stripped(event.order)
 
 
 def _read(record: bytes) -> Event | None:

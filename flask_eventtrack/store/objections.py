@@ -17,7 +17,7 @@ import uuid as uuidlib
 import msgspec
 import sqlalchemy as sa
 
-from ..records import Event, Identified, PageView, Record, from_ns
+from ..records import Cancellation, Event, Identified, PageView, Record, from_ns
 from .dialects import in_chunks
 from .tables import Tables
 
@@ -166,6 +166,8 @@ def _judge(
     match record:
         case PageView():
             is_dropped = _is_within([from_ns(record.arrival)], periods.get(record.uuid))
+        case Event() if isinstance(record.order, Cancellation):
+            return record  # which has no person but its charge's
         case Event():
             moments = [record.received_at, record.time]
             is_dropped = _is_within(moments, periods.get(record.uuid))

@@ -72,8 +72,10 @@ def _iter_profiles(database: Database) -> cabc.Iterator[_Page]:
         (tables.alias.c.anonymous_uuid, tables.alias.c.created_at),
         (tables.session.c.uuid, tables.session.c.started_at),
         (tables.event.c.uuid, tables.event.c.time),
+        (tables.transaction.c.uuid, tables.transaction.c.time),
     ):
         query = sa.select(profile, sa.func.min(moment)).group_by(profile)
+        query = query.where(profile.is_not(None))  # as of an order that was erased before
         for rows in _iter_pages(database, query, profile):
             yield [(uuid, first) for uuid, first in rows]
     rejected = tables.rejected.c

@@ -12,10 +12,11 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from ..records import SESSION_END
+from ..records import CHARGE, SESSION_END
 from .clock import Doubt, find_doubt, is_older
 from .engine import Database
 from .erasure import BATCH_SIZE
+from .revenue import stripped_values
 
 _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
 # An outcome in the quality counters: its row marks a day on which old events were removed.
@@ -33,10 +34,12 @@ class Retention:
     :param by_definition: the time by action, from the definitions.
     :param by_pattern: ``EVENTTRACK_RETENTION``; the first pattern that an action matches counts,
         unless its definition says otherwise.
+    :param keeps_revenue: whether the amounts of orders stay, without anybody.
     """
 
     by_definition: cabc.Mapping[str, dt.timedelta]
     by_pattern: cabc.Mapping[str, dt.timedelta]
+    keeps_revenue: bool = True
 
     def latest(self, now: dt.datetime) -> dt.datetime | None:
         """Return the moment since which all events are kept, or None if all are kept forever."""
@@ -71,10 +74,14 @@ def _before(now: dt.datetime, keep: dt.timedelta | None) -> dt.datetime | None:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Pruned:
-    """How many rows were removed, or would be."""
+    """How many rows were removed, or would be.
+
+    Of ``transactions``, the amounts may have stayed, without anybody.
+    """
 
     events: int = 0
     sessions: int = 0
+    transactions: int = 0
     rejected: int = 0
 
     def __add__(self, other: Pruned) -> Pruned:
@@ -83,12 +90,16 @@ class Pruned:
 
 
 class _Old(t.NamedTuple):
-    """The rows of a table that are past their retention; ``kind`` is a field of Pruned."""
+    """The rows of a table that are past their retention; ``kind`` is a field of Pruned.
+
+    If there are ``values``, the rows get these instead of being deleted.
+    """
 
     kind: str
     table: sa.Table
     moment: sa.Column[t.Any]
     condition: sa.ColumnElement[bool]
+    values: cabc.Mapping[str, t.Any] | None = None
 
     def numbers(self, number: int) -> Pruned:
         return Pruned(**{self.kind: number})
@@ -108,7 +119,8 @@ def prune(
 ) -> cabc.Iterator[Pruned]:
     """Remove what is past its retention, the oldest first, and yield each batch's numbers.
 
-    An ended session is kept as long as ``session.end`` events are. Several processes may do this
+    An ended session is kept as long as ``session.end`` events are, and an order as long as
+    ``transaction.charge``. Several processes may do this
     at once.
 
     :param limit: the latest moment that is believed, if ``now`` is later; see :class:`Doubt`.
@@ -172,6 +184,13 @@ def _find_old(
     if over is not None:
         ended_at = tables.session.c.ended_at
         yield _Old("sessions", tables.session, ended_at, is_older(ended_at, over, now, limit))
+    charged = retention.cutoff(CHARGE, now)
+    if charged is not None:
+        table = tables.transaction
+        is_old, values = is_older(table.c.time, charged, now, limit), None
+        if retention.keeps_revenue:
+            is_old, values = sa.and_(is_old, table.c.uuid.is_not(None)), stripped_values(table)
+        yield _Old("transactions", table, table.c.time, is_old, values)
 
 
 def _group_by_cutoff(
@@ -197,5 +216,6 @@ def _remove(
     rows = connection.execute(batch).all()
     if not rows:
         return None
-    connection.execute(old.table.delete().where(old.table.c.id.in_([row.id for row in rows])))
+    change = old.table.delete() if old.values is None else old.table.update().values(old.values)
+    connection.execute(change.where(old.table.c.id.in_([row.id for row in rows])))
     return len(rows), rows[-1][1]

@@ -71,6 +71,48 @@ class SessionRow(msgspec.Struct, gc=False):
     person: uuidlib.UUID | None = None
 
 
+class TransactionRow(msgspec.Struct, gc=False):
+    """A row of ``eventtrack_transaction``: a charge, or a cancellation, which names its charge.
+
+    If its person was erased or has objected, only amounts and sources are left: ``uuid`` is None.
+    """
+
+    id: uuidlib.UUID
+    charge_id: uuidlib.UUID | None
+    order_id: str | None
+    time: dt.datetime
+    stored_at: dt.datetime
+    uuid: uuidlib.UUID | None
+    person: uuidlib.UUID | None
+    session_id: uuidlib.UUID | None
+    visit_id: uuidlib.UUID | None
+    site: str
+    currency: str
+    amount: int
+    cancelled: int = 0
+    items: list[dict[str, t.Any]] | None = None
+    digest: str | None = None
+    settled_at: dt.datetime | None = None
+    first_source: str | None = None
+    first_medium: str | None = None
+    first_campaign: str | None = None
+    first_term: str | None = None
+    first_content: str | None = None
+    first_referrer: str | None = None
+    first_rule: str | None = None
+    first_channel: str | None = None
+    first_at: dt.datetime | None = None
+    last_source: str | None = None
+    last_medium: str | None = None
+    last_campaign: str | None = None
+    last_term: str | None = None
+    last_content: str | None = None
+    last_referrer: str | None = None
+    last_rule: str | None = None
+    last_channel: str | None = None
+    last_at: dt.datetime | None = None
+
+
 class CountRow(msgspec.Struct, gc=False):
     """A row of ``eventtrack_hourly`` (site, action, URL rule) or ``eventtrack_quality`` (outcome,
     action, reason).
@@ -83,7 +125,7 @@ class CountRow(msgspec.Struct, gc=False):
     count: int
 
 
-Row = EventRow | SessionRow | CountRow
+Row = EventRow | SessionRow | TransactionRow | CountRow
 
 
 def row_of(event: Event, stored_at: dt.datetime) -> EventRow:

@@ -2,7 +2,8 @@
 
 A tombstone is a keyed hash of an erased uuid and the moment of the erasure. A writer drops records
 of that uuid that are not later. Page visits have tombstones as well as profiles: an event from a
-browser without cookies is known by the visit that it names.
+browser without cookies is known by the visit that it names. So have orders whose amounts are not
+kept: if one is charged again, it is dropped, whenever that is.
 
 One more row holds the moment of the latest erasure. Each batch locks it, shared, until its end; an
 erasure changes it first. So the erasure waits for the batches that cannot know of it, and all that
@@ -22,7 +23,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ..ids import is_customer
-from ..records import Event, Identified, PageView, Record, from_ns
+from ..records import Charge, Event, Identified, PageView, Record, from_ns
 from .dialects import in_chunks, queue_for
 from .tables import Tables
 
@@ -101,6 +102,8 @@ class Tombstones:
         latest, some_object = self._hold(connection)
         suspects = [record for record in records if record.begins_at <= latest]
         uuids = {uuid for record in suspects for uuid in record.profiles}
+        if latest > _BEGINNING:
+            uuids.update(record.id for record in records if _is_charge(record))
         erased = self._find(connection, uuids) if uuids else {}
         if not erased:
             return Sifted(records, some_object=some_object)
@@ -172,8 +175,14 @@ def _latest(table: sa.Table) -> sa.Select[t.Any]:
     return sa.select(table.c.erased_at).where(table.c.uuid_hash == LATEST)
 
 
+def _is_charge(record: Record) -> bool:
+    return isinstance(record, Event) and isinstance(record.order, Charge)
+
+
 def _judge(record: Record, erased: Moments) -> Record | None:
     """Return a record as it may be written, or None if its content is erased."""
+    if record.id in erased and _is_charge(record):
+        return None
     moments = [erased[uuid] for uuid in record.profiles if uuid in erased]
     if not moments or record.begins_at > max(moments):
         return record

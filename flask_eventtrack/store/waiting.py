@@ -1,8 +1,13 @@
-"""Engagement whose visit is not stored yet: it waits in ``eventtrack_uncounted``.
+"""What waits in ``eventtrack_uncounted`` for a row that is not stored yet.
+
+Engagement waits for its visit, and a cancellation for its charge.
 
 One process may have the server's half of a visit in its journal while another one writes the
 engagement. A note waits under the id by which its visit is found: that of the browser's half, or
 that of the server's half if no other is known. Until the visit is found, it is counted as dropped.
+
+A cancellation waits under its own id. It is counted once it is settled: clients cannot send one, so
+there is no limit to how many wait.
 """
 
 from __future__ import annotations
@@ -30,6 +35,8 @@ _PATIENCE = dt.timedelta(days=7)
 _MOST = 10_000
 # MessagePack does not use this byte. So release 0.1 cannot read a note and count it as an event.
 _MARK = b"\xc1"
+# A second one marks a cancellation.
+_CANCELLATION = _MARK * 2
 
 
 def count_missing(totals: Totals, event: Event, by: int = 1) -> None:
@@ -53,7 +60,7 @@ def take_for(connection: sa.Connection, tables: Tables, visits: set[int]) -> lis
 
 
 def take_due(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:
-    """Take up to 200 notes whose visits nobody has looked for in the last minute.
+    """Take up to 200 notes whose visits or charges nobody has looked for in the last minute.
 
     Two processes may have written a visit and its engagement at the same time.
     """
@@ -92,8 +99,25 @@ def keep(
         connection.execute(table.insert(), rows)
 
 
+def may_wait(event: Event, now: dt.datetime) -> bool:
+    """Whether a cancellation may still wait for its charge."""
+    return now - event.received_at < _PATIENCE
+
+
+def keep_cancellations(
+    connection: sa.Connection, tables: Tables, now: dt.datetime, events: cabc.Iterable[Event]
+) -> None:
+    """Store cancellations that wait for their charges, each once."""
+    notes = {event.id: _CANCELLATION + encode_record(event) for event in events}
+    table = tables.uncounted
+    for ids in in_chunks(sorted(notes)):
+        connection.execute(table.delete().where(table.c.event_id.in_(ids)))
+        rows = [{"event_id": each, "record": notes[each], "due_at": now + _PAUSE} for each in ids]
+        connection.execute(table.insert(), rows)
+
+
 def list_waiting(connection: sa.Connection, tables: Tables) -> list[tuple[uuidlib.UUID, Event]]:
-    """Return all engagement that waits, with its keys."""
+    """Return all that waits, with its keys."""
     table = tables.uncounted
     rows = connection.execute(sa.select(table).where(table.c.due_at.is_not(None)))
     return [(row.event_id, event) for row in rows if (event := _read(row.record)) is not None]
@@ -125,11 +149,12 @@ def _join(former: Event, event: Event) -> Event:
 
 
 def _make_room(connection: sa.Connection, table: sa.Table, number: int) -> None:
-    """Drop what nobody has looked for in the longest time, if so many more are too many.
+    """Drop engagement that nobody has looked for in the longest time, if it gets too much.
 
     A visit comes within seconds, and what never gets one may be a client's invention.
     """
-    waits = table.c.due_at.is_not(None)
+    mark = sa.func.substr(table.c.record, 1, 2, type_=sa.LargeBinary())
+    waits = sa.and_(table.c.due_at.is_not(None), mark != _CANCELLATION)
     count = connection.scalar(sa.select(sa.func.count()).where(waits)) or 0
     over = count + number - _MOST
     if over > 0:
@@ -141,7 +166,7 @@ def _make_room(connection: sa.Connection, table: sa.Table, number: int) -> None:
 
 def _read(record: bytes) -> Event | None:
     try:
-        event = decode_record(record.removeprefix(_MARK))
+        event = decode_record(record.lstrip(_MARK))
     except (msgspec.DecodeError, ValueError):  # of a later release
         return None
     return event if isinstance(event, Event) else None
