@@ -42,7 +42,7 @@ _SWEEP_SIZE = 200
 _PATH_MAX_LENGTH = 255
 _PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
-_ORIGIN_COLUMNS = ("referrer", "source", *CAMPAIGN)
+_ORIGIN_COLUMNS = ("referrer", "source", "channel", *CAMPAIGN)
 # The columns that most events change. None of them is in an index, so that updates are cheap.
 _PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at", "visible_ms")
 _ALL_COLUMNS = SessionRow.__struct_fields__[1:]
@@ -320,6 +320,7 @@ def _move_pages(row: SessionRow, event: Event, facts: Facts) -> None:
     page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
     if row.entry_at is None or event.time < row.entry_at:
         row.entry, row.entry_at = page, to_utc(event.time)
+        row.entry_rule = event.url_rule or None
         origin = _find_origin(event, facts)
         for name in _ORIGIN_COLUMNS:
             setattr(row, name, origin.get(name))
