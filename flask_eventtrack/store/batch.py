@@ -13,6 +13,7 @@ from .copies import is_by_copy
 from .engagements import Engagements
 from .fast_rows import find_known, insert_rows
 from .old_cookies import OldCookies
+from .profile_touches import ProfileTouches
 from .profiles import write_profiles
 from .rows import EventRow, row_of
 from .sessions import Activity, SessionBook, Transaction
@@ -110,7 +111,10 @@ class _BatchWriter:
         rows = self._insert_events()
         self._visits.update_changed()
         self._engagements.write()
+        touches = ProfileTouches(self._connection, self._tables, sessions.touched, batch.identified)
+        touches.lock()
         write_profiles(self._connection, self._tables, batch.identified)
+        touches.write()
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)
         self._totals.write(self._connection, self._tables, self._now)
