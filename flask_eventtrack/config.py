@@ -28,6 +28,10 @@ MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
 #: How many per second, and how many at once.
 RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
+#: By which way people came.
+Channel = t.Literal[
+    "search", "social", "mail", "paid", "ai", "affiliate", "referral", "campaign", "direct"
+]
 PageVisitFilter = cabc.Callable[[], bool]
 VisitorFilter = cabc.Callable[[], bool]
 Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
@@ -216,6 +220,17 @@ def _sites(key: str, value: object) -> tuple[str, ...]:
     return tuple(parse_site(text) or _refuse(key, text, expected) for text in _texts(key, value))
 
 
+def _hosts(key: str, value: object) -> tuple[str, ...]:
+    return tuple(site_of(text) or _refuse(key, text, _HOST_NAMES) for text in _texts(key, value))
+
+
+def _channels(key: str, value: object) -> cabc.Mapping[str, Channel]:
+    if not isinstance(value, cabc.Mapping):
+        _refuse(key, value, "a dict of sources (hosts or names) to channels")
+    parse = _one_of(*t.get_args(Channel))
+    return {_text(key, source).strip().lower(): parse(key, way) for source, way in value.items()}
+
+
 def _site_name(key: str, site: object) -> str:
     name = _text(key, site)
     return name if name == "*" else site_of(name) or _refuse(key, site, _HOST_NAMES)
@@ -387,6 +402,19 @@ class Config:
 
     deny: SitePatterns = _setting({}, _site_patterns)
     """Patterns of actions to refuse, in the same form as ``EVENTTRACK_ALLOW``. Deny wins."""
+
+    channels: cabc.Mapping[str, Channel] = _setting({}, _channels)
+    """Sources and their channels, which count before the built-in lists: a dict such as
+    ``{"partner.example": "affiliate", "spring-flyer": "campaign"}``. A host stands for all below
+    it."""
+
+    payment_hosts: tuple[str, ...] = _setting((), _hosts)
+    """More host names of payment pages, such as ``"pay.example"``, from which people come back to
+    your site: they are no sources. A host stands for all below it."""
+
+    lookback: dt.timedelta = _setting(dt.timedelta(days=30), _duration)
+    """For how long a visit from somewhere else may explain a transaction, although the visitor came
+    back directly since: a timedelta, or seconds."""
 
     max_age: dt.timedelta = _setting(dt.timedelta(days=7), _duration)
     """How old an event from a browser or app may be when it arrives: a timedelta, or seconds.

@@ -20,6 +20,7 @@ from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
 from .catalogue.definitions import Definition, read_keep, read_unmasked
 from .cli import eventtrack_cli
+from .clients.channels import Channels
 from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
@@ -150,7 +151,10 @@ class EventTrack:
             context=lambda: app.app_context() if (app := reference()) else contextlib.nullcontext(),
             expand=pages.expand,
             facts=FactFinder(
-                AgentParser(config.agent_parser), countries, _own_hosts(config, sites)
+                AgentParser(config.agent_parser),
+                countries,
+                _own_hosts(config, sites),
+                Channels(config.channels, config.payment_hosts),
             ),
             admits=access.admits,
             is_defined=lambda action: self.catalogue.find(action) is not None,

@@ -7,10 +7,11 @@ import functools
 import re
 import typing as t
 
-from ..privacy.urls import campaign_of, source_of
+from ..privacy.urls import campaign_of, has_paid_click, source_of
 from ..records import Client
 from ..text import clean_text
 from .agents import Agent, parse_builtin
+from .channels import Channels
 from .countries import CountryDatabase
 
 _LANGUAGE = re.compile(r"[A-Za-z]{2,3}(?:-[A-Za-z0-9]{2,8}){0,3}")
@@ -42,6 +43,7 @@ class FactFinder:
     The writer uses it, so it may take its time.
 
     :param is_own: whether a host is one of the app's own, by its settings.
+    :param channels: what tells the channel; without it, by the built-in lists.
     """
 
     def __init__(
@@ -49,10 +51,12 @@ class FactFinder:
         agents: AgentParser,
         countries: CountryDatabase | None,
         is_own: cabc.Callable[[str], bool] = lambda host: False,
+        channels: Channels | None = None,
     ) -> None:
         self._agents = agents
         self._countries = countries
         self._is_own = is_own
+        self._channels = channels or Channels()
 
     def describe_client(self, client: Client) -> dict[str, str | None]:
         """Return browser, system, device type, language and country; None where unknown."""
@@ -67,12 +71,20 @@ class FactFinder:
         }
 
     def describe_origin(self, url: str, referrer: str, campaign: str) -> dict[str, str | None]:
-        """Return referrer, source and the campaign's parameters of a session's first page.
+        """Return referrer, source, channel and the campaign's parameters of a session's first page.
 
         :param campaign: what an earlier request of the session named; the page's own counts first.
         """
-        source = source_of(url, referrer, campaign, self._is_own)
-        return {"referrer": referrer or None, "source": source, **campaign_of(url, campaign)}
+        channels = self._channels
+        source = source_of(url, referrer, campaign, self._is_own, channels.is_detour)
+        named = campaign_of(url, campaign)
+        channel = channels.channel_of(
+            source,
+            named.get("utm_medium", ""),
+            is_paid=has_paid_click(url, campaign),
+            has_campaign=bool(named),
+        )
+        return {"referrer": referrer or None, "source": source, "channel": channel, **named}
 
     def _country_of(self, client: Client) -> str | None:
         if _COUNTRY.fullmatch(client.country):

@@ -221,6 +221,8 @@ class Pipeline:
         with self._write_alone():
             while self.writer.look_for_visits():
                 pass
+            while self.writer.settle_touches():
+                pass
         while True:
             with self._write_alone():
                 batch = self.writer.sweep()
@@ -552,10 +554,12 @@ class Pipeline:
             self._status.turn_at = time.monotonic()
 
     def _iter_chores(self) -> cabc.Iterator[None]:
-        """Count hosts' events, look for visits, end silent sessions, begin the day's pruning."""
+        """Count hosts' events, look for visits, settle touches, end sessions, begin to prune."""
         while self.writer.count_uncounted():
             yield
         while self.writer.look_for_visits():
+            yield
+        while self.writer.settle_touches():
             yield
         while self.writer.sweep():
             yield

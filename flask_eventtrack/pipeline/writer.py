@@ -47,6 +47,7 @@ from ..store.salts import destroy_salts, name_anonymous
 from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.tombstones import Sifted, Tombstones
 from ..store.totals import Totals
+from ..store.touches import settle
 from ..store.undefined import UndefinedNames
 from ..store.waiting import take_due
 from ..text import clean_action
@@ -270,6 +271,13 @@ class Writer:
         kept = [record for record in sifted.records if isinstance(record, Event)]
         batch = Batch(waited=kept, outcomes=dropped)
         return len(waited), write_batch(self._transaction(connection), batch)
+
+    def settle_touches(self) -> int:
+        """Attribute up to 200 transactions for the last time; 0 if nothing is left now."""
+        lookback = self._hooks.config.lookback
+        return self.database.retry(
+            lambda connection: settle(connection, self.database.tables, self.now, lookback)
+        )
 
     def erase(
         self,

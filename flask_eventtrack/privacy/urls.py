@@ -10,6 +10,7 @@ import urllib.parse
 from ..origins import MAX_RAW_LENGTH, site_of
 from ..records import CAMPAIGN
 from ..text import clean_text
+from .click_ids import CLICK_IDS
 from .masking import MASKED
 from .secret_names import is_secret_name
 
@@ -38,13 +39,13 @@ _QUOTED_MARK = re.compile(r"%5B(email|card|token|masked)%5D")
 _APP = re.compile(r"(?:android|ios)-app://[\w.-]{1,255}(?![^/?#])", re.ASCII | re.IGNORECASE)
 # The first of these that a URL has names its source.
 _SOURCES = ("utm_source", "source", "ref")
-_CAMPAIGN_SIGN = re.compile("utm_|source|ref", re.IGNORECASE)
+_CAMPAIGN_SIGNS = ("utm_", "source", "ref", *CLICK_IDS)
 _MAX_CAMPAIGN = 600
 
 
 class UrlCleaner:
-    """Removes user names, fragments and secret query parameters from URLs, and from URLs that are
-    values in their queries.
+    """Removes user names, fragments, secret query parameters and the numbers of clicks from URLs,
+    and from URLs that are values in their queries.
 
     :param keeps_routes: whether to keep a fragment that is a route (``#/path?query``, ``#!path``).
     :param mask: replaces personal data in the rest of a text.
@@ -143,8 +144,8 @@ class UrlCleaner:
         return self.mask(text)
 
     def _strip(self, text: str, depth: int = 0, *, is_query: bool = False) -> str:
-        """Return a URL, path or query without secret parameters, nor those of URLs within; or
-        ``[masked]`` if it has too many signs.
+        """Return a URL, path or query without secret parameters and numbers of clicks, nor those of
+        URLs within; or ``[masked]`` if it has too many signs.
 
         :param is_query: whether the text begins with a parameter, which may have no value.
         """
@@ -166,7 +167,8 @@ class UrlCleaner:
                 continue
             # What follows a removed `?token=…&` takes its `?`.
             between = delimiter if opener is None or delimiter in {"?", "#"} else opener
-            kept += (between if kept or not is_query else "") + self._clean_part(part, depth)
+            cleaned = _cut_click_id(part) or self._clean_part(part, depth)
+            kept += (between if kept or not is_query else "") + cleaned
             opener = None
         return kept
 
@@ -211,6 +213,13 @@ def clean_beginning(text: str, clean: cabc.Callable[[str], str]) -> str:
     return cleaned if len(text) <= _BEGINNING else cleaned[:-_SEAM]
 
 
+def _cut_click_id(part: str) -> str:
+    """Return a parameter that numbers a click, without its value; "" of any other."""
+    name, equals, _ = part.partition("=")
+    is_number = equals and _campaign_name(urllib.parse.unquote_plus(name).strip()) in CLICK_IDS
+    return f"{name}=" if is_number else ""
+
+
 def _mask_link(link: str) -> str:
     return f"/{MASKED}" if link.startswith("/") else MASKED
 
@@ -238,8 +247,20 @@ def campaign_of(url: str, earlier: str = "") -> dict[str, str]:
     }
 
 
+def has_paid_click(url: str, earlier: str = "") -> bool:
+    """Whether a URL has the parameter of a click that is paid for.
+
+    :param earlier: as for :func:`campaign_of`.
+    """
+    given = _read_campaign(query_of(url)) or _read_campaign(earlier)
+    return any(CLICK_IDS[name].is_paid for name in given.keys() & CLICK_IDS.keys())
+
+
 def find_campaign(query: str) -> str:
-    """Return the parameters of a query that name a campaign or a source, as a short query."""
+    """Return the parameters of a query that name a campaign or a source, as a short query.
+
+    A click's number is not among them, only the name of its parameter.
+    """
     found = ""
     for name, value in _read_campaign(query).items():
         longer = f"{found}&{name}={urllib.parse.quote_plus(value)}".lstrip("&")
@@ -248,11 +269,17 @@ def find_campaign(query: str) -> str:
 
 
 def _read_campaign(query: str) -> dict[str, str]:
-    if not _CAMPAIGN_SIGN.search(query):
+    low = query.lower()
+    if not any(sign in low for sign in _CAMPAIGN_SIGNS):
         return {}
-    given = {_campaign_name(name): value.strip() for name, value in urllib.parse.parse_qsl(query)}
+    pairs = [
+        (_campaign_name(name), value.strip())
+        for name, value in urllib.parse.parse_qsl(query, keep_blank_values=True)
+    ]
+    given = {name: value for name, value in pairs if value}
     names = (*CAMPAIGN, *_SOURCES)
-    return {name: clean_text(given[name])[:255] for name in names if given.get(name)}
+    found = {name: clean_text(given[name])[:255] for name in names if name in given}
+    return found | {name: "" for name, _ in pairs if name in CLICK_IDS}
 
 
 def _campaign_name(name: str) -> str:
@@ -270,24 +297,30 @@ def source_of(
     referrer: str,
     earlier: str = "",
     is_own: cabc.Callable[[str], bool] = lambda host: False,
+    is_detour: cabc.Callable[[str], bool] = lambda host: False,
 ) -> str:
     """Return the source of a visit: the one in its URL, the host of another site, or "direct".
 
-    In a URL it is ``utm_source``, ``source`` or ``ref``, which may be a URL itself.
+    In a URL it is ``utm_source``, ``source`` or ``ref``, which may be a URL itself, or the service
+    that has numbered the click.
 
     :param earlier: as for :func:`campaign_of`.
     :param is_own: whether a host is one of the app's own, by its settings.
+    :param is_detour: whether people come back from a host, as from a payment page. It is no source,
+        and ``source`` and ``ref`` may be parameters of its own.
     """
-    own = _bare(host_of(url))
+    own, host = _bare(host_of(url)), host_of(referrer)
 
     def is_ours(link: str) -> bool:
         """Whether a link leads to a page of the app's, such as the one to go back to."""
         host = host_of(link)
         return (_bare(host) == own or is_own(host)) if host else link.startswith("/")
 
+    returns = bool(host) and is_detour(host)
     given = _read_campaign(query_of(url)) or _read_campaign(earlier)
-    named = [given[name] for name in _SOURCES if name in given]
-    if host_of(referrer):
+    named = [given[name] for name in (_SOURCES[:1] if returns else _SOURCES) if name in given]
+    named += [CLICK_IDS[name].source for name in given if name in CLICK_IDS]
+    if host and not returns:
         named.append(referrer)
     source = next((name for name in named if not is_ours(name)), "")
     return host_of(source) or source or "direct"

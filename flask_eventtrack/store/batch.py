@@ -14,6 +14,7 @@ from .engagements import Engagements
 from .fast_rows import find_known, insert_rows
 from .old_cookies import OldCookies
 from .orders import Contradiction, Orders
+from .profile_touches import ProfileTouches
 from .profiles import write_profiles
 from .rows import EventRow, row_of
 from .sessions import Activity, SessionBook, Transaction
@@ -117,7 +118,10 @@ class _BatchWriter:
         rows = self._insert_events()
         self._visits.update_changed()
         self._engagements.write()
+        touches = ProfileTouches(self._connection, self._tables, sessions.touched, batch.identified)
+        touches.lock()
         write_profiles(self._connection, self._tables, batch.identified)
+        touches.write()
         self._orders.write()
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)

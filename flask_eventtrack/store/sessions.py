@@ -42,12 +42,13 @@ _SWEEP_SIZE = 200
 _PATH_MAX_LENGTH = 255
 _PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
-_ORIGIN_COLUMNS = ("referrer", "source", *CAMPAIGN)
+_ORIGIN_COLUMNS = ("referrer", "source", "channel", *CAMPAIGN)
 # The columns that most events change. None of them is in an index, so that updates are cheap.
 _PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at", "visible_ms")
 _ALL_COLUMNS = SessionRow.__struct_fields__[1:]
 _progress_of = operator.attrgetter(*_PROGRESS_COLUMNS)
 _rest_of = operator.attrgetter(*(name for name in _ALL_COLUMNS if name not in _PROGRESS_COLUMNS))
+_touch_of = operator.attrgetter("uuid", "person", "started_at", "entry_rule", *_ORIGIN_COLUMNS)
 _JUST_BEFORE = dt.timedelta(microseconds=1)
 #: How old the last activity in a session cookie may be: see ``RENEW_AFTER``.
 COOKIE_DELAY = dt.timedelta(minutes=1)
@@ -104,6 +105,8 @@ class SessionBook:
         # By the numbers of their ids: numbers hash and compare faster than UUIDs.
         self._sessions: dict[int, Session] = {}
         self._events: list[EventRow] = []
+        #: The rows whose touch or profile has changed.
+        self.touched: list[SessionRow] = []
         self.started: list[uuidlib.UUID] = []
         self.ended: list[tuple[uuidlib.UUID, EndReason]] = []
 
@@ -213,9 +216,12 @@ class SessionBook:
             row, stored = session.row, session.stored
             if stored is None:
                 opened.append(row)
+                self.touched.append(row)
                 self._start(row)
             elif _rest_of(row) != _rest_of(stored):
                 changed.append(row)
+                if _touch_of(row) != _touch_of(stored):
+                    self.touched.append(row)
                 self._move_start(row, stored)
             elif _progress_of(row) != _progress_of(stored):
                 moved_on.append(row)
@@ -320,6 +326,7 @@ def _move_pages(row: SessionRow, event: Event, facts: Facts) -> None:
     page = str(event.params.get("path") or event.params.get("name") or "")[:_PATH_MAX_LENGTH]
     if row.entry_at is None or event.time < row.entry_at:
         row.entry, row.entry_at = page, to_utc(event.time)
+        row.entry_rule = event.url_rule or None
         origin = _find_origin(event, facts)
         for name in _ORIGIN_COLUMNS:
             setattr(row, name, origin.get(name))

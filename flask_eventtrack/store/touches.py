@@ -1,0 +1,296 @@
+"""Touches: where people came from, of sessions, of customers' profiles and of transactions.
+
+A transaction gets the first and the last touch of its person when it is stored, and again a minute
+later, by which time other processes have written what led to it. After that they never change.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import operator
+import typing as t
+import uuid as uuidlib
+
+import sqlalchemy as sa
+
+from ..ids import is_customer
+from ..records import TOUCH
+from .dialects import ids_parameter, is_among
+from .rows import SessionRow
+from .tables import Tables
+
+#: How long a transaction's touches may still change.
+SETTLES_AFTER = dt.timedelta(minutes=1)
+_SETTLED_AT_ONCE = 200
+# How many queries are one statement. SQLite takes 500.
+_QUERIES = 100
+# The columns of a session that are its touch, in the order of TOUCH.
+_COLUMNS = ("source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer")
+_SESSION_COLUMNS = (*_COLUMNS, "entry_rule", "channel", "started_at")
+_values_of = operator.attrgetter(*_SESSION_COLUMNS)
+_FIRST, _LAST = (tuple(f"{which}_{name}" for name in TOUCH) for which in ("first", "last"))
+
+
+class Touch(t.NamedTuple):
+    """Where a session came from, and where and when it began; ``at`` is aware UTC.
+
+    ``source`` and ``channel`` are as in a session. ``medium``, ``campaign``, ``term`` and
+    ``content`` are the campaign's ``utm_`` parameters. ``rule`` is the URL rule of the first page.
+    """
+
+    source: str | None
+    medium: str | None
+    campaign: str | None
+    term: str | None
+    content: str | None
+    referrer: str | None
+    rule: str | None
+    channel: str | None
+    at: dt.datetime
+
+    @property
+    def is_direct(self) -> bool:
+        return (self.channel or self.source) == _DIRECT
+
+
+Touches = tuple[Touch | None, Touch | None]
+_NOTHING = (None,) * len(TOUCH)
+_DIRECT = "direct"
+_Query = sa.Select[t.Any]
+
+
+class Attributed(t.Protocol):
+    """A transaction of which the touches are asked: whose it is, when it was, in which session."""
+
+    @property
+    def person(self) -> uuidlib.UUID | None: ...
+    @property
+    def session_id(self) -> uuidlib.UUID | None: ...
+    @property
+    def time(self) -> dt.datetime: ...
+
+
+def touch_of(session: SessionRow) -> Touch | None:
+    """Return the touch of a session, or None if no page has told its origin yet."""
+    return None if session.source is None else Touch(*_values_of(session))
+
+
+def attribute(
+    connection: sa.Connection,
+    tables: Tables,
+    rows: cabc.Sequence[Attributed],
+    lookback: dt.timedelta,
+) -> None:
+    """Set the ``first_*`` and ``last_*`` of new transactions, once the batch's sessions, profiles
+    and aliases are written."""
+    for row, touches in zip(rows, find_touches(connection, tables, rows, lookback), strict=True):
+        for name, value in columns_of(*touches).items():
+            setattr(row, name, value)
+
+
+def find_touches(
+    connection: sa.Connection,
+    tables: Tables,
+    rows: cabc.Sequence[Attributed],
+    lookback: dt.timedelta,
+) -> list[Touches]:
+    """Return the first and the last touch of each transaction.
+
+    The first is the profile's, or that of the person's first session. The last is the latest within
+    the lookback that is not direct, or that of the transaction's own session. What began after the
+    transaction does not count.
+    """
+    people = {row.person for row in rows if row.person is not None and is_customer(row.person)}
+    kept = read_profiles(connection, tables.profile, people)
+    queries: list[_Query | None] = []
+    for row in rows:
+        first, _ = _kept_of(kept, row.person)
+        queries += _queries_of(tables.session, row, lookback, has_first=_is_past(first, row.time))
+    found = iter(_read(connection, queries))
+    touches: list[Touches] = []
+    for row, first, last, own in zip(rows, found, found, found, strict=True):
+        kept_first, kept_last = _kept_of(kept, row.person)
+        if _is_past(kept_first, row.time):
+            first = kept_first
+        if kept_last is not None and row.time - lookback <= kept_last.at <= row.time:
+            last = kept_last if last is None or kept_last.at > last.at else last
+        touches.append((first, last or own))
+    return touches
+
+
+def _kept_of(kept: cabc.Mapping[uuidlib.UUID, Touches], person: uuidlib.UUID | None) -> Touches:
+    return (kept.get(person) if person else None) or (None, None)
+
+
+def _is_past(touch: Touch | None, time: dt.datetime) -> bool:
+    return touch is not None and touch.at <= time
+
+
+def _queries_of(
+    session: sa.Table, row: Attributed, lookback: dt.timedelta, *, has_first: bool
+) -> list[_Query | None]:
+    """Return the queries of the first touch, of the last one, and of that of its own session."""
+    until = session.c.started_at <= row.time
+    theirs = sa.and_(session.c.person == row.person, until)
+    since = session.c.started_at >= row.time - lookback
+    has_person = row.person is not None
+    return [
+        _earliest(session, theirs) if has_person and not has_first else None,
+        _latest(session, sa.and_(theirs, since)) if has_person else None,
+        _earliest(session, session.c.id == row.session_id, until) if row.session_id else None,
+    ]
+
+
+def _earliest(session: sa.Table, *conditions: sa.ColumnElement[bool]) -> _Query:
+    query = sa.select(*(session.c[name] for name in _SESSION_COLUMNS))
+    query = query.where(*conditions, session.c.source.is_not(None))
+    return query.order_by(session.c.started_at, session.c.id).limit(1)
+
+
+def _latest(session: sa.Table, *conditions: sa.ColumnElement[bool]) -> _Query:
+    """Return the query of the latest touch that is not direct.
+
+    Of sessions that an earlier release wrote, only the source says it.
+    """
+    query = sa.select(*(session.c[name] for name in _SESSION_COLUMNS))
+    way = sa.func.coalesce(session.c.channel, session.c.source)
+    query = query.where(*conditions, way != _DIRECT)
+    return query.order_by(session.c.started_at.desc(), session.c.id.desc()).limit(1)
+
+
+def _read(connection: sa.Connection, queries: cabc.Sequence[_Query | None]) -> list[Touch | None]:
+    """Run queries of one touch each, many in a statement; for None return None."""
+    found: list[Touch | None] = [None] * len(queries)
+    terms = [
+        sa.select(sa.literal_column(str(place), sa.Integer()).label("place"), query.subquery())
+        for place, query in enumerate(queries)
+        if query is not None
+    ]
+    for start in range(0, len(terms), _QUERIES):
+        for place, *values in connection.execute(sa.union_all(*terms[start : start + _QUERIES])):
+            found[place] = Touch(*values)
+    return found
+
+
+def columns_of(first: Touch | None, last: Touch | None) -> dict[str, t.Any]:
+    """Return the columns ``first_*`` and ``last_*``."""
+    values: list[t.Any] = [*(first or _NOTHING), *(last or _NOTHING)]
+    return dict(zip((*_FIRST, *_LAST), values, strict=True))
+
+
+def read_profiles(
+    connection: sa.Connection, profile: sa.Table, uuids: cabc.Collection[uuidlib.UUID]
+) -> dict[uuidlib.UUID, Touches]:
+    """Return the first and the last touch of profiles that are stored."""
+    if not uuids:
+        return {}
+    name = connection.dialect.name
+    columns = [profile.c[each] for each in ("uuid", *_FIRST, *_LAST)]
+    query = sa.select(*columns).where(is_among(name, profile.c.uuid))
+    rows = connection.execute(query, ids_parameter(name, [uuid.int for uuid in uuids]))
+    return {uuid: _read_touches(values) for uuid, *values in rows}
+
+
+def _read_touches(values: list[t.Any]) -> Touches:
+    first, last = Touch(*values[: len(TOUCH)]), Touch(*values[len(TOUCH) :])
+    return (None if first.at is None else first, None if last.at is None else last)
+
+
+def touches_of(
+    connection: sa.Connection,
+    session: sa.Table,
+    column: t.Literal["uuid", "person"],
+    uuids: cabc.Iterable[uuidlib.UUID],
+) -> list[Touches]:
+    """Return the first touch of each profile or person, and the last that is not direct."""
+    queries: list[_Query | None] = []
+    for uuid in uuids:
+        is_theirs = session.c[column] == uuid
+        queries += [_earliest(session, is_theirs), _latest(session, is_theirs)]
+    found = iter(_read(connection, queries))
+    return list(zip(found, found, strict=True))
+
+
+# The minute's chore
+
+
+class _Stored(t.NamedTuple):
+    """A stored transaction that is not settled."""
+
+    id: uuidlib.UUID
+    charge_id: uuidlib.UUID | None
+    person: uuidlib.UUID | None
+    session_id: uuidlib.UUID | None
+    time: dt.datetime
+
+
+def settle(
+    connection: sa.Connection, tables: Tables, now: dt.datetime, lookback: dt.timedelta
+) -> int:
+    """Attribute up to 200 transactions for the last time; return how many are settled now.
+
+    They were stored over a minute ago, and no other process holds them. A cancellation takes the
+    touches of its charge, and is settled after it.
+    """
+    table = tables.transaction
+    query = sa.select(*(table.c[name] for name in _Stored._fields))
+    query = query.where(table.c.settled_at.is_(None), table.c.stored_at < now - SETTLES_AFTER)
+    query = query.order_by(table.c.settled_at, table.c.stored_at).limit(_SETTLED_AT_ONCE)
+    rows = [_Stored(*row) for row in connection.execute(query.with_for_update(skip_locked=True))]
+    charges = [row for row in rows if row.charge_id is None]
+    # Of an erased person's, the sources that are left stay.
+    theirs = [row for row in charges if row.person is not None]
+    touches = find_touches(connection, tables, theirs, lookback)
+    changes = {row.id: columns_of(*each) for row, each in zip(theirs, touches, strict=True)}
+    changes = {row.id: {} for row in charges} | changes
+    _write_settled(connection, table, changes, now)
+    copies = _copy_touches(connection, table, [row for row in rows if row.charge_id is not None])
+    _write_settled(connection, table, copies, now)
+    return len(changes) + len(copies)
+
+
+def _copy_touches(
+    connection: sa.Connection, table: sa.Table, cancellations: cabc.Sequence[_Stored]
+) -> dict[uuidlib.UUID, dict[str, t.Any]]:
+    """Return the columns of the cancellations whose charges are settled or gone."""
+    if not cancellations:
+        return {}
+    columns = [table.c[name] for name in ("id", "settled_at", *_FIRST, *_LAST)]
+    query = sa.select(*columns).where(table.c.id.in_({row.charge_id for row in cancellations}))
+    charges = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
+    copies: dict[uuidlib.UUID, dict[str, t.Any]] = {}
+    for row in cancellations:
+        charge = charges.get(row.charge_id)
+        if charge is None:
+            copies[row.id] = {}
+        elif charge["settled_at"] is not None:
+            copies[row.id] = {name: charge[name] for name in (*_FIRST, *_LAST)}
+    return copies
+
+
+def _write_settled(
+    connection: sa.Connection,
+    table: sa.Table,
+    changes: cabc.Mapping[uuidlib.UUID, dict[str, t.Any]],
+    now: dt.datetime,
+) -> None:
+    if changes:
+        update_touches(connection, table.c.id, changes)
+        settled = table.update().where(table.c.id.in_(changes))
+        connection.execute(settled.values(settled_at=now))
+
+
+def update_touches(
+    connection: sa.Connection,
+    key: sa.Column[uuidlib.UUID],
+    changes: cabc.Mapping[uuidlib.UUID, dict[str, t.Any]],
+) -> None:
+    """Write the columns of touches, in the order of the keys."""
+    rows = [{"key": uuid, **values} for uuid, values in sorted(changes.items()) if values]
+    if rows:
+        update = key.table.update().where(key == sa.bindparam("key"))
+        columns: dict[str, sa.BindParameter[t.Any]] = {
+            name: sa.bindparam(name) for name in (*_FIRST, *_LAST)
+        }
+        connection.execute(update.values(columns), rows)
