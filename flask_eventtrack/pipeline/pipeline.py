@@ -221,6 +221,8 @@ class Pipeline:
         with self._write_alone():
             while self.writer.look_for_visits():
                 pass
+            while self.writer.apply_aliases():
+                pass
         while True:
             with self._write_alone():
                 batch = self.writer.sweep()
@@ -551,10 +553,12 @@ class Pipeline:
             self._status.turn_at = time.monotonic()
 
     def _iter_chores(self) -> cabc.Iterator[None]:
-        """Count hosts' events, look for visits, end silent sessions, begin the day's pruning."""
+        """Count hosts' events, look for visits, apply aliases, end sessions, begin to prune."""
         while self.writer.count_uncounted():
             yield
         while self.writer.look_for_visits():
+            yield
+        while self.writer.apply_aliases():
             yield
         while self.writer.sweep():
             yield

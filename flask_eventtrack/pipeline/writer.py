@@ -37,6 +37,7 @@ from ..store.erasure import Erasure, find_profiles
 from ..store.erasure_file import ErasureFile, Kind, Note
 from ..store.host_transaction import remove_rows, take_uncounted
 from ..store.objections import Objections
+from ..store.person import apply_due, unmerge
 from ..store.probe import Probe
 from ..store.rejected import add_rejected
 from ..store.replay import Found, find_noted, restore_notes
@@ -258,6 +259,14 @@ class Writer:
             batch = Batch(waited=kept, outcomes=dropped)
             write_batch(self._transaction(connection), batch)
         return len(waited)
+
+    def apply_aliases(self) -> int:
+        """Rewrite the person of up to 500 sessions and transactions; 0 if nothing is left now."""
+        return self.database.retry(functools.partial(apply_due, self.database.tables, self.now))
+
+    def unmerge(self, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
+        """Undo the merge of an anonymous profile with a customer; return the customer's profile."""
+        return unmerge(self.database, self._hooks.tombstones, anonymous, lambda: self.now)
 
     def erase(
         self,

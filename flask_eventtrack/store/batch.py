@@ -110,7 +110,7 @@ class _BatchWriter:
         rows = self._insert_events()
         self._visits.update_changed()
         self._engagements.write()
-        write_profiles(self._connection, self._tables, batch.identified)
+        write_profiles(self._connection, self._tables, batch.identified, self._now)
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)
         self._totals.write(self._connection, self._tables, self._now)
