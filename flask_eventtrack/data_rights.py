@@ -16,7 +16,6 @@ from .signals import profile_erased
 from .state import State, get_state, send
 from .store.erasure import Erased
 from .store.erasure_file import ErasureFile, Note, read_notes
-from .store.profiles import remove_alias
 from .text import quantify
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -102,12 +101,13 @@ def unmerge(state: State, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
     """Undo the merge of an anonymous profile with a customer, in feeds and reports.
 
     No event is changed. Until the device logs out, its later events still belong to the customer.
+    Interrupted, it can be called again.
 
     :returns: the customer's profile; None if the profile was not merged.
+    :raises sqlalchemy.exc.SQLAlchemyError: the database refused, perhaps half-way. Call it again.
     """
     state.pipeline.flush()
-    with state.pipeline.database.begin() as connection:
-        return remove_alias(connection, state.pipeline.database.tables, anonymous)
+    return state.pipeline.writer.unmerge(anonymous)
 
 
 def find_person(state: State, who: CustomerId) -> Person:

@@ -221,6 +221,8 @@ class Pipeline:
         with self._write_alone():
             while self.writer.look_for_visits():
                 pass
+            while self.writer.apply_aliases():
+                pass
             while self.writer.settle_touches():
                 pass
         while True:
@@ -554,10 +556,12 @@ class Pipeline:
             self._status.turn_at = time.monotonic()
 
     def _iter_chores(self) -> cabc.Iterator[None]:
-        """Count hosts' events, look for visits, settle touches, end sessions, begin to prune."""
+        """Do what waits for the writer's spare time, and begin to prune."""
         while self.writer.count_uncounted():
             yield
         while self.writer.look_for_visits():
+            yield
+        while self.writer.apply_aliases():
             yield
         while self.writer.settle_touches():
             yield

@@ -38,6 +38,7 @@ from ..store.erasure import Erasure, find_profiles
 from ..store.erasure_file import ErasureFile, Kind, Note
 from ..store.host_transaction import remove_rows, take_uncounted
 from ..store.objections import Objections
+from ..store.person import apply_due, unmerge
 from ..store.probe import Probe
 from ..store.rejected import add_rejected
 from ..store.replay import Found, find_noted, restore_notes
@@ -279,6 +280,14 @@ class Writer:
             lambda connection: settle(connection, self.database.tables, self.now, lookback)
         )
 
+    def apply_aliases(self) -> int:
+        """Rewrite the person of up to 500 sessions and transactions; 0 if nothing is left now."""
+        return self.database.retry(functools.partial(apply_due, self.database.tables, self.now))
+
+    def unmerge(self, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
+        """Undo the merge of an anonymous profile with a customer; return the customer's profile."""
+        return unmerge(self.database, self._hooks.tombstones, anonymous, lambda: self.now)
+
     def erase(
         self,
         profiles: cabc.Iterable[uuidlib.UUID],
@@ -448,10 +457,16 @@ class Writer:
 
     def _transaction(self, connection: sa.Connection) -> Transaction:
         hooks = self._hooks
-        totals = Totals(self._names)
-        tables = self.database.tables
-        timeout = hooks.config.session_timeout
-        return Transaction(connection, tables, self.now, hooks.facts, hooks.admits, totals, timeout)
+        return Transaction(
+            connection,
+            self.database.tables,
+            self.now,
+            hooks.facts,
+            hooks.admits,
+            Totals(self._names),
+            hooks.config.session_timeout,
+            hooks.config.lookback,
+        )
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)

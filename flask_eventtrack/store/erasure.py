@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ..records import PAGE_VISIT, Cancellation, Event
 from .dialects import by_index, in_chunks
 from .engine import Database
+from .person import correct_people
 from .revenue import erase_transactions
 from .tables import Tables
 from .tombstones import Tombstones
@@ -239,8 +240,12 @@ class Erasure:
         return len(ids)
 
     def _erase_aliases(self, connection: sa.Connection) -> int:
+        """Delete the aliases; what the person did meanwhile is resolved without them."""
         alias = self.database.tables.alias
-        return self._delete_theirs(connection, alias.c.anonymous_uuid, alias.c.created_at)
+        self.tombstones.wait_for_batches(connection, self.at)
+        number = self._delete_theirs(connection, alias.c.anonymous_uuid, alias.c.created_at)
+        correct_people(connection, self.database.tables, self.profiles)
+        return number
 
     def _delete_theirs(
         self, connection: sa.Connection, profile: sa.Column[t.Any], moment: sa.Column[t.Any]

@@ -14,17 +14,17 @@ import typing as t
 import uuid as uuidlib
 
 import msgspec
-import sqlalchemy as sa
 
 from ..money import from_minor
 from ..records import CHARGE, PRODUCT_BUY, TOUCH, Cancellation, Charge, Event
 from .cancelling import Taken, take_back
 from .copies import is_by_copy
 from .fast_rows import insert_rows, read_rows_by_id, update_rows
+from .person import resolve_people
 from .revenue import is_stripped
 from .rows import TransactionRow
 from .sessions import SessionBook, Transaction
-from .tables import Tables
+from .touches import attribute
 from .types import to_utc
 from .waiting import keep_cancellations, may_wait
 
@@ -242,7 +242,7 @@ class Orders:
         people = resolve_people(connection, tables, {row.uuid for row in theirs if row.uuid})
         for row in theirs:
             row.person = people.get(row.uuid, row.uuid) if row.uuid else None
-        attribute(connection, tables, theirs)
+        attribute(connection, tables, theirs, self._transaction.lookback)
         for row, charge in self._cancellations:
             for name in _OF_CHARGE:
                 setattr(row, name, getattr(charge, name))
@@ -300,16 +300,3 @@ def charge_row(event: Event, order: Charge, now: dt.datetime) -> TransactionRow:
         digest=order.digest or None,
         settled_at=now if is_nobodys else None,
     )
-
-
-# Until the rooms of people and touches are merged: then import the two, and remove these.
-def resolve_people(
-    connection: sa.Connection, tables: Tables, uuids: cabc.Iterable[uuidlib.UUID]
-) -> dict[uuidlib.UUID, uuidlib.UUID]:
-    return {uuid: uuid for uuid in uuids}
-
-
-def attribute(
-    connection: sa.Connection, tables: Tables, rows: cabc.Sequence[TransactionRow]
-) -> None:
-    pass

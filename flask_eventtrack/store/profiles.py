@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import typing as t
 import uuid as uuidlib
 
 import sqlalchemy as sa
 
 from ..records import Identified
+from .person import apply_new
 from .tables import Tables
 
 
 def write_profiles(
-    connection: sa.Connection, tables: Tables, identified: cabc.Iterable[Identified]
+    connection: sa.Connection,
+    tables: Tables,
+    identified: cabc.Iterable[Identified],
+    now: dt.datetime,
 ) -> None:
     """Write what became known about customers, in an order that keeps writers from a deadlock."""
+    new = set[uuidlib.UUID]()
     for record in sorted(identified, key=lambda record: record.uuid):
         _write_profile(connection, tables.profile, record)
-        if record.anonymous is not None:
-            _write_alias(connection, tables.alias, record.anonymous, record)
-        if record.former is not None:
-            _take_over(connection, tables, record.former, record)
-
-
-def remove_alias(
-    connection: sa.Connection, tables: Tables, anonymous: uuidlib.UUID
-) -> uuidlib.UUID | None:
-    """Undo the merge of an anonymous profile with a customer; return the customer's profile."""
-    table = tables.alias
-    of_it = table.c.anonymous_uuid == anonymous
-    customer: uuidlib.UUID | None = connection.scalar(
-        sa.select(table.c.customer_uuid).where(of_it).with_for_update()
-    )
-    connection.execute(table.delete().where(of_it))
-    return customer
+        taken = [record.anonymous]
+        if record.former is not None and _take_over(connection, tables, record.former, record):
+            taken.append(record.former)
+        for profile in filter(None, taken):
+            if _write_alias(connection, tables.alias, profile, record, now):
+                new.add(profile)
+    apply_new(connection, tables, new)
 
 
 def _write_profile(connection: sa.Connection, table: sa.Table, record: Identified) -> None:
@@ -59,24 +55,30 @@ def _write_profile(connection: sa.Connection, table: sa.Table, record: Identifie
 
 def _take_over(
     connection: sa.Connection, tables: Tables, former: uuidlib.UUID, record: Identified
-) -> None:
-    """Make a former profile and its aliases the customer's, each by one alias."""
+) -> bool:
+    """Make a former profile's aliases the customer's; return whether the profile is stored."""
     profile, alias = tables.profile, tables.alias
     query = sa.select(profile.c.uuid).where(profile.c.uuid == former)
     if connection.execute(query).first() is None:
-        return
+        return False
     change = alias.update().where(alias.c.customer_uuid == former)
     connection.execute(change.values(customer_uuid=record.uuid))
-    _write_alias(connection, alias, former, record)
+    return True
 
 
 def _write_alias(
-    connection: sa.Connection, table: sa.Table, anonymous: uuidlib.UUID, record: Identified
-) -> None:
+    connection: sa.Connection,
+    table: sa.Table,
+    anonymous: uuidlib.UUID,
+    record: Identified,
+    now: dt.datetime,
+) -> bool:
+    """Write an alias, unless the profile has one; return whether it is new."""
     query = sa.select(table.c.anonymous_uuid).where(table.c.anonymous_uuid == anonymous)
-    if connection.execute(query).first() is None:
-        connection.execute(
-            table.insert().values(
-                anonymous_uuid=anonymous, customer_uuid=record.uuid, created_at=record.time
-            )
-        )
+    if connection.execute(query).first() is not None:
+        return False
+    moments = {"created_at": record.time, "stored_at": now}
+    connection.execute(
+        table.insert().values(anonymous_uuid=anonymous, customer_uuid=record.uuid, **moments)
+    )
+    return True

@@ -29,6 +29,7 @@ from ..records import (
 from .clock import is_older
 from .copies import earlier_sessions, note_privacy
 from .fast_rows import insert_rows, read_rows, read_rows_by_id, update_rows
+from .person import resolve_people
 from .rows import EventRow, SessionRow, row_of
 from .tables import Tables
 from .totals import Totals
@@ -73,6 +74,7 @@ class Transaction:
     admits: Admits
     totals: Totals = dataclasses.field(default_factory=Totals)
     session_timeout: dt.timedelta = dt.timedelta(minutes=30)
+    lookback: dt.timedelta = dt.timedelta(days=30)
 
 
 class Activity(msgspec.Struct, frozen=True, gc=False):
@@ -211,6 +213,7 @@ class SessionBook:
 
     def write(self) -> None:
         """Insert and update the session rows, and note the ``session.start`` of the new ones."""
+        self._find_people()
         opened, moved_on, changed = [], [], []
         for _, session in sorted(self._sessions.items()):
             row, stored = session.row, session.stored
@@ -229,6 +232,17 @@ class SessionBook:
         insert_rows(self._connection, table, opened)
         update_rows(self._connection, table, _PROGRESS_COLUMNS, moved_on)
         update_rows(self._connection, table, _ALL_COLUMNS, changed)
+
+    def _find_people(self) -> None:
+        """Find the person of each session that is new or has another profile than before."""
+        rows = [
+            session.row
+            for session in self._sessions.values()
+            if session.stored is None or session.row.uuid != session.stored.uuid
+        ]
+        people = resolve_people(self._connection, self._tables, {row.uuid for row in rows})
+        for row in rows:
+            row.person = people[row.uuid]
 
     def new_events(self) -> list[EventRow]:
         """Return the ``session.*`` events that are not stored; their derived ids tell.

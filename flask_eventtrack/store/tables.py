@@ -104,6 +104,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("anonymous_uuid", sa.Uuid(), primary_key=True),
         sa.Column("customer_uuid", sa.Uuid(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("stored_at", UTCDateTime()),
         sa.Column("applied_at", UTCDateTime()),
         sa.Index("ix_eventtrack_alias_customer_uuid", "customer_uuid"),
         sa.Index("ix_eventtrack_alias_applied_at", "applied_at"),

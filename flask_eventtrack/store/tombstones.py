@@ -61,8 +61,11 @@ class Tombstones:
     def hash_of(self, uuid: uuidlib.UUID) -> str:
         return hmac.digest(self._key, uuid.bytes, "sha256").hex()
 
-    def wait_for_batches(self, connection: sa.Connection, at: dt.datetime) -> None:
-        """Note an erasure; once this returns, every open batch knows of it."""
+    def wait_for_batches(self, connection: sa.Connection, at: dt.datetime = _BEGINNING) -> None:
+        """Note an erasure; once this returns, every open batch knows of it.
+
+        Without a moment nothing is noted. No batch is then open until the transaction ends.
+        """
         table = self._tables.tombstone
         queue_for(connection, table)
         latest: dt.datetime | None = connection.scalar(_latest(table).with_for_update())
