@@ -256,7 +256,7 @@ def test_customer_who_is_known_by_then(host: Host) -> None:
         ({"EVENTTRACK_BOTS": "tag"}, {"User-Agent": "Googlebot/2.1"}),
         ({"EVENTTRACK_DEFAULT_POLICY": "none"}, {}),
         ({"EVENTTRACK_DEFAULT_POLICY": "anonymous"}, {}),
-        ({"EVENTTRACK_VISITOR_FILTER": lambda: False}, {}),
+        ({"EVENTTRACK_VISITOR_FILTER": bool}, {}),
         ({"EVENTTRACK_PRIVACY_IDENTITY": False}, {}),
         ({"EVENTTRACK_ENABLED": False}, {}),
     ],

@@ -10,6 +10,7 @@ import typing as t
 import uuid as uuidlib
 
 from flask_eventtrack.ids import charge_id, derived_id
+from flask_eventtrack.money import from_minor
 from flask_eventtrack.records import (
     CANCEL,
     CHARGE,
@@ -93,7 +94,9 @@ def a_cancellation(
         "received_at": at(seconds),
         "uuid": charge,
         "params": {},
-        "order": Cancellation(charge, order_id, amount, items),
+        "order": Cancellation(
+            charge, order_id, None if amount is None else from_minor(amount, "EUR"), items
+        ),
     }
     return Event(**given | fields)
 
