@@ -6,7 +6,7 @@ import typing as t
 import uuid as uuidlib
 
 import sqlalchemy as sa
-from flask import has_request_context, request
+from flask import has_app_context, has_request_context, request
 from sqlalchemy import event
 from sqlalchemy.orm import InstanceState, Mapped, Mapper, mapped_column
 
@@ -17,6 +17,7 @@ from .state import State, find_state, this_app
 from .store.dialects import family_of
 
 _KEY = "eventtrack_stamp"
+_IDS = ("eventtrack_session_id", "eventtrack_uuid", "eventtrack_visit_id")
 # Columns of the touch, and those of the session's row that they come from.
 _TOUCH = {
     "eventtrack_source": "source",
@@ -37,7 +38,8 @@ class TracksSession:
     An object that is made in a request gets these columns when its row is inserted. All are NULL if
     it was made elsewhere, if the visitor refused, is a bot or is left out by
     ``EVENTTRACK_VISITOR_FILTER``, and without ``EVENTTRACK_ENABLED`` or
-    ``EVENTTRACK_PRIVACY_IDENTITY``. A value that you set yourself stays, and so does a None.
+    ``EVENTTRACK_PRIVACY_IDENTITY``. A value that you set yourself stays. With
+    ``eventtrack_session_id=None`` all stay NULL.
 
     - ``eventtrack_session_id``: the session, indexed: the open one, or the one that the visitor's
       next event will open.
@@ -46,7 +48,7 @@ class TracksSession:
     - ``eventtrack_source``, ``eventtrack_medium``, ``eventtrack_campaign`` and
       ``eventtrack_channel``: where the session came from. They are NULL if the session's row is not
       stored yet, if the events are in another database, and in a process that has not stored
-      a session yet. A join on the session id has them all the same.
+      a session yet. A join on the session id has them as soon as the session is stored.
     """
 
     if t.TYPE_CHECKING:
@@ -68,13 +70,8 @@ class TracksSession:
         eventtrack_channel = mapped_column(sa.String(16))
 
 
-class _Stamp(t.NamedTuple):
-    """Who makes an object, and where."""
-
-    state: State
-    session_id: uuidlib.UUID
-    uuid: uuidlib.UUID
-    visit_id: uuidlib.UUID | None
+# Who makes an object: the values of the first three columns. They are pickled with the object.
+_Stamp = tuple[uuidlib.UUID, uuidlib.UUID, uuidlib.UUID | None]
 
 
 @event.listens_for(TracksSession, "init", propagate=True)
@@ -100,25 +97,23 @@ def _make_stamp(state: State) -> _Stamp | None:
     if visitor.is_new:
         current.recorded = True  # else its cookies are not sent, and the session is never opened
     visit_id = current.visit_id if is_page_request(current) else None
-    return _Stamp(state, visitor.session_id, visitor.uuid, visit_id)
+    return visitor.session_id, visitor.uuid, visit_id
 
 
 @event.listens_for(TracksSession, "before_insert", propagate=True)
 def _stamp_row(mapper: Mapper[t.Any], connection: sa.Connection, target: object) -> None:
     instance = _state_of(target)
     stamp = _find_stamp(instance)
-    if stamp is None:
+    session_id = instance.dict.get(_IDS[0], stamp and stamp[0])
+    if stamp is None or session_id is None:  # which the host may say
         return
-    with stamp.state.guard("stamping a row"):
-        own = {
-            "eventtrack_session_id": stamp.session_id,
-            "eventtrack_uuid": stamp.uuid,
-            "eventtrack_visit_id": stamp.visit_id,
-        }
-        session_id = instance.dict.get("eventtrack_session_id", stamp.session_id)
-        values = {**own, **_find_touch(stamp.state, session_id, connection)}
-        for name in values.keys() - instance.dict.keys():
-            setattr(target, name, values[name])
+    values: dict[str, t.Any] = dict(zip(_IDS, stamp, strict=True))
+    state = find_state(this_app()) if has_app_context() else None
+    if state is not None:
+        with state.guard("reading where a session came from"):
+            values |= _find_touch(state, session_id, connection)
+    for name in values.keys() - instance.dict.keys():
+        setattr(target, name, values[name])
 
 
 def _find_stamp(instance: InstanceState[t.Any]) -> _Stamp | None:
@@ -129,7 +124,7 @@ def _find_stamp(instance: InstanceState[t.Any]) -> _Stamp | None:
 
 
 def _find_touch(
-    state: State, session_id: uuidlib.UUID | None, connection: sa.Connection
+    state: State, session_id: uuidlib.UUID, connection: sa.Connection
 ) -> dict[str, t.Any]:
     """Return where a session came from, as values or as SQL for the INSERT."""
     database, writer = state.pipeline.database, state.pipeline.writer

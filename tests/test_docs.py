@@ -331,6 +331,14 @@ def test_the_definitions_of_the_guide_work(make: MakeHost) -> None:
     assert sorted(labels) == ["Came back for the mug", "Viewed Mug", "Viewed Mug"]
 
 
+def test_the_calls_of_the_shops_guide_are_recorded(host: Host) -> None:
+    """With the prices as it says."""
+    with host.app.test_request_context(environ_base={"HTTP_USER_AGENT": CHROME}):
+        run_blocks("docs/howto/track-a-shop.md", {})
+    prices = {r["action"]: r["params"].get("final_unit_price") for r in host.rows("event")}
+    assert (prices["product.addToCart"], prices["product.view"]) == ("12.35", "12.30")
+
+
 def test_the_queries_of_the_guide_answer(host: Host) -> None:
     """Each query of the guide runs, and says what its name says."""
     host.client().get("/products/mug", headers=NAVIGATION)

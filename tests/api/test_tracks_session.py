@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+import pickle
+import sys
 import typing as t
 import uuid as uuidlib
 
@@ -326,7 +328,8 @@ def test_hosts_values_stay(host: Host) -> None:
 
     @host.app.post("/phone")
     def take_call() -> str:
-        host.db.session.add(model(eventtrack_session_id=None, eventtrack_uuid=own))
+        host.db.session.add(model(eventtrack_session_id=None))
+        host.db.session.add(model(eventtrack_uuid=own))
         kept = model(eventtrack_source="fair")
         kept.eventtrack_campaign = "booth"
         host.db.session.add(kept)
@@ -334,9 +337,10 @@ def test_hosts_values_stay(host: Host) -> None:
         return ""
 
     visit(host).post("/phone")
-    phone, fair = orders(host)
-    assert (phone["eventtrack_session_id"], phone["eventtrack_uuid"]) == (None, own)
-    assert [phone[name] for name in TOUCH] == [None] * 4
+    phone, of_another, fair = orders(host)
+    assert phone == NOTHING
+    assert of_another["eventtrack_uuid"] == own
+    assert of_another["eventtrack_session_id"] == host.rows("session")[0]["id"]
     assert (fair["eventtrack_source"], fair["eventtrack_campaign"]) == ("fair", "booth")
     assert fair["eventtrack_medium"] == "mail"
 
@@ -379,6 +383,20 @@ def test_row_that_was_rolled_back_may_be_added_again(host: Host) -> None:
 
     assert visit(host).post("/twice").text == "spring"
     assert stamp_of(host)["eventtrack_session_id"] == host.rows("session")[0]["id"]
+
+
+def test_object_is_pickled_as_ever(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such as for a cache or a job: with its stamp, and nothing of the app."""
+    model = add_orders(host)
+    monkeypatch.setattr(sys.modules[__name__], "Order", model, raising=False)
+    model.__qualname__ = "Order"
+    with host.app.test_request_context("/", headers={"User-Agent": CHROME}):
+        made = pickle.dumps(model(total=7))
+        session_id = current_visitor.session_id
+    with host.app.app_context():
+        host.db.session.add(pickle.loads(made))
+        host.db.session.commit()
+    assert stamp_of(host)["eventtrack_session_id"] == session_id
 
 
 def test_bulk_insert_stamps_nothing(host: Host) -> None:
@@ -439,6 +457,15 @@ def test_every_kind_of_model(db_host: Host) -> None:
         __mapper_args__ = {"polymorphic_identity": "child"}  # noqa: RUF012
         id: Mapped[int] = mapped_column(sa.ForeignKey("parent.id"), primary_key=True)
 
+    class Single(Parent):
+        __mapper_args__ = {"polymorphic_identity": "single"}  # noqa: RUF012
+
+    class Given(TracksSession, Base):
+        columns = (sa.Column(c.name, c.type) for c in Plain.__table__.c if c.name != "id")
+        __table__ = sa.Table("given", Base.metadata, sa.Column("id", sa.Integer, primary_key=True))
+        for column in columns:
+            __table__.append_column(column)
+
     class Bare(Base):
         __tablename__ = "bare"
         __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "bare"}  # noqa: RUF012
@@ -453,7 +480,7 @@ def test_every_kind_of_model(db_host: Host) -> None:
     class Old(TracksSession, db_host.db.Model):  # type: ignore[name-defined,misc]
         id = sa.Column(sa.Integer, primary_key=True)
 
-    models: list[t.Any] = [Plain, Data, First, Second, Child, Tracked, Old]
+    models: list[t.Any] = [Plain, Data, First, Second, Child, Single, Given, Tracked, Old]
     assert Data(total=3) == Data(total=3)
 
     @db_host.app.post("/all")

@@ -234,7 +234,7 @@ class StockCount:
 
 def add_tagged_pages(app: Flask, events: EventTrack) -> None:
     """Add ``/about/<name>`` for the heads, ``/tagged/<name>`` for the bodies, and ``/howto/<name>``
-    for the first example of a how-to guide."""
+    for the first example of a how-to guide, ``/howto/<name>/<number>`` for any other."""
     events.define("banner.hover", anonymous=True)
     events.define("stock.count", anonymous=True)(StockCount)
 
@@ -248,7 +248,8 @@ def add_tagged_pages(app: Flask, events: EventTrack) -> None:
         return render_template_string(PAGE, name=name, attributes=attributes, body=body)
 
     @app.get("/howto/<name>")
-    def example(name: str) -> str:
+    @app.get("/howto/<name>/<int:number>")
+    def example(name: str, number: int = 1) -> str:
         text = (HOWTO / f"{name}.md").read_text()
-        block = text.partition("```html\n")[2].partition("```")[0]
+        block = text.split("```html\n")[number].partition("```")[0]
         return render_template_string(PAGE, name=name, body=Markup(block))

@@ -66,3 +66,43 @@ def test_single_page_apps(site: Site, page: Page) -> None:
     assert (second["title"], second["content_type"]) == ("Look 2", "look")
     assert second["referrer"] == first["url"]
     assert re.search(r"/howto/single-page-apps$", first["url"])
+
+
+def test_track_a_shop(site: Site, page: Page) -> None:
+    """Each example of products and baskets, as the guide has it."""
+    mug = {"sku": "A1", "name": "Mug", "final_unit_price": "12.30", "currency": "EUR"}
+    open_example(site, page, "track-a-shop")
+    assert the_only(site, "product.view") == {**mug, "category": "Kitchen", "source": "shelf"}
+    page.click("button")
+    assert the_only(site, "product.addToCart") == {**mug, "quantity": 2}
+    open_example(site, page, "track-a-shop/2")
+    page.click("button")
+    removed = the_only(site, "product.removeFromCart")
+    assert removed == {"sku": "A1", "name": "Mug", "quantity": 1}
+
+
+def test_track_a_basket(site: Site, page: Page) -> None:
+    """What is in it, when it is seen; and that it is empty."""
+    open_example(site, page, "track-a-shop/3")
+    basket = {
+        "products": [{"sku": "A1", "quantity": 2, "final_unit_price": "12.30"}],
+        "total_amount": "24.60",
+        "total_quantity": 2,
+        "currency": "EUR",
+    }
+    assert the_only(site, "cart.status") == basket
+    open_example(site, page, "track-a-shop/4")
+    page.click("#empty")
+    _, empty = await_count(site, "cart.status", 2)
+    told = {name: empty[name] for name in ("products", "total_amount", "total_quantity")}
+    assert told == {"products": [], "total_amount": "0", "total_quantity": 0}
+
+
+def test_track_a_search(site: Site, page: Page) -> None:
+    """With what was searched for, though the form leaves the page."""
+    open_example(site, page, "track-a-shop/5")
+    page.fill("input", "12 mugs")
+    page.click("button")
+    assert the_only(site, "search.query") == {"query": "12 mugs", "category": "Kitchen"}
+    labels = [row["label"] for row in site.rows("event") if row["action"] == "search.query"]
+    assert labels == ["Searched for 12 mugs"]
