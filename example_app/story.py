@@ -114,13 +114,15 @@ def _make_chapter(
 ) -> Chapter:
     last_moment = events[-1].time if events else t.cast("TrackedSession", session).last_seen_at
     chapter = Chapter(id_, session, last_moment)
-    # A browser's event names the browser's half of its page's visit, or the visit itself.
-    pages = {str(e.claimed_by or e.id): PageShown(e) for e in events if e.action in _PAGES}
+    shown = {e.id: PageShown(e) for e in events if e.action in _PAGES}
+    # A browser's event names the browser's half of its page's visit, if there are two.
+    halves = {e.claimed_by: shown[e.id] for e in events if e.id in shown and e.claimed_by}
+    pages = {str(id_): page for id_, page in (shown | halves).items()}
     current = PageShown(None)
     chapter.pages.append(current)
     for event in events:
         if event.action in _PAGES:
-            current = pages[str(event.claimed_by or event.id)]
+            current = pages[str(event.id)]
             chapter.pages.append(current)
         elif event.action == "session.start":
             chapter.start = event

@@ -159,7 +159,7 @@ def test_time_in_the_future_is_now(shop: Host, run: Run) -> None:
             errors.InvalidEvent,
             "expected `int`.*'x'[.]$",
         ),
-        (lambda: track("transaction.charge"), errors.ReservedEvent, "reserved for transactions"),
+        (lambda: track("transaction.charge"), errors.ReservedEvent, "track_transaction"),
         (lambda: track("session.end"), errors.ReservedEvent, "when a session is over"),
         (lambda: track("note"), errors.InvalidEvent, "with a dot inside"),
         (lambda: track("note.add", time="noon"), errors.InvalidEvent, "'noon' is not a time"),

@@ -30,7 +30,9 @@ def shop(host: Host) -> Host:
     [
         ("order.shp", UndefinedEvent, r"^'order.shp' is not defined. Did you mean 'order.ship'\?$"),
         ("zzz.qqq", UndefinedEvent, r"^'zzz.qqq' is not defined.$"),
-        ("transaction.charge", ReservedEvent, "reserved for transactions"),
+        ("transaction.charge", ReservedEvent, r"track_transaction\(\) records it"),
+        ("transaction.cancel", ReservedEvent, r"cancel_transaction\(\) records it"),
+        ("transaction.refund", ReservedEvent, r"reserved for track_transaction\(\)"),
         ("session.start", ReservedEvent, "recorded with the first event of a session"),
         ("session.end", ReservedEvent, "recorded when a session is over"),
         ("order.ship\n", InvalidEvent, "letters a-z"),

@@ -81,10 +81,11 @@ def test_built_in_event_cannot_be_defined_anew(action: str) -> None:
         EventTrack().define(action)
 
 
-def test_transaction_charge_cannot_be_defined() -> None:
+@pytest.mark.parametrize("action", ["charge", "cancel", "refund"])
+def test_no_transaction_can_be_defined(action: str) -> None:
     """It is never a custom event."""
-    with pytest.raises(InvalidDefinition, match=r"'transaction.charge' is built in"):
-        EventTrack().define("transaction.charge")
+    with pytest.raises(InvalidDefinition, match=rf"'transaction.{action}' is built in"):
+        EventTrack().define(f"transaction.{action}")
 
 
 def test_same_definition_twice_is_one() -> None:

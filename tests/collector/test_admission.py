@@ -40,8 +40,18 @@ from .posts import CLICK, error_of, post, post_one, quality, statuses
         (
             "transaction.charge",
             "reserved_event",
-            "'transaction.charge' cannot be sent: it is reserved for transactions, and custom "
-            "events cannot use it.",
+            "'transaction.charge' cannot be sent: track_transaction() records it, on the server.",
+        ),
+        (
+            "transaction.cancel",
+            "reserved_event",
+            "'transaction.cancel' cannot be sent: cancel_transaction() records it, on the server.",
+        ),
+        (
+            "transaction.refund",
+            "reserved_event",
+            "'transaction.refund' cannot be sent: such names are reserved for track_transaction() "
+            "and cancel_transaction().",
         ),
     ],
 )
@@ -54,6 +64,17 @@ def test_what_a_visitor_may_not_send(
     assert error_of(response) == {"code": code, "message": message, "param": None}
     assert shop.rows("event") == []
     assert quality(shop) == {("rejected", action, code): 1}
+
+
+def test_own_definition_of_a_buy_opens_no_door(make: MakeHost) -> None:
+    """A host may define the parameters of ``product.buy``, but not who may send it."""
+    host = make()
+    host.events.define("product.buy", anonymous=True)
+    event = {"action": "product.buy"}
+    assert error_of(post_one(host.client(), event))["code"] == "server_only"
+    with host.app.app_context():
+        host.events.track("product.buy", {"sku": "A1"}, customer=1)
+    assert host.actions() == {"product.buy": 1}
 
 
 def test_a_customer_may_send_more(shop: Host) -> None:

@@ -28,10 +28,13 @@ from ..manual import read
 
 JSON_TYPE = "application/json"
 PARTNER = "https://partner.example"
+HOST_TOKEN = "of-the-host-for-tests-only-of-32-characters"
+TILL_TOKEN = "of-the-till-for-tests-only-of-32-characters"
 CONFIG = {
     "EVENTTRACK_ADDRESS_LIMIT": None,
     "EVENTTRACK_ALLOWED_ORIGINS": [PARTNER],
     "EVENTTRACK_DEVICE_LIMIT": None,
+    "EVENTTRACK_HOST_TOKENS": {"transactions": HOST_TOKEN, "charges": TILL_TOKEN},
     "EVENTTRACK_JWT_KEYS": "for tests only, of 32 bytes or more",
     "EVENTTRACK_UNDEFINED_EVENTS": "store",
 }
@@ -41,6 +44,7 @@ SENDERS: dict[str, dict[str, str]] = {
     "an old browser": {"Origin": "http://localhost"},
     "another origin": {"Origin": PARTNER},
     "a stranger": {"Sec-Fetch-Site": "cross-site"},
+    "a back end": {"Authorization": f"Bearer {HOST_TOKEN}"},
 }
 CHECKS: list[schemathesis.CheckFunction] = [
     schemathesis.checks.not_a_server_error,
@@ -177,6 +181,22 @@ FAULTS: dict[str, dict[str, t.Any]] = {
 }
 
 
+ORDER = b'{"order_id": 1, "total": 5, "currency": "EUR"}'
+CANCELLATION = b'{"cancel": 1}'
+TRANSACTION_FAULTS: dict[str, dict[str, t.Any]] = {
+    "none": {},
+    "of a page": {"headers": {**SAME_ORIGIN, "Authorization": f"Bearer {HOST_TOKEN}"}},
+    "no token": {"headers": {}},
+    "a false token": {"headers": {"Authorization": "Bearer x.y.z"}},
+    "no scope": {"headers": {"Authorization": f"Bearer {TILL_TOKEN}"}, "data": CANCELLATION},
+    "torn": {"data": b"{"},
+    "compressed": {"headers": {**SENDERS["a back end"], "Content-Encoding": "gzip"}},
+    "another type": {"content_type": "text/plain"},
+    "too large": {"data": b" " * (MAX_BYTES + 1)},
+    "rejected": {"data": b'{"order_id": 1}'},
+}
+
+
 class Broken(io.RawIOBase):
     """A body that fails in an unforeseen way."""
 
@@ -203,6 +223,15 @@ def iter_answers(make: MakeHost, host: Host) -> cabc.Iterator[Answer]:
         yield ask(failing, f"POST {path}", **fine | broken)
         for origin in (PARTNER, "https://else.example"):
             yield ask(host, f"OPTIONS {path}", headers={"Origin": origin})
+    fine = {"headers": SENDERS["a back end"], "data": ORDER, "content_type": JSON_TYPE}
+    batch = b'{"transactions": [' + ORDER + b"," + CANCELLATION + b"]}"
+    attempt = fine | {"headers": {"Authorization": "Bearer x.y.z"}}
+    for fault in TRANSACTION_FAULTS.values():
+        yield ask(host, "POST /transactions", **fine | fault)
+    yield ask(make(), "POST /transactions", **fine)
+    yield ask(full, "POST /transactions", **fine | {"data": batch})
+    yield ask(limited, "POST /transactions", **attempt)
+    yield ask(failing, "POST /transactions", **fine | broken)
     yield ask(host, "GET /{digest}/{name}.js")
     yield ask(host, "GET /{digest}/{name}.js", name="none")
     yield ask(host, "GET /openapi.json")
@@ -229,6 +258,7 @@ def test_each_answer_is_had_and_no_other(make: MakeHost) -> None:
     "operation",
     [
         *(f"{method} {path}" for path in POSTS for method in ("POST", "OPTIONS")),
+        "POST /transactions",
         "GET /{digest}/{name}.js",
     ],
 )

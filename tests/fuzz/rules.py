@@ -26,7 +26,9 @@ DERIVED = frozenset({"session.start", "session.end"})
 BY_SERVER = DERIVED | {"customer.login", "customer.logout"}
 PAGES = frozenset({"page.visit", "screen.view"})
 CUSTOMERS_ONLY = frozenset({"account.close", "account.note"})
-NEVER = frozenset({"transaction.charge", "product.buy", "server.only", "denied.event"})
+NEVER = frozenset(
+    {"transaction.charge", "transaction.cancel", "product.buy", "server.only", "denied.event"}
+)
 NEVER |= {"page.engage"}
 #: What the server adds to the parameters that a client sends, beyond their limits: what it knows
 #: itself, and what a definition has as default.

@@ -110,6 +110,7 @@ EVENTS: tuple[tuple[str, dict[str, Json]], ...] = (
 )
 REFUSED_ACTIONS: tuple[str, ...] = (
     *("session.start", "session.end", "transaction.charge", "customer.login", "customer.logout"),
+    *("transaction.cancel", "transaction.x"),
     *("product.buy", "server.only", "denied.event", "who.knows", "a.b", "a.c", "click", ".", ".a"),
     *("a.", "button.click\n", " button.click", "button.\u0441lick", "button.💚", "b." + "x" * 30),
     *("b." + "x" * 31, "a.\0", "a.\ud800", "", "a'.b;--", "BUTTON.CLICK", "..", "...", "a..b"),

@@ -6,7 +6,7 @@ from flask import request
 from ..collector.senders import SHOP
 from ..conftest import MakeHost
 from ..hosts import Host
-from .customers import KEY, add_views
+from .customers import HOST_TOKEN, KEY, add_views
 
 
 @pytest.fixture
@@ -16,6 +16,7 @@ def shop(make: MakeHost) -> Host:
         {
             "EVENTTRACK_JWT_KEYS": KEY,
             "EVENTTRACK_ALLOWED_ORIGINS": [SHOP],
+            "EVENTTRACK_HOST_TOKENS": HOST_TOKEN,
             "EVENTTRACK_DASHBOARD_PERMISSION": lambda: request.headers.get("X-Staff") and "view",
         }
     )

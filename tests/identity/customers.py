@@ -17,6 +17,7 @@ from flask_eventtrack.identity.visitor import customer_uuid
 from ..hosts import NAVIGATION, SAME_ORIGIN, Host
 
 KEY = "0123456789abcdef0123456789abcdef"
+HOST_TOKEN = "of-the-host-and-long-enough-for-one"
 CLICK: dict[str, t.Any] = {"action": "button.click"}
 OPEN: dict[str, t.Any] = {"action": "account.open"}
 IDENTITY = ("X-EventTrack-Device", "X-EventTrack-Session")

@@ -10,7 +10,18 @@ import pytest
 
 from ..collector.senders import EVIL, FROM_SHOP, OLD_BROWSER, problem_of
 from ..hosts import CHROME, SAME_ORIGIN, Host
-from .customers import APP, CLICK, KEY, OPEN, bearer, send, token_of, visit, written
+from .customers import (
+    APP,
+    CLICK,
+    HOST_TOKEN,
+    KEY,
+    OPEN,
+    bearer,
+    send,
+    token_of,
+    visit,
+    written,
+)
 
 
 class Role(t.NamedTuple):
@@ -135,12 +146,56 @@ def test_what_may_be_read_by_every_role(shop: Host, name: str) -> None:
         ("GET", "/_et/nothing", 404),
         ("POST", "/_et/nothing", 404),
         ("POST", "/_et/", 404),
+        *((method, "/_et/transactions", 404) for method in ("GET", "PUT", "PATCH", "DELETE")),
         *(("GET", f"/_et/{name}", 405) for name in ("in", "identify", "logout", "consent")),
     ):
         response = client.open(path, method=method, headers=headers)
         assert (path, response.status_code) == (path, status)
         assert "Set-Cookie" not in response.headers
     assert written(shop) == before
+
+
+ORDER = {"order_id": 1, "total": "9.90", "currency": "EUR"}
+
+
+@pytest.mark.parametrize("name", ROLES)
+def test_no_one_but_a_back_end_posts_transactions(shop: Host, name: str) -> None:
+    """No role charges or cancels anything, by the back ends' door or by that of events."""
+    role = ROLES[name]
+    forged = jwt.encode({"sub": "7", "exp": 4e9}, KEY[::-1], "HS256")
+    made = {"7": token_of(shop, "7"), "expired": token_of(shop, "7", 1), "forged": forged}
+    shop.clock.advance(minutes=2)
+    bearers = bearer(made[role.in_header]) if role.in_header else {}
+    client = shop.client(role.user_agent)
+    if role.before:
+        visit(client, role.before)
+    earlier = written(shop)
+    token = made[role.in_body] if role.in_body else None
+    for body in (ORDER, {"cancel": 1}, {"transactions": [ORDER]}):
+        response = send(client, "transactions", {**role.headers, **bearers}, **body)
+        is_browser = bool(role.headers or role.before)
+        code = "token_invalid" if bearers else "token_missing"
+        assert problem_of(response) == ((403, "foreign_origin") if is_browser else (401, code))
+        assert is_browser or response.headers["WWW-Authenticate"].startswith("Bearer")
+        assert not any(name.startswith("Access-Control") for name in dict(response.headers))
+        if is_browser:
+            response = send(client, "transactions", {**role.headers, **bearer(HOST_TOKEN)}, **body)
+            assert problem_of(response) == (403, "foreign_origin")
+    for action in ("transaction.charge", "transaction.cancel", "product.buy"):
+        event = {"action": action, "params": {"sku": "A1", "order_id": "1"}, "token": token}
+        response = send(client, "in", {**role.headers, **bearers}, **event)
+        assert response.status_code in {401, 403, 422}
+    now = {row["action"] for row in written(shop)["event"]}
+    assert now - {row["action"] for row in earlier["event"]} <= {"customer.login"}
+    assert shop.rows("transaction") == []
+
+
+def test_back_end_posts_transactions_and_no_events(shop: Host) -> None:
+    """Its token opens that one door: elsewhere it is no customer's."""
+    client = shop.client(APP)
+    assert send(client, "transactions", bearer(HOST_TOKEN), **ORDER).status_code == 202
+    assert problem_of(send(client, "in", bearer(HOST_TOKEN), **CLICK)) == (401, "token_invalid")
+    assert shop.actions()["transaction.charge"] == 1
 
 
 @pytest.mark.parametrize("path", ["identify", "logout"])
