@@ -26,7 +26,7 @@ from ..records import (
 )
 from ..signals import customer_identified, event_accepted
 from ..state import State, send, this_app
-from ..store.host_transaction import insert_uncounted
+from ..store.host_transaction import insert_uncounted, is_known
 from .checking import Checked
 from .context import Current
 
@@ -70,7 +70,10 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
     if event.is_engagement:
         raise InvalidEvent("no_transaction", f"{PAGE_ENGAGE!r} is a part of a visit, and no row.")
     db_session = this_app().extensions["sqlalchemy"].session
-    for insert in insert_uncounted(state.pipeline.database.tables, event):
+    tables = state.pipeline.database.tables
+    if event.order is not None and is_known(db_session.execute, tables, event):
+        return True
+    for insert in insert_uncounted(tables, event, state.access.admits):
         db_session.execute(insert)
     state.pipeline.expect_uncounted()
     if current is not None:
