@@ -260,7 +260,7 @@ def test_forget_erases_a_person(db_host: Host, who: str) -> None:
     assert answer.exit_code == 0
     assert answer.stdout.splitlines() == [
         "Found 3 events, 0 sessions and 0 aliases.",
-        "Erased 3 events, 0 sessions, 0 aliases and 0 rejected records.",
+        "Erased 3 events, 0 sessions, 0 aliases, 0 transactions and 0 rejected records.",
     ]
     assert busy.rows("event") == []
     assert "0 events" in run(busy, "forget", who, "--yes").stdout
@@ -439,10 +439,10 @@ def test_a_person_opts_out_and_in_again(db_host: Host) -> None:
     [
         (
             ("--dry-run",),
-            "Past their retention period: 3 events, 0 sessions and 0 rejected records.",
+            "Past their retention period: 3 events, 0 sessions, 0 transactions and 0 rejected records.",
             3,
         ),
-        ((), "Removed 3 events, 0 sessions and 0 rejected records.", 0),
+        ((), "Removed 3 events, 0 sessions, 0 transactions and 0 rejected records.", 0),
     ],
 )
 def test_prune_removes_what_is_older_than_it_is_kept(

@@ -30,8 +30,9 @@ import zlib
 
 from .owners import refuse_link
 
-#: The number of the format that this release writes; it reads all older ones as well.
-FORMAT = 1
+#: The number of the format that this release writes; it reads all older ones as well. Format 2 has
+#: events with orders, which older releases would store without their items.
+FORMAT = 2
 
 _HEAD = struct.Struct("<8sI")  # magic; seed of the checksums
 _FRAME = struct.Struct("<II")  # length of the record; its checksum

@@ -8,7 +8,6 @@ import typing as t
 import uuid as uuidlib
 
 import msgspec
-import sqlalchemy as sa
 
 from ..errors import InvalidEvent
 from ..identity.tokens import VouchedBy, match_session
@@ -16,7 +15,6 @@ from ..identity.visitor import Visitor, resume_visitor
 from ..ids import uuid7
 from ..records import (
     PAGE_ENGAGE,
-    Charge,
     Client,
     Event,
     Identified,
@@ -28,8 +26,7 @@ from ..records import (
 )
 from ..signals import customer_identified, event_accepted
 from ..state import State, send, this_app
-from ..store.host_transaction import insert_uncounted
-from ..store.tables import Tables
+from ..store.host_transaction import insert_uncounted, is_known
 from .checking import Checked
 from .context import Current
 
@@ -72,35 +69,17 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
         )
     if event.is_engagement:
         raise InvalidEvent("no_transaction", f"{PAGE_ENGAGE!r} is a part of a visit, and no row.")
-    db_session, tables = this_app().extensions["sqlalchemy"].session, state.pipeline.database.tables
-    if isinstance(event.order, Charge) and _is_known(db_session, tables, event.id, event.order):
+    db_session = this_app().extensions["sqlalchemy"].session
+    tables = state.pipeline.database.tables
+    if event.order is not None and is_known(db_session.execute, tables, event):
         return True
-    for insert in insert_uncounted(tables, event):
+    for insert in insert_uncounted(tables, event, state.access.admits):
         db_session.execute(insert)
     state.pipeline.expect_uncounted()
     if current is not None:
         current.recorded = True
     _announce(state, [event])
     return True
-
-
-def _is_known(db_session: t.Any, tables: Tables, id_: uuidlib.UUID, order: Charge) -> bool:
-    """Whether an order is stored already, or was added to the host's session.
-
-    :raises InvalidEvent: another order has its id.
-    """
-    stored = tables.transaction.c
-    query = sa.select(stored.digest).where(stored.id == id_)
-    found = db_session.execute(query).one_or_none()
-    # The rest of an erased customer's order has no digest.
-    if found is not None and found.digest not in {None, order.digest}:
-        raise InvalidEvent(
-            "contradicted_order",
-            f"The order {order.order_id!r} is stored with another total, currency or other items: "
-            "cancel it, or give the new order an id of its own.",
-            "order_id",
-        )
-    return found is not None
 
 
 def _announce(state: State, records: cabc.Iterable[Event | PageView]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import datetime as dt
 import logging
+import typing as t
 
 import msgspec
 import sqlalchemy as sa
@@ -14,18 +15,22 @@ from ..records import Cancellation, Charge, Event, decode_record, encode_record
 from .orders import charge_row, expand
 from .revenue import erase_transactions, is_stripped
 from .rows import row_of
+from .sessions import Admits
 from .tables import Tables
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
+Execute = cabc.Callable[[sa.Select[tuple[t.Any]]], sa.Result[tuple[t.Any]]]
+
 _TAKEN = 200
 
 
-def insert_uncounted(tables: Tables, event: Event) -> list[sa.Insert]:
+def insert_uncounted(tables: Tables, event: Event, admits: Admits) -> list[sa.Insert]:
     """Return the statements that insert an event and a note that it is still to be counted.
 
     A charge has more events, each with its note, and a row of ``eventtrack_transaction``.
 
+    :param admits: whether an action is recorded on a site; asked for ``product.buy``.
     :raises InvalidEvent: it is a cancellation, which has to lock and change its charge.
     """
     if isinstance(event.order, Cancellation):
@@ -40,17 +45,31 @@ def insert_uncounted(tables: Tables, event: Event) -> list[sa.Insert]:
         inserts.append(tables.transaction.insert().values(msgspec.structs.asdict(row)))
         # Without the items, which have notes of their own.
         order = msgspec.structs.replace(event.order, items=())
-        events = [msgspec.structs.replace(event, order=order), *expand(event)[1:]]
+        bought = (each for each in expand(event)[1:] if admits(each.action, each.site))
+        events = [msgspec.structs.replace(event, order=order), *bought]
     rows = [msgspec.structs.asdict(row_of(each, each.received_at)) for each in events]
     notes = [{"event_id": each.id, "record": encode_record(each)} for each in events]
-    inserts += [tables.event.insert().values(row) for row in rows]
-    return inserts + [tables.uncounted.insert().values(note) for note in notes]
+    return [*inserts, tables.event.insert().values(rows), tables.uncounted.insert().values(notes)]
 
 
-def find_digest(tables: Tables, event: Event) -> sa.Select[tuple[str | None]]:
-    """Return the query for the digest of a charge's order; it has no row if the order is new."""
+def is_known(execute: Execute, tables: Tables, event: Event) -> bool:
+    """Whether a charge's order is stored, as the host's transaction sees it.
+
+    :param execute: runs a query in that transaction.
+    :raises InvalidEvent: the order was charged with other contents.
+    """
     table = tables.transaction
-    return sa.select(table.c.digest).where(table.c.id == event.id)
+    found = execute(sa.select(table.c.digest).where(table.c.id == event.id)).first()
+    if not isinstance(event.order, Charge) or found is None:
+        return False
+    if found.digest in (None, event.order.digest):
+        return True
+    raise InvalidEvent(
+        "contradicted_order",
+        "This order was charged before, with another total, currency or other items: the first "
+        "charge stays.",
+        "order_id",
+    )
 
 
 def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) -> list[Event]:

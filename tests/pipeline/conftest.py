@@ -11,7 +11,7 @@ import pytest
 from flask_eventtrack.pipeline.journal import Journal
 
 from .journals import NOBODY
-from .segments import HEAD, RECORDS, SEGMENT_BYTES, Begin, a_journal, leave, segments
+from .segments import HEAD, RECORDS, SEGMENT_BYTES, Begin, a_journal, home_at, leave, segments
 from .waiting import PATIENT
 
 
@@ -59,7 +59,7 @@ def begin() -> cabc.Iterator[Begin]:
 
 @pytest.fixture
 def home(tmp_path: pathlib.Path) -> pathlib.Path:
-    return tmp_path / "home"
+    return home_at(tmp_path / "home")
 
 
 @pytest.fixture

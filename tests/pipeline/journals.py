@@ -15,6 +15,7 @@ import typing as t
 import filelock
 import pytest
 
+from flask_eventtrack.pipeline.homes import readable_homes
 from flask_eventtrack.pipeline.journal import Journal
 from flask_eventtrack.records import Record, encode_record
 
@@ -27,10 +28,20 @@ NOBODY = 65534
 needs_users = pytest.mark.skipif(not hasattr(os, "setresuid"), reason="users cannot be changed")
 
 
-def home_of(host: Host) -> pathlib.Path:
-    """Return the folder that processes share which write to a host's database."""
+def journal_of(host: Host) -> pathlib.Path:
+    """Return the path by which the journals of a host's database are known."""
     folder = host.app.config["EVENTTRACK_JOURNAL_DIR"]
     return pathlib.Path(folder, host.state.pipeline.database.fingerprint)
+
+
+def home_of(host: Host) -> pathlib.Path:
+    """Return the folder that processes of this release share which write to a host's database."""
+    return written_home(journal_of(host))
+
+
+def written_home(journal: pathlib.Path) -> pathlib.Path:
+    """Return the folder to which this release writes journals."""
+    return readable_homes(journal)[-1]
 
 
 def folders(home: pathlib.Path) -> set[pathlib.Path]:
@@ -44,7 +55,7 @@ def segments(home: pathlib.Path) -> list[pathlib.Path]:
 def leave(host: Host, *records: Record, raw: cabc.Sequence[bytes] = ()) -> pathlib.Path:
     """Have another process put records and die; return the folder that it leaves."""
     before = folders(home_of(host))
-    journal = Journal(home_of(host), 1 << 28, is_durable=False)
+    journal = Journal(journal_of(host), 1 << 28, is_durable=False)
     assert journal.put([*map(encode_record, records), *raw])
     journal.close()
     [folder] = folders(home_of(host)) - before

@@ -9,7 +9,17 @@ import zlib
 
 import pytest
 
-from .segments import HEAD, RECORDS, SEGMENT_BYTES, Begin, Drained, a_journal, adopt, folders
+from .segments import (
+    HEAD,
+    RECORDS,
+    SEGMENT_BYTES,
+    Begin,
+    Drained,
+    a_journal,
+    adopt,
+    folders,
+    home_at,
+)
 
 
 @pytest.fixture
@@ -19,17 +29,18 @@ def half_read(home: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
     They lie in segments of two.
     """
     monkeypatch.setattr(SEGMENT_BYTES, 30)
-    journal = a_journal(home / "alive")
+    alive = home_at(home / "alive")
+    journal = a_journal(alive)
     for record in [*RECORDS, b"fifth"]:
         journal.put([record])
     for count in (1, 1, 1):
         claimed = journal.claim(count)
         assert claimed is not None
         journal.acknowledge(claimed)
-    [folder] = folders(home / "alive")
+    [folder] = folders(alive)
     shutil.copytree(folder, home / "dead" / folder.name)
     journal.close()
-    shutil.rmtree(home / "alive")
+    shutil.rmtree(alive)
     return home / "dead" / folder.name
 
 

@@ -11,7 +11,6 @@ import msgspec
 import pytest
 import sqlalchemy as sa
 
-from flask_eventtrack.pipeline.journal import Journal
 from flask_eventtrack.records import encode_record
 from flask_eventtrack.store.engine import Database
 from flask_eventtrack.store.tables import Tables
@@ -20,7 +19,8 @@ from ..commands import run
 from ..conftest import MakeHost
 from ..hosts import Host
 from ..store.records import an_event
-from .journals import adopt, home_of, wake
+from .journals import adopt, home_of, journal_of, wake
+from .segments import a_journal, folders, home_at
 from .waiting import visit, wait_until
 
 SHOP = "postgresql+psycopg://anna:secret@db.example:5432/shop"
@@ -87,15 +87,16 @@ def test_a_file_has_one_fingerprint(
 
 
 def former_home_of(host: Host) -> pathlib.Path:
-    return home_of(host).with_name(host.state.pipeline.database.former_fingerprint)
+    """Return where release 0.1 left journals of a host's database."""
+    return journal_of(host).with_name(host.state.pipeline.database.former_fingerprint)
 
 
 def leave_in(home: pathlib.Path, seconds: float = 1) -> pathlib.Path:
     """Have a process put an event into a home and die; return its folder."""
-    journal = Journal(home, 1 << 28, is_durable=False)
+    journal = a_journal(home)
     assert journal.put([encode_record(an_event(seconds=seconds))])
     journal.close()
-    [folder] = [path for path in home.iterdir() if path.is_dir()]
+    [folder] = folders(home)
     return folder
 
 
@@ -140,13 +141,14 @@ def test_doctor_et024_journals_that_no_one_adopts(
     """Under another URL, with size and age; not those that will be adopted, or are in use."""
     host = make(config, url=url)
     wake(host)
-    home = home_of(host).with_name("0123456789abcdef")
+    home = home_at(journal_of(host).with_name("0123456789abcdef"))
     size = sum(path.stat().st_size for path in leave_in(home).glob("*.segment"))
     for other in (home_of(host), former_home_of(host), home.with_name("backup")):
         age(leave_in(other), seconds=100_000)
-    busy = Journal(home.with_name("f" * 16), 1 << 28, is_durable=False)
+    in_use = home_at(home.with_name("f" * 16))
+    busy = a_journal(in_use)
     busy.put([b"1"])
-    age(home.with_name("f" * 16), seconds=100_000)
+    age(in_use, seconds=100_000)
     assert "ET024" not in run(host, "doctor").output
     age(home, seconds=3 * 86_400 + 60)
     found = [line for line in run(host, "doctor").output.splitlines() if "ET024" in line]

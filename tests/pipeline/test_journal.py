@@ -33,6 +33,7 @@ from .journals import (
     program,
     run,
     segments,
+    written_home,
 )
 from .waiting import visit, wait_until, waiting
 
@@ -288,9 +289,10 @@ def test_another_target_s_journal_is_left_alone(
 @needs_users
 def test_another_user_s_journal_is_skipped(open_folder: pathlib.Path) -> None:
     """It does no harm; its own user's next process takes it over."""
-    home = open_folder / "home"
+    journal = open_folder / "home"
+    home = written_home(journal)
     with as_nobody():
-        theirs, ours = (Journal(home, 1 << 28, is_durable=False) for _ in range(2))
+        theirs, ours = (Journal(journal, 1 << 28, is_durable=False) for _ in range(2))
         assert theirs.put([b"theirs"])
         theirs.close()
     [left] = folders(home)
@@ -307,7 +309,7 @@ def test_another_user_s_journal_is_skipped(open_folder: pathlib.Path) -> None:
         ours.close()
     give_to(NOBODY, left)
     with as_nobody():
-        next_one = Journal(home, 1 << 28, is_durable=False)
+        next_one = Journal(journal, 1 << 28, is_durable=False)
         next_one.adopt()
         assert next_one.claim(10) is not None
         next_one.close()

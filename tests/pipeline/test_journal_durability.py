@@ -19,7 +19,7 @@ from ..conftest import MakeHost
 from ..hosts import Host
 from ..store.records import an_id
 from .journals import flip, home_of, post, segments
-from .segments import adopt
+from .segments import adopt, home_at
 from .waiting import visit, wait_until, waiting
 
 SYNC = "fdatasync" if hasattr(os, "fdatasync") else "fsync"
@@ -108,7 +108,7 @@ def test_one_wait_covers_every_segment(
     for number in range(9):
         assert journal.put([b"record %d" % number])
     assert journal.sync(journal._put)
-    found = {path.read_bytes() for path in segments(tmp_path / "home")}
+    found = {path.read_bytes() for path in segments(home_at(tmp_path / "home"))}
     assert len(found) > 2
     assert found <= set(syncs.contents)
     journal.close()
@@ -118,8 +118,8 @@ def test_a_segment_that_was_given_up_is_on_the_disk_before_an_answer(
     tmp_path: pathlib.Path, syncs: Syncs
 ) -> None:
     """A success of another file's sync does not count for a record in this one."""
-    home = tmp_path / "home"
-    journal = Journal(home, 1 << 28, is_durable=True)
+    home = home_at(tmp_path / "home")
+    journal = Journal(tmp_path / "home", 1 << 28, is_durable=True)
     assert journal.put([b"damaged", b"waits"])
     [first] = segments(home)
     flip(first, 25)

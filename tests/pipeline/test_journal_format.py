@@ -1,7 +1,8 @@
 """The journal is a format: what a release has left on the disk, every later one reads.
 
-``SEGMENT`` and ``CHECKPOINT`` were written by the first release. They never change: a test that
-fails here says that journals which wait on the disks of users would be lost.
+``SEGMENT`` and ``CHECKPOINT`` were written by the first release, ``SEGMENT_2`` by the first one of
+the second format. They never change: a test that fails here says that journals which wait on the
+disks of users would be lost.
 """
 
 from __future__ import annotations
@@ -23,9 +24,13 @@ import msgspec
 import pytest
 
 from flask_eventtrack.doctor import examine
+from flask_eventtrack.pipeline import journal_format
 from flask_eventtrack.pipeline.homes import find_obstacle, list_bad
 from flask_eventtrack.pipeline.journal import Journal
 from flask_eventtrack.records import (
+    Bought,
+    Cancellation,
+    Charge,
     Claim,
     Client,
     Event,
@@ -71,6 +76,25 @@ SEGMENT = bytes.fromhex(
     a1dcd420695735a5c4100194f3c000007000800000000000001282a5656d61696caf616461406578616d706c652e636f
     6da16e012f000000fe6ad73c96aa6964656e746966696564c4100194f3c0000070008000000000000011a434373131d7
     ffa1dcd420695735a5c080
+    """
+)
+#: Format 2: orders.
+SEGMENT_2 = bytes.fromhex(
+    """
+    45545241434b3032fecaad0bf1000000537e7b2edc0013a56576656e74c4100194f3c0000070008000000000000015a1
+    61d7ffa1dcd420695735a5c4100194f3c000007000800000000000000b80c0d7ffa1dcd420695735a5a6736572766572
+    a0a090c0c0a0c0c0a097a6636861726765a3412d31a3455552cd0992d920303132333435363738396162636465663031
+    32333435363738396162636465669296c4100194f3c0000070008000000000000016a36d756702a531302e303081a373
+    6b75a36d7567ad426f756768742032206d75677396c4100194f3c0000070008000000000000017a374656101a4342e35
+    3080c0c4100194f3c000007000800000000000000769000000dea8e82edc0013a56576656e74c4100194f3c000007000
+    8000000000000015a161d7ffa1dcd420695735a5c4100194f3c000007000800000000000000b80c0d7ffa1dcd4206957
+    35a5a6736572766572a0a090c0c0a0c0c0a097a6636861726765a3412d31a34a505900a090c07c0000004ffccbc6dc00
+    13a56576656e74c4100194f3c0000070008000000000000015a161d7ffa1dcd420695735a5c4100194f3c00000700080
+    0000000000000b80c0d7ffa1dcd420695735a5a6736572766572a0a090c0c0a0c0c0a095a663616e63656cc4100194f3
+    c0000070008000000000000015a3412d31cd01f481a36d75670175000000fee6c08fdc0013a56576656e74c4100194f3
+    c0000070008000000000000015a161d7ffa1dcd420695735a5c4100194f3c000007000800000000000000b80c0d7ffa1
+    dcd420695735a5a6736572766572a0a090c0c0a0c0c0a095a663616e63656cc4100194f3c00000700080000000000000
+    15a3412d31c0c0
     """
 )
 #: Two of the segment's records are in the database.
@@ -181,6 +205,25 @@ RECORDS: list[Record] = [
     FULL_IDENTIFIED,
     Identified(uuid=uuid(17), customer_id="4711", time=MOMENT),
 ]
+ORDER = Charge(
+    order_id="A-1",
+    currency="EUR",
+    amount=2450,
+    digest="0123456789abcdef0123456789abcdef",
+    items=(
+        Bought(uuid(22), "mug", 2, "10.00", {"sku": "mug"}, "Bought 2 mugs"),
+        Bought(uuid(23), "tea", 1, "4.50", {}),
+    ),
+    visit_id=uuid(7),
+)
+CHARGED = msgspec.structs.replace(PLAIN_EVENT, id=uuid(21), order=ORDER)
+#: What SEGMENT_2 holds.
+ORDERS: list[Record] = [
+    CHARGED,
+    msgspec.structs.replace(CHARGED, order=Charge("A-1", "JPY", 0, "")),
+    msgspec.structs.replace(CHARGED, order=Cancellation(uuid(21), "A-1", 500, {"mug": 1})),
+    msgspec.structs.replace(CHARGED, order=Cancellation(uuid(21), "A-1")),
+]
 
 
 class Release:
@@ -237,12 +280,14 @@ def run(folder: pathlib.Path) -> cabc.Iterator[Run]:
         release.end()
 
 
-def leave_golden(folder: pathlib.Path, checkpoint: bytes = b"") -> pathlib.Path:
+def leave_golden(
+    folder: pathlib.Path, checkpoint: bytes = b"", segment: bytes = SEGMENT
+) -> pathlib.Path:
     """Leave what a process of the first release has left that died."""
     dead = folder / uuid(99).hex
     dead.mkdir(parents=True)
     (dead / "lock").touch()
-    (dead / "00000001.segment").write_bytes(SEGMENT)
+    (dead / "00000001.segment").write_bytes(segment)
     if checkpoint:
         (dead / "checkpoint").write_bytes(checkpoint)
     return dead
@@ -261,6 +306,22 @@ def test_what_the_first_release_left_is_read(folder: pathlib.Path, run: Run, num
     assert list_bad(folder) == []
 
 
+@pytest.mark.parametrize("number", [2, 3])
+def test_orders_of_the_second_format_are_read(folder: pathlib.Path, run: Run, number: int) -> None:
+    """In its own home, by this release and by later ones."""
+    leave_golden(folder.with_name(f"{folder.name}.2"), segment=SEGMENT_2)
+    payloads = run(number).take_over()
+    assert [decode_record(payload) for payload in payloads] == ORDERS
+    assert payloads == [encode_record(record) for record in ORDERS]
+
+
+def test_a_release_before_orders_never_gets_one(folder: pathlib.Path, run: Run) -> None:
+    """It would store an order without its items: they wait for the next new release."""
+    leave_golden(folder.with_name(f"{folder.name}.2"), segment=SEGMENT_2)
+    assert run(1).take_over() == []
+    assert len(run(journal_format.FORMAT).take_over()) == len(ORDERS)
+
+
 def test_the_first_release_s_checkpoint_is_understood(folder: pathlib.Path, run: Run) -> None:
     """What it had committed is not written again."""
     leave_golden(folder, CHECKPOINT)
@@ -270,7 +331,7 @@ def test_the_first_release_s_checkpoint_is_understood(folder: pathlib.Path, run:
 def test_the_same_payloads_give_the_same_bytes(
     folder: pathlib.Path, tmp_path: pathlib.Path, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """This release writes format 1 as the first one did, to the byte, its checkpoint too."""
+    """This release writes as the first one did, to the byte, but for the format's number."""
     leave_golden(folder)
     payloads = run(1).take_over()
     monkeypatch.setattr("secrets.randbits", lambda bits: SEED)
@@ -280,9 +341,21 @@ def test_the_same_payloads_give_the_same_bytes(
     assert claimed is not None
     journal.acknowledge(claimed)
     journal.close()
-    [segment] = (tmp_path / "again").glob("*/*.segment")
-    assert segment.read_bytes() == SEGMENT
+    [segment] = tmp_path.glob("again.2/*/*.segment")
+    assert segment.read_bytes() == b"ETRACK02" + SEGMENT[8:]
     assert (segment.parent / "checkpoint").read_bytes() == CHECKPOINT
+
+
+def test_orders_have_the_same_bytes(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the first release that had them wrote them."""
+    monkeypatch.setattr("secrets.randbits", lambda bits: SEED)
+    journal = Journal(tmp_path / "again", 1 << 28, is_durable=False)
+    assert journal.put(list(map(encode_record, ORDERS)))
+    journal.close()
+    [segment] = tmp_path.glob("again.2/*/*.segment")
+    assert segment.read_bytes() == SEGMENT_2
 
 
 def test_fields_are_only_appended(folder: pathlib.Path, run: Run) -> None:
@@ -489,7 +562,7 @@ def test_the_doctor_looks_into_each_home(make: MakeHost, tmp_path: pathlib.Path)
     host = make({"EVENTTRACK_JOURNAL_DIR": str(tmp_path / "journals")})
     journal = host.state.journal
     assert journal is not None
-    newer = journal.with_name(f"{journal.name}.2")
+    newer = journal.with_name(f"{journal.name}.3")
     for home in (journal, newer):
         home.mkdir(parents=True, mode=0o700)
         (home / "theirs.bad").touch()
@@ -505,10 +578,10 @@ def test_the_doctor_looks_into_each_home(make: MakeHost, tmp_path: pathlib.Path)
 def test_an_obstacle_is_looked_for_where_this_release_writes(tmp_path: pathlib.Path) -> None:
     """A file in the place of the home, say."""
     journal = tmp_path / "f0e1"
-    (tmp_path / "f0e1.2").touch()
+    (tmp_path / "f0e1.3").touch()
     assert find_obstacle(journal) == ""
-    with unittest.mock.patch(FORMAT, 2):
-        assert find_obstacle(journal) == f"{tmp_path / 'f0e1.2'} is not a folder"
+    with unittest.mock.patch(FORMAT, 3):
+        assert find_obstacle(journal) == f"{tmp_path / 'f0e1.3'} is not a folder"
 
 
 # Whole processes

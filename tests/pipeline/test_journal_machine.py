@@ -17,12 +17,12 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from .segments import FRAME, SEGMENT_BYTES, a_journal, segments
+from .segments import FRAME, SEGMENT_BYTES, a_journal, home_at, segments
 
 
 def killed(home: pathlib.Path, place: pathlib.Path) -> pathlib.Path:
     """Return a copy of all journals, as they are after every process was killed just now."""
-    copy = place / uuidlib.uuid4().hex
+    copy = home_at(place / uuidlib.uuid4().hex)
     if home.exists():
         shutil.copytree(home, copy)
     return copy
@@ -36,7 +36,7 @@ class JournalMachine(RuleBasedStateMachine):
         self._stack = contextlib.ExitStack()
         self._place = pathlib.Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
         self._stack.enter_context(unittest.mock.patch(SEGMENT_BYTES, 100))
-        self._home = self._place / "home"
+        self._home = home_at(self._place / "home")
         self._journal = a_journal(self._home)
         self._lives = itertools.count()
         self._numbers = itertools.count()

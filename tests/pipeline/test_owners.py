@@ -11,12 +11,12 @@ import pytest
 
 from flask_eventtrack.pipeline.chain import Chain
 from flask_eventtrack.pipeline.homes import find_obstacle, list_bad, remove_bad
-from flask_eventtrack.pipeline.journal import Journal
 
 from ..commands import run
 from ..conftest import MakeHost
 from ..test_doctor import findings_of
-from .journals import NOBODY, folders, give_to, home_of, leave, segments, wake
+from .journals import NOBODY, folders, give_to, home_of, journal_of, leave, segments, wake
+from .segments import a_journal, home_at
 from .test_health import health_of
 from .waiting import visit
 
@@ -53,7 +53,7 @@ def test_link_in_a_home_leads_nowhere(
     tmp_path: pathlib.Path, victim: pathlib.Path, *, owner: int, is_empty: bool
 ) -> None:
     """Nothing is read or removed behind it, whoever made it."""
-    home = tmp_path / "journals" / "home"
+    home = home_at(tmp_path / "journals" / "home")
     home.mkdir(parents=True, mode=0o700)
     if is_empty:
         (victim / "00000001.segment").rename(tmp_path / "segment")
@@ -61,7 +61,7 @@ def test_link_in_a_home_leads_nowhere(
     link.symlink_to(victim, target_is_directory=True)
     age(victim)
     os.chown(link, owner, owner, follow_symlinks=False)
-    journal = Journal(home, 1 << 28, is_durable=False)
+    journal = a_journal(home)
     assert not journal.has_neighbours()
     assert not journal.adopt()
     assert Chain.adopt(link) is None
@@ -123,8 +123,8 @@ def test_pipe_among_unreadable_records_is_no_file_of_them(
     (home / "b.bad").write_text("customer")
     os.chown(home / "b.bad", NOBODY, NOBODY)
     (home / "c.bad").write_text("customer")
-    assert list_bad(home) == [home / "c.bad"]
-    remove_bad(home, [b"customer"])
+    assert list_bad(journal_of(host)) == [home / "c.bad"]
+    remove_bad(journal_of(host), [b"customer"])
     assert {path.name for path in home.iterdir()} == {"a.bad", "b.bad"}
 
 
@@ -140,7 +140,7 @@ def test_link_in_a_dead_process_s_folder_is_not_followed(
     wake(host)
     visit(host)
     host.flush()
-    assert b"precious" not in b"".join(path.read_bytes() for path in list_bad(home_of(host)))
+    assert b"precious" not in b"".join(path.read_bytes() for path in list_bad(journal_of(host)))
 
 
 @pytest.mark.parametrize("below", ["", "home"])
@@ -155,7 +155,7 @@ def test_folder_that_another_user_made_first_is_not_used(
     os.chown(folder, NOBODY, NOBODY)
     host = make(config, url=first.app.config["SQLALCHEMY_DATABASE_URI"], create=False)
     sentence = f"{folder} belongs to another user (uid {NOBODY})"
-    assert find_obstacle(home_of(host)) == sentence
+    assert find_obstacle(journal_of(host)) == sentence
     assert sentence in caplog.text
     visit(host, 2)
     assert host.actions()["page.visit"] == 2
@@ -177,11 +177,11 @@ def test_folder_that_becomes_another_user_s_is_left(
     home.symlink_to(victim, target_is_directory=True)
     (victim / "folder").mkdir(mode=0o700)
     age(victim / "folder")
-    journal = Journal(home, 1 << 28, is_durable=False)
+    journal = a_journal(home)
     assert journal.put([b"x"]) == 0
     assert not journal.has_neighbours()
-    assert list_bad(home) == []
-    remove_bad(home, [b"precious"])
+    assert list_bad(journal_of(host)) == []
+    remove_bad(journal_of(host), [b"precious"])
     journal.close()
     (victim / "folder").rmdir()
     home.unlink()

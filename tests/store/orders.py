@@ -48,16 +48,21 @@ def a_charge(
     """Return the record of an order of a device's first session; ``total`` is in minor units."""
     charge = id_of(order_id)
     content = repr((total, currency, sorted(items)))
+    before: collections.Counter[str] = collections.Counter()
+    numbers = []
+    for sku, _, _ in items:
+        numbers.append(before[sku])
+        before[sku] += 1
     bought = tuple(
         Bought(
-            derived_id(charge, f"{sku}:0"),
+            derived_id(charge, f"{sku}:{number}"),
             sku,
             quantity,
             price,
             {"order_id": order_id, "sku": sku, "quantity": quantity, "final_unit_price": price},
             f"Bought {sku}",
         )
-        for sku, quantity, price in items
+        for number, (sku, quantity, price) in zip(numbers, items, strict=True)
     )
     digest = hashlib.sha256(content.encode()).hexdigest()[:32]
     given: dict[str, t.Any] = {
