@@ -49,10 +49,6 @@ class Touch(t.NamedTuple):
     channel: str | None
     at: dt.datetime
 
-    @property
-    def is_direct(self) -> bool:
-        return (self.channel or self.source) == _DIRECT
-
 
 Touches = tuple[Touch | None, Touch | None]
 _NOTHING = (None,) * len(TOUCH)
@@ -74,6 +70,10 @@ class Attributed(t.Protocol):
 def touch_of(session: SessionRow) -> Touch | None:
     """Return the touch of a session, or None if no page has told its origin yet."""
     return None if session.source is None else Touch(*_values_of(session))
+
+
+def is_direct(touch: Touch) -> bool:
+    return (touch.channel or touch.source) == _DIRECT
 
 
 def attribute(
