@@ -11,6 +11,7 @@ from .records import Event
 from .reports.feed import FeedEvent
 from .reports.sessions import Profile, TrackedSession
 from .stamps import TracksSession
+from .store.touches import Touch
 from .transactions import cancel_transaction, track_transaction
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "FeedEvent",
     "Health",
     "Profile",
+    "Touch",
     "TrackedSession",
     "TracksSession",
     "cancel_transaction",

@@ -13,7 +13,16 @@ from ..records import Identified
 from .dialects import by_index, ids_parameter, is_among
 from .rows import SessionRow
 from .tables import Tables
-from .touches import Touch, Touches, columns_of, read_profiles, touch_of, touches_of, update_touches
+from .touches import (
+    Touch,
+    Touches,
+    columns_of,
+    is_direct,
+    read_profiles,
+    touch_of,
+    touches_of,
+    update_touches,
+)
 
 
 class ProfileTouches:
@@ -103,7 +112,7 @@ def _merge(kept: Touches, found: cabc.Iterable[Touch]) -> Touches:
     for touch in found:
         if first is None or touch.at <= first.at:
             first = touch
-        if not touch.is_direct and (last is None or touch.at >= last.at):
+        if not is_direct(touch) and (last is None or touch.at >= last.at):
             last = touch
     return first, last
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import pathlib
 
 import pytest
 
@@ -17,6 +18,8 @@ from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
 from ..request.cookie_jar import visit
 from .agents import session_of
+
+MANUAL = pathlib.Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -134,6 +137,20 @@ def test_number_of_a_click_is_cut_and_names_a_source(name: str) -> None:
 def test_detour_is_no_source(url: str, referrer: str, source: str) -> None:
     """Nor are the parameters that a payment page adds to the way back; a campaign is."""
     assert source_of(url, referrer, is_detour=Channels().is_detour) == source
+
+
+def test_manual_names_each_number_of_a_click() -> None:
+    """With its source, and whether it is paid for."""
+    page = (MANUAL / "explanation" / "attribution.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    said = {
+        (name, source, end.strip() == "paid |")
+        for line in rows
+        for names, source, end in [line[2:].split(" | ", 2)]
+        for name in names.replace("`", "").split(", ")
+        if name in CLICK_IDS
+    }
+    assert said == {(name, f"`{each.source}`", each.is_paid) for name, each in CLICK_IDS.items()}
 
 
 def test_session_tells_its_channel(host: Host) -> None:

@@ -193,7 +193,7 @@ def test_many_orders_are_attributed_by_few_statements(shop: Host) -> None:
     with statements() as seen:
         found = sources_of(shop, *orders)
     assert found == [("s0", "s0"), ("s1", "s1"), ("s2", "s2")] * 50
-    assert len([text for text in seen if text.startswith("SELECT")]) == 3
+    assert len([text for text in seen if text.startswith("SELECT")]) == 8
 
 
 # Profiles
@@ -301,24 +301,27 @@ def test_batch_without_customers_looks_at_no_profile(db_host: Host) -> None:
     assert not [text for text in seen if "eventtrack_profile" in text]
 
 
-def test_two_writers_do_not_deadlock(db_host: Host) -> None:
+def test_two_writers_do_not_deadlock(make: MakeHost, database_url: str) -> None:
     """Each has a log-in of one customer and a session of the other."""
+    if database_url.startswith("sqlite"):
+        pytest.skip("SQLite has one writer at a time")
+    hosts = [make(url=database_url), make(url=database_url, create=False)]
     known = [
         Identified(uuid=who, customer_id=name, time=at(0))
         for who, name in ((ADA, "ada"), (BOB, "bob"))
     ]
-    write(db_host, identified=known)
+    write(hosts[0], identified=known)
     barrier = threading.Barrier(2)
 
     def run(index: int) -> None:
         for number in range(15):
             who, device = (ADA, BOB)[1 - index], uuidlib.uuid4()
-            page = a_page("/", number, device=device, uuid=who, session=session_of(device))
+            url = {"url": f"http://localhost/?ref={number}"}
+            own = session_of(device, 1, number)
+            page = a_page("/", number, device=device, uuid=who, session=own, params=url)
             barrier.wait(30)
-            write(db_host, page, identified=[known[index]])
+            write(hosts[index], page, identified=[known[index]])
 
-    if db_host.state.pipeline.database.is_file:
-        pytest.skip("SQLite has one writer at a time")
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         for done in [pool.submit(run, index) for index in (0, 1)]:
             done.result(60)
