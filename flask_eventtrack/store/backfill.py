@@ -18,18 +18,19 @@ import sqlalchemy as sa
 from ..ids import is_customer
 from ..records import TOUCH
 from ..text import quantify
-from .dialects import by_index, in_chunks
+from .dialects import by_index, ids_parameter, in_chunks, is_among
 from .engine import Database
 from .fast_rows import read_rows_by_id, update_rows
 from .person import resolve_people
 from .rows import SessionRow
-from .tables import Tables
+from .tables import Tables, cached_on_table
 
 _CHUNK = 500
 _CHUNKS_A_SENTENCE = 20
 _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
 _FILLED = ("person", "entry_rule", "channel")
 _DIRECT = "direct"
+_KEY = "key_uuid"
 # The columns of a session that are its touch, in the order of TOUCH.
 _touch_of = operator.attrgetter(
     "source",
@@ -100,14 +101,21 @@ def _find_rules(
     connection: sa.Connection, tables: Tables, rows: cabc.Iterable[SessionRow]
 ) -> dict[uuidlib.UUID, str]:
     """Return the URL rules of the first pages of sessions, as far as these pages are stored."""
-    event, session = tables.event.c, tables.session.c
-    is_entry = sa.and_(event.session_id == session.id, event.time == session.entry_at)
-    query = sa.select(session.id, event.url_rule).join_from(tables.session, tables.event, is_entry)
-    found: dict[uuidlib.UUID, str] = {}
-    for ids in in_chunks(row.id for row in rows if row.entry_at is not None):
-        pages = query.where(session.id.in_(ids), event.url_rule != "")
-        found.update((row.id, row.url_rule) for row in connection.execute(pages))
-    return found
+    ids = {row.id.int for row in rows if row.entry_at is not None}
+    name = connection.dialect.name
+    found = connection.execute(
+        _rules_query(tables.session, tables.event, name), ids_parameter(name, ids)
+    )
+    return {row.id: row.url_rule for row in found}
+
+
+@cached_on_table
+def _rules_query(
+    session: sa.Table, event: sa.Table, dialect_name: str
+) -> sa.Select[tuple[uuidlib.UUID, str]]:
+    is_entry = event.c.session_id == session.c.id, event.c.time == session.c.entry_at
+    query = sa.select(session.c.id, event.c.url_rule).join_from(session, event, sa.and_(*is_entry))
+    return query.where(is_among(dialect_name, session.c.id), event.c.url_rule != "")
 
 
 def _tell_profiles(
@@ -118,20 +126,30 @@ def _tell_profiles(
     for row in sorted(rows, key=lambda row: row.started_at):
         if row.person is not None and is_customer(row.person) and row.source is not None:
             touches.setdefault(row.person, []).append(row)
-    query = sa.select(profile.c.uuid, profile.c.first_at, profile.c.last_at)
+    names = [f"{prefix}_{name}" for prefix in ("first", "last") for name in TOUCH]
+    query = sa.select(profile.c.uuid.label(_KEY), *(profile.c[name] for name in names))
     query = by_index(query, profile.c.uuid).order_by(profile.c.uuid).with_for_update()
+    changed: list[dict[str, t.Any]] = []
     for uuids in in_chunks(sorted(touches)):
-        for known in connection.execute(query.where(profile.c.uuid.in_(uuids))).all():
-            theirs = touches[known.uuid]
-            changes: dict[str, t.Any] = {}
-            if known.first_at is None or theirs[0].started_at < known.first_at:
-                changes |= _columns_of("first", theirs[0])
-            last = next((row for row in reversed(theirs) if row.source != _DIRECT), None)
-            if last and (known.last_at is None or last.started_at > known.last_at):
-                changes |= _columns_of("last", last)
-            if changes:
-                change = profile.update().where(profile.c.uuid == known.uuid)
-                connection.execute(change.values(changes))
+        for stored in connection.execute(query.where(profile.c.uuid.in_(uuids))).all():
+            known = stored._asdict()
+            changed.append({**known, **_news_of(known, touches[known[_KEY]])})
+    if changed:
+        change = profile.update().where(profile.c.uuid == sa.bindparam(_KEY))
+        connection.execute(change.values({name: sa.bindparam(name) for name in names}), changed)
+
+
+def _news_of(
+    profile: cabc.Mapping[str, t.Any], rows: cabc.Sequence[SessionRow]
+) -> dict[str, t.Any]:
+    """Return the columns of a profile that some of its sessions, the oldest first, change."""
+    first, last = rows[0], next((row for row in reversed(rows) if row.source != _DIRECT), None)
+    news: dict[str, t.Any] = {}
+    if profile["first_at"] is None or first.started_at < profile["first_at"]:
+        news |= _columns_of("first", first)
+    if last and (profile["last_at"] is None or last.started_at > profile["last_at"]):
+        news |= _columns_of("last", last)
+    return news
 
 
 def _columns_of(prefix: t.Literal["first", "last"], row: SessionRow) -> dict[str, t.Any]:
