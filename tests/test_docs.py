@@ -353,6 +353,7 @@ def test_the_queries_of_the_guide_answer(host: Host) -> None:
         db, events = host.db, host.events
         assert names["count_visits"](db, events, START) == [("/products/<slug>", 1)]
         assert names["visits_of"](db, events, visit["uuid"]) == 1
+        assert [row[1] for row in names["people_by_day"](db, events, START)] == [1]
         assert names["visits_by_hour"](db, events) == [(START, 1)]
         assert names["bounce_rate"](db, events) == 1
         assert names["last_seen"](db, events, User) == []

@@ -18,6 +18,7 @@ import zlib
 import sqlalchemy as sa
 
 from . import dialects
+from .backfill import fill_sessions, has_sessions_without_person
 from .engine import Database
 from .fold import fold_engagement, has_engagement_rows
 from .schema import Missing, find_missing, name_of, schema_of
@@ -52,6 +53,12 @@ DATA_STEPS: tuple[DataStep, ...] = (
         "Moving the rows of page.engage into their page visits.",
         fold_engagement,
         has_engagement_rows,
+    ),
+    DataStep(
+        4,
+        "Filling the person of sessions, their landing route and channel, and profiles' touches.",
+        fill_sessions,
+        has_sessions_without_person,
     ),
 )
 
