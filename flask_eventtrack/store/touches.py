@@ -202,7 +202,7 @@ def _read(
         width = len(statement.selects) // len(chunk)
         found: list[Touch | None] = [None] * len(statement.selects)
         for row in connection.execute(statement, values):
-            found[row[0]] = Touch(*row[1:])
+            found[row[0]] = Touch._make(row[1:])
         yield from (found[at : at + width] for at in range(0, len(found), width))
 
 
