@@ -10,6 +10,8 @@ from flask_sqlalchemy import SQLAlchemy
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
+from flask_eventtrack import TracksSession
+
 
 class Base(DeclarativeBase):
     """The base of the shop's models."""
@@ -63,8 +65,11 @@ class Product(Model):
         return self.price_cents / 100
 
 
-class Order(Model):
-    """A basket that somebody ordered. ``user_id`` is None if they were not logged in."""
+class Order(TracksSession, Model):
+    """A basket that somebody ordered. ``user_id`` is None if they were not logged in.
+
+    ``TracksSession`` adds the session in which it was ordered, and the source of that session.
+    """
 
     __tablename__ = "order"
 
@@ -73,12 +78,21 @@ class Order(Model):
     name: Mapped[str]
     address: Mapped[str]
     placed_at: Mapped[dt.datetime] = mapped_column(default=_now)
+    paid_at: Mapped[dt.datetime | None]
+    coupon: Mapped[str | None]
+    discount_cents: Mapped[int] = mapped_column(default=0)
+    refunded_cents: Mapped[int] = mapped_column(default=0)
     items: Mapped[list[OrderItem]] = relationship(back_populates="order")
 
     @property
     def total_cents(self) -> int:
         """What the whole order costs."""
-        return sum(item.total_cents for item in self.items)
+        return sum(item.total_cents for item in self.items) - self.discount_cents
+
+    @property
+    def is_paid(self) -> bool:
+        """Whether it was paid, and not all of it was sent back."""
+        return self.paid_at is not None and self.refunded_cents < self.total_cents
 
 
 class OrderItem(Model):
@@ -90,6 +104,7 @@ class OrderItem(Model):
     order_id: Mapped[int] = mapped_column(ForeignKey("order.id"))
     product_id: Mapped[int] = mapped_column(ForeignKey("product.id"))
     quantity: Mapped[int]
+    returned: Mapped[int] = mapped_column(default=0)
     price_cents: Mapped[int]
     order: Mapped[Order] = relationship(back_populates="items")
     product: Mapped[Product] = relationship()

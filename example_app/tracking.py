@@ -2,7 +2,7 @@
 
 ``anonymous=True`` lets the browser of any visitor send the event; otherwise the customer must be
 logged in. With ``server_only=True`` only the views may send it. The basket uses the built-in
-``product.addToCart`` and ``product.removeFromCart``.
+``product.addToCart`` and ``product.removeFromCart``, and orders are transactions: ``orders.py``.
 """
 
 from __future__ import annotations
@@ -70,14 +70,3 @@ class NewsletterSignup:
 @dataclass
 class CustomerSignup:
     """A visitor opened an account."""
-
-
-@events.define("order.place", label="Placed order {order}", server_only=True)
-@dataclass
-class OrderPlace:
-    """A basket became an order."""
-
-    order: int
-    items: int
-    total: float
-    currency: str = "EUR"

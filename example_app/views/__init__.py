@@ -11,7 +11,7 @@ from markupsafe import Markup
 from example_app.basket import count_items
 from example_app.security import form_token
 
-from . import account, basket, catalogue, lookbook, newsletter, visitor
+from . import account, basket, catalogue, lookbook, newsletter, outside, visitor
 
 if t.TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -22,7 +22,7 @@ _JOINT = re.compile(r"(?<=[/?&=_])(?=\w)")
 
 def init_app(app: Flask) -> None:
     """Register the pages, their error pages and what their templates use."""
-    for module in (account, basket, catalogue, lookbook, newsletter, visitor):
+    for module in (account, basket, catalogue, lookbook, newsletter, outside, visitor):
         app.register_blueprint(module.blueprint)
     for code in (400, 404):
         app.register_error_handler(code, show_error)

@@ -6,13 +6,13 @@ import typing as t
 
 from flask import Blueprint, abort, flash, redirect, render_template, request, session, url_for
 from flask_login import current_user
-from sqlalchemy import func, select
+from sqlalchemy import select
 
-from example_app import basket
-from example_app.models import Order, OrderItem, Product, User, db
+from example_app import basket, orders
+from example_app.models import Order, Product, db
 from example_app.security import protect
-from example_app.tracking import OrderPlace
-from flask_eventtrack import identify, track
+
+from . import outside
 
 if t.TYPE_CHECKING:
     from flask.typing import ResponseReturnValue
@@ -77,30 +77,70 @@ def checkout() -> ResponseReturnValue:
 
 @blueprint.post("/checkout")
 def place_order() -> ResponseReturnValue:
-    """Turn the basket into an order."""
+    """Turn the basket into an order, and lead to the bank."""
     name = request.form.get("name", "").strip()
     address = request.form.get("address", "").strip()
+    coupon = request.form.get("coupon", "").strip().upper() or None
     wanted = basket.get_basket()
     if not (wanted.lines and name and address):
         flash("We need a name and an address for the parcel.")
         return redirect(url_for(".checkout"), 303)
-    order = _save_order(wanted, name, address)
+    if coupon is not None and coupon not in orders.COUPONS:
+        flash(f"We do not know the coupon {coupon}. Leave it out, or correct it.")
+        return redirect(url_for(".checkout"), 303)
+    order = orders.place(wanted, name, address, coupon)
     session["orders"] = [*session.get("orders", []), order.id]
     basket.empty()
-    track(OrderPlace(order=order.id, items=wanted.quantity, total=wanted.total_cents / 100))
-    if current_user.is_authenticated:
-        identify(current_user.get_id(), {"orders": _count_orders(current_user)})
-    return redirect(url_for(".order", order_id=order.id), 303)
+    return redirect(outside.bank_url(order), 303)
+
+
+@blueprint.get("/paid")
+def paid() -> ResponseReturnValue:
+    """Take the visitor who comes back from the bank, with the bank's answer."""
+    answer = outside.read_answer(request.args.get("answer", ""))
+    if answer is None:
+        abort(400, "This answer is not the bank's.")
+    placed = _get_order(answer.order)
+    if answer.is_paid:
+        orders.note_payment(placed)
+        flash("The bank says that everything is paid.")
+    else:
+        flash("Nothing was paid. The parcel waits until you do.")
+    return redirect(url_for(".order", order_id=placed.id), 303)
 
 
 @blueprint.get("/orders/<int:order_id>")
 def order(order_id: int) -> ResponseReturnValue:
     """Show an order to the browser that placed it, or to its customer."""
-    placed = db.get_or_404(Order, order_id)
+    placed = _get_order(order_id)
+    return render_template("order.html", order=placed, bank_url=outside.bank_url(placed))
+
+
+@blueprint.post("/orders/<int:order_id>/cancel")
+def cancel(order_id: int) -> ResponseReturnValue:
+    """Pay an order back: all of it, or one piece of an item that was sent back."""
+    placed = _get_order(order_id)
+    number = request.form.get("item", type=int)
+    found = [item for item in placed.items if item.id == number and item.returned < item.quantity]
+    if not placed.is_paid:
+        flash("There is nothing to pay back.")
+    elif number is None:
+        orders.cancel(placed)
+        flash("The order is cancelled, and everything is paid back.")
+    elif found:
+        orders.take_back(found[0])
+        flash(f"{found[0].product.name} is back. So is your money.")
+    else:
+        flash("That is not in the parcel.")
+    return redirect(url_for(".order", order_id=placed.id), 303)
+
+
+def _get_order(order_id: int) -> Order:
+    placed: Order = db.get_or_404(Order, order_id)
     is_theirs = current_user.is_authenticated and placed.user_id == current_user.id
     if not is_theirs and order_id not in session.get("orders", []):
         abort(404)
-    return render_template("order.html", order=placed)
+    return placed
 
 
 def _get_posted_product() -> Product:
@@ -125,22 +165,3 @@ def _describe_change(product: Product, before: int, after: int, wanted: int) -> 
     if after == before:
         return f"The quantity of {product.name} is {after}, as before.{limit}"
     return f"Changed the quantity of {product.name} from {before} to {after}.{limit}"
-
-
-def _count_orders(user: User) -> int:
-    orders = select(func.count()).select_from(Order).where(Order.user_id == user.id)
-    return db.session.scalar(orders) or 0
-
-
-def _save_order(wanted: basket.Basket, name: str, address: str) -> Order:
-    user_id = current_user.id if current_user.is_authenticated else None
-    items = [
-        OrderItem(
-            product=line.product, quantity=line.quantity, price_cents=line.product.price_cents
-        )
-        for line in wanted.lines
-    ]
-    order = Order(user_id=user_id, name=name, address=address, items=items)
-    db.session.add(order)
-    db.session.commit()
-    return order

@@ -51,7 +51,13 @@ def about() -> ResponseReturnValue:
     return render_template(
         "about.html",
         can_object="eventtrack.privacy" in current_app.view_functions,
-        tables=(tables.event, tables.session, tables.profile, tables.alias),
+        tables=(
+            tables.event,
+            tables.session,
+            tables.profile,
+            tables.alias,
+            tables.transaction,
+        ),
     )
 
 
