@@ -98,7 +98,8 @@ def _change(product: Product, wanted: int, label: str | None) -> int:
 def _track_change(product: Product, change: int, label: str | None) -> None:
     """Track what came or went; without a label, the event has its definition's."""
     params: dict[str, t.Any] = {"sku": product.sku, "name": product.name, "quantity": abs(change)}
+    price = {"final_unit_price": product.price, "currency": "EUR"}
     if change > 0:
-        track("product.addToCart", params | {"price": product.price}, label=label)
+        track("product.addToCart", params | price, label=label)
     elif change < 0:
         track("product.removeFromCart", params, label=label)

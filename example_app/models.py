@@ -29,6 +29,11 @@ def _now() -> dt.datetime:
     return dt.datetime.now(dt.UTC)
 
 
+def write_amount(cents: int) -> str:
+    """Write an amount of cents as a decimal: ``12.50``."""
+    return f"{cents // 100}.{cents % 100:02d}"
+
+
 class User(UserMixin, Model):  # type: ignore[misc]  # Flask-Login ships no types
     """A customer with an account."""
 
@@ -60,9 +65,9 @@ class Product(Model):
     accent: Mapped[str]
 
     @property
-    def price(self) -> float:
-        """The price in whole currency units, as events carry it."""
-        return self.price_cents / 100
+    def price(self) -> str:
+        """The price as events carry it: a decimal text, since a float has no exact cents."""
+        return write_amount(self.price_cents)
 
 
 class Order(TracksSession, Model):

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from flask_eventtrack import cancel_transaction, identify, track_transaction
 
 from .basket import Basket
-from .models import Order, OrderItem, User, db
+from .models import Order, OrderItem, User, db, write_amount
 
 CURRENCY = "EUR"
 #: The coupons, and what they take off, in percent.
@@ -84,11 +84,6 @@ def take_back(item: OrderItem) -> None:
         [{"sku": item.product.sku, "quantity": 1}],
         cancellation_id=f"{item.id}-{item.returned}",
     )
-
-
-def write_amount(cents: int) -> str:
-    """Write an amount of cents as a decimal: ``12.50``. Money is never a float."""
-    return f"{cents // 100}.{cents % 100:02d}"
 
 
 def _count_orders(user: User) -> int:

@@ -1,8 +1,9 @@
 """What the shop tracks, in addition to what Flask-EventTrack tracks by itself.
 
 ``anonymous=True`` lets the browser of any visitor send the event; otherwise the customer must be
-logged in. With ``server_only=True`` only the views may send it. The basket uses the built-in
-``product.addToCart`` and ``product.removeFromCart``, and orders are transactions: ``orders.py``.
+logged in. With ``server_only=True`` only the views may send it. Some events
+are built in: ``product.view``, ``product.addToCart``, ``product.removeFromCart`` and
+``search.query``. Orders are transactions: ``orders.py``.
 """
 
 from __future__ import annotations
@@ -14,16 +15,6 @@ from flask_eventtrack import EventTrack
 events = EventTrack()
 
 
-@events.define("product.view", label="Viewed {name}", anonymous=True)
-@dataclass
-class ProductView:
-    """A visitor opened a product's page."""
-
-    sku: str
-    name: str
-    price: float
-
-
 @events.define("product.wish", label="Wished for {name}")
 @dataclass
 class ProductWish:
@@ -31,15 +22,6 @@ class ProductWish:
 
     sku: str
     name: str
-
-
-@events.define("search.submit", label="Searched for {query}", anonymous=True)
-@dataclass
-class SearchSubmit:
-    """A visitor searched the shelf."""
-
-    query: str
-    results: int
 
 
 @events.define("banner.click", label="Clicked the {id} banner", anonymous=True)

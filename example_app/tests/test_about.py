@@ -205,8 +205,7 @@ def test_about_names_every_event_and_its_parameters(client: FlaskClient) -> None
         "session.end",
         "customer.login",
         "customer.logout",
-        "product.addToCart",
-        "product.removeFromCart",
+        "transaction.cancel",
         "element.hover",
         "form.submit",
     }

@@ -9,7 +9,6 @@ from sqlalchemy import or_, select
 
 from example_app.models import Product, db
 from example_app.security import protect
-from example_app.tracking import ProductView, SearchSubmit
 from flask_eventtrack import track
 
 if t.TYPE_CHECKING:
@@ -47,7 +46,10 @@ def product(slug: str) -> ResponseReturnValue:
     neighbours = db.session.scalars(
         select(Product).where(Product.category == shown.category, Product.id != shown.id)
     ).all()
-    track(ProductView(sku=shown.sku, name=shown.name, price=shown.price))
+    track(
+        "product.view",
+        {"sku": shown.sku, "name": shown.name, "final_unit_price": shown.price, "currency": "EUR"},
+    )
     return render_template("product.html", product=shown, neighbours=neighbours)
 
 
@@ -57,7 +59,7 @@ def search() -> ResponseReturnValue:
     words = request.args.get("q", "").strip()[:80]
     products = find_products(words) if words else []
     if words:
-        track(SearchSubmit(query=words, results=len(products)))
+        track("search.query", {"query": words, "results": len(products)})
     return render_template("search.html", words=words, products=products)
 
 

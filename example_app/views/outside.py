@@ -1,12 +1,13 @@
 """What lies outside of the shop: its bank, and places with links that lead back to it.
 
-To a browser these pages are another site: the shop at ``127.0.0.1`` finds them at ``localhost``, and
-the other way round. So the shop is left and come back to, as with a real bank or a newsletter.
+To a browser these pages are another site: the shop at ``127.0.0.1`` finds them at ``localhost``,
+and the other way round. So people leave the shop and come back, as with a real bank.
 """
 
 from __future__ import annotations
 
 import typing as t
+from urllib.parse import urlencode
 
 from flask import Blueprint, abort, current_app, redirect, render_template, request, url_for
 from itsdangerous import BadSignature, URLSafeSerializer
@@ -88,9 +89,12 @@ def pay(bill: str) -> ResponseReturnValue:
 @blueprint.get("/ways-back")
 def ways() -> ResponseReturnValue:
     """Show links as other sites have them."""
-    links = [(text, f"{_elsewhere()}{url_for(endpoint, **args)}") for text, endpoint, args in WAYS]
-    wait_url = f"{_elsewhere()}{url_for('.wait')}"
-    return render_template("ways.html", links=links, wait_url=wait_url)
+    shop = _elsewhere()
+    links = [
+        (text, f"{shop}{url_for(endpoint)}{'?' if args else ''}{urlencode(args)}")
+        for text, endpoint, args in WAYS
+    ]
+    return render_template("ways.html", links=links, wait_url=f"{shop}{url_for('.wait')}")
 
 
 @blueprint.get("/leave")

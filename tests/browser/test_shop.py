@@ -63,7 +63,7 @@ def check_labels(rows: list[Row]) -> None:
     labels = collections.Counter((row["action"], row["label"]) for row in rows)
     assert labels["session.start", "Started session"] == 2
     assert labels["session.end", "Session end"] == 1
-    assert labels["search.submit", "Searched for tea"] == 1
+    assert labels["search.query", "Searched for tea"] == 1
     assert labels["banner.click", "Clicked the spring banner"] == 1
     assert labels["lookbook.like", "Liked the look slow-morning"] == 1
     visits = [row for row in rows if row["action"] == "page.visit"]
@@ -304,4 +304,4 @@ def test_word_that_no_line_holds_makes_no_page_wider(shop: Site, page: Page) -> 
         page.goto(f"{shop.url}{path}")
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
-    expect(page.locator("[data-action='search.submit'] .label").last).to_contain_text("wobble" * 13)
+    expect(page.locator("[data-action='search.query'] .label").last).to_contain_text("wobble" * 13)
