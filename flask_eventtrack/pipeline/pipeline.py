@@ -135,7 +135,7 @@ class Pipeline:
         with self._lock:
             position = 0 if status.life == "closed" else queue.put(payloads)
             if position:
-                before = status.waiting
+                before = status.put - status.written
                 status.put += len(payloads)
                 is_full = before < BATCH_SIZE <= before + len(payloads)
                 is_first = not before and status.due_at == NEVER
