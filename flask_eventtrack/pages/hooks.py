@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from flask import Flask, Request, Response
 
 from ..identity.visitor import Visitor
@@ -33,8 +31,6 @@ class PageHooks:
     def __init__(self, state: State) -> None:
         self._state = state
         self._has_title_hook = True
-        self._reading = state.guard("reading a title")
-        self._recording = state.guard("recording a page visit")
 
     def register(self, app: Flask) -> None:
         """Take our places among the app's hooks: before all, in the usual order, and after all.
@@ -94,17 +90,19 @@ class PageHooks:
 
     def _read_title(self, current: Current, response: Response) -> AnswerHeaders | None:
         """Read the title of what may be a page, whose headers are returned."""
-        with self._reading:
+        try:
             if is_page_request(current):
                 headers = read_headers(response)
                 current.title = _find_title(response, headers)
                 if headers.is_encoded and headers.is_document:
                     self._read_title_first(this_app())
                 return headers
+        except Exception as error:  # noqa: BLE001 - a guard, for every page
+            self._state.report_failure("reading a title", error)
         return None
 
     def finish(self, response: Response) -> Response:
-        with self._recording:
+        try:
             current = get_current(self._state)
             headers = None if self._has_title_hook else self._read_title(current, response)
             environ = current.request.environ
@@ -113,6 +111,8 @@ class PageHooks:
             elif current.recorded or response.status_code >= 300:
                 _end_other(current, response)
             del current.request  # the two hold each other, until the garbage collector comes
+        except Exception as error:  # noqa: BLE001 - a guard, for every page
+            self._state.report_failure("recording a page visit", error)
         return response
 
 
@@ -168,7 +168,8 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         return
     if visitor.started is None or visitor.opened:
         open_session(current, arrival)
-    environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
+    environ: dict[str, str] = request.environ
+    rule = request.url_rule
     # What is secret must not lie in the journal. The cleaner remembers what it has cleaned.
     urls, title = state.urls, current.title
     campaign = visitor.take_campaign() if visitor.campaign else ""
@@ -267,7 +268,7 @@ def _find_title(response: Response, headers: AnswerHeaders) -> str:
         not headers.is_document
         or headers.is_encoded
         or response.direct_passthrough
-        or not isinstance(body, list | tuple)
+        or not isinstance(body, (list, tuple))
     ):
         return ""
     is_whole = len(body) == 1 and type(body[0]) is bytes
