@@ -53,13 +53,9 @@ def uuid7(now_ns: int) -> uuidlib.UUID:
     """
     milliseconds, rest = now_ns // 1_000_000, now_ns % 1_000_000
     high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | rest * 4096 // 1_000_000
-    return _make_uuid(high << 64 | 1 << 63 | _random_bits() >> 2)
-
-
-def _make_uuid(number: int) -> uuidlib.UUID:
-    """Return ``UUID(int=number)``, in half the time: its constructor checks what is known here."""
+    # UUID(int=...) in half the time: its constructor checks what is known here.
     made = _new_uuid(uuidlib.UUID)
-    _set(made, "int", number)
+    _set(made, "int", high << 64 | 1 << 63 | _random_bits() >> 2)
     _set(made, "is_safe", _UNKNOWN)
     return made
 

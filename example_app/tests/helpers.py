@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 import uuid
 
@@ -28,6 +29,26 @@ def submit(client: FlaskClient, path: str, **fields: str) -> TestResponse:
 def log_in(client: FlaskClient) -> TestResponse:
     """Log in as the demo customer, who is number 1."""
     return submit(client, "/login", email="demo@example.com", password="demo")
+
+
+def order(client: FlaskClient, coupon: str = "", **quantities: int) -> TestResponse:
+    """Put products into the basket, by SKU as in ``K_03=2``, and order them."""
+    for sku, quantity in quantities.items():
+        submit(client, "/basket/add", sku=sku.replace("_", "-"), quantity=str(quantity))
+    return submit(client, "/checkout", name="Ada", address="1 Test Street", coupon=coupon)
+
+
+def pay(client: FlaskClient, number: int = 1, choice: str = "pay") -> TestResponse:
+    """Answer the bank's page for an order, and come back to the shop."""
+    return client.get(ask_bank(client, number, choice))
+
+
+def ask_bank(client: FlaskClient, number: int = 1, choice: str = "pay") -> str:
+    """Answer the bank's page for an order; return the address to which it leads back."""
+    [bank] = re.findall(
+        r'href="http://127.0.0.1(/outside/bank/[^"]+)"', client.get(f"/orders/{number}").text
+    )
+    return submit(client, bank, choice=choice).location
 
 
 def track_in_browser(client: FlaskClient, action: str, **params: t.Any) -> TestResponse:

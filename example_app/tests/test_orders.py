@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
+import html
+import re
+import typing as t
+
 import pytest
+import sqlalchemy as sa
 from flask.testing import FlaskClient
 
-from .helpers import recorded, story, submit
+from example_app.models import Order, OrderItem, db
+from example_app.tracking import events
+
+from .helpers import ask_bank, order, pay, recorded, rows, story, submit
 
 ADDRESS = {"name": "Ada", "address": "1 Test Street"}
+
+
+def bought() -> list[dict[str, t.Any]]:
+    return recorded("product.buy")
+
+
+def amounts() -> list[int]:
+    """Return what was charged and paid back, in cents, in order."""
+    return [row["amount"] for row in sorted(rows(events.tables.transaction), key=_by_time)]
+
+
+def _by_time(row: dict[str, t.Any]) -> t.Any:
+    return row["time"]
 
 
 def test_the_basket_tracks_what_goes_in_and_out(client: FlaskClient) -> None:
@@ -80,33 +101,129 @@ def test_an_unchanged_basket_tracks_nothing(client: FlaskClient) -> None:
     assert recorded("product.removeFromCart") == []
 
 
-def test_an_order_is_recorded_with_its_total(client: FlaskClient) -> None:
-    """Two of Otto and one of Bruno. Neither name nor address is in the event."""
-    submit(client, "/basket/add", sku="K-03", quantity="2")
-    submit(client, "/basket/add", sku="K-01", quantity="1")
-    answer = submit(client, "/checkout", **ADDRESS)
-    assert answer.location == "/orders/1"
-    assert recorded("order.place") == [{"order": 1, "items": 3, "total": 66.5, "currency": "EUR"}]
+def test_a_paid_order_is_a_transaction(client: FlaskClient) -> None:
+    """Two of Otto and one of Bruno. Neither name nor address is in the events."""
+    order(client, K_03=2, K_01=1)
+    assert recorded("transaction.charge") == []
+    assert pay(client).location == "/orders/1"
+    [charge] = recorded("transaction.charge")
+    assert (charge["order_id"], charge["total"], charge["total_minor"]) == ("1", "66.50", 6650)
+    assert (charge["currency"], charge["quantity"]) == ("EUR", 3)
+    assert {(each["sku"], each["quantity"], each["amount_minor"]) for each in bought()} == {
+        ("K-03", 2, 5200),
+        ("K-01", 1, 1450),
+    }
 
 
 def test_an_order_is_the_last_of_its_story(client: FlaskClient) -> None:
-    """What led to an order can be read in the visitor's feed."""
+    """What led to an order can be read in the visitor's feed; the bank is another site."""
     client.get("/products/otto")
-    submit(client, "/basket/add", sku="K-03", quantity="1")
-    client.get("/checkout")
-    submit(client, "/checkout", **ADDRESS)
+    order(client, K_03=1)
+    pay(client)
     assert story() == [
         "Started session",
         "Visited page Otto, fruit bowl · The Wobbly Shelf",
         "Viewed Otto",
         "Added Otto to the basket",
-        "Visited page Checkout · The Wobbly Shelf",
-        "Placed order 1",
+        *(["Ordered 1 item for 26.00 EUR", "Bought Otto"]),
     ]
+
+
+def test_the_bank_may_say_it_twice(client: FlaskClient) -> None:
+    """A reload of the page that the bank leads to is no second payment."""
+    order(client, K_03=1)
+    answer = ask_bank(client)
+    client.get(answer)
+    client.get(answer)
+    assert len(recorded("transaction.charge")) == len(bought()) == 1
+
+
+def test_an_order_that_is_not_paid_is_no_revenue(client: FlaskClient) -> None:
+    """The order waits, with a link to the bank."""
+    order(client, K_03=1)
+    answer = pay(client, choice="refuse")
+    assert "Nothing was paid." in (page := client.get(answer.location).text)
+    assert 'id="pay-link"' in page
+    assert rows(events.tables.transaction) == []
+    submit(client, "/orders/1/cancel")
+    assert rows(events.tables.transaction) == []
+
+
+@pytest.mark.parametrize("answer", ["", "x", "eyJvcmRlciI6MX0.made-up"])
+def test_only_the_bank_says_that_an_order_is_paid(client: FlaskClient, answer: str) -> None:
+    """What it says is signed."""
+    order(client, K_03=1)
+    assert client.get("/paid", query_string={"answer": answer}).status_code == 400
+    assert rows(events.tables.transaction) == []
+
+
+def test_a_coupon_is_a_discount(client: FlaskClient) -> None:
+    """A tenth of 66.50; small letters will do."""
+    order(client, coupon="wobble10", K_03=2, K_01=1)
+    pay(client)
+    [charge] = recorded("transaction.charge")
+    assert (charge["total_minor"], charge["discount_minor"]) == (5985, 665)
+    assert charge["coupon"] == "WOBBLE10"
+
+
+def test_an_unknown_coupon_is_said(client: FlaskClient) -> None:
+    """Nothing is ordered, and the basket stays."""
+    answer = order(client, coupon="FREE", K_03=1)
+    assert "We do not know the coupon FREE." in client.get(answer.location).text
+    assert client.get("/orders/1").status_code == 404
+
+
+def test_what_is_sent_back_is_negative_revenue(client: FlaskClient) -> None:
+    """One of Otto, then all the rest: never more than was paid."""
+    order(client, coupon="SECONDS25", K_03=2, K_01=1)
+    pay(client)
+    [otto] = [item for item in db.session.scalars(sa.select(OrderItem)) if item.quantity == 2]
+    answer = submit(client, "/orders/1/cancel", item=str(otto.id))
+    assert "Otto is back." in client.get(answer.location).text
+    assert amounts() == [4988, -2600]
+    submit(client, "/orders/1/cancel")
+    assert amounts() == [4988, -2600, -2388]
+    assert (
+        "There is nothing to pay back."
+        in client.get(submit(client, "/orders/1/cancel").location).text
+    )
+    assert amounts() == [4988, -2600, -2388]
+    assert db.session.get_one(Order, 1).refunded_cents == 4988
+
+
+def test_the_order_tells_where_its_buyer_came_from(client: FlaskClient) -> None:
+    """The session's source is in the shop's own row, and both touches in the transaction."""
+    client.get("/?utm_source=newsletter&utm_medium=email&utm_campaign=spring")
+    order(client, K_03=1)
+    events.flush()
+    pay(client)
+    [row] = rows(events.tables.transaction)
+    assert (row["first_source"], row["last_source"]) == ("newsletter", "newsletter")
+    assert (row["last_campaign"], row["last_channel"]) == ("spring", "mail")
+    placed = db.session.get_one(Order, 1)
+    assert placed.eventtrack_session_id == row["session_id"]
+
+
+def test_ways_back_lead_to_the_shop(client: FlaskClient) -> None:
+    """Each link of the page, which is on another host, names its source."""
+    left = client.get("/outside/leave")
+    assert left.location == "http://127.0.0.1/outside/ways-back"
+    page = client.get("/outside/ways-back", base_url="http://127.0.0.1").text
+    links = [html.unescape(link) for link in re.findall(r'<a href="http://localhost([^"]+)"', page)]
+    for link in links:
+        client.get("/outside/half-an-hour")
+        client.get(link, headers={"Referer": "http://127.0.0.1/"}, follow_redirects=True)
+    sources = [row["source"] for row in rows(events.tables.session)]
+    assert sorted(sources) == sorted(
+        ["newsletter", "google", "google", "chatgpt.com", "instagram", "ada", "postcard", "direct"]
+    )
+    assert "page.visit" not in {
+        row["action"] for row in rows(events.tables.event) if "outside" in row["url_rule"]
+    }
 
 
 def test_without_an_address_there_is_no_order(client: FlaskClient) -> None:
     """The visitor gets the form again, and no order is recorded."""
     submit(client, "/basket/add", sku="K-03", quantity="1")
     submit(client, "/checkout", name="Ada", address=" ")
-    assert recorded("order.place") == []
+    assert client.get("/orders/1").status_code == 404

@@ -16,7 +16,7 @@ import time
 import typing as t
 import uuid as uuidlib
 
-from itsdangerous import BadSignature, Signer, want_bytes
+from itsdangerous import want_bytes
 
 from ..config import Policy
 from ..ids import is_customer
@@ -300,31 +300,24 @@ class TokenCodec:
 class _Format:
     """One kind of signed value: ``<base64url of version and fields>.<signature>``.
 
-    The format is itsdangerous's, which also reads it. A prepared HMAC writes the same bytes in less
-    time, since each page with the snippet's tag signs its visit.
+    The format is itsdangerous's, which also reads and writes it. A prepared HMAC does so in less
+    time, since each page signs its visit, and brings two cookies.
     """
 
     def __init__(self, keys: Keys, salt: str, fields: str) -> None:
-        self._signer = Signer(
-            [want_bytes(key) for key in keys],
-            salt,
-            key_derivation="hmac",
-            digest_method=hashlib.sha256,
-        )
-        self._mac = _prepare(keys[-1], salt)
+        self._macs = [_prepare(key, salt) for key in reversed(keys)]
         self._fields = struct.Struct(f">{fields}")
 
     def write(self, *fields: t.Any, rest: bytes = b"") -> str:
         text = _encode(_VERSION + self._fields.pack(*fields) + rest)
-        return (text + b"." + _sign(self._mac, text)).decode()
+        return (text + b"." + _sign(self._macs[0], text)).decode()
 
     def read(self, value: str) -> tuple[t.Any, ...] | None:
         """Return the fields and the bytes behind them, or None if the value is not ours."""
         if len(value) > MAX_LENGTH:
             return None
-        try:
-            text = self._signer.unsign(value.encode(errors="replace"))
-        except BadSignature:
+        text, _, signature = value.encode(errors="replace").rpartition(b".")
+        if not any(hmac.compare_digest(_sign(mac, text), signature) for mac in self._macs):
             return None
         payload = base64.urlsafe_b64decode(text + b"=" * (-len(text) % 4))
         if payload[:1] != _VERSION:

@@ -138,7 +138,8 @@ class Pipeline:
                 before = status.put - status.written
                 status.put += len(payloads)
                 is_full = before < BATCH_SIZE <= before + len(payloads)
-                if not before or is_full or self._thread is None:
+                is_first = not before and status.due_at == NEVER
+                if is_first or is_full or self._thread is None:
                     self._notify()
         if not position or queue.room.is_reported:
             queue.room.report()
@@ -395,6 +396,7 @@ class Pipeline:
     def _run(self) -> None:
         try:
             while (step := self._await_step()) != "end":
+                written = self._status.written
                 if step == "chores":
                     self._do_chores(is_first=not self._status.chores_at)
                     self._status.chores_at = time.monotonic() + CHORES_INTERVAL
@@ -402,7 +404,7 @@ class Pipeline:
                     self._do_chore()
                 else:
                     self._attempt()
-                self._plan()
+                self._plan(is_busy=self._status.written > written)
         finally:
             if self._status.life != "abandoned":
                 self._end()
@@ -429,14 +431,18 @@ class Pipeline:
             self._thread = None
             self._queue.close()
 
-    def _plan(self) -> None:
-        """Set the time to write waiting records, unless a failure has set it already."""
+    def _plan(self, *, is_busy: bool) -> None:
+        """Set the time to write waiting records, unless a failure has set it already.
+
+        :param is_busy: whether records were just written. More of them will come, and the thread
+            looks for them by itself: waking it takes as long as recording a visit.
+        """
         status = self._status
         with self._lock:
             if status.failed and status.due_at < NEVER:
                 return
             is_waiting = status.waiting > 0 or self._queue.has_orphans()
-            if is_waiting or self._is_expecting:
+            if is_waiting or is_busy or self._is_expecting:
                 # Not later than before: chores must not put it off again and again.
                 status.due_at = min(status.due_at, time.monotonic() + self._interval)
             else:

@@ -69,8 +69,7 @@ def cookie_reader(tokens: TokenCodec, *, takes_last: bool = False) -> ReadCookie
 
     @functools.lru_cache(maxsize=1024)
     def read(header: str, is_prefixed: bool) -> Cookies:
-        parsed = parse_cookie(header)
-        cookies = dict(parsed.items(multi=True)) if takes_last else parsed
+        cookies = dict(parse_cookie(header).items(multi=takes_last))
         names = [_names_of(name, is_prefixed=is_prefixed) for name in _IDENTITY]
         device, session = read_identity(
             tokens, *(cookies.get(name, cookies.get(other)) for name, other in names[:2])

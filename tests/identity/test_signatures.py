@@ -85,7 +85,7 @@ def test_value_of_a_later_version_is_not_read(kind: str) -> None:
 
 @hypothesis.given(st.data(), st.sampled_from(sorted(WRITE)))
 def test_no_character_of_what_is_signed_may_change(data: st.DataObject, kind: str) -> None:
-    """Nor one of the signature, but for what base64 leaves unused: that signs nothing else."""
+    """Nor one of the signature, and be it one whose bits base64 leaves unused."""
     codec = TokenCodec(KEYS)
     value = WRITE[kind](codec)
     at = data.draw(st.integers(0, len(value) - 1))
@@ -94,9 +94,7 @@ def test_no_character_of_what_is_signed_may_change(data: st.DataObject, kind: st
         st.sampled_from([value[:at] + other + value[at + 1 :], value[:at], value + other])
     )
     assert READ[kind](codec, value)
-    is_same = signer_of(kind, KEYS).validate(spoilt.encode(errors="replace"))
-    assert READ[kind](codec, spoilt) == is_same
-    assert not is_same or spoilt.partition(".")[0] == value.partition(".")[0]
+    assert not READ[kind](codec, spoilt)
 
 
 @pytest.mark.parametrize("kind", WRITE)

@@ -11,10 +11,12 @@ import uuid as uuidlib
 import pytest
 import sqlalchemy as sa
 
+from flask_eventtrack.pipeline.schedule import NEVER
+
 from ..conftest import MakeHost
 from ..hosts import START, Host
 from ..store.records import a_page, an_event, an_id
-from .waiting import refused, visit, wait_until
+from .waiting import PATIENT, refused, visit, wait_until
 
 CHUNK = 200
 
@@ -153,3 +155,17 @@ def test_counters_alone_are_no_events_that_are_written_again(
     host.flush()
     assert len(host.rows("quality")) == 1
     assert "Events are written again." not in caplog.messages
+
+
+def test_after_a_batch_the_writer_looks_again_by_itself(make: MakeHost) -> None:
+    """Once. If nothing has come by then, it sleeps, and the next record wakes it."""
+    host = make(PATIENT)
+    pipeline = host.state.pipeline
+    for _ in range(2):
+        visit(host)
+        pipeline.hurry()
+        wait_until(lambda: not pipeline.waiting and pipeline.status.due_at < NEVER)
+        pipeline.hurry()
+        wait_until(lambda: pipeline.status.due_at == NEVER)
+        visit(host)
+        assert pipeline.status.due_at < NEVER
