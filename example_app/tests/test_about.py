@@ -15,7 +15,7 @@ from example_app.tracking import events
 from flask_eventtrack import TrackedSession
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 
-from .helpers import log_in, recorded, rows, submit, track_in_browser
+from .helpers import log_in, pay, recorded, rows, submit, track_in_browser
 
 CHROME = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -225,24 +225,26 @@ def test_about_names_what_is_recorded_of_a_walk(client: FlaskClient) -> None:
     submit(client, "/newsletter", email="ada@example.com", topic="green things")
     submit(client, "/basket/add", sku="K-03", quantity="3")
     submit(client, "/basket/update", sku="K-03", quantity="1")
-    submit(client, "/checkout", name="Ada", address="1 Test Street")
+    submit(client, "/checkout", name="Ada", address="1 Test Street", coupon="WOBBLE10")
+    pay(client)
+    submit(client, "/orders/1/cancel")
     track_in_browser(client, "lookbook.like", look="slow-morning")
     submit(client, "/logout")
     named = named_on_about(client)
     left: list[dict[str, t.Any]] = rows(events.tables.event)
-    assert len({row["action"] for row in left}) == 13
+    assert len({row["action"] for row in left}) == 15
     for row in left:
         assert {row["action"], *row["params"]} <= named
     [profile] = rows(events.tables.profile)
     assert {*profile["traits"]} <= named
-    assert len(recorded("order.place")) == 1
+    assert len(recorded("transaction.charge")) == 1
 
 
 def test_about_names_every_column(client: FlaskClient) -> None:
     """Of all tables that say something about a person."""
     named = named_on_about(client)
     found = sa.inspect(db.engine)
-    for table in ("event", "session", "profile", "alias"):
+    for table in ("event", "session", "profile", "alias", "transaction"):
         columns = {column["name"] for column in found.get_columns(f"eventtrack_{table}")}
         assert columns <= named
 

@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 from example_app.tracking import events
 from flask_eventtrack import current_visitor
 
-from .helpers import HOME_VISITED, log_in, recorded, rows, story, submit
+from .helpers import HOME_VISITED, log_in, pay, recorded, rows, story, submit
 
 
 def sign_up(client: FlaskClient) -> TestResponse:
@@ -55,6 +55,7 @@ def test_the_shop_notes_traits_of_customers_only(client: FlaskClient) -> None:
     submit(client, "/newsletter", **newsletter)
     submit(client, "/basket/add", sku="K-03", quantity="1")
     submit(client, "/checkout", name="Ada", address="1 Test Street")
+    pay(client)
     [profile] = rows(events.tables.profile)
     since = profile["traits"].pop("customer_since")
     assert dt.date.fromisoformat(since) == profile["first_seen_at"].date()

@@ -9,7 +9,7 @@ from example_app.models import Order, db
 from example_app.tracking import events
 from flask_eventtrack import current_visitor
 
-from .helpers import FROM_OWN_PAGE, log_in, recorded, rows, story, submit, track_in_browser
+from .helpers import FROM_OWN_PAGE, log_in, pay, recorded, rows, story, submit, track_in_browser
 
 
 def choose(client: FlaskClient, choice: str) -> None:
@@ -24,15 +24,21 @@ def go_shopping(client: FlaskClient) -> None:
     log_in(client)
     submit(client, "/basket/add", sku="K-03", quantity="1")
     submit(client, "/checkout", name="Ada", address="1 Test Street")
+    pay(client)
     track_in_browser(client, "lookbook.like", look="slow-morning")
 
 
-def test_a_refusal_records_nothing(client: FlaskClient) -> None:
-    """No event, session or profile; the shop still takes the order."""
+def test_a_refusal_records_nothing_but_the_revenue(client: FlaskClient) -> None:
+    """No session or profile; the shop still takes the order, which tells nothing of its buyer."""
     choose(client, "none")
     go_shopping(client)
     tables = events.tables
-    assert [rows(t) for t in (tables.event, tables.session, tables.profile)] == [[], [], []]
+    assert [rows(tables.session), rows(tables.profile)] == [[], []]
+    assert {row["action"] for row in rows(tables.event)} == {"transaction.charge", "product.buy"}
+    [revenue] = rows(tables.transaction)
+    assert revenue["amount"] == 2600
+    assert {row["uuid"] for row in rows(tables.event)} == {revenue["id"]}
+    assert [revenue["session_id"], revenue["visit_id"], revenue["first_source"]] == [None] * 3
     assert db.session.query(Order).count() == 1
 
 

@@ -120,7 +120,7 @@ def test_an_order_is_the_last_of_its_story(client: FlaskClient) -> None:
     client.get("/products/otto")
     order(client, K_03=1)
     pay(client)
-    assert story() == [
+    assert [each for each in story() if not each.startswith("Visited page Order")] == [
         "Started session",
         "Visited page Otto, fruit bowl · The Wobbly Shelf",
         "Viewed Otto",
@@ -217,9 +217,7 @@ def test_ways_back_lead_to_the_shop(client: FlaskClient) -> None:
     assert sorted(sources) == sorted(
         ["newsletter", "google", "google", "chatgpt.com", "instagram", "ada", "postcard", "direct"]
     )
-    assert "page.visit" not in {
-        row["action"] for row in rows(events.tables.event) if "outside" in row["url_rule"]
-    }
+    assert not [row for row in rows(events.tables.event) if "outside" in row["url_rule"]]
 
 
 def test_without_an_address_there_is_no_order(client: FlaskClient) -> None:

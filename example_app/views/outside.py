@@ -40,7 +40,11 @@ WAYS: list[tuple[str, str, dict[str, str]]] = [
         "lookbook.show",
         {"utm_source": "instagram", "utm_medium": "social", "utm_campaign": "looks"},
     ),
-    ("A friend who gets something for it", "catalogue.home", {"ref": "ada"}),
+    (
+        "A friend who gets something for it",
+        "catalogue.home",
+        {"utm_source": "ada", "utm_medium": "affiliate"},
+    ),
     ("The old address of the shelf, which redirects", "outside.old", {"utm_source": "postcard"}),
     ("A link that says nothing", "catalogue.home", {}),
 ]

@@ -257,7 +257,10 @@ class Orders:
 
 
 def expand(event: Event) -> list[Event]:
-    """Return the events of a charge: its own, and the ``product.buy`` of each item."""
+    """Return the events of a charge: its own, and the ``product.buy`` of each item.
+
+    Each is a microsecond after the one before it, so that feeds show them in the order's order.
+    """
     if not isinstance(event.order, Charge) or is_stripped(event.order):
         return []
     bought = (
@@ -265,13 +268,14 @@ def expand(event: Event) -> list[Event]:
             event,
             id=item.id,
             action=PRODUCT_BUY,
+            time=event.time + dt.timedelta(microseconds=number),
             params=item.params,
             label=item.label,
             undefined=(),
             client=None,
             order=None,
         )
-        for item in event.order.items
+        for number, item in enumerate(event.order.items, 1)
     )
     return [event, *bought]
 
