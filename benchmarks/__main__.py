@@ -6,11 +6,24 @@ import argparse
 import types
 import typing as t
 
-from . import browser, collector, growth, memory, outages, report, requests, served, startup, writer
+from . import (
+    browser,
+    collector,
+    growth,
+    memory,
+    outages,
+    report,
+    requests,
+    served,
+    startup,
+    transactions,
+    writer,
+)
 
 SECTIONS: dict[str, types.ModuleType] = {
     "requests": requests,
     "served": served,
+    "transactions": transactions,
     "collector": collector,
     "writer": writer,
     "growth": growth,

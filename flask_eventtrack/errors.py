@@ -69,6 +69,7 @@ TokenCode = t.Literal[
 ProblemCode = t.Literal[
     TokenCode,
     "token_missing",
+    "token_unknown",
     "token_scope",
     "malformed",
     "foreign_origin",

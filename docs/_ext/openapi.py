@@ -58,7 +58,7 @@ _POST_PROBLEMS: _Codes = {**_LOGOUT_PROBLEMS, 503: ("no_room", "unavailable")}
 _LOGIN_PROBLEMS: _Codes = {**_POST_PROBLEMS, 401: ("token_missing", *t.get_args(TokenCode))}
 _TRANSACTION_PROBLEMS: _Codes = {
     **_CHOICE_PROBLEMS,
-    401: ("token_missing", "token_invalid"),
+    401: ("token_missing", "token_unknown"),
     403: ("foreign_origin", "token_scope"),
     404: ("not_found",),
     503: ("no_room", "unavailable"),

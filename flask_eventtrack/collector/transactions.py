@@ -155,10 +155,10 @@ def _ask_for_token(state: State, token: str | None) -> Response:
     if token is None:
         detail = "Send one of the host's tokens as Authorization: Bearer."
         return problem(401, "token_missing", detail, WWW_Authenticate="Bearer")
-    state.pipeline.count(Outcome("rejected", "", "token_invalid"))
+    state.pipeline.count(Outcome("rejected", "", "token_unknown"))
     challenge = 'Bearer error="invalid_token"'
     detail = "The token is none of the host's."
-    return problem(401, "token_invalid", detail, WWW_Authenticate=challenge)
+    return problem(401, "token_unknown", detail, WWW_Authenticate=challenge)
 
 
 def _parse(body: bytes) -> tuple[list[t.Any], bool]:
