@@ -33,17 +33,15 @@ def forget(who: CustomerId) -> Erased:
 
     That is the profile with its traits, the events and sessions of all the person's devices, and
     their records that were set aside; totals are corrected. Records that still wait to be written
-    are dropped when they arrive. What the person does afterwards is recorded again.
+    are dropped when they arrive. What the person does afterwards is recorded again. The amounts of
+    the person's orders stay, without anybody, unless ``EVENTTRACK_KEEP_REVENUE`` is False.
 
     It is safe to repeat. A person with 100,000 events takes a while: use a background job, or
     ``flask eventtrack forget``.
 
     :param who: a customer's id, or a profile's uuid.
-    The amounts of the person's orders stay, without anybody, unless ``EVENTTRACK_KEEP_REVENUE`` is
-    False.
-
-    :returns: how many rows were removed: ``events``, ``sessions``, ``aliases``, ``rejected`` and
-        ``transactions``.
+    :returns: how many rows were removed: ``events``, ``sessions``, ``aliases``, ``transactions``
+        and ``rejected``.
     :raises sqlalchemy.exc.SQLAlchemyError: the database refused, perhaps half-way. Call it again.
     """
     state = get_state()

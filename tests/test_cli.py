@@ -62,7 +62,7 @@ def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
         db_host.db.drop_all()
     for _ in range(2):
         answer = run(db_host, "init-db")
-        assert (answer.exit_code, answer.output) == (0, "All 12 tables exist.\n")
+        assert (answer.exit_code, answer.output) == (0, "All 13 tables exist.\n")
     assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -100,7 +100,7 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
 def test_init_db_in_memory(make: MakeHost) -> None:
     """On the one connection that there is."""
     host = make(url="sqlite://", create=False)
-    assert run(host, "init-db").output == "All 12 tables exist.\n"
+    assert run(host, "init-db").output == "All 13 tables exist.\n"
     host.client().get("/", headers=NAVIGATION)
     assert host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -259,7 +259,7 @@ def test_forget_erases_a_person(db_host: Host, who: str) -> None:
     answer = run(busy, "forget", who, "--yes")
     assert answer.exit_code == 0
     assert answer.stdout.splitlines() == [
-        "Found 3 events, 0 sessions and 0 aliases.",
+        "Found 3 events, 0 sessions, 0 aliases and 0 transactions.",
         "Erased 3 events, 0 sessions, 0 aliases, 0 transactions and 0 rejected records.",
     ]
     assert busy.rows("event") == []

@@ -55,4 +55,4 @@ def test_one_event_is_one_event(host: Host) -> None:
     host.clock.advance(seconds=1)
     assert run(host, "export", "7").stderr == "1 line.\n"
     found = run(host, "forget", "7", "--dry-run").stdout
-    assert found == "Found 1 event, 0 sessions and 0 aliases.\n"
+    assert found == "Found 1 event, 0 sessions, 0 aliases and 0 transactions.\n"
