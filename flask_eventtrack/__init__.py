@@ -10,6 +10,7 @@ from .pipeline.health import Health
 from .records import Event
 from .reports.feed import FeedEvent
 from .reports.sessions import Profile, TrackedSession
+from .store.touches import Touch
 
 __all__ = [
     "CurrentVisitor",
@@ -18,6 +19,7 @@ __all__ = [
     "FeedEvent",
     "Health",
     "Profile",
+    "Touch",
     "TrackedSession",
     "current_visitor",
     "errors",

@@ -31,6 +31,7 @@ Policy = t.Literal["full", "anonymous", "none"]
 Channel = t.Literal[
     "search", "social", "mail", "paid", "ai", "affiliate", "referral", "campaign", "direct"
 ]
+ChannelRules = cabc.Mapping[str, Channel]
 PageVisitFilter = cabc.Callable[[], bool]
 VisitorFilter = cabc.Callable[[], bool]
 Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
@@ -207,7 +208,7 @@ def _hosts(key: str, value: object) -> tuple[str, ...]:
     return tuple(site_of(text) or _refuse(key, text, _HOST_NAMES) for text in _texts(key, value))
 
 
-def _channels(key: str, value: object) -> cabc.Mapping[str, Channel]:
+def _channels(key: str, value: object) -> ChannelRules:
     if not isinstance(value, cabc.Mapping):
         _refuse(key, value, "a dict of sources (hosts or names) to channels")
     parse = _one_of(*t.get_args(Channel))
@@ -362,7 +363,7 @@ class Config:
     deny: SitePatterns = _setting({}, _site_patterns)
     """Patterns of actions to refuse, in the same form as ``EVENTTRACK_ALLOW``. Deny wins."""
 
-    channels: cabc.Mapping[str, Channel] = _setting({}, _channels)
+    channels: ChannelRules = _setting({}, _channels)
     """Sources and their channels, which count before the built-in lists: a dict such as
     ``{"partner.example": "affiliate", "spring-flyer": "campaign"}``. A host stands for all below
     it."""

@@ -63,6 +63,7 @@ def iter_fields(class_: type) -> cabc.Iterator[Field]:
 # Settings.
 
 _TYPES = {
+    "ChannelRules": "dict of `str` to `str`",
     "KeySources": "`str`, `bytes` or path, dict of `str` to these, or list of these",
     "Keeps": "`timedelta`, a number of seconds, or dict of `str` to these",
     "MaskRules": "list of compiled patterns and callables",

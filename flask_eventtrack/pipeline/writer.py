@@ -407,8 +407,16 @@ class Writer:
         hooks = self._hooks
         totals = Totals(self._names)
         tables = self.database.tables
-        timeout = hooks.config.session_timeout
-        return Transaction(connection, tables, self.now, hooks.facts, hooks.admits, totals, timeout)
+        return Transaction(
+            connection,
+            tables,
+            self.now,
+            hooks.facts,
+            hooks.admits,
+            totals,
+            hooks.config.session_timeout,
+            hooks.config.lookback,
+        )
 
     def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
         batch = Batch(outcomes=outcomes, replayed=self._is_replay)

@@ -216,8 +216,8 @@ def clean_beginning(text: str, clean: cabc.Callable[[str], str]) -> str:
 def _cut_click_id(part: str) -> str:
     """Return a parameter that numbers a click, without its value; "" of any other."""
     name, equals, _ = part.partition("=")
-    is_number = equals and _campaign_name(urllib.parse.unquote_plus(name).strip()) in CLICK_IDS
-    return f"{name}=" if is_number else ""
+    plain = urllib.parse.unquote_plus(name).strip() if "%" in name or "+" in name else name
+    return f"{name}=" if equals and _campaign_name(plain) in CLICK_IDS else ""
 
 
 def _mask_link(link: str) -> str:
@@ -269,8 +269,7 @@ def find_campaign(query: str) -> str:
 
 
 def _read_campaign(query: str) -> dict[str, str]:
-    low = query.lower()
-    if not any(sign in low for sign in _CAMPAIGN_SIGNS):
+    if not any(map(query.lower().__contains__, _CAMPAIGN_SIGNS)):
         return {}
     pairs = [
         (_campaign_name(name), value.strip())

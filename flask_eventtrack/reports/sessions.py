@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from ..records import SessionRef
 from ..store.engine import Database
+from ..store.touches import Touch, read_profiles
 from .feed import is_anonymous, is_theirs
 
 
@@ -20,8 +21,10 @@ class TrackedSession(t.NamedTuple):
     """A session of a visitor; times are aware UTC.
 
     ``ended_at`` is None while it is open. ``source`` is where the visitor came from: the source in
-    the URL, the host name of another site, or ``direct``. ``visible_ms`` is how long its pages were
-    in view; 0 if that is not known.
+    the URL, the host name of another site, or ``direct``. ``channel`` is by which way: ``search``,
+    ``social``, ``mail``, ``paid``, ``ai``, ``affiliate``, ``referral``, ``campaign`` or ``direct``.
+    ``entry_rule`` is the URL rule of the first page. ``visible_ms`` is how long its pages were in
+    view; 0 if that is not known.
     """
 
     id: uuidlib.UUID
@@ -48,13 +51,16 @@ class TrackedSession(t.NamedTuple):
     country: str | None
     site: str
     visible_ms: int
+    channel: str | None
+    entry_rule: str | None
 
 
 class Profile(t.NamedTuple):
     """What is stored of a customer; times are aware UTC.
 
     ``aliases`` are the profiles that became the customer's: anonymous ones, and that of a former
-    customer id.
+    customer id. ``first_touch`` is where the customer first came from, ``last_touch`` where they
+    last came from if that was not directly; None where that is not known.
     """
 
     uuid: uuidlib.UUID
@@ -63,6 +69,8 @@ class Profile(t.NamedTuple):
     first_seen_at: dt.datetime
     last_seen_at: dt.datetime
     aliases: list[uuidlib.UUID]
+    first_touch: Touch | None
+    last_touch: Touch | None
 
 
 def read_sessions(
@@ -135,7 +143,8 @@ def find_profile(
         if row is None:
             return None
         found = connection.scalars(aliases.order_by(alias.c.created_at, alias.c.anonymous_uuid))
-        return Profile._make((*row, list(found)))
+        touches = read_profiles(connection, table, [profile]).get(profile, (None, None))
+        return Profile._make((*row, list(found), *touches))
 
 
 def _has_event(database: Database, condition: sa.ColumnElement[bool]) -> sa.ColumnElement[bool]:

@@ -13,7 +13,16 @@ from ..records import Identified
 from .dialects import by_index, ids_parameter, is_among
 from .rows import SessionRow
 from .tables import Tables
-from .touches import Touch, Touches, columns_of, read_profiles, touch_of, touches_of, update_touches
+from .touches import (
+    Touch,
+    Touches,
+    columns_of,
+    is_direct,
+    read_profiles,
+    touch_of,
+    touches_of,
+    update_touches,
+)
 
 
 class ProfileTouches:
@@ -70,17 +79,13 @@ class ProfileTouches:
             self._found[owners[uuid]] += filter(None, touches)
 
     def _find_owners(self, others: cabc.Set[uuidlib.UUID]) -> dict[uuidlib.UUID, uuidlib.UUID]:
-        """Return the customers of the batch whose these profiles are: it may be somebody else."""
+        """Return whose these profiles are: that may be somebody else than the batch says."""
         if not others:
             return {}
         alias = self._tables.alias
         query = sa.select(alias.c.anonymous_uuid, alias.c.customer_uuid)
         query = query.where(alias.c.anonymous_uuid.in_(others))
-        return {
-            row.anonymous_uuid: row.customer_uuid
-            for row in self._connection.execute(query)
-            if row.customer_uuid in self._customers
-        }
+        return {row.anonymous_uuid: row.customer_uuid for row in self._connection.execute(query)}
 
 
 def refill_profiles(
@@ -103,7 +108,7 @@ def _merge(kept: Touches, found: cabc.Iterable[Touch]) -> Touches:
     for touch in found:
         if first is None or touch.at <= first.at:
             first = touch
-        if not touch.is_direct and (last is None or touch.at >= last.at):
+        if not is_direct(touch) and (last is None or touch.at >= last.at):
             last = touch
     return first, last
 

@@ -73,6 +73,7 @@ class Transaction:
     admits: Admits
     totals: Totals = dataclasses.field(default_factory=Totals)
     session_timeout: dt.timedelta = dt.timedelta(minutes=30)
+    lookback: dt.timedelta = dt.timedelta(days=30)
 
 
 class Activity(msgspec.Struct, frozen=True, gc=False):

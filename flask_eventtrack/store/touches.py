@@ -18,13 +18,13 @@ from ..ids import is_customer
 from ..records import TOUCH
 from .dialects import ids_parameter, is_among
 from .rows import SessionRow
-from .tables import Tables
+from .tables import Tables, cached_on_table
 
 #: How long a transaction's touches may still change.
 SETTLES_AFTER = dt.timedelta(minutes=1)
 _SETTLED_AT_ONCE = 200
-# How many queries are one statement. SQLite takes 500.
-_QUERIES = 100
+# How many orders or people a statement asks for.
+_AT_ONCE = 20
 # The columns of a session that are its touch, in the order of TOUCH.
 _COLUMNS = ("source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer")
 _SESSION_COLUMNS = (*_COLUMNS, "entry_rule", "channel", "started_at")
@@ -49,15 +49,12 @@ class Touch(t.NamedTuple):
     channel: str | None
     at: dt.datetime
 
-    @property
-    def is_direct(self) -> bool:
-        return (self.channel or self.source) == _DIRECT
-
 
 Touches = tuple[Touch | None, Touch | None]
 _NOTHING = (None,) * len(TOUCH)
 _DIRECT = "direct"
 _Query = sa.Select[t.Any]
+_Statement = sa.CompoundSelect[t.Any]
 
 
 class Attributed(t.Protocol):
@@ -74,6 +71,10 @@ class Attributed(t.Protocol):
 def touch_of(session: SessionRow) -> Touch | None:
     """Return the touch of a session, or None if no page has told its origin yet."""
     return None if session.source is None else Touch(*_values_of(session))
+
+
+def is_direct(touch: Touch) -> bool:
+    return (touch.channel or touch.source) == _DIRECT
 
 
 def attribute(
@@ -103,15 +104,20 @@ def find_touches(
     """
     people = {row.person for row in rows if row.person is not None and is_customer(row.person)}
     kept = read_profiles(connection, tables.profile, people)
-    queries: list[_Query | None] = []
-    for row in rows:
-        first, _ = _kept_of(kept, row.person)
-        queries += _queries_of(tables.session, row, lookback, has_first=_is_past(first, row.time))
-    found = iter(_read(connection, queries))
+    parameters = [
+        {
+            "person": row.person,
+            "own": row.session_id,
+            "since": row.time - lookback,
+            "until": row.time,
+        }
+        for row in rows
+    ]
     touches: list[Touches] = []
-    for row, first, last, own in zip(rows, found, found, found, strict=True):
+    found = _read(connection, lambda number: _of_orders(tables.session, number), parameters)
+    for row, (first, last, own) in zip(rows, found, strict=True):
         kept_first, kept_last = _kept_of(kept, row.person)
-        if _is_past(kept_first, row.time):
+        if kept_first is not None and kept_first.at <= row.time:
             first = kept_first
         if kept_last is not None and row.time - lookback <= kept_last.at <= row.time:
             last = kept_last if last is None or kept_last.at > last.at else last
@@ -123,23 +129,35 @@ def _kept_of(kept: cabc.Mapping[uuidlib.UUID, Touches], person: uuidlib.UUID | N
     return (kept.get(person) if person else None) or (None, None)
 
 
-def _is_past(touch: Touch | None, time: dt.datetime) -> bool:
-    return touch is not None and touch.at <= time
+# The queries. Each finds one touch by an index. Many of them are one statement, which is made once.
 
 
-def _queries_of(
-    session: sa.Table, row: Attributed, lookback: dt.timedelta, *, has_first: bool
-) -> list[_Query | None]:
-    """Return the queries of the first touch, of the last one, and of that of its own session."""
-    until = session.c.started_at <= row.time
-    theirs = sa.and_(session.c.person == row.person, until)
-    since = session.c.started_at >= row.time - lookback
-    has_person = row.person is not None
-    return [
-        _earliest(session, theirs) if has_person and not has_first else None,
-        _latest(session, sa.and_(theirs, since)) if has_person else None,
-        _earliest(session, session.c.id == row.session_id, until) if row.session_id else None,
-    ]
+@cached_on_table
+def _of_orders(session: sa.Table, number: int) -> _Statement:
+    """Return the statement for the first and the last touch of orders, and their own sessions'."""
+    queries: list[_Query] = []
+    for n in range(number):
+        names = (f"{name}{n}" for name in ("person", "own", "since", "until"))
+        person, own, since, until = map(_parameter, names)
+        theirs = session.c.person == person, session.c.started_at <= until
+        queries.append(_earliest(session, *theirs))
+        queries.append(_latest(session, *theirs, session.c.started_at >= since))
+        queries.append(_earliest(session, session.c.id == own, session.c.started_at <= until))
+    return _in_one(queries)
+
+
+@cached_on_table
+def _of_people(session: sa.Table, column: str, number: int) -> _Statement:
+    """Return the statement for the first touch of profiles or persons, and for the last."""
+    queries: list[_Query] = []
+    for n in range(number):
+        is_theirs = session.c[column] == sa.bindparam(f"uuid{n}")
+        queries += [_earliest(session, is_theirs), _latest(session, is_theirs)]
+    return _in_one(queries)
+
+
+def _parameter(name: str) -> sa.BindParameter[t.Any]:
+    return sa.bindparam(name)
 
 
 def _earliest(session: sa.Table, *conditions: sa.ColumnElement[bool]) -> _Query:
@@ -159,18 +177,33 @@ def _latest(session: sa.Table, *conditions: sa.ColumnElement[bool]) -> _Query:
     return query.order_by(session.c.started_at.desc(), session.c.id.desc()).limit(1)
 
 
-def _read(connection: sa.Connection, queries: cabc.Sequence[_Query | None]) -> list[Touch | None]:
-    """Run queries of one touch each, many in a statement; for None return None."""
-    found: list[Touch | None] = [None] * len(queries)
-    terms = [
-        sa.select(sa.literal_column(str(place), sa.Integer()).label("place"), query.subquery())
-        for place, query in enumerate(queries)
-        if query is not None
-    ]
-    for start in range(0, len(terms), _QUERIES):
-        for place, *values in connection.execute(sa.union_all(*terms[start : start + _QUERIES])):
-            found[place] = Touch(*values)
-    return found
+def _in_one(queries: cabc.Iterable[_Query]) -> _Statement:
+    return sa.union_all(
+        *(
+            sa.select(sa.literal_column(str(place), sa.Integer()).label("place"), query.subquery())
+            for place, query in enumerate(queries)
+        )
+    )
+
+
+def _read(
+    connection: sa.Connection,
+    make: cabc.Callable[[int], _Statement],
+    parameters: cabc.Sequence[dict[str, t.Any]],
+) -> cabc.Iterator[list[Touch | None]]:
+    """Yield the touches that are found with each of the parameters, in their order.
+
+    :param make: returns the statement for so many of them.
+    """
+    for start in range(0, len(parameters), _AT_ONCE):
+        chunk = parameters[start : start + _AT_ONCE]
+        statement = make(len(chunk))
+        values = {f"{name}{n}": each[name] for n, each in enumerate(chunk) for name in each}
+        width = len(statement.selects) // len(chunk)
+        found: list[Touch | None] = [None] * len(statement.selects)
+        for row in connection.execute(statement, values):
+            found[row[0]] = Touch._make(row[1:])
+        yield from (found[at : at + width] for at in range(0, len(found), width))
 
 
 def columns_of(first: Touch | None, last: Touch | None) -> dict[str, t.Any]:
@@ -204,12 +237,9 @@ def touches_of(
     uuids: cabc.Iterable[uuidlib.UUID],
 ) -> list[Touches]:
     """Return the first touch of each profile or person, and the last that is not direct."""
-    queries: list[_Query | None] = []
-    for uuid in uuids:
-        is_theirs = session.c[column] == uuid
-        queries += [_earliest(session, is_theirs), _latest(session, is_theirs)]
-    found = iter(_read(connection, queries))
-    return list(zip(found, found, strict=True))
+    parameters = [{"uuid": uuid} for uuid in uuids]
+    found = _read(connection, lambda number: _of_people(session, column, number), parameters)
+    return [(first, last) for first, last in found]
 
 
 # The minute's chore

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import pathlib
 
 import pytest
 
@@ -17,6 +18,8 @@ from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
 from ..request.cookie_jar import visit
 from .agents import session_of
+
+MANUAL = pathlib.Path(__file__).parents[2] / "docs"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +139,20 @@ def test_detour_is_no_source(url: str, referrer: str, source: str) -> None:
     assert source_of(url, referrer, is_detour=Channels().is_detour) == source
 
 
+def test_manual_names_each_number_of_a_click() -> None:
+    """With its source, and whether it is paid for."""
+    page = (MANUAL / "explanation" / "attribution.md").read_text("utf-8")
+    rows = [line for line in page.splitlines() if line.startswith("| `")]
+    said = {
+        (name, source, end.strip() == "paid |")
+        for line in rows
+        for names, source, end in [line[2:].split(" | ", 2)]
+        for name in names.replace("`", "").split(", ")
+        if name in CLICK_IDS
+    }
+    assert said == {(name, f"`{each.source}`", each.is_paid) for name, each in CLICK_IDS.items()}
+
+
 def test_session_tells_its_channel(host: Host) -> None:
     """And the route of its first page, but not the number of a click."""
     headers = {**NAVIGATION, "Referer": "https://www.google.com/"}
@@ -145,6 +162,12 @@ def test_session_tells_its_channel(host: Host) -> None:
     assert host.events_of("page.visit")[0]["params"]["url"] == (
         "http://localhost/products/mug?gclid="
     )
+
+
+def test_campaign_without_a_source_is_not_direct(host: Host) -> None:
+    """Somebody wrote it into the link."""
+    row = session_of(host, "/?utm_campaign=spring")
+    assert (row["source"], row["channel"]) == ("direct", "campaign")
 
 
 def test_number_of_a_click_goes_to_the_next_page_as_a_source(host: Host) -> None:
