@@ -79,17 +79,13 @@ class ProfileTouches:
             self._found[owners[uuid]] += filter(None, touches)
 
     def _find_owners(self, others: cabc.Set[uuidlib.UUID]) -> dict[uuidlib.UUID, uuidlib.UUID]:
-        """Return the customers of the batch whose these profiles are: it may be somebody else."""
+        """Return whose these profiles are: that may be somebody else than the batch says."""
         if not others:
             return {}
         alias = self._tables.alias
         query = sa.select(alias.c.anonymous_uuid, alias.c.customer_uuid)
         query = query.where(alias.c.anonymous_uuid.in_(others))
-        return {
-            row.anonymous_uuid: row.customer_uuid
-            for row in self._connection.execute(query)
-            if row.customer_uuid in self._customers
-        }
+        return {row.anonymous_uuid: row.customer_uuid for row in self._connection.execute(query)}
 
 
 def refill_profiles(

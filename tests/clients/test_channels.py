@@ -164,6 +164,12 @@ def test_session_tells_its_channel(host: Host) -> None:
     )
 
 
+def test_campaign_without_a_source_is_not_direct(host: Host) -> None:
+    """Somebody wrote it into the link."""
+    row = session_of(host, "/?utm_campaign=spring")
+    assert (row["source"], row["channel"]) == ("direct", "campaign")
+
+
 def test_number_of_a_click_goes_to_the_next_page_as_a_source(host: Host) -> None:
     """Behind a redirect: the cookie has its name alone."""
     client = host.client()

@@ -22,6 +22,7 @@ from flask_eventtrack.store.touches import attribute, find_touches
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
+from ..pipeline.waiting import wait_until
 from .records import DEVICE, a_page, an_event, at, session_of, write
 
 MONTH = dt.timedelta(days=30)
@@ -289,6 +290,15 @@ def test_page_of_a_session_that_comes_late_is_its_touch(db_host: Host) -> None:
     assert profile_of(db_host) == ("one", "one")
 
 
+def test_earlier_page_of_a_session_replaces_its_touch(db_host: Host) -> None:
+    """The first page of a session may be written after the second."""
+    record = Identified(uuid=ADA, customer_id="ada", time=at(1))
+    write(db_host, a_page("/b", 5, uuid=ADA), identified=[record])
+    assert profile_of(db_host) == ("direct", None)
+    write(db_host, a_page("/", 3, uuid=ADA, params={"url": "http://localhost/?ref=one"}))
+    assert profile_of(db_host) == ("one", "one")
+
+
 def test_batch_without_customers_looks_at_no_profile(db_host: Host) -> None:
     """Anonymous visitors pay nothing for it; nor do later pages of a customer's session."""
     with statements() as seen:
@@ -439,6 +449,20 @@ def test_cancellation_has_the_touches_of_its_charge(shop: Host) -> None:
     shop.clock.advance(seconds=61)
     shop.state.pipeline.sweep()
     assert order_of(shop, charge) == order_of(shop, cancellation) == ("one", "one", True)
+
+
+def test_thread_settles_orders_by_itself(make: MakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each minute, with the lookback of the settings."""
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
+    host = make({"EVENTTRACK_LOOKBACK": dt.timedelta(hours=12)})
+    client = host.client()
+    come(host, client, "/?utm_source=one")
+    come(host, client)
+    session = host.rows("session", "started_at")[-1]
+    order = store_order(host, session["device_id"], session_id=session["id"])
+    assert order_of(host, order) == ("one", "one", False)
+    host.clock.advance(seconds=61)
+    wait_until(lambda: order_of(host, order) == ("one", "direct", True))
 
 
 def test_what_is_left_of_an_erased_order_stays(shop: Host) -> None:
