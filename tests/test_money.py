@@ -33,6 +33,9 @@ MONEY_MODULES = [
     "catalogue/orders.py",
     "collector/transactions.py",
     "request/transactions.py",
+    "store/cancelling.py",
+    "store/orders.py",
+    "store/revenue.py",
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import typing as t
 
-from ..money import from_minor, multiply, to_minor
+from ..money import limit_minor, multiply, write_money
 from ..records import Cancellation
 from .rows import TransactionRow
 
@@ -33,19 +33,18 @@ def take_back(charge: TransactionRow, order: Cancellation) -> Taken | None:
         for item in stored:
             wanted[item["sku"]] = wanted.get(item["sku"], 0) + _left_of(item)
     items, price, is_short = _take_items(stored, wanted)
-    if order.items is None and order.amount is not None:
-        price = decimal.Decimal(order.amount)
-    elif order.items is None:
-        price = decimal.Decimal(from_minor(left, charge.currency))
-    is_more = price > decimal.Decimal(from_minor(left, charge.currency))
-    amount = left if is_more else to_minor(price, charge.currency, "amount")
+    if order.items is not None:
+        asked = limit_minor(write_money(price), charge.currency)
+    else:
+        asked = left if order.amount is None else limit_minor(order.amount, charge.currency)
+    amount = min(asked, left)
     taken = _list_taken(stored, items)
     if left <= 0 or amount < 0 or not (amount or taken):
         return None
     charge.cancelled += amount
     if charge.items is not None:
         charge.items = items
-    return Taken(amount, taken, is_short or is_more)
+    return Taken(amount, taken, is_short or amount < asked)
 
 
 def _take_items(stored: _Items, wanted: dict[str, int]) -> tuple[_Items, decimal.Decimal, bool]:

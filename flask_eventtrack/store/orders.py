@@ -17,6 +17,7 @@ import msgspec
 
 from ..money import from_minor
 from ..records import CHARGE, PRODUCT_BUY, TOUCH, Cancellation, Charge, Event
+from ..text import clip_label
 from .cancelling import Taken, take_back
 from .copies import is_by_copy
 from .fast_rows import insert_rows, read_rows_by_id, update_rows
@@ -221,6 +222,10 @@ class Orders:
                 session=None,
                 client=None,
                 params=params,
+                label=clip_label(
+                    f"Cancelled {from_minor(taken.amount, charge.currency)} {charge.currency} of "
+                    f"order {charge.order_id}"
+                ),
             )
         ]
 
