@@ -58,12 +58,10 @@ _Statement = sa.CompoundSelect[t.Any]
 
 
 class Attributed(t.Protocol):
-    """A transaction of which the touches are asked: whose it is, when it was, in which session."""
+    """A transaction of which the touches are asked: whose it is, and when it was."""
 
     @property
     def person(self) -> uuidlib.UUID | None: ...
-    @property
-    def session_id(self) -> uuidlib.UUID | None: ...
     @property
     def time(self) -> dt.datetime: ...
 
@@ -99,15 +97,14 @@ def find_touches(
     """Return the first and the last touch of each transaction.
 
     The first is the profile's, or that of the person's first session. The last is the latest within
-    the lookback that is not direct, or that of the transaction's own session. What began after the
-    transaction does not count.
+    the lookback that is not direct, or else the latest. What began after the transaction does not
+    count.
     """
     people = {row.person for row in rows if row.person is not None and is_customer(row.person)}
     kept = read_profiles(connection, tables.profile, people)
     parameters = [
         {
             "person": row.person,
-            "own": row.session_id,
             "since": row.time - lookback,
             "until": row.time,
         }
@@ -115,13 +112,13 @@ def find_touches(
     ]
     touches: list[Touches] = []
     found = _read(connection, lambda number: _of_orders(tables.session, number), parameters)
-    for row, (first, last, own) in zip(rows, found, strict=True):
+    for row, (first, last, direct) in zip(rows, found, strict=True):
         kept_first, kept_last = _kept_of(kept, row.person)
         if kept_first is not None and kept_first.at <= row.time:
             first = kept_first
         if kept_last is not None and row.time - lookback <= kept_last.at <= row.time:
             last = kept_last if last is None or kept_last.at > last.at else last
-        touches.append((first, last or own))
+        touches.append((first, last or direct))
     return touches
 
 
@@ -134,15 +131,15 @@ def _kept_of(kept: cabc.Mapping[uuidlib.UUID, Touches], person: uuidlib.UUID | N
 
 @cached_on_table
 def _of_orders(session: sa.Table, number: int) -> _Statement:
-    """Return the statement for the first and the last touch of orders, and their own sessions'."""
+    """Return the statement for the first touch of orders, the last, and the last of any kind."""
     queries: list[_Query] = []
     for n in range(number):
-        names = (f"{name}{n}" for name in ("person", "own", "since", "until"))
-        person, own, since, until = map(_parameter, names)
+        names = (f"{name}{n}" for name in ("person", "since", "until"))
+        person, since, until = map(_parameter, names)
         theirs = session.c.person == person, session.c.started_at <= until
-        queries.append(_earliest(session, *theirs))
-        queries.append(_latest(session, *theirs, session.c.started_at >= since))
-        queries.append(_earliest(session, session.c.id == own, session.c.started_at <= until))
+        lately = *theirs, session.c.started_at >= since
+        queries += [_earliest(session, *theirs), _latest(session, *lately)]
+        queries.append(_latest(session, *lately, is_any=True))
     return _in_one(queries)
 
 
@@ -166,14 +163,14 @@ def _earliest(session: sa.Table, *conditions: sa.ColumnElement[bool]) -> _Query:
     return query.order_by(session.c.started_at, session.c.id).limit(1)
 
 
-def _latest(session: sa.Table, *conditions: sa.ColumnElement[bool]) -> _Query:
-    """Return the query of the latest touch that is not direct.
+def _latest(session: sa.Table, *conditions: sa.ColumnElement[bool], is_any: bool = False) -> _Query:
+    """Return the query of the latest touch: of any, or of those that are not direct.
 
     Of sessions that an earlier release wrote, only the source says it.
     """
     query = sa.select(*(session.c[name] for name in _SESSION_COLUMNS))
     way = sa.func.coalesce(session.c.channel, session.c.source)
-    query = query.where(*conditions, way != _DIRECT)
+    query = query.where(*conditions, way.is_not(None) if is_any else way != _DIRECT)
     return query.order_by(session.c.started_at.desc(), session.c.id.desc()).limit(1)
 
 
