@@ -439,7 +439,8 @@ def test_a_person_opts_out_and_in_again(db_host: Host) -> None:
     [
         (
             ("--dry-run",),
-            "Past their retention period: 3 events, 0 sessions, 0 transactions and 0 rejected records.",
+            "Past their retention period: 3 events, 0 sessions, 0 transactions and "
+            "0 rejected records.",
             3,
         ),
         ((), "Removed 3 events, 0 sessions, 0 transactions and 0 rejected records.", 0),
