@@ -242,6 +242,8 @@ class Orders:
 
     def write(self) -> None:
         """Write the rows, once the batch's sessions, profiles and aliases are written."""
+        if not (self._rows or self._waiting):
+            return  # as nearly always
         connection, tables = self._connection, self._tables
         theirs = [row for row in (*self._charges, *self._counted) if row.uuid is not None]
         people = resolve_people(connection, tables, {row.uuid for row in theirs if row.uuid})

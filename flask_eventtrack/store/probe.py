@@ -85,9 +85,10 @@ def _find_table(tables: Tables, error: Exception) -> sa.Table:
 
 def _latest(table: sa.Table) -> sa.Select[t.Any]:
     query = sa.select(table).limit(1)
-    # Only these are indexed. Of the other tables any row will do.
-    for name in ("stored_at", "rejected_at"):
-        if name in table.c:
+    # Without an index, any row will do.
+    indexed = {index.columns[0].name for index in table.indexes}
+    for name in ("stored_at", "rejected_at", "time"):
+        if name in indexed:
             return query.order_by(table.c[name].desc())
     return query
 

@@ -15,12 +15,12 @@ import typing as t
 import filelock
 import pytest
 
-from flask_eventtrack.pipeline.homes import readable_homes
 from flask_eventtrack.pipeline.journal import Journal
 from flask_eventtrack.records import Record, encode_record
 
 from ..hosts import SAME_ORIGIN, Host
 from ..store.records import quality
+from .segments import home_at
 from .waiting import ROOT, wait_until
 
 NOBODY = 65534
@@ -36,12 +36,7 @@ def journal_of(host: Host) -> pathlib.Path:
 
 def home_of(host: Host) -> pathlib.Path:
     """Return the folder that processes of this release share which write to a host's database."""
-    return written_home(journal_of(host))
-
-
-def written_home(journal: pathlib.Path) -> pathlib.Path:
-    """Return the folder to which this release writes journals."""
-    return readable_homes(journal)[-1]
+    return home_at(journal_of(host))
 
 
 def folders(home: pathlib.Path) -> set[pathlib.Path]:

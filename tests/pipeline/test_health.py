@@ -17,6 +17,7 @@ from ..conftest import MakeHost
 from ..hosts import START, Host
 from ..store.records import a_page, an_event
 from ..test_doctor import FINE, findings_of
+from .segments import home_at
 from .waiting import locked, visit, wait_until
 
 
@@ -113,12 +114,12 @@ def test_a_journal_that_is_damaged_hides_no_age_of_others(
     host = make(config, url=url, create=False)  # has no thread that adopts
     assert host.state.journal is not None
     for name in ("0", "1"):
-        folder = host.state.journal / name
+        folder = home_at(host.state.journal) / name
         folder.mkdir(mode=0o700)
         (folder / "00000001.segment").write_bytes(b"junk" * 10 * int(name))
         (folder / "checkpoint").write_bytes(b"junk")
         (folder / "lock").touch()
-    os.truncate(host.state.journal / "0" / "checkpoint", 1 << 40)
+    os.truncate(home_at(host.state.journal) / "0" / "checkpoint", 1 << 40)
     host.clock.advance(seconds=5)
     found = health_of(host)
     assert (found.oldest, found.orphans) == (5.0, 2)  # the empty one has nothing to adopt
@@ -134,7 +135,7 @@ def test_the_oldest_record_is_in_the_first_of_a_journal_s_files(
         assert host.state.pipeline.put(event)
     host.clock.advance(seconds=10)
     assert host.state.journal is not None
-    assert len(list(host.state.journal.rglob("*.segment"))) > 1
+    assert len(list(home_at(host.state.journal).rglob("*.segment"))) > 1
     assert health_of(host).oldest == 10.0
 
 

@@ -33,8 +33,8 @@ from .journals import (
     program,
     run,
     segments,
-    written_home,
 )
+from .segments import home_at
 from .waiting import visit, wait_until, waiting
 
 TABLES = ("alias", "event", "hourly", "profile", "quality", "rejected", "session")
@@ -290,7 +290,7 @@ def test_another_target_s_journal_is_left_alone(
 def test_another_user_s_journal_is_skipped(open_folder: pathlib.Path) -> None:
     """It does no harm; its own user's next process takes it over."""
     journal = open_folder / "home"
-    home = written_home(journal)
+    home = home_at(journal)
     with as_nobody():
         theirs, ours = (Journal(journal, 1 << 28, is_durable=False) for _ in range(2))
         assert theirs.put([b"theirs"])

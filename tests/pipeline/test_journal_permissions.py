@@ -26,8 +26,8 @@ from .journals import (
     leave,
     needs_users,
     segments,
-    written_home,
 )
+from .segments import home_at
 from .waiting import PATIENT, visit
 
 
@@ -138,7 +138,7 @@ def test_an_instance_folder_that_is_missing_is_made(tmp_path: pathlib.Path) -> N
     try:
         assert not instance.exists()
         visit(host)
-        assert len(segments(written_home(instance / "eventtrack" / home_name(host)))) == 1
+        assert len(segments(home_at(instance / "eventtrack" / home_name(host)))) == 1
         with app.app_context():
             db.create_all()
         assert host.actions() == {"page.visit": 1, "session.start": 1}
