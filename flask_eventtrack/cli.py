@@ -70,7 +70,9 @@ _dry_run = click.option("--dry-run", is_flag=True, help="Change nothing; print t
 def init_db() -> None:
     """Create the tables; bring those of an earlier release up to date."""
     pipeline = get_state().pipeline
-    for _ in upgrade(pipeline.database, pipeline.writer.now):
+    for _ in upgrade(
+        pipeline.database, pipeline.writer.now, find_channel=pipeline.writer.find_channel
+    ):
         pass
     click.echo(f"All {len(pipeline.database.tables.all())} tables exist.")
 
@@ -84,7 +86,8 @@ def upgrade_command(*, data_only: bool) -> None:
     """
     pipeline = get_state().pipeline
     run = upgrade_data if data_only else upgrade
-    for sentence in run(pipeline.database, pipeline.writer.now):
+    find_channel = pipeline.writer.find_channel
+    for sentence in run(pipeline.database, pipeline.writer.now, find_channel=find_channel):
         click.echo(sentence)
     click.echo(f"The tables are up to date: version {VERSION}.")
 

@@ -86,6 +86,10 @@ class FactFinder:
         )
         return {"referrer": referrer or None, "source": source, "channel": channel, **named}
 
+    def find_channel(self, source: str, medium: str, has_campaign: bool) -> str:
+        """Return the channel of a session that is stored without one."""
+        return self._channels.channel_of(source, medium, has_campaign=has_campaign)
+
     def _country_of(self, client: Client) -> str | None:
         if _COUNTRY.fullmatch(client.country):
             return client.country

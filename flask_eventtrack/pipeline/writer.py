@@ -30,6 +30,7 @@ from ..records import (
     SessionEnd,
     from_ns,
 )
+from ..store.backfill import FindChannel
 from ..store.batch import Batch, Written, write_batch
 from ..store.clock import Doubt, limit_by_database
 from ..store.dialects import analyze_new, in_chunks, is_data_error, lock_partitions
@@ -402,6 +403,11 @@ class Writer:
     def now(self) -> dt.datetime:
         """The moment, by the app's clock."""
         return from_ns(self._hooks.clock())
+
+    @property
+    def find_channel(self) -> FindChannel:
+        """What tells the channel of a stored session."""
+        return self._hooks.facts.find_channel
 
     def _commit_once(
         self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from .dialects import ids_parameter, in_chunks, is_among
 from .engine import Database
+from .profile_touches import refill_profiles
 from .tables import Tables, cached_on_table
 from .tombstones import Tombstones
 
@@ -190,6 +191,8 @@ def _part(
     if _part_some(connection, tables, anonymous, now, waits=True) == _CHUNK:
         return customer, False
     connection.execute(alias.delete().where(is_it))
+    if customer is not None:
+        refill_profiles(connection, tables, [customer])
     return customer, True
 
 

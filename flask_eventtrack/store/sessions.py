@@ -62,6 +62,8 @@ class Facts(t.Protocol):
 
     def describe_origin(self, url: str, referrer: str, campaign: str) -> _Facts: ...
 
+    def find_channel(self, source: str, medium: str, has_campaign: bool) -> str | None: ...
+
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Transaction:

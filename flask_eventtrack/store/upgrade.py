@@ -18,7 +18,7 @@ import zlib
 import sqlalchemy as sa
 
 from . import dialects
-from .backfill import fill_sessions, has_sessions_without_person
+from .backfill import FindChannel, fill_sessions, find_none, has_sessions_without_person
 from .engine import Database
 from .fold import fold_engagement, has_engagement_rows
 from .schema import Missing, find_missing, name_of, schema_of
@@ -42,7 +42,7 @@ class DataStep(t.NamedTuple):
 
     version: int
     sentence: str
-    run: cabc.Callable[[Database], cabc.Iterable[str] | None]
+    run: cabc.Callable[[Database, FindChannel], cabc.Iterable[str] | None]
     is_left: cabc.Callable[[sa.Connection, Tables], bool] | None = None
 
 
@@ -51,7 +51,7 @@ DATA_STEPS: tuple[DataStep, ...] = (
     DataStep(
         3,
         "Moving the rows of page.engage into their page visits.",
-        fold_engagement,
+        lambda database, _: fold_engagement(database),
         has_engagement_rows,
     ),
     DataStep(
@@ -64,10 +64,14 @@ DATA_STEPS: tuple[DataStep, ...] = (
 
 
 def upgrade(
-    database: Database, now: dt.datetime, steps: cabc.Sequence[DataStep] = DATA_STEPS
+    database: Database,
+    now: dt.datetime,
+    steps: cabc.Sequence[DataStep] = DATA_STEPS,
+    find_channel: FindChannel = find_none,
 ) -> cabc.Iterator[str]:
     """Create what is missing, then run the data steps; yield a sentence before each change.
 
+    :param find_channel: tells the channel of sessions that are stored without one.
     :raises sqlalchemy.exc.SQLAlchemyError: the database refused; what was done stays.
     """
     with database.connect_for_changes() as connection:
@@ -85,11 +89,14 @@ def upgrade(
         for index in missing.indexes:
             yield f"Creating the index {name_of(index)}."
             _change(database, [index], functools.partial(_create_index, connection))
-        yield from upgrade_data(database, now, steps)
+        yield from upgrade_data(database, now, steps, find_channel)
 
 
 def upgrade_data(
-    database: Database, now: dt.datetime, steps: cabc.Sequence[DataStep] = DATA_STEPS
+    database: Database,
+    now: dt.datetime,
+    steps: cabc.Sequence[DataStep] = DATA_STEPS,
+    find_channel: FindChannel = find_none,
 ) -> cabc.Iterator[str]:
     """Run the data steps that are left, and note the new version."""
     with database.read() as connection:
@@ -97,7 +104,7 @@ def upgrade_data(
         left = [step for step in steps if _is_left(step, version, connection, database.tables)]
     for step in left:
         yield step.sentence
-        yield from step.run(database) or ()
+        yield from step.run(database, find_channel) or ()
     latest = max([VERSION, *(step.version for step in steps)])
     if latest > version:
         database.retry(functools.partial(_note_version, database.tables, latest, now))

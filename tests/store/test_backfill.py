@@ -84,7 +84,7 @@ def test_profiles_get_their_first_touch_and_their_last_that_is_not_direct(db_hos
     assert touches(db_host) == {CUSTOMER: ((at(10), "direct"), (at(30), "b.example"))}
     [profile] = db_host.rows("profile")
     last = [profile[f"last_{name}"] for name in TOUCH]
-    given = ["mail", "spring", None, None, "https://m.example/", None, None]
+    given = ["mail", "spring", None, None, "https://m.example/", None, "mail"]
     assert last == ["b.example", *given, at(30)]
 
 

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy import exc
 
+from flask_eventtrack import identify
 from flask_eventtrack.ids import uuid4
 from flask_eventtrack.store import person
 from flask_eventtrack.store.dialects import is_conflict
@@ -51,6 +52,22 @@ def kill_after(host: Host, number: int) -> cabc.Callable[[], None]:
 
     sa.event.listen(engine, "commit", kill)
     return lambda: sa.event.remove(engine, "commit", kill)
+
+
+def test_unmerge_takes_the_touches_back(db_host: Host) -> None:
+    """The customer's profile keeps those of the sessions that stay theirs."""
+    browser = db_host.client()
+    db_host.app.add_url_rule("/in", "log_in", lambda: str(identify("1")))
+    browser.get("/?utm_source=letter")
+    db_host.clock.advance(hours=1)
+    browser.get("/?utm_source=ad")
+    browser.get("/in")
+    [profile] = db_host.rows("profile")
+    assert (profile["first_source"], profile["last_source"]) == ("letter", "ad")
+    [alias] = db_host.rows("alias")
+    run(db_host, "unmerge", str(alias["anonymous_uuid"]))
+    [profile] = db_host.rows("profile")
+    assert (profile["first_source"], profile["last_source"]) == ("ad", "ad")
 
 
 def test_unmerge_gives_everything_back(db_host: Host) -> None:

@@ -218,7 +218,7 @@ def test_data_steps_run_once_and_in_their_order(db_host: Host) -> None:
     database, ran = db_host.state.pipeline.database, list[int]()
 
     def make(version: int) -> DataStep:
-        return DataStep(version, f"Step {version}.", lambda _: ran.append(version))
+        return DataStep(version, f"Step {version}.", lambda *_: ran.append(version))
 
     steps = [make(VERSION), make(VERSION + 1), make(VERSION + 2)]
     assert list(upgrade_data(database, START, steps[:1])) == [f"Step {VERSION}."]
