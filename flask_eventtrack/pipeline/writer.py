@@ -47,9 +47,9 @@ from ..store.retention import Pruned, Retention, claim_day, count_old, doubt_clo
 from ..store.revenue import strip
 from ..store.salts import destroy_salts, name_anonymous
 from ..store.sessions import Facts, Transaction, end_silent_sessions
+from ..store.settling import settle
 from ..store.tombstones import Sifted, Tombstones
 from ..store.totals import Totals
-from ..store.touches import settle
 from ..store.undefined import UndefinedNames
 from ..store.waiting import take_due
 from ..text import clean_action

@@ -20,9 +20,6 @@ from .dialects import ids_parameter, is_among
 from .rows import SessionRow
 from .tables import Tables, cached_on_table
 
-#: How long a transaction's touches may still change.
-SETTLES_AFTER = dt.timedelta(minutes=1)
-_SETTLED_AT_ONCE = 200
 # How many orders or people a statement asks for.
 _AT_ONCE = 20
 # The columns of a session that are its touch, in the order of TOUCH.
@@ -237,75 +234,6 @@ def touches_of(
     parameters = [{"uuid": uuid} for uuid in uuids]
     found = _read(connection, lambda number: _of_people(session, column, number), parameters)
     return [(first, last) for first, last in found]
-
-
-# The minute's chore
-
-
-class _Stored(t.NamedTuple):
-    """A stored transaction that is not settled."""
-
-    id: uuidlib.UUID
-    charge_id: uuidlib.UUID | None
-    person: uuidlib.UUID | None
-    session_id: uuidlib.UUID | None
-    time: dt.datetime
-
-
-def settle(
-    connection: sa.Connection, tables: Tables, now: dt.datetime, lookback: dt.timedelta
-) -> int:
-    """Attribute up to 200 transactions for the last time; return how many are settled now.
-
-    They were stored over a minute ago, and no other process holds them. A cancellation takes the
-    touches of its charge, and is settled after it.
-    """
-    table = tables.transaction
-    query = sa.select(*(table.c[name] for name in _Stored._fields))
-    query = query.where(table.c.settled_at.is_(None), table.c.stored_at < now - SETTLES_AFTER)
-    query = query.order_by(table.c.settled_at, table.c.stored_at).limit(_SETTLED_AT_ONCE)
-    rows = [_Stored(*row) for row in connection.execute(query.with_for_update(skip_locked=True))]
-    charges = [row for row in rows if row.charge_id is None]
-    # Of an erased person's, the sources that are left stay.
-    theirs = [row for row in charges if row.person is not None]
-    touches = find_touches(connection, tables, theirs, lookback)
-    changes = {row.id: columns_of(*each) for row, each in zip(theirs, touches, strict=True)}
-    changes = {row.id: {} for row in charges} | changes
-    _write_settled(connection, table, changes, now)
-    copies = _copy_touches(connection, table, [row for row in rows if row.charge_id is not None])
-    _write_settled(connection, table, copies, now)
-    return len(changes) + len(copies)
-
-
-def _copy_touches(
-    connection: sa.Connection, table: sa.Table, cancellations: cabc.Sequence[_Stored]
-) -> dict[uuidlib.UUID, dict[str, t.Any]]:
-    """Return the columns of the cancellations whose charges are settled or gone."""
-    if not cancellations:
-        return {}
-    columns = [table.c[name] for name in ("id", "settled_at", *_FIRST, *_LAST)]
-    query = sa.select(*columns).where(table.c.id.in_({row.charge_id for row in cancellations}))
-    charges = {row["id"]: dict(row) for row in connection.execute(query).mappings()}
-    copies: dict[uuidlib.UUID, dict[str, t.Any]] = {}
-    for row in cancellations:
-        charge = charges.get(row.charge_id)
-        if charge is None:
-            copies[row.id] = {}
-        elif charge["settled_at"] is not None:
-            copies[row.id] = {name: charge[name] for name in (*_FIRST, *_LAST)}
-    return copies
-
-
-def _write_settled(
-    connection: sa.Connection,
-    table: sa.Table,
-    changes: cabc.Mapping[uuidlib.UUID, dict[str, t.Any]],
-    now: dt.datetime,
-) -> None:
-    if changes:
-        update_touches(connection, table.c.id, changes)
-        settled = table.update().where(table.c.id.in_(changes))
-        connection.execute(settled.values(settled_at=now))
 
 
 def update_touches(

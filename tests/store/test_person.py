@@ -27,7 +27,7 @@ from .persons import (
     unapplied,
     wrong_people,
 )
-from .records import DEVICE, an_event, an_id, at, session_of, the_session, write
+from .records import DEVICE, an_event, an_id, at, session_of, the_session, write, write_records
 
 PHONE = uuidlib.UUID("44444444-4444-4444-8444-444444444444")
 
@@ -257,3 +257,15 @@ def test_rows_that_another_writer_holds_are_passed_over(db_host: Host) -> None:
         assert unapplied(db_host) == [DEVICE]
     assert apply_aliases(db_host) == 1
     assert unapplied(db_host) == wrong_people(db_host) == []
+
+
+def test_an_order_that_was_committed_late_gets_its_person(db_host: Host) -> None:
+    """The host's transaction was open while the alias was applied."""
+    write_records(db_host, an_event(seconds=1), log_in())
+    apply_aliases(db_host)
+    assert unapplied(db_host) == []
+    add_transactions(db_host, 1)
+    db_host.state.pipeline.sweep()
+    [row] = db_host.rows("transaction")
+    assert row["person"] == CUSTOMER
+    assert row["settled_at"] is not None
