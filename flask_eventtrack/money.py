@@ -45,7 +45,7 @@ def check_currency(currency: object, param: str = "currency") -> str:
         return str.__str__(currency)
     raise InvalidEvent(
         "invalid_money",
-        f"{param} is a code of ISO 4217, such as 'EUR', not {shorten(currency, 40)}.",
+        f"{param} is a code of ISO 4217 in capitals, such as 'EUR', not {shorten(currency, 40)}.",
         param,
     )
 
@@ -56,19 +56,23 @@ def parse_money(value: object, param: str) -> decimal.Decimal:
     :param param: the name of what it is, for the error.
     :raises InvalidEvent: it is a float, no number, or negative.
     """
+    given = shorten(value, 40)
     if isinstance(value, float):
-        raise _refuse(
-            value,
-            param,
-            ": a float has no exact cents (0.1 + 0.2 is not 0.3), so give a Decimal or text",
+        problem = (
+            f"{param} is the float {given}. A float has no exact cents (0.1 + 0.2 is not 0.3): "
+            "give a Decimal, an integer or text"
         )
+        raise _invalid(problem, param)
     amount = _read_number(value)
     if amount is None:
-        raise _refuse(value, param, "")
+        problem = f"{param} is a Decimal, an integer or text such as '12.30'; it was {given}"
+        raise _invalid(problem, param)
     if amount < 0:
-        raise _refuse(
-            value, param, " and not below 0: use cancel_transaction() for what is returned"
+        problem = (
+            f"{param} is below 0: {given}. A discount is above 0 too, and a refund is the amount "
+            "of cancel_transaction()"
         )
+        raise _invalid(problem, param)
     return amount.copy_abs()  # -0 is 0
 
 
@@ -87,9 +91,8 @@ def _read_number(value: object) -> decimal.Decimal | None:
     return value if is_short else None
 
 
-def _refuse(value: object, param: str, why: str) -> InvalidEvent:
-    problem = f"{param} is money (a Decimal, an integer or text){why}; it was {shorten(value, 40)}."
-    return InvalidEvent("invalid_money", problem, param)
+def _invalid(problem: str, param: str) -> InvalidEvent:
+    return InvalidEvent("invalid_money", f"{problem}.", param)
 
 
 def to_minor(amount: decimal.Decimal, currency: str, param: str) -> int:
@@ -102,7 +105,8 @@ def to_minor(amount: decimal.Decimal, currency: str, param: str) -> int:
     """
     units = int(_CONTEXT.to_integral_value(_CONTEXT.scaleb(amount, _DIGITS[currency])))
     if abs(units) > MAX_AMOUNT:
-        raise _refuse(str(amount), param, f", at most {from_minor(MAX_AMOUNT, currency)}")
+        largest = from_minor(MAX_AMOUNT, currency)
+        raise _invalid(f"{param} is at most {largest}; it was {shorten(str(amount), 40)}", param)
     return units
 
 

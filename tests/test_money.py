@@ -119,7 +119,7 @@ def test_amounts_are_read_with_all_their_digits(given: t.Any, text: str) -> None
 def test_what_is_no_amount_is_refused(given: t.Any) -> None:
     """The error names the argument and says what is taken."""
     with pytest.raises(
-        InvalidEvent, match=r"^total is money \(a Decimal, an integer or text\)"
+        InvalidEvent, match=r"^total is a Decimal, an integer or text such as '12.30'; it was"
     ) as e:
         parse_money(given, "total")
     assert (e.value.code, e.value.param) == ("invalid_money", "total")
@@ -128,14 +128,16 @@ def test_what_is_no_amount_is_refused(given: t.Any) -> None:
 @pytest.mark.parametrize("given", [12.3, 12.0, 0.0, float("nan"), float("inf"), -1.5])
 def test_float_is_refused_and_told_why(given: float) -> None:
     """Also a whole one."""
-    with pytest.raises(InvalidEvent, match="a float has no exact cents"):
+    with pytest.raises(InvalidEvent, match="A float has no exact cents"):
         parse_money(given, "total")
 
 
 @pytest.mark.parametrize("given", [-1, "-0.01", D(-1)])
 def test_negative_amount_is_refused(given: t.Any) -> None:
     """What is returned has a call of its own."""
-    with pytest.raises(InvalidEvent, match=r"not below 0: use cancel_transaction\(\)"):
+    with pytest.raises(
+        InvalidEvent, match=r"^total is below 0: .* the amount of cancel_transaction\(\)"
+    ):
         parse_money(given, "total")
 
 
@@ -187,7 +189,7 @@ def test_each_currency_has_its_digits(code: str, digits: int) -> None:
 @pytest.mark.parametrize("given", ["eur", "Euro", "€", "", None, 978, "XXX", "EUR ", b"EUR", "XTS"])
 def test_other_codes_are_no_currency(given: t.Any) -> None:
     """A code of ISO 4217, in capitals."""
-    with pytest.raises(InvalidEvent, match=r"^currency is a code of ISO 4217, such as 'EUR', not"):
+    with pytest.raises(InvalidEvent, match=r"^currency is a code of ISO 4217 in capitals, such"):
         check_currency(given)
 
 

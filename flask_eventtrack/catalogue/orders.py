@@ -154,13 +154,20 @@ def check_order_id(value: object, param: str = "order_id") -> str:
     :raises InvalidEvent: it is no str, integer or UUID, is empty, has more than 255 characters, or
         is a placeholder such as "None".
     """
+    if value is None or (isinstance(value, str) and _NO_ID.fullmatch(value.strip())):
+        raise _invalid(
+            f"{param} is {shorten(value)}, which is no id. If your database makes the id, flush or "
+            "commit before this call.",
+            param,
+        )
+    return _check_id(value, param)
+
+
+def _check_id(value: object, param: str) -> str:
     text = write_id(value, _ID_MAX_LENGTH)
-    if not (text and len(text) <= _ID_MAX_LENGTH and text.isprintable()):
-        rule = f"a str, integer or UUID of 1 to {_ID_MAX_LENGTH} printable characters"
-    elif _NO_ID.fullmatch(text.strip()):
-        rule = "known only once the row is stored: flush your database session before this call"
-    else:
+    if text and len(text) <= _ID_MAX_LENGTH and text.isprintable():
         return text
+    rule = f"a str, integer or UUID of 1 to {_ID_MAX_LENGTH} printable characters"
     raise _invalid(f"{param} is {rule}; it was {shorten(value, 40)}.", param)
 
 
@@ -258,20 +265,15 @@ def _read_item(item: object, place: str) -> dict[t.Any, t.Any]:
     if fields is None:
         kind = type(item).__name__
         raise _invalid(
-            f"{place} is a mapping with 'sku', 'quantity' and 'final_unit_price', or an object "
-            f"that is written as one, not {kind}.",
+            f"{place} is a dict, a dataclass or the like with 'sku', 'quantity' and "
+            f"'final_unit_price', not {kind}.",
             place,
         )
     return fields
 
 
 def _read_sku(fields: dict[t.Any, t.Any], place: str) -> str:
-    value = fields.pop("sku", None)
-    sku = write_id(value, _ID_MAX_LENGTH)
-    if sku and len(sku) <= _ID_MAX_LENGTH and sku.isprintable():
-        return sku
-    rule = f"a str, integer or UUID of 1 to {_ID_MAX_LENGTH} printable characters"
-    raise _invalid(f"{place}.sku is {rule}; it was {shorten(value, 40)}.", f"{place}.sku")
+    return _check_id(fields.pop("sku", None), f"{place}.sku")
 
 
 def _read_quantity(fields: dict[t.Any, t.Any], place: str) -> int:
@@ -305,7 +307,7 @@ def _read_quantities(items: object) -> dict[str, int]:
         if len(quantities) > MAX_ITEMS:
             raise _invalid(f"An order has at most {MAX_ITEMS} different items.", "items")
     if not quantities:
-        raise _invalid("No items cancel nothing; without 'items' the whole order is.", "items")
+        raise _invalid("items is empty. To cancel the whole order, leave it out.", "items")
     return dict(quantities)
 
 

@@ -66,8 +66,8 @@ def is_known(execute: Execute, tables: Tables, event: Event) -> bool:
         return True
     raise InvalidEvent(
         "contradicted_order",
-        "This order was charged before, with another total, currency or other items: the first "
-        "charge stays.",
+        "Another order is stored under this id, with another total, currency or other items. The "
+        "first one stays.",
         "order_id",
     )
 

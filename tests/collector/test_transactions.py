@@ -119,7 +119,7 @@ def test_same_post_again_is_the_same_events(shop: Host) -> None:
             b'{"order_id": 1, "total": 12.30, "currency": "EUR"}',
             "invalid_money",
             "total",
-            "give a Decimal or text",
+            "give a Decimal, an integer or text",
         ),
         (b'{"order_id": 1, "total": 12.0, "currency": "EUR"}', "invalid_money", "total", "float"),
         (b'{"order_id": 1, "total": 1e2, "currency": "EUR"}', "invalid_money", "total", "float"),
