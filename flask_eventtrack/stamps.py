@@ -10,9 +10,9 @@ from flask import has_app_context, has_request_context, request
 from sqlalchemy import event
 from sqlalchemy.orm import InstanceState, Mapped, Mapper, mapped_column
 
-from .pages.hooks import is_page_request
 from .request.context import get_current_now
 from .request.host_login import resolve
+from .request.transactions import find_visit
 from .state import State, find_state, this_app
 from .store.dialects import family_of
 
@@ -96,8 +96,7 @@ def _make_stamp(state: State) -> _Stamp | None:
     visitor = resolve(current)
     if visitor.is_new:
         current.recorded = True  # else its cookies are not sent, and the session is never opened
-    visit_id = current.visit_id if is_page_request(current) else None
-    return visitor.session_id, visitor.uuid, visit_id
+    return visitor.session_id, visitor.uuid, find_visit(current)
 
 
 @event.listens_for(TracksSession, "before_insert", propagate=True)

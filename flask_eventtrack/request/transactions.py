@@ -24,7 +24,7 @@ from .recording import be_active, read_visitor
 
 class Buyer(t.NamedTuple):
     """Whose an order is. ``current`` is the request in which they made it; ``visit_id`` the page
-    visit that it may be. Without a profile it is nobody's."""
+    visit that it may be. Without a profile, it is not known whose the order is."""
 
     profile: uuidlib.UUID | None = None
     session: SessionRef | None = None
@@ -33,7 +33,7 @@ class Buyer(t.NamedTuple):
     current: Current | None = None
 
 
-NOBODY = Buyer()
+UNKNOWN = Buyer()
 
 
 def find_buyer(
@@ -45,24 +45,24 @@ def find_buyer(
 ) -> Buyer:
     """Return whose an order is: the customer's, the token's visitor's, or the request's.
 
-    A visitor of whom nothing may be recorded is nobody. The order itself always is.
+    A visitor of whom nothing may be recorded stays unknown. The order itself is always recorded.
 
     :param current: the visitor's request, if there is one.
     :raises InvalidEvent: this is no customer's id, or the token was not made by this app.
     """
     named = None if customer is None else check_customer_id(customer)
     if not state.config.privacy_identity:
-        return NOBODY
+        return UNKNOWN
     if named is not None:
         if current is None or not _is_vouched_for(current, named):
             return Buyer(state.profile_of(named))
     elif visitor is not None:
-        return Buyer(*read_visitor(state, visitor, now)) if visitor else NOBODY
+        return Buyer(*read_visitor(state, visitor, now)) if visitor else UNKNOWN
     if current is None:
-        return NOBODY
+        return UNKNOWN
     resolve(current)
     if not current.verdict.is_person:
-        return NOBODY
+        return UNKNOWN
     who = be_active(current, now)
     client = current.client() if who.opened else None
     visit_id = find_visit(current)
@@ -88,7 +88,7 @@ def make_charge(
     site: str,
     left_out: list[InvalidEvent] | None = None,
 ) -> Event:
-    """Return an order's event, which is nobody's yet.
+    """Return an order's event, without a buyer.
 
     :param left_out: as of :func:`.check_charge`.
     :raises InvalidEvent: naming the argument, what was expected and what was given.

@@ -44,7 +44,6 @@ _COUNTED = ("stored_at", "session_id", *_OF_CHARGE)
 class Contradiction(t.NamedTuple):
     """An order that was charged again with other contents; amounts as in ``"12.30 EUR"``."""
 
-    charge_id: uuidlib.UUID
     order_id: str
     first: str
     second: str
@@ -152,7 +151,7 @@ class Orders:
         first, second = (
             f"{from_minor(each.amount, each.currency)} {each.currency}" for each in (known, order)
         )
-        self.contradicted.append(Contradiction(event.id, order.order_id, first, second))
+        self.contradicted.append(Contradiction(order.order_id, first, second))
         self.warnings.append(
             f"An order was charged again with other contents. The first charge stays: {event.id} "
             "in eventtrack_transaction."
@@ -185,49 +184,13 @@ class Orders:
         return self._take_back(event, charge, taken)
 
     def _take_back(self, event: Event, charge: TransactionRow, taken: Taken) -> list[Event]:
-        row = TransactionRow(
-            id=event.id,
-            charge_id=charge.id,
-            order_id=charge.order_id,
-            time=to_utc(event.time),
-            stored_at=self._now,
-            uuid=None,
-            person=None,
-            session_id=None,
-            visit_id=None,
-            site=charge.site,
-            currency=charge.currency,
-            amount=-taken.amount,
-            items=None if charge.items is None else taken.items,
-        )
-        self._rows[row.id.int] = row
+        row = self._rows[event.id.int] = _cancellation_row(event, charge, taken, self._now)
         self._cancellations.append((row, charge))
         self._changed[charge.id.int] = charge
         if charge.uuid is None:
             self._totals.count_outcome(event.received_at, "dropped", event.action, "erased")
             return []
-        params = {
-            **event.params,
-            "order_id": charge.order_id,
-            "amount": from_minor(-taken.amount, charge.currency),
-            "amount_minor": -taken.amount,
-            "currency": charge.currency,
-            **({"items": taken.items} if taken.items else {}),
-        }
-        return [
-            msgspec.structs.replace(
-                event,
-                uuid=charge.uuid,
-                site=charge.site,
-                session=None,
-                client=None,
-                params=params,
-                label=clip_label(
-                    f"Cancelled {from_minor(taken.amount, charge.currency)} {charge.currency} of "
-                    f"order {charge.order_id}"
-                ),
-            )
-        ]
+        return [_cancellation_event(event, charge, charge.uuid, taken)]
 
     def _reject(self, event: Event, order: Cancellation, reason: str) -> None:
         self._totals.count_outcome(event.received_at, "rejected", event.action, reason)
@@ -288,8 +251,8 @@ def expand(event: Event) -> list[Event]:
 
 
 def charge_row(event: Event, order: Charge, now: dt.datetime) -> TransactionRow:
-    """Return the row of a charge; nobody's if its person was erased."""
-    is_nobodys = is_stripped(order)
+    """Return the row of a charge; if its person was erased, only the amount."""
+    is_erased = is_stripped(order)
     items: list[dict[str, t.Any]] = [
         {"sku": item.sku, "quantity": item.quantity, "unit_price": item.unit_price, "cancelled": 0}
         for item in order.items
@@ -300,14 +263,58 @@ def charge_row(event: Event, order: Charge, now: dt.datetime) -> TransactionRow:
         order_id=order.order_id or None,
         time=to_utc(event.time),
         stored_at=now,
-        uuid=None if is_nobodys else event.uuid,
-        person=None if is_nobodys else event.uuid,
+        uuid=None if is_erased else event.uuid,
+        person=None if is_erased else event.uuid,
         session_id=event.session.id if event.session else None,
         visit_id=order.visit_id,
         site=event.site,
         currency=order.currency,
         amount=order.amount,
-        items=None if is_nobodys else items,
+        items=None if is_erased else items,
         digest=order.digest or None,
-        settled_at=now if is_nobodys else None,
+        settled_at=now if is_erased else None,
+    )
+
+
+def _cancellation_row(
+    event: Event, charge: TransactionRow, taken: Taken, now: dt.datetime
+) -> TransactionRow:
+    return TransactionRow(
+        id=event.id,
+        charge_id=charge.id,
+        order_id=charge.order_id,
+        time=to_utc(event.time),
+        stored_at=now,
+        uuid=None,
+        person=None,
+        session_id=None,
+        visit_id=None,
+        site=charge.site,
+        currency=charge.currency,
+        amount=-taken.amount,
+        items=None if charge.items is None else taken.items,
+    )
+
+
+def _cancellation_event(
+    event: Event, charge: TransactionRow, profile: uuidlib.UUID, taken: Taken
+) -> Event:
+    currency = charge.currency
+    params = {
+        **event.params,
+        "order_id": charge.order_id,
+        "amount": from_minor(-taken.amount, currency),
+        "amount_minor": -taken.amount,
+        "currency": currency,
+        **({"items": taken.items} if taken.items else {}),
+    }
+    label = f"Cancelled {from_minor(taken.amount, currency)} {currency} of order {charge.order_id}"
+    return msgspec.structs.replace(
+        event,
+        uuid=profile,
+        site=charge.site,
+        session=None,
+        client=None,
+        params=params,
+        label=clip_label(label),
     )

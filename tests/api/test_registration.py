@@ -142,7 +142,7 @@ def test_tables_are_visible_to_create_all(host: Host) -> None:
         found = sa.inspect(host.db.engine).get_table_names()
     names = (
         "alias event hourly objection profile quality rejected salt schema session tombstone "
-        "uncounted"
+        "transaction uncounted"
     )
     assert sorted(found) == [f"eventtrack_{name}" for name in names.split(" ")]
 
