@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import contextlib
 import dataclasses
@@ -15,6 +16,7 @@ import sys
 import threading
 import typing as t
 import uuid
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -392,10 +394,54 @@ def test_revenue_by_source_is_the_same_from_both_tables(db_host: Host) -> None:
         assert by_source(names["revenue_of_charges"](db, events)) == found
         touched = by_source(names["revenue_by_last_source"](db, events, order))
         assert touched == by_source(("fair", c, 3 * total) for c, total in sums.items())
+        found = names["revenue_by_campaign"](db, events, START)
+        assert by_source(row[1:] for row in found) == by_source(
+            ("fair", None, c, 3 * total) for c, total in sums.items()
+        )
+
+
+def test_the_calls_of_the_orders_guide_are_recorded(db_host: Host) -> None:
+    """In a view and at the payment, cancelled, and imported."""
+    names = run_blocks("docs/howto/track-orders.md", {})
+    db, events = db_host.db, db_host.events
+
+    class Order(db.Model):  # type: ignore[name-defined,misc]
+        id = db.Column(db.Integer, primary_key=True)
+        total = db.Column(db.Numeric(12, 2), default="12.30")
+        shipping = db.Column(db.Numeric(12, 2))
+        coupon = db.Column(db.String(9))
+        user_id = db.Column(db.Integer)
+        visitor_token = db.Column(db.Text)
+        placed_at = db.Column(db.DateTime, default=START.replace(tzinfo=None))
+        lines: t.ClassVar = [SimpleNamespace(sku="A1", name="Mug", quantity=1, price="12.30")]
+
+    with db_host.app.app_context():
+        db.create_all()
+    with db_host.app.test_request_context(environ_base={"HTTP_USER_AGENT": CHROME}):
+        names["check_out"](db, Order(id=1))
+        names["place_order"](db, Order(id=2))
+        db.session.add(later := Order(id=3, user_id=42))
+        names["begin_payment"](later)
+        db.session.commit()
+    with db_host.app.app_context():
+        names["confirm_payment"](db.session.get(Order, 3))
+        names["take_back"](db.session.get(Order, 1), SimpleNamespace(id=7))
+        names["pay_back"](db.session.get(Order, 3), SimpleNamespace(id=8))
+        names["refund"](db.session.get(Order, 2), None)
+        db.session.add(Order(id=4, user_id=42))
+        db.session.commit()
+        names["import_orders"](db, events, Order)
+    rows = db_host.rows("transaction")
+    sums = collections.Counter[str]()
+    for row in rows:
+        sums[row["order_id"]] += row["amount"]
+    assert sums == {"1": 0, "2": 0, "3": 730, "4": 1230}
+    visitors = {row["order_id"]: row["uuid"] for row in rows}
+    assert visitors["1"] == visitors["2"] == visitors["3"] != visitors["4"]
 
 
 def by_source(rows: cabc.Iterable[t.Any]) -> list[t.Any]:
-    return sorted(map(tuple, rows), key=lambda row: (str(row[0]), row[1]))
+    return sorted(map(tuple, rows), key=str)
 
 
 def charge_all(db: t.Any, charge: sa.Table, order: t.Any) -> None:
