@@ -28,7 +28,7 @@ MaskRules = tuple[re.Pattern[str] | cabc.Callable[[str], str], ...]
 #: How many per second, and how many at once.
 RateLimit = tuple[float, int]
 Policy = t.Literal["full", "anonymous", "none"]
-#: By which way people came.
+#: The kind of a source.
 Channel = t.Literal[
     "search", "social", "mail", "paid", "ai", "affiliate", "referral", "campaign", "direct"
 ]
@@ -414,7 +414,7 @@ class Config:
     your site: they are no sources. A host stands for all below it."""
 
     lookback: dt.timedelta = _setting(dt.timedelta(days=30), _duration)
-    """For how long a visit from somewhere else may explain a transaction, although the visitor came
+    """How old the visit may be that counts as the last touch of an order, if the visitor has come
     back directly since: a timedelta, or seconds."""
 
     max_age: dt.timedelta = _setting(dt.timedelta(days=7), _duration)
@@ -476,8 +476,8 @@ class Config:
 
     keep_revenue: bool = _setting(True, _boolean)
     """Whether the amounts of orders stay when their person is erased or objects, or when their
-    ``transaction.charge`` is past its retention. They stay without anybody: no order id, no items
-    and no profile. So sums of revenue do not change. If False, the amounts go too."""
+    ``transaction.charge`` is past its retention. They stay without the person: no order id, no
+    items and no profile. So sums of revenue do not change. If False, the amounts go too."""
 
     prune: bool = _setting(False, _boolean)
     """Whether events past their retention period are removed automatically: once a day, by one

@@ -34,7 +34,7 @@ def forget(who: CustomerId) -> Erased:
     That is the profile with its traits, the events and sessions of all the person's devices, and
     their records that were set aside; totals are corrected. Records that still wait to be written
     are dropped when they arrive. What the person does afterwards is recorded again. The amounts of
-    the person's orders stay, without anybody, unless ``EVENTTRACK_KEEP_REVENUE`` is False.
+    the person's orders stay, without the person, unless ``EVENTTRACK_KEEP_REVENUE`` is False.
 
     It is safe to repeat. A person with 100,000 events takes a while: use a background job, or
     ``flask eventtrack forget``.

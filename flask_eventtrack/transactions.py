@@ -57,28 +57,29 @@ def track_transaction(
         )
 
     Money is a ``Decimal``, an integer or decimal text, in units of the currency: ``"12.30"`` euros,
-    not 1230 cents. A float is refused, because it has no exact cents. Items need not add up to the
-    total, of which discounts, taxes and shipping are parts too.
+    not 1230 cents. A float is refused, because it has no exact cents. The total includes discount,
+    tax and shipping; items need not add up to it.
 
     An order is recorded once, however often it is sent. If it is sent again with another total,
     currency or other items, the first one stays, and the signal ``transaction_contradicted`` is
     sent.
 
-    It is always recorded. Of visitors who refuse, bots, and whomever ``EVENTTRACK_VISITOR_FILTER``
-    leaves out, it is stored without a profile, session and page visit. So it is if
-    ``EVENTTRACK_PRIVACY_IDENTITY`` is off, and outside of a request if nobody is named.
+    An order is always recorded. It is stored without a profile, session and page visit if the
+    visitor refuses, is a bot or is left out by ``EVENTTRACK_VISITOR_FILTER``, if
+    ``EVENTTRACK_PRIVACY_IDENTITY`` is off, or if there is no request, customer or visitor.
 
     :param order_id: the order's id in the host app, at most 255 characters.
     :param total: what is paid, with everything.
     :param currency: a code of ISO 4217, such as ``"EUR"``. An order has one.
-    :param items: at most 1,000 different ones: mappings, or objects that are written as such, with
-        ``sku``, ``final_unit_price`` (of one piece, after discounts), ``quantity`` (1), ``name``,
+    :param items: at most 1,000 different ones, as dicts, dataclasses or the like, with ``sku``,
+        ``final_unit_price`` (of one piece, after discounts), ``quantity`` (1), ``name``,
         ``category`` (text or a list) and any further parameters. Copies are added up.
-    :param params: further parameters of the order.
+    :param params: further parameters of the order. They replace none of its own.
+    :param discount: how much was taken off, above 0; the total is what is left.
     :param channel: where it was sold, such as ``"web"`` or ``"pos"``.
     :param customer: the id of the customer who ordered, if it is not the visitor of this request.
-    :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request,
-        such as when the payment is confirmed.
+    :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor in another request,
+        such as when the payment is confirmed. If it is empty, the order is no one's.
     :param time: when it was ordered, in the forms that ``track()`` takes.
     :param in_transaction: whether to write it in the host's own ``db.session``, as ``track()``
         does: it is stored if and only if the host commits.

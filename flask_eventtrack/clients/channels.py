@@ -1,4 +1,4 @@
-"""Channels: by which way people came. The rules follow those of Google Analytics 4.
+"""Channels: the kinds of sources. The rules follow those of Google Analytics 4.
 
 See https://support.google.com/analytics/answer/9756891. Here all that is paid for is one channel,
 AI assistants are another, and a campaign that fits no rule is ``campaign`` ("Unassigned" there).
@@ -51,7 +51,7 @@ class Channels:
 
         :param source: a host, an app's package, a name, or "direct".
         :param medium: ``utm_medium``.
-        :param is_paid: whether the link has the number of a click that is paid for.
+        :param is_paid: whether the link has the click id of an ad.
         :param has_campaign: whether the link has any ``utm_`` parameter.
         """
         source, medium = source.strip().lower(), medium.strip().lower()

@@ -1,7 +1,7 @@
-"""The parameters in which services number the clicks on their links.
+"""Click ids: the parameters in which services tell the clicks on their links apart.
 
-Such a number tells one person's click from all others, so it is never kept. That there was one
-tells where the person came from, so the parameter stays, without its value.
+Each stands for one click of one person, so it is never kept. The parameter tells where the person
+came from, so it stays, without its value.
 
 From the services' own documentation for advertisers, senders and partners; kept by hand.
 """
@@ -13,7 +13,7 @@ import typing as t
 
 
 class ClickId(t.NamedTuple):
-    """What a click's number tells: the service that wrote it, and whether the click is paid for."""
+    """What a click id tells: the service that wrote it, and whether the click is paid for."""
 
     source: str
     is_paid: bool

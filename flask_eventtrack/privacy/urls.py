@@ -44,7 +44,7 @@ _MAX_CAMPAIGN = 600
 
 
 class UrlCleaner:
-    """Removes user names, fragments, secret query parameters and the numbers of clicks from URLs,
+    """Removes user names, fragments, secret query parameters and click ids from URLs,
     and from URLs that are values in their queries.
 
     :param keeps_routes: whether to keep a fragment that is a route (``#/path?query``, ``#!path``).
@@ -144,7 +144,7 @@ class UrlCleaner:
         return self.mask(text)
 
     def _strip(self, text: str, depth: int = 0, *, is_query: bool = False) -> str:
-        """Return a URL, path or query without secret parameters and numbers of clicks, nor those of
+        """Return a URL, path or query without secret parameters and click ids, nor those of
         URLs within; or ``[masked]`` if it has too many signs.
 
         :param is_query: whether the text begins with a parameter, which may have no value.
@@ -259,7 +259,7 @@ def has_paid_click(url: str, earlier: str = "") -> bool:
 def find_campaign(query: str) -> str:
     """Return the parameters of a query that name a campaign or a source, as a short query.
 
-    A click's number is not among them, only the name of its parameter.
+    A click id is not among them, only the name of its parameter.
     """
     found = ""
     for name, value in _read_campaign(query).items():

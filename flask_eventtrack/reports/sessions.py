@@ -21,8 +21,9 @@ class TrackedSession(t.NamedTuple):
     """A session of a visitor; times are aware UTC.
 
     ``ended_at`` is None while it is open. ``source`` is where the visitor came from: the source in
-    the URL, the host name of another site, or ``direct``. ``channel`` is by which way: ``search``,
-    ``social``, ``mail``, ``paid``, ``ai``, ``affiliate``, ``referral``, ``campaign`` or ``direct``.
+    the URL, the host name of another site, or ``direct``. ``channel`` is the kind of source:
+    ``search``, ``social``, ``mail``, ``paid``, ``ai``, ``affiliate``, ``referral``, ``campaign`` or
+    ``direct``.
     ``entry_rule`` is the URL rule of the first page. ``visible_ms`` is how long its pages were in
     view; 0 if that is not known.
     """

@@ -35,7 +35,7 @@ Profiles = set[uuidlib.UUID]
 class Erased:
     """How many rows an erasure removed, or would remove.
 
-    Of ``transactions``, the amounts may have stayed, without anybody.
+    Of ``transactions``, the amounts may have stayed, without the person.
     """
 
     events: int = 0

@@ -1,7 +1,7 @@
 """Whose sessions and transactions are: ``person``, kept right as aliases come and go.
 
 A row's person is where the aliases lead from its ``uuid``: the customer's profile, else the profile
-itself. So nobody's person is a profile that has an alias, and the rows that a new alias concerns
+itself. So a profile that has an alias is no row's person, and the rows that a new alias concerns
 are found by ``person``, also behind a chain of aliases.
 
 A batch that is still open may not know of a new alias. So ``applied_at`` stays null until nothing

@@ -34,7 +34,7 @@ class Retention:
     :param by_definition: the time by action, from the definitions.
     :param by_pattern: ``EVENTTRACK_RETENTION``; the first pattern that an action matches counts,
         unless its definition says otherwise.
-    :param keeps_revenue: whether the amounts of orders stay, without anybody.
+    :param keeps_revenue: whether the amounts of orders stay, without the person.
     """
 
     by_definition: cabc.Mapping[str, dt.timedelta]

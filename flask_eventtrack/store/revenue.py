@@ -1,7 +1,7 @@
 """What stays of an order whose person is erased, has objected, or whose retention is over.
 
-With ``EVENTTRACK_KEEP_REVENUE``, the amounts stay without anybody, so that sums of revenue do not
-change. The row of a charge also tells that the order is known, should it be sent again.
+With ``EVENTTRACK_KEEP_REVENUE``, the amounts stay without the person, so that sums of revenue do
+not change. The row of a charge also tells that the order is known, should it be sent again.
 """
 
 from __future__ import annotations
