@@ -128,6 +128,11 @@ def multiply(price: decimal.Decimal, quantity: int) -> decimal.Decimal:
     return _CONTEXT.multiply(price, quantity)
 
 
+def add(amount: decimal.Decimal, other: decimal.Decimal) -> decimal.Decimal:
+    """Return a sum with all of its digits, whatever the precision of the host's own context."""
+    return _CONTEXT.add(amount, other)
+
+
 def write_money(amount: decimal.Decimal) -> str:
     """Return an amount as text with all of its digits, without an exponent."""
     return f"{amount:f}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import decimal
 import typing as t
 
-from ..money import limit_minor, multiply, write_money
+from ..money import add, limit_minor, multiply, write_money
 from ..records import Cancellation
 from .rows import TransactionRow
 
@@ -57,7 +57,7 @@ def _take_items(stored: _Items, wanted: dict[str, int]) -> tuple[_Items, decimal
         number = max(0, min(rest.get(item["sku"], 0), _left_of(item)))
         if number:
             rest[item["sku"]] -= number
-            price += multiply(decimal.Decimal(item["unit_price"]), number)
+            price = add(price, multiply(decimal.Decimal(item["unit_price"]), number))
         items.append({**item, "cancelled": item["cancelled"] + number})
     return items, price, any(number > 0 for number in rest.values())
 

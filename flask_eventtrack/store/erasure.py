@@ -74,6 +74,7 @@ class Erasure:
     keeps_revenue: bool = True
     customer_ids: set[str] = dataclasses.field(default_factory=set)
     _buried: set[uuidlib.UUID] = dataclasses.field(default_factory=set)
+    _orders: set[uuidlib.UUID] = dataclasses.field(default_factory=set)
 
     def run(self) -> cabc.Iterator[Erased]:
         """Erase, and yield after each transaction how much has been removed so far.
@@ -114,9 +115,10 @@ class Erasure:
             for uuids in in_chunks(self.profiles):
                 query = sa.select(profile.c.customer_id).where(profile.c.uuid.in_(uuids))
                 self.customer_ids.update(connection.scalars(query))
-            visits = self._find_visits(connection)
-            orders = set() if self.keeps_revenue else self._find_orders(connection)
-            return (self.profiles | visits | orders) - self._buried
+            visits, orders = self._find_visits(connection), self._find_orders(connection)
+            self._orders |= orders
+            again = set() if self.keeps_revenue else orders
+            return (self.profiles | visits | again) - self._buried
 
     def _find_visits(self, connection: sa.Connection) -> set[uuidlib.UUID]:
         """Return the ids of page visits that events of a browser may still name."""
@@ -222,7 +224,8 @@ class Erasure:
 
     def _erase_rejected(self) -> int:
         table = self.database.tables.rejected
-        texts = set(map(str, self.profiles))
+        # A cancellation names no profile but the id of its charge.
+        texts = set(map(str, self.profiles | self._orders))
         last, ids = uuidlib.UUID(int=0), []
         while True:
             query = sa.select(table.c.id, table.c.payload).where(table.c.id > last)

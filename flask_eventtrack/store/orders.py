@@ -132,8 +132,12 @@ class Orders:
         session = self._sessions.find(event.session.id) if event.session else None
         if session is None or not is_by_copy(event, session.row):
             return event, order
-        order = msgspec.structs.replace(order, visit_id=None)
-        params = {name: value for name, value in event.params.items() if name != "visit"}
+        items = tuple(
+            msgspec.structs.replace(item, params=_without_visit(item.params))
+            for item in order.items
+        )
+        order = msgspec.structs.replace(order, visit_id=None, items=items)
+        params = _without_visit(event.params)
         event = msgspec.structs.replace(
             event, uuid=event.id, session=None, client=None, params=params, order=order
         )
@@ -224,6 +228,10 @@ class Orders:
         update_rows(connection, tables.transaction, ("cancelled", "items"), changed)
         update_rows(connection, tables.transaction, _COUNTED, self._counted)
         keep_cancellations(connection, tables, self._now, self._waiting)
+
+
+def _without_visit(params: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {name: value for name, value in params.items() if name != "visit"}
 
 
 def expand(event: Event) -> list[Event]:

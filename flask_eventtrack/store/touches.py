@@ -20,6 +20,7 @@ from .dialects import ids_parameter, is_among
 from .rows import SessionRow
 from .tables import Tables, cached_on_table
 
+_BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
 # How many orders or people a statement asks for.
 _AT_ONCE = 20
 # The columns of a session that are its touch, in the order of TOUCH.
@@ -100,11 +101,7 @@ def find_touches(
     people = {row.person for row in rows if row.person is not None and is_customer(row.person)}
     kept = read_profiles(connection, tables.profile, people)
     parameters = [
-        {
-            "person": row.person,
-            "since": row.time - lookback,
-            "until": row.time,
-        }
+        {"person": row.person, "since": _begin(row.time, lookback), "until": row.time}
         for row in rows
     ]
     touches: list[Touches] = []
@@ -113,10 +110,18 @@ def find_touches(
         kept_first, kept_last = _kept_of(kept, row.person)
         if kept_first is not None and kept_first.at <= row.time:
             first = kept_first
-        if kept_last is not None and row.time - lookback <= kept_last.at <= row.time:
+        if kept_last is not None and _begin(row.time, lookback) <= kept_last.at <= row.time:
             last = kept_last if last is None or kept_last.at > last.at else last
         touches.append((first, last or direct))
     return touches
+
+
+def _begin(time: dt.datetime, lookback: dt.timedelta) -> dt.datetime:
+    """Return when the lookback of a transaction begins."""
+    try:
+        return time - lookback
+    except OverflowError:  # before the year 1, which some back ends send for no time at all
+        return _BEGINNING
 
 
 def _kept_of(kept: cabc.Mapping[uuidlib.UUID, Touches], person: uuidlib.UUID | None) -> Touches:

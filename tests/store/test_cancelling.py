@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
+import decimal
 import logging
 import typing as t
 import uuid as uuidlib
 
 import pytest
 
-from flask_eventtrack.records import Event
+from flask_eventtrack.records import Cancellation, Charge, Event
+from flask_eventtrack.store.cancelling import take_back
+from flask_eventtrack.store.orders import charge_row
 from flask_eventtrack.store.waiting import list_waiting
 
 from ..hosts import Host
@@ -140,6 +143,18 @@ def test_prices_are_rounded_once_a_cancellation(db_host: Host) -> None:
     put(db_host, a_cancellation(items={"nut": 2}, seconds=10))
     put(db_host, a_cancellation(items={"nut": 1}, seconds=11))
     assert amounts(db_host) == [101, -67, -34]
+
+
+def test_the_host_s_precision_rounds_no_sum() -> None:
+    """A host may calculate with fewer digits than an amount has."""
+    event = a_charge(total=2_000_001, items=[("car", 1, "12345.67"), ("nut", 1, "7654.34")])
+    assert isinstance(event.order, Charge)
+    charge = charge_row(event, event.order, at(1))
+    with decimal.localcontext() as context:
+        context.prec = 4
+        taken = take_back(charge, Cancellation(charge.id, "A-1", items={"car": 1, "nut": 1}))
+    assert taken is not None
+    assert taken.amount == 2_000_001
 
 
 def test_a_sku_with_two_prices(db_host: Host) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
 import pytest
 
 from flask_eventtrack.errors import InvalidEvent
@@ -75,6 +77,20 @@ def test_a_contradiction_is_raised_at_once(db_host: Host) -> None:
         put_in_host(db_host, a_charge(total=1))
     assert caught.value.code == "contradicted_order"
     assert amounts(db_host) == [2450]
+
+
+@pytest.mark.parametrize("lookback", [dt.timedelta(days=30), dt.timedelta.max])
+def test_no_lookback_begins_before_the_year_1(
+    make: MakeHost, database_url: str, lookback: dt.timedelta
+) -> None:
+    """Back ends send the year 1 for no time. It stops neither the writer nor its chores."""
+    host = make({"EVENTTRACK_LOOKBACK": lookback}, url=database_url)
+    put_in_host(host, a_charge(time=dt.datetime(1, 1, 1, tzinfo=dt.UTC), session=None))
+    put(host, a_charge("A-2", session=None))
+    host.clock.advance(minutes=2)
+    assert host.state.pipeline.writer.settle_touches() == 2
+    assert amounts(host) == [2450, 2450]
+    assert host.rows("uncounted") == host.rows("rejected") == []
 
 
 def test_a_cancellation_is_refused(db_host: Host) -> None:

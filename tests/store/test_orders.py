@@ -9,7 +9,7 @@ import uuid as uuidlib
 import pytest
 
 from flask_eventtrack import signals
-from flask_eventtrack.records import VOUCHED_BY_COOKIE, SessionEnd, SessionRef
+from flask_eventtrack.records import VOUCHED_BY_COOKIE, Charge, SessionEnd, SessionRef
 
 from ..hosts import Host
 from .orders import MUGS, TEA, a_charge, amounts, id_of, put, rows_of, the_row
@@ -18,6 +18,7 @@ from .records import (
     NAIVE,
     a_page,
     an_event,
+    an_id,
     at,
     contents,
     quality,
@@ -159,8 +160,15 @@ def test_a_copied_cookie_buys_for_nobody(db_host: Host) -> None:
     end = SessionEnd(session_id=session.id, reason="logout", at=at(3), number=1)
     write(db_host, ends=[end])
     copied = SessionRef(session.id, DEVICE, session.started_at, VOUCHED_BY_COOKIE, 1)
-    put(db_host, a_charge(seconds=60, session=copied))
+    charge = a_charge(seconds=60, session=copied, visit_id=an_id(1))
+    assert isinstance(charge.order, Charge)
+    for params in (charge.params, *(item.params for item in charge.order.items)):
+        params["visit"] = str(an_id(1))
+    put(db_host, charge)
     row = the_row(db_host)
+    assert row["visit_id"] is None
+    orders = [*db_host.events_of("transaction.charge"), *db_host.events_of("product.buy")]
+    assert [event["params"].get("visit") for event in orders] == [None] * 3
     assert (row["amount"], row["uuid"], row["session_id"]) == (2450, id_of("A-1"), None)
     assert not quality(db_host)["rejected", "transaction.charge", "logged_out"]
 

@@ -30,7 +30,7 @@ from .orders import (
     the_row,
 )
 from .people import ADA, ADA_UUID, BOB_UUID, STRANGER, export, forget, open_shop
-from .records import a_page, an_id, at, quality, recount, session_of, totals
+from .records import NAIVE, a_page, an_id, at, quality, recount, session_of, totals
 
 _TOUCHES = {
     f"{which}_{name}": f"{which} {name}"
@@ -109,6 +109,20 @@ def test_an_erasure_leaves_amounts_without_anybody(selling: Host, *, keeps: bool
         assert {name: before[key][name] for name in stays} == stays
         assert stays["first_source"] == "first source"
     assert "Ada" not in repr(after)
+
+
+def test_no_refused_cancellation_tells_of_an_erased_order(selling: Host) -> None:
+    """What was set aside names the order, and no profile."""
+    adas_orders(selling)
+    put(
+        selling,
+        a_cancellation("Ada-2", amount=50, time=NAIVE, seconds=6),
+        a_cancellation("Bob-1", amount=50, time=NAIVE, seconds=7),
+    )
+    assert len(selling.rows("rejected")) == 2
+    assert forget(selling, ADA).rejected == 1
+    [row] = selling.rows("rejected")
+    assert "Bob-1" in row["payload"]
 
 
 def test_an_erased_order_that_is_sent_again_counts_nothing(selling: Host, *, keeps: bool) -> None:
