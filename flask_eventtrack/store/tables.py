@@ -129,7 +129,6 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         *_touch("first"),
         *_touch("last"),
         sa.Index("ix_eventtrack_transaction_time", "time"),
-        sa.Index("ix_eventtrack_transaction_charge_id", "charge_id"),
         sa.Index("ix_eventtrack_transaction_uuid_time", "uuid", "time"),
         sa.Index("ix_eventtrack_transaction_person_time", "person", "time"),
         sa.Index("ix_eventtrack_transaction_settled_at", "settled_at", "stored_at"),

@@ -17,7 +17,7 @@ from flask_eventtrack.privacy.urls import UrlCleaner
 from ..browser.secrets import CALLED, SOUNDING
 from ..conftest import MakeHost
 from ..hosts import CHROME, NAVIGATION, SAME_ORIGIN, Host
-from ..pipeline.journals import segments
+from ..pipeline.segments import home_at, segments
 
 JWT = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiI0MiIsImV4cCI6MX0.c2lnbmF0dXJlLW9mLWl0"
 
@@ -107,7 +107,7 @@ def stopped(make: MakeHost, tmp_path: pathlib.Path) -> Host:
 
 def journal_of(host: Host) -> bytes:
     home = pathlib.Path(host.app.config["EVENTTRACK_JOURNAL_DIR"])
-    [segment] = segments(home / host.state.pipeline.database.fingerprint)
+    [segment] = segments(home_at(home / host.state.pipeline.database.fingerprint))
     return segment.read_bytes()
 
 

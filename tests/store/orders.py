@@ -86,9 +86,13 @@ def a_cancellation(
     items: dict[str, int] | None = None,
     seconds: float = 100,
     name: str = "",
+    currency: str = "EUR",
     **fields: t.Any,
 ) -> Event:
-    """Return the record of a cancellation; a whole one, or one with a ``name``, has that id."""
+    """Return the record of a cancellation; a whole one, or one with a ``name``, has that id.
+
+    ``amount`` is in minor units.
+    """
     charge = id_of(order_id)
     is_whole = amount is None and items is None
     derived = derived_id(charge, f"cancel:{name}" if name else "cancel")
@@ -100,7 +104,7 @@ def a_cancellation(
         "uuid": charge,
         "params": {},
         "order": Cancellation(
-            charge, order_id, None if amount is None else from_minor(amount, "EUR"), items
+            charge, order_id, None if amount is None else from_minor(amount, currency), items
         ),
     }
     return Event(**given | fields)

@@ -297,6 +297,7 @@ class Truth:
                 order_id,
                 amount=None if kind == "all" else wanted,
                 name=str(number),
+                currency=currency,
                 seconds=later,
                 received_at=at(later),
             )

@@ -32,6 +32,7 @@ NAMES = {
     "eventtrack_uncounted",
     "eventtrack_rejected",
     "eventtrack_tombstone",
+    "eventtrack_transaction",
     "eventtrack_objection",
     "eventtrack_salt",
     "eventtrack_schema",
