@@ -18,7 +18,7 @@ from .request.checking import Time
 from .request.context import get_current_now
 from .request.mistakes import answer_mistake, count_left_out, raises_mistakes
 from .request.recording import put, put_in_transaction
-from .request.transactions import find_buyer, give_to, make_cancellation, make_charge
+from .request.transactions import UNKNOWN, find_buyer, give_to, make_cancellation, make_charge
 from .state import State, get_state
 
 #: The id of an order or a cancellation: a text, an integer of any library, or a UUID.
@@ -66,7 +66,8 @@ def track_transaction(
 
     An order is always recorded. It is stored without a profile, session and page visit if the
     visitor refuses, is a bot or is left out by ``EVENTTRACK_VISITOR_FILTER``, if
-    ``EVENTTRACK_PRIVACY_IDENTITY`` is off, or if there is no request, customer or visitor.
+    ``EVENTTRACK_PRIVACY_IDENTITY`` is off, or if there is no request, customer or visitor. In
+    production also if ``customer`` or ``visitor`` is wrong, which is logged and counted.
 
     :param order_id: the order's id in the host app, at most 255 characters.
     :param total: what is paid, with everything.
@@ -173,9 +174,15 @@ def _charge(
     left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
     try:
         event = make_charge(state, order, time, now, site, left_out)
+        try:
+            buyer = find_buyer(state, current, customer, visitor, now)
+        except InvalidEvent as error:
+            if left_out is None:
+                raise
+            left_out.append(error)  # a visitor may have changed their token
+            buyer = UNKNOWN
     finally:
         count_left_out(state, CHARGE, left_out or ())
-    buyer = find_buyer(state, current, customer, visitor, now)
     append = put_in_transaction if in_transaction else put
     event = give_to(event, buyer)
     return event.id if append(state, buyer.current, event) else None

@@ -225,3 +225,21 @@ def test_without_an_address_there_is_no_order(client: FlaskClient) -> None:
     submit(client, "/basket/add", sku="K-03", quantity="1")
     submit(client, "/checkout", name="Ada", address=" ")
     assert client.get("/orders/1").status_code == 404
+
+
+def test_the_bank_leads_back_to_no_other_shop(client: FlaskClient) -> None:
+    """Whatever host the one who fetched the bill has named."""
+    order(client, K_03=1)
+    name = client.application.config["SESSION_COOKIE_NAME"]
+    cookie = client.get_cookie(name)
+    assert cookie is not None
+    named = {"Host": "evil.example", "Cookie": f"{name}={cookie.value}"}
+    page = client.application.test_client(use_cookies=False).get("/orders/1", headers=named)
+    [bank] = re.findall(r'href="http://[^/"]+(/outside/bank/[^"]+)"', page.text)
+    assert submit(client, bank, choice="pay").location.startswith("http://127.0.0.1/paid?")
+
+
+def test_no_order_has_a_number_beyond_64_bits(client: FlaskClient) -> None:
+    """No database can look for it."""
+    assert client.get(f"/orders/{2**63}").status_code == 404
+    assert submit(client, f"/orders/{2**63}/cancel").status_code == 404

@@ -136,6 +136,8 @@ def cancel(order_id: int) -> ResponseReturnValue:
 
 
 def _get_order(order_id: int) -> Order:
+    if order_id >= 2**63:  # which no database has
+        abort(404)
     placed: Order = db.get_or_404(Order, order_id)
     is_theirs = current_user.is_authenticated and placed.user_id == current_user.id
     if not is_theirs and order_id not in session.get("orders", []):

@@ -252,6 +252,23 @@ def test_value_that_cannot_be_stored_costs_no_order_in_production(
     assert "A value of 'transaction.charge' was left out." in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [({"customer": "none"}, "invalid_customer"), ({"visitor": "forged"}, "invalid_visitor")],
+)
+def test_unknown_buyer_costs_no_order_in_production(
+    shop: Host, accepted: Accepted, wrong: dict[str, t.Any], code: str
+) -> None:
+    """A visitor may have changed the token that came back from a payment: it is nobody's order."""
+    with shop.app.app_context():
+        with pytest.raises(InvalidEvent):
+            buy(**wrong)
+        shop.app.testing = False
+        assert buy(**wrong) == CHARGE_ID
+    assert (accepted.one.uuid, accepted.one.session) == (CHARGE_ID, None)
+    assert quality(shop)["left_out", "transaction.charge", code] == 1
+
+
 def test_own_definition_of_a_buy_writes_its_labels(shop: Host, accepted: Accepted) -> None:
     """Whatever parameters it has, items are recorded with ours."""
 
