@@ -44,7 +44,7 @@ def test_walk_through_the_shop_is_recorded_exactly(shop: Site, page: Page) -> No
         session_start=2,
         session_end=1,
         banner_click=1,
-        search_submit=1,
+        search_query=1,
         lookbook_like=1,
         product_view=1,
         product_wish=1,
@@ -254,13 +254,43 @@ def test_pages_fit_every_screen_without_a_script(
         ),
     )
     shop_for_a_while(page, shop.url)
-    for path in ("/", "/basket", "/checkout", "/about-you", "/about", "/lookbook/slow-morning"):
+    paths = ("/", "/basket", "/checkout", "/about-you", "/about", "/lookbook/slow-morning")
+    for path in (*paths, "/outside/ways-back"):
         page.goto(f"{shop.url}{path}")
         page.evaluate("document.querySelectorAll('details').forEach(each => each.open = true)")
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert page.evaluate(BROKEN_WORDS) == [], path
     assert complaints == []
     context.close()
+
+
+def test_order_is_paid_at_a_bank_on_another_site(shop: Site, page: Page) -> None:
+    """A newsletter leads to the shop, the shop to its bank, and the bank back: one session."""
+    page.goto(f"{shop.url}/outside/leave")
+    assert "//localhost:" in page.url
+    page.click("text=A link in a newsletter")
+    page.goto(f"{shop.url}/products/otto")
+    page.click("#add-to-basket")
+    page.click("#checkout-link")
+    page.fill("#name", "Ada")
+    page.fill("#address", "1 Test Street")
+    page.fill("#coupon", "WOBBLE10")
+    page.click("#place-order")
+    assert "//localhost:" in page.url
+    page.click("#pay")
+    expect(page.get_by_role("status")).to_have_text("The bank says that everything is paid.")
+    page.click(".back summary")
+    page.click("#cancel-order")
+    expect(page.locator("#refunded")).to_have_text("\N{MINUS SIGN}€23.40")
+    shop.await_claims(6)
+    charged, paid_back = shop.rows("transaction", "time")
+    assert (charged["amount"], paid_back["amount"]) == (2340, -2340)
+    for row in (charged, paid_back):
+        assert (row["first_source"], row["last_source"]) == ("newsletter", "newsletter")
+        assert (row["last_campaign"], row["last_channel"]) == ("spring", "mail")
+    [session] = shop.rows("session")
+    assert charged["session_id"] == session["id"]
+    assert (session["source"], session["channel"]) == ("newsletter", "mail")
 
 
 def test_about_you_tells_events_below_their_page(shop: Site, page: Page) -> None:
