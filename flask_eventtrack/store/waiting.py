@@ -31,6 +31,8 @@ from .visits import ids_of_engaged
 NO_VISIT = "no visit"
 _LOOKED_AT = 200
 _PAUSE = dt.timedelta(minutes=1)
+# A later moment is that of a clock that was wrong. The clocks of two servers differ by less.
+_AHEAD = dt.timedelta(hours=1)
 _PATIENCE = dt.timedelta(days=7)
 _MOST = 10_000
 # MessagePack does not use this byte. So release 0.1 cannot read a note and count it as an event.
@@ -65,7 +67,8 @@ def take_due(connection: sa.Connection, tables: Tables, now: dt.datetime) -> lis
     Two processes may have written a visit and its engagement at the same time.
     """
     table = tables.uncounted
-    query = sa.select(table).where(table.c.due_at <= now).order_by(table.c.due_at, table.c.event_id)
+    is_due = sa.or_(table.c.due_at <= now, table.c.due_at > now + _AHEAD)
+    query = sa.select(table).where(is_due).order_by(table.c.due_at, table.c.event_id)
     query = query.limit(_LOOKED_AT).with_for_update(skip_locked=True)
     return _take(connection, table, query)
 

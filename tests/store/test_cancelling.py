@@ -224,6 +224,17 @@ def test_a_cancellation_waits_for_its_charge(db_host: Host) -> None:
     assert totals(db_host) == recount(db_host)
 
 
+def test_a_cancellation_waits_by_no_clock_that_was_ahead(db_host: Host) -> None:
+    """Once the clock is right again, it is looked at as soon as any other."""
+    db_host.clock.advance(days=365)
+    put(db_host, a_cancellation(amount=300, received_at=db_host.clock.moment))
+    db_host.clock.advance(days=-365)
+    put(db_host, a_charge())
+    do_chores(db_host)
+    assert sorted(amounts(db_host)) == [-300, 2450]
+    assert waiting(db_host) == []
+
+
 def test_a_cancellation_without_an_order_gives_up_after_a_week(db_host: Host) -> None:
     """It is counted as rejected, once."""
     put(db_host, a_cancellation(seconds=0))
