@@ -71,7 +71,8 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
         raise InvalidEvent("no_transaction", f"{PAGE_ENGAGE!r} is a part of a visit, and no row.")
     db_session = this_app().extensions["sqlalchemy"].session
     tables = state.pipeline.database.tables
-    if event.order is not None and is_known(db_session.execute, tables, event):
+    salt = state.config.profile_salt
+    if event.order is not None and is_known(db_session.execute, tables, event, salt):
         return True
     for insert in insert_uncounted(tables, event, state.access.admits):
         db_session.execute(insert)

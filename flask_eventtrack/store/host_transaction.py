@@ -17,6 +17,7 @@ from .revenue import erase_transactions, is_stripped
 from .rows import row_of
 from .sessions import Admits
 from .tables import Tables
+from .tombstones import Tombstones
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -52,16 +53,22 @@ def insert_uncounted(tables: Tables, event: Event, admits: Admits) -> list[sa.In
     return [*inserts, tables.event.insert().values(rows), tables.uncounted.insert().values(notes)]
 
 
-def is_known(execute: Execute, tables: Tables, event: Event) -> bool:
-    """Whether a charge's order is stored, as the host's transaction sees it.
+def is_known(execute: Execute, tables: Tables, event: Event, salt: str) -> bool:
+    """Whether a charge's order is stored or erased, as the host's transaction sees it.
 
     :param execute: runs a query in that transaction.
+    :param salt: ``EVENTTRACK_PROFILE_SALT``.
     :raises InvalidEvent: the order was charged with other contents.
     """
     table = tables.transaction
     found = execute(sa.select(table.c.digest).where(table.c.id == event.id)).first()
-    if not isinstance(event.order, Charge) or found is None:
+    if not isinstance(event.order, Charge):
         return False
+    if found is None:
+        # The writer would drop its charge, but not its items, which are events of their own.
+        erased = tables.tombstone.c.uuid_hash
+        is_it = erased == Tombstones(tables, salt).hash_of(event.id)
+        return execute(sa.select(erased).where(is_it)).first() is not None
     if found.digest in (None, event.order.digest):
         return True
     raise InvalidEvent(

@@ -121,6 +121,21 @@ def test_a_customer_who_objects_leaves_the_amount(
         assert row["id"] == id_of("A-1")
 
 
+def test_an_erased_order_that_is_sent_again_leaves_no_items(
+    make: MakeHost, database_url: str
+) -> None:
+    """Without the amounts of erased orders, only a tombstone knows of it."""
+    host = make({"EVENTTRACK_KEEP_REVENUE": False}, url=database_url)
+    put(host, a_charge(uuid=ADA_UUID, session=None))
+    forget(host, ADA)
+    later = a_charge(uuid=ADA_UUID, session=None, time=at(86400), received_at=at(86400))
+    put_in_host(host, later)
+    host.flush()
+    host.state.pipeline._count_uncounted()
+    assert host.actions() == {}
+    assert amounts(host) == []
+
+
 def test_an_uncounted_order_is_erased(shop: Host) -> None:
     """Its events were never counted, and are not subtracted."""
     put_in_host(shop, a_charge(uuid=ADA_UUID, session=None))
