@@ -73,7 +73,7 @@ def test_the_same_order_again_is_no_second_row(db_host: Host) -> None:
 def test_a_contradiction_is_raised_at_once(db_host: Host) -> None:
     """The first charge stays, whichever way it came."""
     put(db_host, a_charge())
-    with pytest.raises(InvalidEvent, match="charged before") as caught:
+    with pytest.raises(InvalidEvent, match="Another order is stored") as caught:
         put_in_host(db_host, a_charge(total=1))
     assert caught.value.code == "contradicted_order"
     assert amounts(db_host) == [2450]
