@@ -13,7 +13,17 @@ from ..catalogue.orders import Order, check_cancellation, check_charge
 from ..errors import InvalidEvent
 from ..identity.visitor import CustomerId, check_customer_id
 from ..ids import uuid7
-from ..records import CANCEL, CHARGE, PRODUCT_BUY, Charge, Client, Event, SessionRef, from_ns
+from ..records import (
+    CANCEL,
+    CHARGE,
+    PRODUCT_BUY,
+    VOUCHED_BY_HOST,
+    Charge,
+    Client,
+    Event,
+    SessionRef,
+    from_ns,
+)
 from ..state import State
 from .checking import Time, check_access, parse_time, settle_time
 from .context import Current
@@ -65,8 +75,10 @@ def find_buyer(
         return UNKNOWN
     who = be_active(current, now)
     client = current.client() if who.opened else None
-    visit_id = find_visit(current)
-    return Buyer(who.uuid, who.latest_session(now), client, visit_id, current)
+    session = who.latest_session(now)
+    if named is not None:  # now the host itself vouches, also where only a cookie did
+        session = msgspec.structs.replace(session, vouched=VOUCHED_BY_HOST)
+    return Buyer(who.uuid, session, client, find_visit(current), current)
 
 
 def _is_vouched_for(current: Current, customer_id: str) -> bool:

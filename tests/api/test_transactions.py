@@ -168,6 +168,21 @@ def test_customer_who_is_the_visitor_keeps_session_and_visit(
     assert (other.session, charge_of(other).visit_id) == (None, None)
 
 
+@pytest.mark.parametrize(("named", "vouched"), [({}, 1), ({"customer": "42"}, 2)])
+def test_host_that_names_the_customer_vouches(
+    shop: Host, accepted: Accepted, named: dict[str, str], vouched: int
+) -> None:
+    """Elsewhere only the cookie does, of which there may be a copy after the log-out."""
+    client = shop.client()
+    client.get("/buy", headers=NAVIGATION, query_string={"login": "42"})
+    accepted.events.clear()
+    client.get("/buy", headers=NAVIGATION, query_string=named)
+    event = accepted.one
+    assert event.uuid == CUSTOMER
+    assert event.session is not None
+    assert event.session.vouched == vouched
+
+
 def test_payment_is_recorded_for_the_visitor_of_a_token(shop: Host, accepted: Accepted) -> None:
     """Outside their request, with their session; of a refusal, nobody's."""
     client = shop.client()
