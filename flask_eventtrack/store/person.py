@@ -168,7 +168,7 @@ def _part_some(
     change = alias.update().where(alias.c.anonymous_uuid == anonymous)
     if not connection.execute(change.values(applied_at=None, stored_at=now)).rowcount:
         return 0
-    led = _find_led(connection, alias, anonymous)
+    led = find_led(connection, alias, [anonymous])
     people = dict.fromkeys(led, anonymous)
     return _rewrite(connection, tables, "uuid", people, waits=waits)
 
@@ -196,11 +196,11 @@ def _part(
     return customer, True
 
 
-def _find_led(
-    connection: sa.Connection, alias: sa.Table, end: uuidlib.UUID
+def find_led(
+    connection: sa.Connection, alias: sa.Table, ends: cabc.Iterable[uuidlib.UUID]
 ) -> cabc.Set[uuidlib.UUID]:
-    """Return the profiles whose aliases lead to a profile, and itself."""
-    led, near = set[uuidlib.UUID](), {end}
+    """Return the profiles whose aliases lead to some profiles, and these themselves."""
+    led, near = set[uuidlib.UUID](), set(ends)
     while near:
         led |= near
         found = set[uuidlib.UUID]()
