@@ -354,8 +354,10 @@ def test_doctor_puts_errors_first(make: MakeHost) -> None:
     assert (found[:2], found[1:]) == (["ET003", "ET001"], sorted(found[1:]))
 
 
-def test_doctor_examines_each_database(db_host: Host) -> None:
+def test_doctor_examines_each_database(make: MakeHost, database_url: str) -> None:
     """Reading the schema of each."""
+    own = "EVENTTRACK_JOURNAL_DIR"  # other tests leave journals in the common folder
+    db_host = make({own: FINE[own]}, url=database_url)
     db_host.client().get("/", headers=NAVIGATION)
     db_host.flush()
     assert list(findings_of(db_host)) == ["ET008", "ET010", "ET034"]
