@@ -123,12 +123,12 @@ def test_refusal_is_read_behind_names(site: Site, page: Page, kind: str) -> None
 @pytest.mark.parametrize("kind", ["nothing", "form", "a", "iframe"])
 def test_names_of_what_a_browser_lacks_change_nothing(site: Site, page: Page, kind: str) -> None:
     """Elements are found as `requestIdleCallback` and `navigation` where a browser has none."""
-    # Playwright's own calls need the former.
-    page.add_init_script("""delete window.requestIdleCallback; delete window.navigation;
-        const go = () => history.pushState({}, "", "/soft");
-        if (top === self && location.protocol === "http:") setTimeout(go, 2000)""")
+    page.add_init_script("delete window.requestIdleCallback; delete window.navigation")
     with page.expect_response("**/tagged.js"):
         page.goto(f"{site.url}/named/{kind}", wait_until="commit")
-    page.wait_for_timeout(2500)
-    page.goto("about:blank")
+    site.await_actions(page_visit=1, session_start=1, element_view=1)
+    # Playwright's own evaluate() needs the former.
+    go = {"expression": "history.pushState({}, '', '/soft')"}
+    page.context.new_cdp_session(page).send("Runtime.evaluate", go)
+    page.goto("about:blank")  # before the element has been seen for long enough again
     site.await_actions(page_visit=2, session_start=1, element_view=1)
