@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from ..records import TOUCH
 from .person import resolve_people
 from .tables import Tables
-from .touches import columns_of, find_touches
+from .touches import columns_of, find_touches, update_touches
 
 #: How long after it was stored a transaction may still change.
 SETTLES_AFTER = dt.timedelta(minutes=1)
@@ -49,7 +49,7 @@ def settle(
     rows = [_Stored(*row) for row in connection.execute(query.with_for_update(skip_locked=True))]
     charges = [row for row in rows if row.charge_id is None]
     # Of an erased person's, the sources that are left stay.
-    theirs = _with_people(connection, tables, [row for row in charges if row.uuid is not None])
+    theirs = _with_people(connection, tables, charges)
     touches = find_touches(connection, tables, theirs, lookback)
     changes = {
         row.id: {"person": row.person, **columns_of(*each)}
@@ -65,8 +65,8 @@ def settle(
 def _with_people(
     connection: sa.Connection, tables: Tables, rows: cabc.Sequence[_Stored]
 ) -> list[_Stored]:
-    """Return rows with their persons. A host's own transaction may have been open for so long that
-    an alias was applied meanwhile."""
+    """Return the rows that have a profile, with their persons as they are now. A host's transaction
+    may have been open for so long that an alias was applied meanwhile."""
     people = resolve_people(connection, tables, {row.uuid for row in rows if row.uuid})
     return [row._replace(person=people.get(row.uuid)) for row in rows if row.uuid]
 
@@ -96,11 +96,7 @@ def _write_settled(
     changes: cabc.Mapping[uuidlib.UUID, dict[str, t.Any]],
     now: dt.datetime,
 ) -> None:
-    rows = [{"key": each, **values} for each, values in sorted(changes.items()) if values]
-    if rows:
-        update = table.update().where(table.c.id == sa.bindparam("key"))
-        columns: dict[str, t.Any] = {name: sa.bindparam(name) for name in _COPIED}
-        connection.execute(update.values(columns), rows)
     if changes:
+        update_touches(connection, table.c.id, changes)
         settled = table.update().where(table.c.id.in_(changes))
         connection.execute(settled.values(settled_at=now))

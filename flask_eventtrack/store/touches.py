@@ -23,9 +23,11 @@ from .tables import Tables, cached_on_table
 _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
 # How many orders or people a statement asks for.
 _AT_ONCE = 20
-# The columns of a session that are its touch, in the order of TOUCH.
-_COLUMNS = ("source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "referrer")
-_SESSION_COLUMNS = (*_COLUMNS, "entry_rule", "channel", "started_at")
+# A session's columns for its touch, in the order of TOUCH.
+_SESSION_COLUMNS = (
+    *("source", "utm_medium", "utm_campaign", "utm_term", "utm_content"),
+    *("referrer", "entry_rule", "channel", "started_at"),
+)
 _values_of = operator.attrgetter(*_SESSION_COLUMNS)
 _FIRST, _LAST = (tuple(f"{which}_{name}" for name in TOUCH) for which in ("first", "last"))
 
@@ -56,7 +58,7 @@ _Statement = sa.CompoundSelect[t.Any]
 
 
 class Attributed(t.Protocol):
-    """A transaction of which the touches are asked: whose it is, and when it was."""
+    """A transaction whose touches are looked for."""
 
     @property
     def person(self) -> uuidlib.UUID | None: ...
@@ -246,11 +248,11 @@ def update_touches(
     key: sa.Column[uuidlib.UUID],
     changes: cabc.Mapping[uuidlib.UUID, dict[str, t.Any]],
 ) -> None:
-    """Write the columns of touches, in the order of the keys."""
+    """Write the columns of touches, in the order of the keys. All changes have the same columns, or
+    none."""
     rows = [{"key": uuid, **values} for uuid, values in sorted(changes.items()) if values]
     if rows:
         update = key.table.update().where(key == sa.bindparam("key"))
-        columns: dict[str, sa.BindParameter[t.Any]] = {
-            name: sa.bindparam(name) for name in (*_FIRST, *_LAST)
-        }
+        names = rows[0].keys() - {"key"}
+        columns: dict[str, t.Any] = {name: sa.bindparam(name) for name in names}
         connection.execute(update.values(columns), rows)

@@ -184,7 +184,7 @@ def test_host_that_names_the_customer_vouches(
 
 
 def test_payment_is_recorded_for_the_visitor_of_a_token(shop: Host, accepted: Accepted) -> None:
-    """Outside their request, with their session; of a refusal, nobody's."""
+    """Outside their request, with their session; after a refusal, without a person."""
     client = shop.client()
     client.get("/", headers=NAVIGATION)
     token = client.get("/token").text
@@ -274,7 +274,7 @@ def test_value_that_cannot_be_stored_costs_no_order_in_production(
 def test_unknown_buyer_costs_no_order_in_production(
     shop: Host, accepted: Accepted, wrong: dict[str, t.Any], code: str
 ) -> None:
-    """A visitor may have changed the token that came back from a payment: it is nobody's order."""
+    """A visitor may have changed the token. The order is stored without a person."""
     with shop.app.app_context():
         with pytest.raises(InvalidEvent):
             buy(**wrong)

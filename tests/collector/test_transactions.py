@@ -81,7 +81,7 @@ def test_order_is_the_customer_s_who_is_named(shop: Host) -> None:
 
 
 def test_batch_has_a_result_each(shop: Host) -> None:
-    """Good ones are accepted beside bad ones; a guest's order is nobody's."""
+    """Good ones are accepted beside bad ones; a guest's order has no person."""
     events = listen(shop)
     part = {"cancel": "17", "amount": "5.00", "cancellation_id": "r1"}
     bad = {**ORDER, "currency": "EURO"}

@@ -1,4 +1,4 @@
-"""Charges: an order is its events and a row with its amount, once, all of it or nothing."""
+"""A charge is stored whole or not at all, and once: its events, and a row with its amount."""
 
 from __future__ import annotations
 
@@ -150,7 +150,7 @@ def test_two_processes_write_an_order_at_once(db_host: Host, database_url: str) 
     assert db_host.rows("rejected") == []
 
 
-# Whose it is
+# Copied cookies and other people
 
 
 def test_a_copied_cookie_buys_for_nobody(db_host: Host) -> None:

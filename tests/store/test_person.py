@@ -66,7 +66,7 @@ def statements(host: Host) -> t.Iterator[list[str]]:
 
 
 def test_a_chain_of_aliases_is_followed_to_its_end(db_host: Host) -> None:
-    """Also one of four, and a profile without an alias is its own person."""
+    """Even a chain of four. A profile without an alias is its own person."""
     chain = [uuidlib.UUID(int=each) for each in range(1, 6)]
     add_aliases(db_host, *itertools.pairwise(chain))
     assert resolve(db_host, *chain, DEVICE) == [chain[-1]] * 5 + [DEVICE]

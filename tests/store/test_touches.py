@@ -172,7 +172,7 @@ def test_order_after_a_payment_page_keeps_what_led_to_it(shop: Host) -> None:
 
 
 def test_person_has_the_touches_of_all_devices(shop: Host) -> None:
-    """Those of before the log-in too."""
+    """Also the touches from before the log-in."""
     phone, laptop = shop.client(), shop.client()
     come(shop, phone, "/?utm_source=one")
     come(shop, laptop, "/?utm_source=two")
