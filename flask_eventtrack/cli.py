@@ -28,7 +28,7 @@ from .private_files import replace_private
 from .reports.export import iter_person
 from .reports.feed import FeedEvent, iter_new, read_latest
 from .state import State, find_state, get_state, this_app
-from .store.closed_days import DayKind, count_closed
+from .store.closed_days import count_closed
 from .store.erasure import Erased, count_rows
 from .store.retention import Pruned
 from .store.schema import explain
@@ -301,13 +301,11 @@ def rebuild_reports(*, since: datetime.datetime | None) -> None:
     pipeline.writer.recount_days(first)
     # Each day is first removed, then counted.
     with click.progressbar(length=2 * number, label="Counting", file=sys.stderr) as bar:
-        kinds = collections.Counter(_pass(step.kind, bar) for step in pipeline.close_days())
-    click.echo(f"{quantify(kinds['closed'], 'day')} counted.")
-
-
-def _pass(kind: DayKind, bar: t.Any) -> DayKind:
-    bar.update(1 if kind in {"reopened", "closed"} else 0)
-    return kind
+        for step in pipeline.close_days():
+            bar.update(1 if step.kind in {"reopened", "closed"} else 0)
+    with pipeline.database.read() as connection:
+        number = count_closed(connection, pipeline.database.tables, first)
+    click.echo(f"{quantify(number, 'day')} counted.")
 
 
 @eventtrack_cli.command("clear-names")
