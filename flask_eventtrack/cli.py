@@ -317,8 +317,8 @@ def demo_data(*, events: int, days: int, seed: int, force: bool) -> None:
     found = count_events(state.pipeline.database)
     if found and not force:
         raise click.ClickException(
-            f"The database holds {quantify(found, 'event')}. Made-up ones can hardly be removed from "
-            "among them. Choose an empty database, or add them all the same with --force."
+            f"The database holds {quantify(found, 'event')}, and made-up ones cannot be told from "
+            "them later. Choose an empty database, or add them all the same with --force."
         )
     done = collections.Counter[str]()
     try:

@@ -16,6 +16,7 @@ import os
 import pathlib
 import re
 import typing as t
+import zoneinfo
 
 from .errors import ConfigError
 from .origins import origin_of, site_of
@@ -35,7 +36,9 @@ Channel = t.Literal[
 ChannelRules = cabc.Mapping[str, Channel]
 PageVisitFilter = cabc.Callable[[], bool]
 VisitorFilter = cabc.Callable[[], bool]
-Permission = cabc.Callable[[], bool | t.Literal["view", "manage"]]
+#: What the host's function answers: may this request see the pages, of all sites or of some?
+Permit = bool | t.Literal["view", "manage"] | cabc.Collection[str]
+Permission = cabc.Callable[[], Permit]
 
 #: The largest body that the collector takes.
 MAX_POST_BYTES = 256 * 1024
@@ -223,6 +226,17 @@ def _sites(key: str, value: object) -> tuple[str, ...]:
 
 def _hosts(key: str, value: object) -> tuple[str, ...]:
     return tuple(site_of(text) or _refuse(key, text, _HOST_NAMES) for text in _texts(key, value))
+
+
+def _zone(key: str, value: object) -> dt.tzinfo:
+    if value == "UTC" or isinstance(value, zoneinfo.ZoneInfo):
+        return dt.UTC if value == "UTC" else t.cast("dt.tzinfo", value)
+    with contextlib.suppress(ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return zoneinfo.ZoneInfo(_text(key, value))
+    expected = "the name of a time zone such as 'Europe/Berlin'"
+    if not zoneinfo.available_timezones():
+        expected += "; this system knows none, so install the package tzdata"
+    _refuse(key, value, expected)
 
 
 def _channels(key: str, value: object) -> ChannelRules:
@@ -485,8 +499,30 @@ class Config:
 
     dashboard_permission: Permission | None = _setting(None, _callback)
     """A callable without arguments, called inside requests for what only your own staff may see:
-    ``GET /_et/catalogue.json``. It returns ``"view"`` to let them read, ``"manage"`` or True to let
-    them make changes as well, and False to answer 404. Without it, everyone gets 404."""
+    the dashboard at ``/_et/`` and ``/_et/catalogue.json``. It returns ``"view"`` to let them read,
+    ``"manage"`` or True to let them make changes as well, a set of sites to let them read the
+    numbers of these sites only, and False to answer 404. Without it, everyone gets 404. In debug
+    mode the dashboard then opens for a browser on the same machine."""
+
+    dashboard_name: str | None = _setting(None, _optional(_text))
+    """The name in the head of the dashboard. None is the name of the site."""
+
+    dashboard_logo: str | None = _setting(None, _optional(_text))
+    """The URL path of a logo in the head of the dashboard, served by your app, such as
+    ``"/static/logo.svg"``."""
+
+    dashboard_accent: str | None = _setting(
+        None, _optional(_matching("#[0-9a-fA-F]{6}", "a colour such as '#4f46e5'"))
+    )
+    """The accent colour of the dashboard, such as ``"#4f46e5"``."""
+
+    timezone: dt.tzinfo = _setting(dt.UTC, _zone)
+    """The time zone of the days in reports, such as ``"Europe/Berlin"``. After a change, run
+    ``flask eventtrack rebuild-reports``."""
+
+    reports_bind_key: str | None = _setting(None, _optional(_text))
+    """The Flask-SQLAlchemy bind that reports read from, such as a read replica of the database with
+    the tables. None reads from the database itself."""
 
     secret_parameters: tuple[str, ...] = _setting(SECRET_PARAMETERS, _lower_texts)
     """Query parameters that are removed from recorded URLs and referrers, and from URLs that are

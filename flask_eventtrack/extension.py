@@ -25,6 +25,7 @@ from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import Config, load_config, parse_site
+from .dashboard.routes import make_dashboard
 from .errors import ConfigError, InvalidDefinition
 from .identity.jwt import CustomerTokens
 from .identity.tokens import DeviceRule, TokenCodec
@@ -46,6 +47,8 @@ from .privacy.secret_names import is_secret_name
 from .privacy.urls import UrlCleaner
 from .records import Clock
 from .reports.feed import FeedEvent, read_feed
+from .reports.library import Reports
+from .reports.reader import Reader
 from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .request.navigation import EXEMPT
@@ -127,6 +130,7 @@ class EventTrack:
         if config.enabled:
             PageHooks(state).register(app)
             app.register_blueprint(make_blueprint(app, config.url_prefix))
+            app.register_blueprint(make_dashboard(app, config.url_prefix))
             follow_flask_login(app)
             if app.debug and database.is_in_memory:
                 warn_of_memory(state)
@@ -200,6 +204,7 @@ class EventTrack:
             expand=pages.expand,
             clock=self._clock,
             lifetimes=Lifetimes(_to_ns(config.session_timeout), _to_ns(config.vouched_for)),
+            reports=Reports(Reader(database), config.timezone, self._clock, self.catalogue),
         )
 
     def define(
@@ -318,6 +323,11 @@ class EventTrack:
     def tables(self) -> Tables:
         """The current app's tables, for joins with the host's own."""
         return get_state().pipeline.database.tables
+
+    @property
+    def reports(self) -> Reports:
+        """The current app's reports: the numbers of the dashboard, for your own code."""
+        return get_state().reports
 
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything that the current app tracked so far is in its database.

@@ -28,6 +28,7 @@ from .pipeline.pipeline import Pipeline
 from .privacy.masking import Masker
 from .privacy.urls import UrlCleaner
 from .records import Clock, Event, PageView
+from .reports.library import Reports
 from .sites import Sites
 from .store.erasure_file import ErasureFile
 
@@ -36,6 +37,9 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 EXTENSION = "eventtrack"
 #: The name of the blueprint, in front of the names of its endpoints.
 BLUEPRINT = "eventtrack"
+#: The same of the dashboard. The host's hooks run for its pages, as for the host's own.
+DASHBOARD = "eventtrack_dashboard"
+OWN_BLUEPRINTS: t.Final = frozenset({BLUEPRINT, DASHBOARD})
 # At least half of them are remembered.
 _RECENT_IDS = 20_000
 _URL_RULES = 2000
@@ -90,6 +94,7 @@ class State:
     expand: cabc.Callable[[Event | PageView], Event]
     clock: Clock
     lifetimes: Lifetimes
+    reports: Reports
     recent_ids: BoundedDict[uuidlib.UUID, None] = dataclasses.field(
         default_factory=lambda: BoundedDict(_RECENT_IDS)
     )

@@ -24,7 +24,6 @@ from flask_eventtrack.collector.messages import (
     PostFields,
     Results,
 )
-from flask_eventtrack.collector.problems import Problem
 from flask_eventtrack.collector.sender import DEVICE_HEADER, SESSION_HEADER
 from flask_eventtrack.collector.transactions import (
     MAX_TRANSACTIONS,
@@ -35,6 +34,7 @@ from flask_eventtrack.collector.transactions import (
 )
 from flask_eventtrack.errors import ProblemCode, RejectionCode, TokenCode
 from flask_eventtrack.request.cookies import DEVICE_COOKIE, SESSION_COOKIE
+from flask_eventtrack.request.problems import Problem
 
 PATH = pathlib.Path(flask_eventtrack.__file__).with_name("collector") / "openapi.json"
 

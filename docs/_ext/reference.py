@@ -69,10 +69,11 @@ _TYPES = {
     "Keeps": "`timedelta`, a number of seconds, or dict of `str` to these",
     "MaskRules": "list of compiled patterns and callables",
     "PageVisitFilter": "callable (no arguments, returns `bool`)",
-    "Permission": 'callable (no arguments, returns `bool`, `"view"` or `"manage"`)',
+    "Permission": 'callable (no arguments, returns `bool`, `"view"`, `"manage"` or a set of `str`)',
     "VisitorFilter": "callable (no arguments, returns `bool`)",
     "RateLimit": "two numbers",
     "SitePatterns": "list of `str`, or dict of `str` to list of `str`",
+    "dt.tzinfo": "name of a time zone, or `ZoneInfo`",
     "dt.timedelta": "`timedelta`, or a number of seconds",
     "tuple[str, ...]": "list of `str`",
 }
@@ -129,6 +130,8 @@ def write_value(value: object) -> str:
             fits = [unit for unit, length in _UNITS.items() if not seconds % length]
             unit = fits[0] if fits else "seconds"
             return f"timedelta({unit}={seconds / _UNITS.get(unit, 1):g})"
+        case dt.timezone():
+            return f'"{value}"'
         case tuple() if all(isinstance(item, str) for item in value):
             return f"[{', '.join(write_value(item) for item in value)}]"
         case _:

@@ -6,11 +6,11 @@ import pathlib
 
 import msgspec
 from flask import Response, request
-from werkzeug.exceptions import HTTPException
 
 from ..catalogue.schema import describe_catalogue
-from ..state import State, get_state
-from .problems import not_found, problem
+from ..request.access import find_access
+from ..request.problems import not_found, problem
+from ..state import get_state
 
 _OPENAPI = pathlib.Path(__file__).with_name("openapi.json")
 _SCRIPT_HEADERS = {
@@ -60,22 +60,10 @@ def serve_openapi() -> Response:
 def serve_catalogue() -> Response:
     """Serve the definitions, if the host app permits this request to see them."""
     state = get_state()
-    if not _may_view(state):
+    if find_access(state) is None:
         return not_found()
     return _json(describe_catalogue(state.catalogue), _CATALOGUE_HEADERS)
 
 
 def _json(document: object, headers: dict[str, str]) -> Response:
     return Response(msgspec.json.encode(document), mimetype="application/json", headers=headers)
-
-
-def _may_view(state: State) -> bool:
-    """Return whether the host app permits this request to see what is for its staff only."""
-    ask = state.config.dashboard_permission
-    try:
-        return ask is not None and ask() in (True, "view", "manage")
-    except HTTPException:  # the host's function may refuse with abort(403)
-        return False
-    except Exception as error:  # noqa: BLE001 - a failing function permits nothing
-        state.report_failure("asking for EVENTTRACK_DASHBOARD_PERMISSION", error)
-        return False

@@ -9,9 +9,9 @@ from flask import request
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import get_input_stream
 
+from ..request.problems import Refused, problem
 from ..state import get_state
 from .messages import MAX_BYTES
-from .problems import Refused, problem
 
 TYPES = frozenset({"application/json", "text/plain"})
 _GZIP = 16 + zlib.MAX_WBITS

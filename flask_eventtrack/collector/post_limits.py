@@ -8,11 +8,11 @@ from flask import request
 
 from ..request.context import get_current
 from ..request.cookies import read_identity
+from ..request.problems import Refused, problem
 from ..state import State
 from ..text import quantify
 from .messages import EVENT_BYTES, MAX_BYTES
 from .origin import PostOrigin
-from .problems import Refused, problem
 from .sender import DEVICE_HEADER
 
 

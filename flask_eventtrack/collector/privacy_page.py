@@ -15,9 +15,9 @@ from ..privacy.report import longest_keep
 from ..records import PAGE_ENGAGE
 from ..request.context import Current
 from ..request.cookies import send_choice
+from ..request.problems import Refused, problem
 from ..state import get_state, this_app
 from .body import read_body
-from .problems import Refused, problem
 
 #: The template, which an app may replace by one of the same name.
 TEMPLATE = "eventtrack/privacy.html"

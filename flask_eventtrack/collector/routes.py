@@ -14,6 +14,8 @@ from ..records import Outcome
 from ..request.context import get_current
 from ..request.cookies import send_choice, send_device
 from ..request.host_login import read_bearer
+from ..request.places import ALL_METHODS, drop_place, find_places
+from ..request.problems import PROBLEM_TYPE, Problem, Refused, not_found, problem
 from ..state import BLUEPRINT, State, get_state, this_app
 from .assets import serve_catalogue, serve_openapi, serve_script
 from .body import TYPES, read_body
@@ -22,7 +24,6 @@ from .messages import Account, Choice, Envelope, MalformedPost, Results, parse_a
 from .origin import OriginHeaders, PostOrigin, judge_origin
 from .post_limits import PostLimits
 from .privacy_page import read_choice, serve_stylesheet, show_page
-from .problems import PROBLEM_TYPE, Problem, Refused, not_found, problem
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Sender
 from .transactions import take_transactions
 
@@ -34,7 +35,7 @@ _CORS_MAX_AGE = 3600
 def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
     """Return the collector's blueprint; Flask needs a separate one for each app."""
     blueprint = Blueprint(BLUEPRINT, __name__, url_prefix=url_prefix, template_folder="templates")
-    for place in _places(app):
+    for place in find_places(app):
         for name in _POSTS:
             blueprint.add_url_rule(
                 f"/{name}",
@@ -60,21 +61,9 @@ def make_blueprint(app: Flask, url_prefix: str) -> Blueprint:
         )
         blueprint.add_url_rule("/privacy.css", "privacy_css", serve_stylesheet, **place)
         # A host's own catch-all route must not answer below our prefix.
-        blueprint.add_url_rule("/", "nothing", _nothing, methods=_ALL_METHODS, **place)
-        blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=_ALL_METHODS, **place)
-    blueprint.url_value_preprocessor(lambda _, values: values and values.pop(_PLACE, None))
+        blueprint.add_url_rule("/<path:path>", "nothing", _nothing, methods=ALL_METHODS, **place)
+    blueprint.url_value_preprocessor(drop_place)
     return blueprint
-
-
-def _places(app: Flask) -> list[dict[str, t.Any]]:
-    """Return the hosts or subdomains that the collector answers on: those of the app's pages."""
-    if app.url_map.host_matching:
-        return [{"host": f"<{_PLACE}>"}]
-    return [{}, {"subdomain": f"<{_PLACE}>"}] if app.subdomain_matching else [{}]
-
-
-_PLACE = "eventtrack_place"
-_ALL_METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"]
 
 
 def _nothing(path: str = "") -> Response:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 
 from ..privacy.urls import path_of
-from ..state import BLUEPRINT, State, this_app
+from ..state import OWN_BLUEPRINTS, State, this_app
 
 # A host's own converters run with each match, and may ask a database.
 _MOST_MATCHES = 10
@@ -46,4 +46,4 @@ def _match(path: str) -> str:
         rule, _ = adapter.match(path, method="GET", return_rule=True)
     except Exception:  # noqa: BLE001 - a host's own converters run here, and may fail as they like
         return ""
-    return "" if rule.endpoint.startswith(f"{BLUEPRINT}.") else rule.rule
+    return "" if rule.endpoint.partition(".")[0] in OWN_BLUEPRINTS else rule.rule

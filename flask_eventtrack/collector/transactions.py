@@ -17,6 +17,7 @@ from ..records import CANCEL, CHARGE, Event, Outcome
 from ..request.checking import refuse
 from ..request.context import get_current
 from ..request.host_login import read_bearer
+from ..request.problems import Refused, not_found, problem
 from ..request.recording import put
 from ..request.transactions import find_buyer, give_to, make_cancellation, make_charge
 from ..state import State
@@ -32,7 +33,6 @@ from .messages import (
 )
 from .origin import PostOrigin
 from .post_limits import PostLimits
-from .problems import Refused, not_found, problem
 from .sender import NoRoom
 
 MAX_TRANSACTIONS = 100

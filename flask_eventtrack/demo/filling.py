@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
-import datetime as dt
 
 from sqlalchemy.exc import IntegrityError
 
@@ -48,7 +47,7 @@ def fill(
                 write(database, rows, site.now)
             except IntegrityError as error:
                 raise AlreadyMadeError(
-                    f"The database has rows of this history already: choose another seed than {seed}."
+                    f"The database has this history already. Choose another seed than {seed}."
                 ) from error
             yield Filled(len(rows.events), len(rows.sessions), len(rows.transactions))
 
@@ -63,7 +62,7 @@ def _make_site(state: State, prefix: str, host: str) -> Site:
 
     return Site(
         now=writer.now,
-        zone=dt.UTC,
+        zone=config.timezone,
         salt=config.profile_salt,
         name=name,
         host=host,

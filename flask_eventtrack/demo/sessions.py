@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
+import contextlib
 import dataclasses
 import datetime as dt
 import functools
 import random
 import typing as t
 import uuid as uuidlib
+
+import msgspec
 
 from ..catalogue.orders import Order, check_charge
 from ..ids import session_end_id, session_id_of, session_start_id, uuid7
@@ -41,12 +45,6 @@ _COUPON = "WOBBLE10"
 _MOST_PAGES = 25
 
 
-class FindChannel(t.Protocol):
-    """Tells the channel of a source."""
-
-    def __call__(self, source: str, medium: str, has_campaign: bool) -> str | None: ...  # noqa: FBT001
-
-
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
     """The app whose history is made up.
@@ -63,8 +61,8 @@ class Site:
     salt: str
     name: str
     host: str
-    find_channel: FindChannel
-    records: t.Callable[[str], bool]
+    find_channel: cabc.Callable[[str, str, bool], str | None]
+    records: cabc.Callable[[str], bool]
     session_timeout: dt.timedelta = dt.timedelta(minutes=30)
     lookback: dt.timedelta = dt.timedelta(days=30)
     prefix: str = ""
@@ -92,7 +90,7 @@ class Rows:
     profiles: list[Person] = dataclasses.field(default_factory=list)
 
 
-class _PresentReached(Exception):  # noqa: N818 - it is no error
+class _PresentReached(Exception):
     """What comes next has not happened yet."""
 
 
@@ -197,10 +195,8 @@ class _Session:
         self._add(
             SESSION_START, self._start - 1, session_start_id(self._row.id), {}, "Started session"
         )
-        try:
+        with contextlib.suppress(_PresentReached):
             self._browse()
-        except _PresentReached:
-            pass
         self._row.uuid = self._uuid
         self._row.last_seen_at = from_us(self._last)
         self._end()
@@ -261,7 +257,7 @@ class _Session:
         self._at = at + stay
 
     def _note_view(self, params: dict[str, t.Any], stay: int) -> None:
-        """Note how long a page was in view, and how far it was read: it is known once it is left."""
+        """Note how long a page was in view, and how far it was read."""
         visible = int(stay / 1000 * min(1.0, 0.6 + 0.7 * self._rng.random()))
         if visible > 1000:
             params["visible_ms"] = visible
@@ -274,7 +270,7 @@ class _Session:
         if row.pages == 1:
             row.entry, row.entry_at, row.entry_rule = path, at, rule
             self._person.add_touch(t.cast("Touch", touch_of(row)))
-        row.exit, row.exit_at = path, at
+        row.exit, row.exit_at, row.exit_rule = path, at, rule
 
     def _track_content(self, page: world.Page) -> None:
         visit = {"visit": str(self._visit)}
@@ -318,10 +314,7 @@ class _Session:
         at, visit = from_us(self._at), self._teller.make_id(self._at)
         site, row = self._teller.site, self._row
         checked = check_charge(self._make_order(number), site.salt, _write_buy_label)
-        order = checked.charge
-        order = type(order)(
-            order.order_id, order.currency, order.amount, order.digest, order.items, visit
-        )
+        order = msgspec.structs.replace(checked.charge, visit_id=visit)
         for item in order.items:
             item.params["visit"] = str(visit)
         event = Event(
@@ -561,5 +554,5 @@ def _cents(price: str) -> int:
     return int(price.replace(".", ""))
 
 
-def _write_buy_label(params: t.Mapping[str, t.Any]) -> str:
+def _write_buy_label(params: cabc.Mapping[str, t.Any]) -> str:
     return f"Bought {params['name']}"

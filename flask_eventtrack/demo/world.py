@@ -162,14 +162,16 @@ GOODS = Picker(
         for product, weight in zip(PRODUCTS, _POPULARITY, strict=True)
     }
 )
-LANDINGS = {
+LANDINGS: dict[str, Picker[Page | Picker[Page]]] = {
     "any": Picker({HOME: 46, ABOUT: 10, LOOKBOOK: 14, SHELVES: 10, GOODS: 20}),
     "home": Picker({HOME: 7, SHELVES: 3}),
     "lookbook": Picker({LOOKBOOK: 3, LOOKS: 7}),
     "product": Picker({GOODS: 4, SHELVES: 6}),
 }
 #: Where people go on a page that is none of a purchase.
-NEXT = Picker({GOODS: 50, SHELVES: 14, HOME: 10, LOOKS: 8, LOOKBOOK: 6, SEARCHES: 9, ABOUT: 3})
+NEXT: Picker[Page | Picker[Page]] = Picker(
+    {GOODS: 50, SHELVES: 14, HOME: 10, LOOKS: 8, LOOKBOOK: 6, SEARCHES: 9, ABOUT: 3}
+)
 TOPICS = Picker({"everything": 5, "new arrivals": 3, "green things": 2, "seconds sale": 4})
 
 
@@ -266,17 +268,25 @@ DEVICES = Picker(
 )
 FIRST_NAMES = Picker(
     dict.fromkeys(
-        "Ada Alma Anna Ben Carla Clara David Elif Emil Emma Finn Fiona Greta Hanna Ida Ivo Jana Jonas "
-        "Julia Karim Lea Leo Lina Lukas Mara Marie Mia Milan Nina Noah Olga Paul Rosa Sami Sofia "
-        "Theo Tom Vera Yara Zoe".split(),
+        (
+            *("Ada", "Alma", "Anna", "Ben", "Carla", "Clara", "David", "Elif"),
+            *("Emil", "Emma", "Finn", "Fiona", "Greta", "Hanna", "Ida", "Ivo"),
+            *("Jana", "Jonas", "Julia", "Karim", "Lea", "Leo", "Lina", "Lukas"),
+            *("Mara", "Marie", "Mia", "Milan", "Nina", "Noah", "Olga", "Paul"),
+            *("Rosa", "Sami", "Sofia", "Theo", "Tom", "Vera", "Yara", "Zoe"),
+        ),
         1,
     )
 )
 LAST_NAMES = Picker(
     dict.fromkeys(
-        "Adler Bauer Berg Bianchi Bosch Dubois Fischer Garcia Haas Hansen Huber Jansen Keller "
-        "Kowalski Lang Larsson Lehmann Martin Meyer Moreau Novak Peters Rossi Roth Schmidt Silva "
-        "Smith Sommer Taylor Vogel Weber Winter Wolf Young Ziegler".split(),
+        (
+            *("Adler", "Bauer", "Berg", "Bianchi", "Bosch", "Dubois", "Fischer", "Garcia"),
+            *("Haas", "Hansen", "Huber", "Jansen", "Keller", "Kowalski", "Lang", "Larsson"),
+            *("Lehmann", "Martin", "Meyer", "Moreau", "Novak", "Peters", "Rossi", "Roth"),
+            *("Schmidt", "Silva", "Smith", "Sommer", "Taylor", "Vogel", "Weber", "Winter"),
+            *("Wolf", "Young", "Ziegler"),
+        ),
         1,
     )
 )

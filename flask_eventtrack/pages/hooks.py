@@ -16,7 +16,7 @@ from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_by
 from ..request.host_login import resolve
 from ..request.navigation import has_page, is_navigation, may_be_page
 from ..request.recording import make_anonymous, open_session, put
-from ..state import BLUEPRINT, State, this_app, warn_of_memory
+from ..state import OWN_BLUEPRINTS, State, this_app, warn_of_memory
 from .headers import AnswerHeaders, read_headers
 from .tag_check import TagCheck
 from .title import parse_title
@@ -144,7 +144,7 @@ def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) 
 
 def _end_other(current: Current, response: Response) -> None:
     """After a request that is no visit: keep its campaign, and send the cookies if they changed."""
-    if current.request.blueprint == BLUEPRINT:
+    if current.request.blueprint in OWN_BLUEPRINTS:
         return
     environ = current.request.environ
     if may_name_campaign(environ, response.status_code) and current.verdict.is_person:

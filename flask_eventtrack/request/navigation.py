@@ -7,7 +7,7 @@ import typing as t
 
 from flask import Request
 
-from ..state import BLUEPRINT, this_app
+from ..state import OWN_BLUEPRINTS, this_app
 from .context import Current
 
 #: The attribute that marks what is ``@events.exempt``.
@@ -103,7 +103,7 @@ def _has_pages(request: Request, endpoint: str) -> bool:
     """Whether a view's answers may be page visits."""
     if getattr(request.url_rule, "websocket", False):
         return False
-    if request.blueprint == BLUEPRINT or endpoint == "static" or endpoint.endswith(".static"):
+    if request.blueprint in OWN_BLUEPRINTS or endpoint == "static" or endpoint.endswith(".static"):
         return False
     return not _is_exempt(request)
 

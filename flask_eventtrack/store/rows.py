@@ -69,6 +69,7 @@ class SessionRow(msgspec.Struct, gc=False):
     entry_rule: str | None = None
     channel: str | None = None
     person: uuidlib.UUID | None = None
+    exit_rule: str | None = None
 
 
 class TransactionRow(msgspec.Struct, gc=False):

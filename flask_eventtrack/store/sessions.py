@@ -45,7 +45,15 @@ _PAGES = frozenset({PAGE_VISIT, SCREEN_VIEW})
 _CLIENT_COLUMNS = ("browser", "os", "device_type", "language", "country")
 _ORIGIN_COLUMNS = ("referrer", "source", "channel", *CAMPAIGN)
 # The columns that most events change. None of them is in an index, so that updates are cheap.
-_PROGRESS_COLUMNS = ("last_seen_at", "pages", "events", "exit", "exit_at", "visible_ms")
+_PROGRESS_COLUMNS = (
+    "last_seen_at",
+    "pages",
+    "events",
+    "exit",
+    "exit_at",
+    "exit_rule",
+    "visible_ms",
+)
 _ALL_COLUMNS = SessionRow.__struct_fields__[1:]
 _progress_of = operator.attrgetter(*_PROGRESS_COLUMNS)
 _rest_of = operator.attrgetter(*(name for name in _ALL_COLUMNS if name not in _PROGRESS_COLUMNS))
@@ -348,6 +356,7 @@ def _move_pages(row: SessionRow, event: Event, facts: Facts) -> None:
             setattr(row, name, origin.get(name))
     if row.exit_at is None or event.time >= row.exit_at:
         row.exit, row.exit_at = page, to_utc(event.time)
+        row.exit_rule = event.url_rule or None
 
 
 def _find_origin(event: Event, facts: Facts) -> _Facts:

@@ -103,4 +103,4 @@ def _extend(row: SessionRow, other: SessionRow) -> None:
     if row.ended_at is None:
         row.last_seen_at = max(row.last_seen_at, other.last_seen_at)
         if other.exit_at is not None and (row.exit_at is None or other.exit_at >= row.exit_at):
-            row.exit, row.exit_at = other.exit, other.exit_at
+            row.exit, row.exit_at, row.exit_rule = other.exit, other.exit_at, other.exit_rule

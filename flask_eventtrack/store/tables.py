@@ -14,7 +14,10 @@ from .types import JSON, UTCDateTime, blob, plain, text
 #: The version of the tables and of what is in them. A release that changes either counts it up.
 #: A new column is nullable or has a default in the database, so that the release before goes on
 #: writing. Version 1 is that of release 0.1, which kept no version.
-VERSION = 4
+VERSION = 5
+
+#: What a row of closed days counts; ``visible`` and ``seconds`` are sums over its sessions.
+COUNTS: t.Final = ("sessions", "pages", "events", "bounces", "seconds", "visible_ms")
 
 _IS_CLAIMED = sa.text("claimed_by IS NOT NULL")
 
@@ -85,6 +88,8 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("entry_rule", text(255)),
         sa.Column("channel", text(16)),
         sa.Column("person", sa.Uuid()),
+        sa.Column("exit_rule", text(255)),
+        sa.Index("ix_eventtrack_session_started_at", "started_at"),
         sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
         sa.Index("ix_eventtrack_session_person_started_at", "person", "started_at"),
         # Without last_seen_at: it changes with each event of a session, and so would the index.
@@ -173,6 +178,60 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("salt", text(64), nullable=False),
     ],
+    # What closed days counted, so that no report counts their sessions again.
+    "daily": [
+        sa.Column("site", text(255), primary_key=True),
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("dimension", text(16), primary_key=True),
+        sa.Column("value", text(255), primary_key=True),
+        *(sa.Column(name, sa.BigInteger(), nullable=False) for name in COUNTS),
+    ],
+    # Of the visitors of a day, how many were last here on another one.
+    "returning": [
+        sa.Column("site", text(255), primary_key=True),
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("previous", sa.Date(), primary_key=True),
+        sa.Column("visitors", sa.BigInteger(), nullable=False),
+    ],
+    # The visitors of each closed day, as they are counted in "returning".
+    "person_day": [
+        sa.Column("person", sa.Uuid(), primary_key=True),
+        sa.Column("site", text(255), primary_key=True),
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("previous", sa.Date(), nullable=False),
+    ],
+    # One row: up to which day days are closed, and the zone of all of them.
+    "closed": [
+        sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("zone", text(64), nullable=False),
+        sa.Column("since", sa.Date(), nullable=False),
+        sa.Column("until", sa.Date(), nullable=False),
+    ],
+    # Closed days and people that are to be counted again.
+    "recount_day": [
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+    ],
+    "recount_person": [
+        sa.Column("person", sa.Uuid(), primary_key=True),
+        sa.Column("number", sa.BigInteger(), nullable=False),
+    ],
+    # The customers' traits, by which people are searched.
+    "trait": [
+        sa.Column("uuid", sa.Uuid(), primary_key=True),
+        sa.Column("name", text(64), primary_key=True),
+        sa.Column("value", text(255), nullable=False),
+        sa.Index("ix_eventtrack_trait_value", "value"),
+    ],
+    # Who looked at a person, exported or erased them.
+    "audit": [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("at", UTCDateTime(), nullable=False),
+        sa.Column("actor", text(255), nullable=False),
+        sa.Column("action", text(32), nullable=False),
+        sa.Column("subject", text(255), nullable=False),
+        sa.Index("ix_eventtrack_audit_at", "at"),
+    ],
     "schema": [
         sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("reached_at", UTCDateTime(), nullable=False),
@@ -200,6 +259,14 @@ class Tables:
     tombstone: sa.Table
     objection: sa.Table
     salt: sa.Table
+    daily: sa.Table
+    returning: sa.Table
+    person_day: sa.Table
+    closed: sa.Table
+    recount_day: sa.Table
+    recount_person: sa.Table
+    trait: sa.Table
+    audit: sa.Table
     schema: sa.Table
 
     @classmethod

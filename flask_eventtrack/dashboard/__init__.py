@@ -1,0 +1,1 @@
+"""The pages that show reports, and what they serve to programs."""

@@ -1,0 +1,204 @@
+"""What reports answer: frozen rows with typed fields, ready for a page, a chart or JSON.
+
+Durations are seconds, visible time is milliseconds, money is a :class:`~decimal.Decimal` with its
+currency, days are dates of the site's zone.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import decimal
+import typing as t
+import uuid as uuidlib
+
+from .period import Period
+
+#: The numbers of the overview, in their order. Each one can be drawn over time.
+Measure = t.Literal[
+    "visitors",
+    "new_visitors",
+    "sessions",
+    "page_visits",
+    "pages_per_session",
+    "bounce_rate",
+    "visible_time",
+    "duration",
+    "orders",
+]
+MEASURES: tuple[Measure, ...] = t.get_args(Measure)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Numbers:
+    """The sums of a period or of a part of it; the ratios are made of them.
+
+    ``page_visits`` are counted by the time of the visit, ``pages`` are those of the sessions that
+    started in the period. ``visible_ms`` and ``seconds`` are sums over these sessions.
+    """
+
+    visitors: int = 0
+    new_visitors: int = 0
+    sessions: int = 0
+    page_visits: int = 0
+    pages: int = 0
+    bounces: int = 0
+    visible_ms: int = 0
+    seconds: int = 0
+    orders: int = 0
+
+    @property
+    def pages_per_session(self) -> float | None:
+        """None if there was no session, as for all ratios."""
+        return self.pages / self.sessions if self.sessions else None
+
+    @property
+    def bounce_rate(self) -> float | None:
+        """Between 0 and 1."""
+        return self.bounces / self.sessions if self.sessions else None
+
+    @property
+    def visible_time(self) -> float | None:
+        """The mean of a session, in seconds."""
+        return self.visible_ms / 1000 / self.sessions if self.sessions else None
+
+    @property
+    def duration(self) -> float | None:
+        """The mean of a session, in seconds."""
+        return self.seconds / self.sessions if self.sessions else None
+
+    def get(self, measure: Measure) -> float | None:
+        """Return one of the numbers of the overview; None if it has no value."""
+        value: float | None = getattr(self, measure)
+        return value
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Money:
+    """An amount of a currency."""
+
+    currency: str
+    amount: decimal.Decimal
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Point:
+    """A bucket of a series: its first moment (aware, of the site's zone), and its numbers.
+
+    ``is_running`` if the bucket has not ended yet. ``before`` is the bucket of the period that this
+    one is compared with, and ``before_start`` its first moment.
+    """
+
+    start: dt.datetime
+    numbers: Numbers
+    is_running: bool = False
+    before_start: dt.datetime | None = None
+    before: Numbers | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Row:
+    """A value of a dimension, and what was counted of it.
+
+    ``count`` is what the dimension counts: sessions, page visits or events. ``share`` is its part
+    of all that was counted (0 to 1). The other numbers are those of sessions; None for pages and
+    events. ``people`` is None unless it was asked for and could be counted. ``paths`` is how many
+    paths a route has; None for other dimensions.
+    """
+
+    value: str
+    count: int
+    share: float
+    pages: int | None = None
+    bounces: int | None = None
+    seconds: int | None = None
+    visible_ms: int | None = None
+    people: int | None = None
+    before: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The rows of a dimension, the largest first.
+
+    ``counted`` is what its rows count: ``"sessions"``, ``"page visits"``, ``"events"`` or
+    ``"orders"``. ``total`` is the sum over all rows, ``rows_in_all`` how many rows there are beyond
+    those returned.
+    """
+
+    dimension: str
+    counted: str
+    rows: tuple[Row, ...]
+    total: int
+    rows_in_all: int
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RevenueRow:
+    """Orders and revenue of a source, by its value; revenue for each currency."""
+
+    value: str
+    orders: int
+    revenue: tuple[Money, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Cut:
+    """Said of a report that its limit has cut: it covers only the time since ``since``.
+
+    ``sentence`` says it to people: "of the last 11 of 12 months".
+    """
+
+    since: dt.datetime
+    sentence: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Overview:
+    """All that the overview shows.
+
+    ``before`` are the numbers of the period compared with; None without a comparison. ``revenue``
+    has an entry for each currency, and ``revenue_before`` likewise. ``breakdowns`` are the panels'
+    top rows by dimension. ``heatmap`` has 7 rows (Monday first) of 24 sessions by hour.
+    ``recounting`` is how many closed days are being counted again and may be off meanwhile.
+    """
+
+    period: Period
+    compared: Period | None
+    numbers: Numbers
+    before: Numbers | None
+    revenue: tuple[Money, ...]
+    revenue_before: tuple[Money, ...]
+    series: tuple[Point, ...]
+    breakdowns: dict[str, Breakdown]
+    heatmap: tuple[tuple[int, ...], ...]
+    cut: Cut | None = None
+    recounting: int = 0
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class HereNow:
+    """A person who was active in the last five minutes, and their latest page."""
+
+    person: uuidlib.UUID
+    customer_id: str | None
+    last_seen_at: dt.datetime
+    path: str | None
+    source: str | None
+    country: str | None
+    device_type: str | None
+    pages: int
+    site: str
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class PersonRow:
+    """A person in a list."""
+
+    person: uuidlib.UUID
+    customer_id: str | None
+    name: str | None
+    first_seen_at: dt.datetime
+    last_seen_at: dt.datetime
+    sessions: int | None = None
+    orders: int | None = None

@@ -1,0 +1,64 @@
+"""Who may see the pages: what ``EVENTTRACK_DASHBOARD_PERMISSION`` answers."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import ipaddress
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from ..state import State, this_app
+
+_LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Access:
+    """What a request may do. ``sites`` are the only ones that it may see; None is all of them.
+
+    ``is_by_debug`` if only the debug mode lets it in.
+    """
+
+    may_manage: bool = False
+    sites: frozenset[str] | None = None
+    is_by_debug: bool = False
+
+
+def find_access(state: State) -> Access | None:
+    """Return what the host app permits the current request; None if it permits nothing."""
+    ask = state.config.dashboard_permission
+    if ask is None:
+        return Access(may_manage=True, is_by_debug=True) if _is_developer() else None
+    try:
+        return _read_permit(ask())
+    except HTTPException:  # the host's function may refuse with abort(403)
+        return None
+    except Exception as error:  # noqa: BLE001 - a failing function permits nothing
+        state.report_failure("asking for EVENTTRACK_DASHBOARD_PERMISSION", error)
+        return None
+
+
+def _read_permit(permit: object) -> Access | None:
+    if permit is True or permit == "manage":
+        return Access(may_manage=True)
+    if permit == "view":
+        return Access()
+    if isinstance(permit, str | bytes) or not isinstance(permit, cabc.Collection):
+        return None
+    sites = frozenset(site for site in permit if isinstance(site, str))
+    return Access(sites=sites) if sites else None
+
+
+def _is_developer() -> bool:
+    """Whether the app is in debug mode, and its own machine asks without a proxy."""
+    if not this_app().debug or any(name in request.headers for name in _FORWARDING):
+        return False
+    name = request.host.rpartition(":")[0] if not request.host.endswith("]") else request.host
+    try:
+        is_loopback = ipaddress.ip_address(request.remote_addr or "").is_loopback
+    except ValueError:
+        return False
+    return is_loopback and (name or request.host) in _LOCAL_NAMES
