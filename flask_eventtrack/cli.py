@@ -19,8 +19,7 @@ from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from . import data_rights
-from .demo.filling import AlreadyMadeError, fill
-from .demo.writing import count_events
+from .demo.command import demo_data
 from .doctor import examine
 from .errors import InvalidEvent
 from .pipeline.health import examine as examine_health
@@ -61,6 +60,7 @@ def _explain(ctx: click.Context, error: OperationalError | ProgrammingError) -> 
 eventtrack_cli: AppGroup = _Group(
     "eventtrack", help="Look after the events of this app.", context_settings={"show_default": True}
 )
+eventtrack_cli.add_command(demo_data)
 # What an erasure counts, in the order of Erased.
 _ERASED = ("event", "session", "alias", "transaction", "rejected record")
 _who = click.argument("who", metavar="WHO")
@@ -298,38 +298,6 @@ def clear_undefined() -> None:
         state.pipeline.database, lambda action: state.catalogue.find(action) is not None
     )
     click.echo(f"{quantify(cleared, 'name')} removed.")
-
-
-@eventtrack_cli.command("demo-data")
-@click.option("--events", type=click.IntRange(1, 10**9), default=30_000, help="About how many.")
-@click.option(
-    "--days", type=click.IntRange(1, 3650), default=28, help="From so long ago until now."
-)
-@click.option("--seed", type=click.IntRange(0), default=0, help="Another one, another history.")
-@click.option("--force", is_flag=True, help="Add it to the events that there are.")
-def demo_data(*, events: int, days: int, seed: int, force: bool) -> None:
-    """Fill an empty database with the made-up history of a shop, to try the reports on.
-
-    It ends now, with people who are in the shop.
-    """
-    state = get_state()
-    state.pipeline.flush()
-    found = count_events(state.pipeline.database)
-    if found and not force:
-        raise click.ClickException(
-            f"The database holds {quantify(found, 'event')}, and made-up ones cannot be told from "
-            "them later. Choose an empty database, or add them all the same with --force."
-        )
-    done = collections.Counter[str]()
-    try:
-        with click.progressbar(length=events, label="Making events", file=sys.stderr) as bar:
-            for filled in fill(state, events, days, seed):
-                done.update(dataclasses.asdict(filled))
-                bar.update(filled.events)
-    except AlreadyMadeError as error:
-        raise click.ClickException(f"{error}") from None
-    numbers = (quantify(done[f"{noun}s"], noun) for noun in ("event", "session", "order"))
-    click.echo("Made {} in {} and {}.".format(*numbers))
 
 
 @eventtrack_cli.command()

@@ -11,7 +11,7 @@ from ..errors import EventTrackError
 from ..origins import site_of
 from ..state import State
 from .history import iter_history
-from .sessions import Site
+from .site import Site
 from .writing import count_events, without_indexes, write
 
 

@@ -13,7 +13,9 @@ import typing as t
 from ..identity.visitor import customer_uuid
 from . import world
 from .people import HOUR, MINUTE, People, Person
-from .sessions import Rows, Site, Teller, from_us, in_microseconds
+from .recording import Maker
+from .sessions import tell
+from .site import Rows, Site, from_us, in_microseconds
 
 # How many events are kept in memory until they are written, more or less.
 _CHUNK = 20_000
@@ -36,7 +38,7 @@ def iter_history(site: Site, events: int, days: int, seed: int = 0) -> cabc.Iter
     for slot in slots:
         reached += slot.weight
         history.fill(slot, int(events * reached / total))
-        if len(history.teller.rows.events) >= _CHUNK:
+        if len(history.maker.rows.events) >= _CHUNK:
             yield history.take_rows()
     history.show_present()
     yield history.take_rows()
@@ -79,10 +81,10 @@ class _History:
 
     def __init__(self, site: Site, rng: random.Random) -> None:
         self.rng = rng
-        self.teller = Teller(site, rng)
+        self.maker = Maker(site, rng)
         self._people = People(
             rng,
-            self.teller.now,
+            self.maker.now,
             lambda at: _weigh(site, at),
             site.prefix,
             lambda customer_id: customer_uuid(site.salt, customer_id),
@@ -103,18 +105,18 @@ class _History:
     def show_present(self) -> None:
         """Let some people have come just now."""
         for _ in range(_HERE):
-            start = self.teller.now - int(self.rng.random() * _HERE_FOR)
+            start = self.maker.now - int(self.rng.random() * _HERE_FOR)
             self._come(self._people.make(start))
 
     def _come(self, person: Person) -> None:
         start = person.visits[person.done]
         browser = self._people.choose_browser(person, start)
-        self._events += self.teller.tell(person, browser, start)
+        self._events += tell(self.maker, person, browser, start)
         if not person.is_over():
             entry = (person.visits[person.done], next(self._numbers), person)
             heapq.heappush(self._returning, entry)
 
     def take_rows(self) -> Rows:
-        rows, self.teller.rows = self.teller.rows, Rows()
+        rows, self.maker.rows = self.maker.rows, Rows()
         rows.events.sort(key=operator.attrgetter("stored_at"))
         return rows

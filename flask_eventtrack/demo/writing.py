@@ -18,7 +18,7 @@ from ..store.tables import Tables
 from ..store.totals import Totals
 from ..store.touches import columns_of
 from .people import Person
-from .sessions import Rows, from_us
+from .site import Rows, from_us
 
 _DERIVED = frozenset({SESSION_START, SESSION_END})
 # SQLite's page cache: ids that do not sort by time go to random places in the primary key.
