@@ -230,7 +230,7 @@ class SessionRows:
         second = at // SECOND
         if second != self._second:
             self._second = second
-            self._stored_at = from_us(min(at + SECOND - at % SECOND, self.maker.now))
+            self._stored_at = from_us(min(second * SECOND + SECOND - 1, self.maker.now))
         return self._stored_at
 
     def find_chore(self, stored_at: dt.datetime) -> dt.datetime | None:

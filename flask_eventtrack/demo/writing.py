@@ -21,6 +21,8 @@ from .people import Person
 from .site import Rows, from_us
 
 _DERIVED = frozenset({SESSION_START, SESSION_END})
+# How many rows a statement inserts: of more, the processor's cache holds too few.
+_AT_ONCE = 500
 # SQLite's page cache: ids that do not sort by time go to random places in the primary key.
 _CACHE_KIB, _USUAL_CACHE_KIB = 200_000, 8000
 
@@ -63,8 +65,9 @@ def write(database: Database, rows: Rows, now: dt.datetime) -> None:
 
 
 def _write(tables: Tables, rows: Rows, now: dt.datetime, connection: sa.Connection) -> None:
-    insert_rows(connection, tables.event, rows.events)
-    insert_rows(connection, tables.session, rows.sessions)
+    for table, some in ((tables.event, rows.events), (tables.session, rows.sessions)):
+        for start in range(0, len(some), _AT_ONCE):
+            insert_rows(connection, table, some[start : start + _AT_ONCE])
     insert_rows(connection, tables.transaction, rows.transactions)
     for table, values in (
         (tables.alias, [dataclasses.asdict(alias) for alias in rows.aliases]),
