@@ -18,6 +18,10 @@ class Picker(t.Generic[_T]):
     def __init__(self, weights: cabc.Mapping[_T, int]) -> None:
         self._items = [item for item, weight in weights.items() for _ in range(weight)]
 
+    @property
+    def choices(self) -> set[_T]:
+        return set(self._items)
+
     def __call__(self, rng: random.Random) -> _T:
         return self._items[int(rng.random() * len(self._items))]
 
@@ -144,7 +148,7 @@ SEARCHES = Picker(
             ("cactus", 1, 5),
             ("gift", 0, 5),
             ("candle", 1, 4),
-            ("tea", 2, 3),
+            ("tea", 1, 3),
             ("clock", 1, 2),
             ("chair", 0, 2),
         )
@@ -173,6 +177,12 @@ NEXT: Picker[Page | Picker[Page]] = Picker(
     {GOODS: 50, SHELVES: 14, HOME: 10, LOOKS: 8, LOOKBOOK: 6, SEARCHES: 9, ABOUT: 3}
 )
 TOPICS = Picker({"everything": 5, "new arrivals": 3, "green things": 2, "seconds sale": 4})
+
+
+def list_pages() -> list[Page]:
+    """Return all pages but those of a purchase."""
+    shown = [HOME, ABOUT, BASKET, LOGIN, SIGNUP, THANKS, LOOKBOOK]
+    return [*shown, *(page for each in (LOOKS, SHELVES, SEARCHES, GOODS) for page in each.choices)]
 
 
 def order_page(number: int) -> Page:
