@@ -72,6 +72,7 @@ def _write(tables: Tables, rows: Rows, now: dt.datetime, connection: sa.Connecti
     for table, values in (
         (tables.alias, [dataclasses.asdict(alias) for alias in rows.aliases]),
         (tables.profile, [_profile_of(person) for person in rows.profiles]),
+        (tables.trait, [row for person in rows.profiles for row in _traits_of(person)]),
     ):
         if values:
             connection.execute(table.insert(), values)
@@ -90,3 +91,12 @@ def _profile_of(person: Person) -> dict[str, t.Any]:
         "last_seen_at": from_us(person.last_known),
         **columns_of(person.first, person.latest_named),
     }
+
+
+def _traits_of(person: Person) -> list[dict[str, t.Any]]:
+    """Return the rows by which people are searched: each trait in lower case."""
+    uuid = person.uuid
+    return [
+        {"uuid": uuid, "name": name, "value": str(value).lower()}
+        for name, value in person.traits.items()
+    ]

@@ -139,7 +139,11 @@ def test_profiles_have_the_touches_and_orders_of_their_people(host: Host) -> Non
     assert [kept[uuid] for uuid in profiles] == found
     orders = collections.Counter(row["uuid"] for row in host.rows("transaction"))
     logins = collections.Counter(row["uuid"] for row in host.events_of("customer.login"))
+    traits = {(row["uuid"], row["name"]): row["value"] for row in host.rows("trait")}
+    assert len(traits) == sum(len(row["traits"]) for row in profiles.values())
     for uuid, row in profiles.items():
+        assert traits[uuid, "email"] == row["traits"]["email"]
+        assert traits[uuid, "name"] == row["traits"]["name"].lower()
         assert row["traits"].get("orders", 0) == orders[uuid]
         assert uuid == host.state.profile_of(row["customer_id"])
         assert logins[uuid] in {1, 2}
