@@ -12,7 +12,7 @@ from flask.cli import with_appcontext
 from ..state import get_state
 from ..text import quantify
 from .filling import AlreadyMadeError, fill
-from .writing import count_events
+from .writing import count_events, has_closed_days
 
 
 @click.command("demo-data")
@@ -46,3 +46,5 @@ def demo_data(*, events: int, days: int, seed: int, force: bool) -> None:
         raise click.ClickException(f"{error}") from None
     numbers = (quantify(done[f"{noun}s"], noun) for noun in ("event", "session", "order"))
     click.echo("Made {} in {} and {}.".format(*numbers))
+    if has_closed_days(state.pipeline.database):
+        click.echo("Reports have counted some days before: run 'flask eventtrack rebuild-reports'.")

@@ -34,6 +34,12 @@ def count_events(database: Database) -> int:
         return connection.scalar(query) or 0
 
 
+def has_closed_days(database: Database) -> bool:
+    """Whether reports have counted days already, of which made-up sessions may be."""
+    with database.read() as connection:
+        return connection.execute(sa.select(database.tables.closed.c.id)).first() is not None
+
+
 @contextlib.contextmanager
 def without_indexes(database: Database) -> cabc.Iterator[None]:
     """Remove the indexes of an empty SQLite file, and make them again at the end: the sooner each

@@ -200,6 +200,18 @@ def test_command_refuses_a_database_with_events(host: Host) -> None:
     assert all(each.startswith("demo0-") for each in ids)
 
 
+def test_command_says_when_reports_have_to_count_again(host: Host) -> None:
+    """Days that were counted without the made-up sessions."""
+    assert "rebuild-reports" not in run(host, "demo-data", "--events", "40", "--days", "1").output
+    database = host.state.pipeline.database
+    day = host.clock.moment.date()
+    with database.begin() as connection:
+        row = {"id": 1, "zone": "UTC", "since": day, "until": day}
+        connection.execute(database.tables.closed.insert(), row)
+    arguments = ("--events", "40", "--days", "1", "--seed", "1", "--force")
+    assert "rebuild-reports" in run(host, "demo-data", *arguments).output
+
+
 def test_the_same_history_is_not_added_twice(host: Host) -> None:
     """Another seed is."""
     for seed, code in (("1", 0), ("1", 1), ("2", 0)):
