@@ -175,9 +175,9 @@ class _Session(SessionRows):
 
     def _settle(self, row: TransactionRow) -> TransactionRow:
         person = self.person
-        last, lookback = person.latest_named, self.maker.site.lookback
-        if last is None or last.at < row.time - lookback:
-            last = person.latest
+        since = row.time - self.maker.site.lookback
+        touches = (person.latest_named, person.latest)
+        last = next((each for each in touches if each is not None and each.at >= since), None)
         for name, value in columns_of(person.first, last).items():
             setattr(row, name, value)
         row.person = person.uuid

@@ -108,8 +108,8 @@ def test_orders_have_the_amounts_of_their_events_and_the_touches_of_their_people
     make: MakeHost,
 ) -> None:
     """As the store finds them in what is stored, with the lookback of the app."""
-    host = make({"EVENTTRACK_LOOKBACK": dt.timedelta(days=1)})
-    fill_host(host, 4000)
+    host = make({"EVENTTRACK_LOOKBACK": dt.timedelta(minutes=5)})
+    fill_host(host, 6000)
     charges = {row["id"]: row for row in host.events_of("transaction.charge")}
     bought: collections.Counter[str] = collections.Counter()
     for row in host.events_of("product.buy"):
