@@ -18,7 +18,8 @@ from .sums import Slice, Sums
 
 #: Two moments; the second one is not included.
 Bounds = tuple[dt.datetime, dt.datetime]
-_AT_ONCE = 5000
+#: How many rows are read at once.
+AT_ONCE = 5000
 # How many people a statement asks for.
 _PEOPLE = 20_000
 _OF_EVENTS = {"page": "url_rule", "action": "action"}
@@ -44,7 +45,7 @@ def read_sessions(
     query = session_query(tables.session, connection.dialect.name, into.of_sessions)
     query = query.where(*conditions).order_by(tables.session.c.started_at)
     parameters = {"lower": bounds[0], "upper": bounds[1]}
-    options = {"yield_per": _AT_ONCE}
+    options = {"yield_per": AT_ONCE}
     with connection.execute(query, parameters, execution_options=options) as result:
         for rows in result.partitions():
             into.add_sessions(rows, slices)

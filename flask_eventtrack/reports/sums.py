@@ -16,9 +16,13 @@ from .period import Bucket, Period
 from .rows import Numbers
 
 #: Dimensions of events, not of sessions.
-OF_EVENTS: t.Final = ("page", "action")
+OF_EVENTS: t.Final = ("page", "action", "path")
 #: What a dimension's rows count, if that is not sessions.
-COUNTED: t.Final[dict[str, t.Literal["pages", "events"]]] = {"page": "pages", "action": "events"}
+COUNTED: t.Final[dict[str, t.Literal["pages", "events"]]] = {
+    "page": "pages",
+    "path": "pages",
+    "action": "events",
+}
 _PERSON = 5
 _PAGE, _EVENT = pack(Counts(pages=1)), pack(Counts(events=1))
 

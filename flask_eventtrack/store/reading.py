@@ -24,8 +24,8 @@ _STEPS = 2000
 _PG_STOPPED = frozenset({"57014"})
 _MYSQL_STOPPED = frozenset({1969, 3024, 1317})
 _DUE = "eventtrack_due"
-# How a transaction begins; its limit is set behind the first statement. PostgreSQL would take longer
-# to compile queries than that saves.
+# How a transaction begins; its limit is set behind the first statement. For PostgreSQL, compiling
+# a query takes longer than that saves.
 _BEGIN = {
     "postgresql": (
         "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
