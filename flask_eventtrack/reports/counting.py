@@ -70,7 +70,7 @@ class Counter:
         self.catalogue: Catalogue = catalogue
         self._zone = zone
         self.due: float = time.monotonic() + SCAN_SECONDS if due is None else due
-        self.closed: closed.Closed = closed.read_closed(connection, reader.tables)
+        self.closed: closed.ClosedDays = closed.read_closed(connection, reader.tables, zone)
 
     @property
     def tables(self) -> Tables:
@@ -105,7 +105,7 @@ class Counter:
         sites = conditions.sites
         if not sums.spans:
             return Answer(sums)
-        if conditions or (sites is not None and len(sites) != 1) or len(live) > _MOST_LIVE:
+        if conditions or not _has_own_rows(sites) or len(live) > _MOST_LIVE:
             answer = self._scan(sums, conditions)
         else:
             self._count(sums, live, conditions, has_heat=question.has_heat)
@@ -172,7 +172,7 @@ class Counter:
             scan.read_sessions(connection, tables, bounds, limits, slices, sums)
             self._add_events(sums, bounds, conditions.sites)
         last_closed = one_by_one[0] - _DAY if one_by_one else period.last_begun
-        closed.read_visitors(connection, tables, site, last_closed, sums)
+        closed.read_visitors(connection, tables, site, last_closed, self.closed.pending, sums)
         self._add_visitors(sums, site, one_by_one)
 
     def _one_by_one(self, sums: Sums, live: cabc.Sequence[dt.date]) -> list[dt.date]:
@@ -205,7 +205,7 @@ class Counter:
             site,
             everyone,
             days[0],
-            self.closed.until,
+            self.closed,
         )
         for (bucket, day), people in sorted(sums.people.items(), key=_by_bucket):
             if day is not None:
@@ -228,15 +228,21 @@ class Counter:
 
     def _scan(self, sums: Sums, conditions: Conditions) -> Answer:
         """Count the newest part first, and stop when it takes too long."""
-        slices = sums.slices()
+        slices, first_seen = sums.slices(), dict[str, dt.datetime]()
 
         def read(bounds: scan.Bounds) -> Sums:
             part = Sums(sums.period, sums.bucket, sums.dimensions)
             self._scan_part(part, bounds, conditions, slices)
+            new = _everyone(part) - first_seen.keys()
+            seen = scan.read_first_seen(self.connection, self.tables, new, conditions.sites)
+            first_seen.update(seen)
             return part
 
         since = self.by_parts(sums.period, read, sums.merge)
-        self._add_scanned(sums, conditions, since or sums.period.start)
+        start = since or sums.period.start
+        _count_people(sums, {each for each, moment in first_seen.items() if moment < start})
+        if conditions:
+            sums.page_visits = [sums.counts_of(each).pages for each in range(len(sums.spans))]
         return Answer(sums, since)
 
     def by_parts(
@@ -275,20 +281,27 @@ class Counter:
             events = scan.read_events_of_sessions(self.connection, tables, bounds, limits)
             part.add_events(part.find_bucket(bounds[0]), events)
 
-    def _add_scanned(self, sums: Sums, conditions: Conditions, since: dt.datetime) -> None:
-        """Count the people of each bucket, and pages as those of the sessions."""
-        everyone = set().union(*sums.people.values()) if sums.people else set[str]()
-        known = scan.read_first_seen(
-            self.connection, self.tables, everyone, conditions.sites, since
-        )
-        sums.all_visitors, sums.all_new = len(everyone), len(everyone - known)
-        met = set[str](known)
-        for (bucket, _), people in sorted(sums.people.items(), key=_by_bucket):
-            sums.visitors[bucket] = len(people)
-            sums.new_visitors[bucket] = len(people - met)
-            met |= people
-        if conditions:
-            sums.page_visits = [sums.counts_of(each).pages for each in range(len(sums.spans))]
+
+def _everyone(sums: Sums) -> set[str]:
+    return set[str]().union(*sums.people.values())
+
+
+def _count_people(sums: Sums, known: set[str]) -> None:
+    """Count the people of each bucket, who were read one by one.
+
+    :param known: those who were here before the time that was counted.
+    """
+    everyone, met = _everyone(sums), set(known)
+    sums.all_visitors, sums.all_new = len(everyone), len(everyone - known)
+    for (bucket, _), people in sorted(sums.people.items(), key=_by_bucket):
+        sums.visitors[bucket] = len(people)
+        sums.new_visitors[bucket] = len(people - met)
+        met |= people
+
+
+def _has_own_rows(sites: frozenset[str] | None) -> bool:
+    """Whether closed days have rows of these sites. An empty name stands for all sites there."""
+    return sites is None or (len(sites) == 1 and "" not in sites)
 
 
 def without_site(

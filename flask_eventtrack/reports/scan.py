@@ -129,18 +129,17 @@ def read_first_seen(
     tables: Tables,
     people: cabc.Iterable[str],
     sites: cabc.Collection[str] | None,
-    before: dt.datetime,
-) -> set[str]:
-    """Return which of some people had a session before a moment."""
+) -> dict[str, dt.datetime]:
+    """Return when the first session of each of some people began."""
     session, name = tables.session.c, connection.dialect.name
-    person = id_as_text(name, session.person)
-    query = sa.select(person).distinct().where(is_among(name, session.person))
-    query = query.where(session.started_at < before)
+    query = sa.select(id_as_text(name, session.person), sa.func.min(session.started_at))
+    query = query.where(is_among(name, session.person)).group_by(session.person)
     if sites is not None:
         query = query.where(session.site.in_(sorted(sites)))
-    found: set[str] = set()
+    found: dict[str, dt.datetime] = {}
     for ids in iter_ids(people):
-        found.update(connection.scalars(query, ids_parameter(name, ids)))
+        rows = connection.execute(query, ids_parameter(name, ids))
+        found.update(row._tuple() for row in rows)
     return found
 
 

@@ -137,6 +137,15 @@ class Sums:
         for key, people in other.people.items():
             self.people.setdefault(key, set()).update(people)
 
+    def add_visitors(self, bucket: int, visitors: int, new: int) -> None:
+        """Add distinct visitors of a bucket or, if that is -1, of the whole period."""
+        if bucket < 0:
+            self.all_visitors += visitors
+            self.all_new += new
+        else:
+            self.visitors[bucket] += visitors
+            self.new_visitors[bucket] += new
+
     def add_events(
         self, bucket: int | None, events: cabc.Iterable[tuple[dt.datetime, str, str, int]]
     ) -> None:
