@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from flask_eventtrack.reports.period import Bucket
 from flask_eventtrack.reports.rows import Numbers, Overview
 
+from ..conftest import create_tables
 from ..hosts import FakeClock, Host, make_host
 from .visits import Visitor, close_days
 
@@ -92,8 +93,7 @@ def live_through(steps: list[Step], zone: str, folder: str) -> Host:
         host.events.identify("7")
         return ""
 
-    with host.app.app_context():
-        host.db.create_all()
+    create_tables(host)
     visitors = [[Visitor(host, site) for site in SITES] for _ in range(4)]
     for step in steps:
         clock.advance(minutes=step.minutes)
