@@ -28,7 +28,7 @@ class Choice(t.NamedTuple):
     by: str
     attribution: Attribution
 
-    def link(self, query: Query, ending: str = "", **changes: str) -> str:
+    def link(self, query: Query, ending: str = "", **changes: t.Any) -> str:
         new = self._replace(**changes)
         return query.link(
             f"revenue{ending}",

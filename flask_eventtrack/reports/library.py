@@ -16,6 +16,7 @@ from .period import Bucket, Comparison, Period, make_period
 from .reader import Reader
 from .revenue import Attribution, check_revenue, read_revenue
 from .rows import Breakdown, Overview, RevenueRow
+from .start import Start, read_start
 
 _NO_FILTER = Filter()
 
@@ -139,6 +140,11 @@ class Reports:
                 by=by,
                 attribution=attribution,
             )
+
+    def find_start(self) -> Start:
+        """Return what a new site has recorded so far."""
+        with self.reader.open() as connection:
+            return read_start(connection, self.reader.tables)
 
     @contextlib.contextmanager
     def _count(self) -> cabc.Iterator[Counter]:
