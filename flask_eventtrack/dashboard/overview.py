@@ -138,8 +138,12 @@ def _add_condition(root: str) -> Response:
     return t.cast("Response", response)
 
 
-def describe_query(query: Query, page: str = "") -> dict[str, t.Any]:
-    """Return what the bar above the numbers shows."""
+def describe_query(query: Query, page: str = "", **own: str | None) -> dict[str, t.Any]:
+    """Return what the bar above the numbers shows.
+
+    :param own: the arguments of the page, which its links to other periods keep.
+    """
+    query = query.on(page, own)
     period = query.period
     before, after = shift(period, -1), shift(period, 1)
     return {

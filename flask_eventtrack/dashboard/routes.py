@@ -16,6 +16,7 @@ from ..state import DASHBOARD, get_state
 from .assets import serve_asset
 from .details import send_details, send_file, show_details
 from .overview import send_overview, show_overview
+from .parameters import send_parameters, show_parameters
 from .revenue import send_revenue, send_revenue_file, show_revenue
 from .troubles import TROUBLES, answer_trouble
 
@@ -38,6 +39,8 @@ ROUTES: t.Final = (
     Route("/details/<dimension>", "details", show_details),
     Route("/details/<dimension>.json", "details_json", send_details),
     Route("/details/<dimension>.csv", "details_csv", send_file),
+    Route("/parameters", "parameters", show_parameters),
+    Route("/parameters.json", "parameters_json", send_parameters),
     Route("/revenue", "revenue", show_revenue),
     Route("/revenue.json", "revenue_json", send_revenue),
     Route("/revenue.csv", "revenue_csv", send_revenue_file),

@@ -15,10 +15,8 @@ from .overview import PANELS, read_overview
 from .period import Bucket, Comparison, Period, make_period
 from .reader import Reader
 from .revenue import Attribution, check_revenue, read_revenue
-from .rows import Breakdown, Overview, RevenueRow
-from .start import Start, read_start
-
 from .rows import Breakdown, Overview, Parameters, RevenueRow
+from .start import Start, read_start
 
 _NO_FILTER = Filter()
 
