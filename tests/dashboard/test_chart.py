@@ -10,7 +10,7 @@ import pytest
 from flask_eventtrack.dashboard import figures, wording
 from flask_eventtrack.dashboard.chart import draw, make_scale, write_tick
 from flask_eventtrack.dashboard.names import name_country, name_language
-from flask_eventtrack.reports.period import Period
+from flask_eventtrack.reports.period import Comparison, Period
 from flask_eventtrack.reports.rows import Breakdown, Money, Numbers, Overview, Row
 
 SIZE = (360, 200)
@@ -185,7 +185,7 @@ def say(
     before: int | None,
     sources: tuple[tuple[str, int], ...] = (),
     shown: Period | None = None,
-    comparison: wording.Comparison = "previous",
+    comparison: Comparison = "previous",
 ) -> str:
     """Return the headline of some visitors, of those before, and of sessions by source."""
     shown = shown or period("30d", "2026-10-29", "2026-11-27")
