@@ -19,6 +19,7 @@ from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from . import data_rights
+from .demo.command import demo_data
 from .doctor import examine
 from .errors import InvalidEvent
 from .pipeline.health import examine as examine_health
@@ -59,6 +60,7 @@ def _explain(ctx: click.Context, error: OperationalError | ProgrammingError) -> 
 eventtrack_cli: AppGroup = _Group(
     "eventtrack", help="Look after the events of this app.", context_settings={"show_default": True}
 )
+eventtrack_cli.add_command(demo_data)
 # What an erasure counts, in the order of Erased.
 _ERASED = ("event", "session", "alias", "transaction", "rejected record")
 _who = click.argument("who", metavar="WHO")
