@@ -204,7 +204,13 @@ class EventTrack:
             expand=pages.expand,
             clock=self._clock,
             lifetimes=Lifetimes(_to_ns(config.session_timeout), _to_ns(config.vouched_for)),
-            reports=Reports(Reader(database), config.timezone, self._clock, self.catalogue),
+            reports=Reports(
+                Reader(database),
+                config.timezone,
+                self._clock,
+                self.catalogue,
+                config.profile_salt,
+            ),
         )
 
     def define(
