@@ -70,11 +70,11 @@ class Reports:
             return people.search_people(connection, tables, self._salt, text, whole=whole)
 
     def newest(
-        self, before: tuple[dt.datetime, uuidlib.UUID] | None = None, limit: int = people.MOST
+        self, before: uuidlib.UUID | None = None, limit: int = people.MOST
     ) -> list[PersonRow]:
-        """Return the customers who were first seen last.
+        """Return the customers who were identified for the first time last.
 
-        :param before: ``first_seen_at`` and ``person`` of the last row that you have.
+        :param before: the last person that you have.
         """
         with self.reader.open() as connection:
             return people.newest_people(connection, self.reader.tables, before, limit)
@@ -107,6 +107,11 @@ class Reports:
         """
         since = since or self.now - DOERS_SINCE
         return people.iter_doers(self.reader.open, self.reader.tables, action, since)
+
+    def name(self, uuids: cabc.Collection[uuidlib.UUID]) -> dict[uuidlib.UUID, people.Named]:
+        """Return whose some profiles are."""
+        with self.reader.open() as connection:
+            return people.name_people(connection, self.reader.tables, uuids)
 
     def owner(self, uuid: uuidlib.UUID) -> uuidlib.UUID | None:
         """Return the person of a profile; None if nothing is stored of it."""

@@ -123,18 +123,19 @@ def _after(text: str) -> str:
 def newest_people(
     connection: sa.Connection,
     tables: Tables,
-    before: tuple[dt.datetime, uuidlib.UUID] | None = None,
+    before: uuidlib.UUID | None = None,
     limit: int = MOST,
 ) -> list[PersonRow]:
-    """Return the customers who were first seen last.
+    """Return the customers who were identified for the first time last.
 
-    :param before: the ``first_seen_at`` and ``person`` of the last row of the page before.
+    :param before: the last person of the page before.
     """
     profile = tables.profile.c
     query = sa.select(profile.uuid).order_by(profile.first_seen_at.desc(), profile.uuid.desc())
-    if before is not None:
-        moment, uuid = before
-        is_same = sa.and_(profile.first_seen_at == moment, profile.uuid < uuid)
+    last = sa.select(profile.first_seen_at).where(profile.uuid == before)
+    moment = None if before is None else connection.scalar(last)
+    if moment is not None:
+        is_same = sa.and_(profile.first_seen_at == moment, profile.uuid < before)
         query = query.where(profile.first_seen_at <= moment)
         query = query.where(sa.or_(profile.first_seen_at < moment, is_same))
     return describe_people(connection, tables, connection.scalars(query.limit(limit)).all())
@@ -230,6 +231,25 @@ def _count_people(
     for uuid, count in number.items():
         found[people[uuid]] = found.get(people[uuid], 0) + count
     return found
+
+
+class Named(t.NamedTuple):
+    """The person of a profile, and the customer's id if it is one's."""
+
+    person: uuidlib.UUID
+    customer_id: str | None
+
+
+def name_people(
+    connection: sa.Connection, tables: Tables, uuids: _Uuids
+) -> dict[uuidlib.UUID, Named]:
+    """Return whose these profiles are."""
+    people = resolve_people(connection, tables, uuids)
+    profile, ids = tables.profile.c, dict[uuidlib.UUID, str]()
+    for chunk in in_chunks(set(people.values())):
+        query = sa.select(profile.uuid, profile.customer_id).where(profile.uuid.in_(chunk))
+        ids |= {row.uuid: row.customer_id for row in connection.execute(query)}
+    return {uuid: Named(person, ids.get(person)) for uuid, person in people.items()}
 
 
 def describe_people(
