@@ -15,12 +15,15 @@ from ..request.problems import not_found, problem
 from ..state import DASHBOARD, get_state
 from .assets import serve_asset
 from .audit import show_audit
+from .details import send_details, send_file, show_details
 from .host_feed import serve_feed_css
 from .live import send_live, show_live
-from .overview import show_overview
+from .overview import send_overview, show_overview
 from .people import send_people, send_people_file, show_people
 from .person import send_person, show_person
+from .revenue import send_revenue, send_revenue_file, show_revenue
 from .rights import handle_rights
+from .troubles import TROUBLES, answer_trouble
 
 #: Answers a request that has access.
 View = cabc.Callable[..., Response]
@@ -38,7 +41,6 @@ class Route(t.NamedTuple):
 
 ROUTES: t.Final = (
     Route("/", "overview", show_overview),
-    Route("/dashboard/<digest>/<name>", "asset", serve_asset),
     Route("/live", "live", show_live, need="people"),
     Route("/live.json", "live_json", send_live, need="people"),
     Route("/people", "people", show_people, need="people"),
@@ -49,6 +51,14 @@ ROUTES: t.Final = (
     Route("/people/<person>/<act>", "rights", handle_rights, ("GET", "POST"), "manage"),
     Route("/audit", "audit", show_audit, need="manage"),
     Route("/feed.css", "feed_css", serve_feed_css, need="people"),
+    Route("/overview.json", "overview_json", send_overview),
+    Route("/details/<dimension>", "details", show_details),
+    Route("/details/<dimension>.json", "details_json", send_details),
+    Route("/details/<dimension>.csv", "details_csv", send_file),
+    Route("/revenue", "revenue", show_revenue),
+    Route("/revenue.json", "revenue_json", send_revenue),
+    Route("/revenue.csv", "revenue_csv", send_revenue_file),
+    Route("/dashboard/<digest>/<name>", "asset", serve_asset),
 )
 
 
@@ -63,6 +73,9 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
                 functools.partial(_answer, route),
                 methods=ALL_METHODS,
                 provide_automatic_options=False,
+                # A redirect would tell everyone that there is a page.
+                strict_slashes=False,
+                merge_slashes=False,
                 **place,
             )
     blueprint.url_value_preprocessor(drop_place)
@@ -78,4 +91,7 @@ def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
     if method not in route.methods:
         allowed = ", ".join(route.methods)
         return problem(405, "method_not_allowed", f"Use {allowed}.", Allow=allowed)
-    return route.view(state, access, **values)
+    try:
+        return route.view(state, access, **values)
+    except TROUBLES as trouble:
+        return answer_trouble(state, access, trouble)

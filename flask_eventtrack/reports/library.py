@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import datetime as dt
-import typing as t
-import uuid as uuidlib
 
 from ..catalogue.definitions import Catalogue
 from ..records import Clock, from_ns
-from . import live, people
-from . import person as persons
-from .feed import Stored
+from .breakdown import Listing, read_breakdown
+from .counting import Counter, Question
+from .filters import Filter
+from .overview import PANELS, read_overview
+from .people_reports import PeopleReports
+from .period import Bucket, Comparison, Period, make_period
 from .reader import Reader
-from .rows import HereNow, PersonRow
+from .revenue import Attribution, check_revenue, read_revenue
+from .rows import Breakdown, Overview, RevenueRow
 
-#: For how long who did an event is looked for, unless something else is said.
-DOERS_SINCE: t.Final = dt.timedelta(days=30)
+_NO_FILTER = Filter()
 
 
-class Reports:
-    """The reports of one app. No method needs a request, and none asks for a permission."""
+class Reports(PeopleReports):
+    """The reports of one app. No method needs a request, and none asks for a permission.
+
+    Each method may raise :class:`~.errors.ReportError` where it is asked for something that does
+    not exist, and :class:`~.errors.ReportUnavailable` where the database does not answer.
+    """
 
     def __init__(
         self, reader: Reader, zone: dt.tzinfo, clock: Clock, catalogue: Catalogue, salt: str
@@ -36,101 +42,113 @@ class Reports:
         """The moment, by the app's clock."""
         return from_ns(self._clock())
 
-    # People, and what happens now
+    def period(
+        self, name: str, first: dt.date | None = None, last: dt.date | None = None
+    ) -> Period:
+        """Return a period by its name: ``today``, ``yesterday``, ``7d`` (or another number of days,
+        today among them), ``month``, ``last_month``, ``year``, ``12m``, ``all`` or ``custom``.
 
-    def here_now(self, sites: cabc.Collection[str] | None = None) -> list[HereNow]:
-        """Return who was active in the last five minutes, the latest first; 500 at most.
-
-        :param sites: only who is on these sites.
+        :param first: the first day of ``custom``.
+        :param last: its last day, which is included.
         """
-        with self.reader.open() as connection:
-            return live.read_here(connection, self.reader.tables, self.now, sites)
+        if name == "all":
+            with self._count() as counter:
+                first = counter.find_first_day()
+        return make_period(name, self.zone, self.now, first=first, last=last)
 
-    def live(
-        self, after: dt.datetime | None = None, limit: int = live.MOST, action: str = ""
-    ) -> list[Stored]:
-        """Return the events stored last, newest first.
-
-        :param after: the latest ``stored_at`` that you have seen. Events that were stored a little
-            earlier are returned again, since a transaction may have held them back: drop what you
-            have by the events' ids.
-        :param limit: at most 500.
-        :param action: only events of this action.
-        """
-        with self.reader.open() as connection:
-            return live.read_live(connection, self.reader.tables, after, limit, action)
-
-    def search(self, text: str, *, whole: bool = False) -> list[PersonRow]:
-        """Return the people with this customer id, uuid, order number or trait.
-
-        :param whole: whether e-mail addresses are found by the whole address only.
-        """
-        with self.reader.open() as connection:
-            tables = self.reader.tables
-            return people.search_people(connection, tables, self._salt, text, whole=whole)
-
-    def newest(
-        self, before: uuidlib.UUID | None = None, limit: int = people.MOST
-    ) -> list[PersonRow]:
-        """Return the customers who were identified for the first time last.
-
-        :param before: the last person that you have.
-        """
-        with self.reader.open() as connection:
-            return people.newest_people(connection, self.reader.tables, before, limit)
-
-    def most_active(self, limit: int = people.MOST) -> list[PersonRow]:
-        """Return the people with the most sessions among the latest 5,000 sessions."""
-        with self.reader.open() as connection:
-            return people.most_active_people(connection, self.reader.tables, limit)
-
-    def who_did(
+    def overview(
         self,
-        action: str,
-        since: dt.datetime | None = None,
-        before: dt.datetime | None = None,
-    ) -> people.Doers:
-        """Return the people of the latest 500 events of an action.
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002 - the word of the pages, for keyword arguments
+        *,
+        comparison: Comparison = "previous",
+        bucket: Bucket | None = None,
+        sites: cabc.Collection[str] | None = None,
+        panels: cabc.Sequence[str] = PANELS,
+    ) -> Overview:
+        """Return the numbers of a period, their series, and the ten largest rows of dimensions.
 
-        :param since: the default is 30 days ago.
+        :param bucket: what the series is by; the default depends on the period's length.
+        :param sites: the only sites to count; None counts all of them together.
+        :param panels: the dimensions.
         """
-        since = since or self.now - DOERS_SINCE
-        with self.reader.open() as connection:
-            return people.read_doers(connection, self.reader.tables, action, since, before)
+        with self._count() as counter:
+            return read_overview(
+                counter,
+                period,
+                filter,
+                comparison=comparison,
+                bucket=bucket,
+                sites=_freeze(sites),
+                panels=panels,
+            )
 
-    def everyone_who_did(
-        self, action: str, since: dt.datetime | None = None
-    ) -> cabc.Iterator[PersonRow]:
-        """Yield everyone who did an event, the latest first; 100,000 at most.
-
-        :param since: the default is 30 days ago.
-        """
-        since = since or self.now - DOERS_SINCE
-        return people.iter_doers(self.reader.open, self.reader.tables, action, since)
-
-    def name(self, uuids: cabc.Collection[uuidlib.UUID]) -> dict[uuidlib.UUID, people.Named]:
-        """Return whose some profiles are."""
-        with self.reader.open() as connection:
-            return people.name_people(connection, self.reader.tables, uuids)
-
-    def owner(self, uuid: uuidlib.UUID) -> uuidlib.UUID | None:
-        """Return the person of a profile; None if nothing is stored of it."""
-        with self.reader.open() as connection:
-            return persons.find_owner(connection, self.reader.tables, uuid)
-
-    def person(self, uuid: uuidlib.UUID) -> persons.Person:
-        """Return what is known of a person, as :meth:`owner` has returned them."""
-        with self.reader.open() as connection:
-            return persons.describe_person(connection, self.reader.tables, uuid)
-
-    def feed(
+    def breakdown(
         self,
-        profiles: cabc.Collection[uuidlib.UUID],
-        before: persons.Cursor | None = None,
-        limit: int = 50,
-        action: str = "",
-    ) -> persons.PersonFeed:
-        """Return a page of the feed of a person's ``profiles``, newest first."""
+        dimension: str,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        comparison: Comparison = "none",
+        search: str = "",
+        sort: str = "count",
+        descending: bool = True,
+        limit: int = 100,
+        offset: int = 0,
+        with_people: bool = False,
+        sites: cabc.Collection[str] | None = None,
+    ) -> Breakdown:
+        """Return what was counted of each value of a dimension.
+
+        :param comparison: with which period each row is compared.
+        :param search: a part of the values that are wanted.
+        :param sort: the field or ratio of a row.
+        :param with_people: whether to count the people of each row, which takes longer.
+        :param sites: the only sites to count; None counts all of them together.
+        """
+        with self._count() as counter:
+            return read_breakdown(
+                counter,
+                dimension,
+                period,
+                filter,
+                Listing(search, sort, descending, limit, offset),
+                comparison=comparison,
+                with_people=with_people,
+                sites=_freeze(sites),
+            )
+
+    def revenue(
+        self,
+        by: str,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        attribution: Attribution = "last",
+        sites: cabc.Collection[str] | None = None,
+    ) -> tuple[RevenueRow, ...]:
+        """Return orders and revenue by where the customers came from, the most orders first.
+
+        :param by: ``source``, ``channel``, ``utm_campaign`` and so on.
+        :param attribution: by the ``first`` touch, or by the ``last`` one before the order.
+        """
+        check_revenue(by, attribution)
+        with self._count() as counter:
+            question = Question(filter, _freeze(sites), "day", ())
+            return read_revenue(
+                counter.connection,
+                self.reader.tables,
+                (period.start, period.end),
+                counter.conditions(question),
+                by=by,
+                attribution=attribution,
+            )
+
+    @contextlib.contextmanager
+    def _count(self) -> cabc.Iterator[Counter]:
         with self.reader.open() as connection:
-            tables = self.reader.tables
-            return persons.read_person_feed(connection, tables, profiles, before, limit, action)
+            yield Counter(self.reader, connection, self.catalogue, self.zone)
+
+
+def _freeze(sites: cabc.Collection[str] | None) -> frozenset[str] | None:
+    return None if sites is None else frozenset(sites)

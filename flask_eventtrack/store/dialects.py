@@ -237,7 +237,7 @@ def id_as_text(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnE
 def is_data_error(error: Exception) -> bool:
     """Whether a value caused the error, so that the same batch would fail each time."""
     if isinstance(error, exc.DBAPIError):
-        code = _code_of(error)
+        code = code_of(error)
         return (
             isinstance(error, exc.DataError | exc.IntegrityError)
             or code in _MYSQL_DATA_ERRORS
@@ -253,7 +253,7 @@ def is_conflict(error: exc.DBAPIError) -> bool:
     """Whether another transaction was in the way, so that a second try may succeed at once."""
     if isinstance(error, exc.IntegrityError):
         return True
-    return _code_of(error) in _PG_CONFLICTS | _MYSQL_CONFLICTS
+    return code_of(error) in _PG_CONFLICTS | _MYSQL_CONFLICTS
 
 
 def is_denied(error: Exception) -> bool:
@@ -262,7 +262,7 @@ def is_denied(error: Exception) -> bool:
         return False
     # The last eight bits are SQLite's primary code (https://sqlite.org/rescode.html).
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    return code == _SQLITE_READONLY or _code_of(error) in _PG_DENIALS | _MYSQL_DENIALS
+    return code == _SQLITE_READONLY or code_of(error) in _PG_DENIALS | _MYSQL_DENIALS
 
 
 def is_missing(error: Exception) -> bool:
@@ -270,14 +270,14 @@ def is_missing(error: Exception) -> bool:
     if not isinstance(error, exc.DBAPIError):
         return False
     message = str(error.orig)
-    return _code_of(error) in _PG_MISSING | _MYSQL_MISSING or any(
+    return code_of(error) in _PG_MISSING | _MYSQL_MISSING or any(
         text in message for text in _SQLITE_MISSING
     )
 
 
 def is_lock_timeout(error: exc.DBAPIError) -> bool:
     """Whether a change gave up because another transaction holds the table."""
-    return _code_of(error) in {"55P03", 1205}
+    return code_of(error) in {"55P03", 1205}
 
 
 def family_of(connection: sa.Connection) -> str:
@@ -300,7 +300,7 @@ def is_same_complaint(one: Exception, other: Exception) -> bool:
     return first == second
 
 
-def _code_of(error: exc.DBAPIError) -> object:
+def code_of(error: exc.DBAPIError) -> object:
     """Return MySQL's error number or PostgreSQL's SQLSTATE, as each driver gives it, or None."""
     cause = error.orig
     first = cause.args[0] if cause is not None and cause.args else None
