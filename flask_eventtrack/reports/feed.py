@@ -209,6 +209,14 @@ def read_since(
     :param since: only those that were stored at this moment or later.
     :param action: only those of this action, among the latest 2,000.
     """
+    query = query_since(tables, since, limit, action)
+    return [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
+
+
+def query_since(
+    tables: Tables, since: dt.datetime | None, limit: int, action: str = ""
+) -> sa.Select[t.Any]:
+    """Return the query of :func:`read_since`."""
     event = tables.event.c
     order = event.stored_at.desc(), event.time.desc(), event.id.desc()
     query = _stored(tables).order_by(*order).limit(_DEPTH if action else limit)
@@ -218,7 +226,7 @@ def read_since(
         latest = query.subquery()
         order = latest.c.stored_at.desc(), latest.c.time.desc(), latest.c.id.desc()
         query = sa.select(latest).where(latest.c.action == action).order_by(*order).limit(limit)
-    return [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
+    return query
 
 
 def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Stored]]:

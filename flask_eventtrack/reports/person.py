@@ -25,8 +25,6 @@ DEVICE_SESSIONS: t.Final = 200
 #: The events of an action are sought in so many events of each profile at a time.
 DEPTH: t.Final = 5000
 
-_MICROSECOND = dt.timedelta(microseconds=1)
-
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Device:
@@ -207,13 +205,13 @@ def read_person_feed(
         floor = _find_floor(connection, tables, profiles, conditions)
         conditions.append(event.action == action)
         if floor is not None:
-            conditions.append(event.time > floor)
+            conditions.append(event.time >= floor)
     events = read_latest_of(connection, tables, profiles, limit, conditions)
     further = None
     if len(events) == limit:
         further = Cursor(events[-1].time, events[-1].id)
     elif floor is not None:
-        further = Cursor(floor + _MICROSECOND)
+        further = Cursor(floor)
     return PersonFeed(events, _read_sessions(connection, tables, events), further)
 
 
