@@ -87,6 +87,7 @@ def test_the_progress_of_an_erasure_is_read_from_the_database(
     assert "The erasure failed" in page
     monkeypatch.setattr(data_rights, "iter_forget", iter_forget)
     monkeypatch.setattr("flask_eventtrack.dashboard.rights._PATIENCE", 20)
+    host.clock.advance(seconds=1)
     data = {"token": token_of(page), "typed": str(ADA_UUID)[:8]}
     look(host, f"{ADA_PAGE}/erase", method="POST", data=data, headers=SAME_ORIGIN)
     host.clock.advance(seconds=1)
