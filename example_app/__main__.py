@@ -35,6 +35,7 @@ def main() -> None:
             *([] if port == wanted else [f"  Another program uses port {wanted}.", ""]),
             f"  The shop          {url}",
             f"  What it recorded  {url}/about-you",
+            f"  The dashboard     {url}/_et/",
             f"  Ways to come back {url}/outside/leave",
             f"  The database      {database}",
             f"  Watch it live     {flask} --app example_app eventtrack tail --follow",

@@ -31,18 +31,24 @@ class Choice(t.NamedTuple):
     sort: str
     is_descending: bool
     offset: int
+    route: str | None
+
+    @property
+    def own(self) -> dict[str, str | None]:
+        """The arguments that say so, as far as they are not the usual ones."""
+        is_usual = self.is_descending != (self.sort == "value")
+        return {
+            "route": self.route,
+            "q": self.search or None,
+            "sort": None if self.sort == "count" else self.sort,
+            "order": None if is_usual else "desc" if self.is_descending else "asc",
+        }
 
     def link(self, query: Query, ending: str = "", **changes: t.Any) -> str:
         """Return the URL of other rows, or of these in another form."""
         new = self._replace(**changes)
-        is_usual = new.is_descending != (new.sort == "value")
-        return query.link(
-            f"details/{new.dimension}{ending}",
-            q=new.search or None,
-            sort=None if new.sort == "count" else new.sort,
-            order=None if is_usual else "desc" if new.is_descending else "asc",
-            offset=str(new.offset) if new.offset else None,
-        )
+        offset = str(new.offset) if new.offset else None
+        return query.link(f"details/{new.dimension}{ending}", **new.own, offset=offset)
 
 
 class Head(t.NamedTuple):
@@ -55,12 +61,12 @@ class Head(t.NamedTuple):
 
 
 class FullRow(t.NamedTuple):
-    """A row with all its columns."""
+    """A row with all its columns. ``more`` is a link into it, and its text."""
 
     shape: PanelRow
     cells: list[str]
     growth: str
-    paths: str | None
+    more: tuple[str, str] | None
 
 
 def show_details(state: State, access: Access, dimension: str) -> Response:
@@ -75,9 +81,9 @@ def show_details(state: State, access: Access, dimension: str) -> Response:
         state,
         access,
         "overview",
-        words.title,
+        words.title if choice.route is None else f"Paths of {choice.route}",
         template="details",
-        **describe_query(query, page),
+        **describe_query(query, page, **choice.own),
         words=words,
         choice=choice,
         found=found,
@@ -89,6 +95,7 @@ def show_details(state: State, access: Access, dimension: str) -> Response:
         later_rows=choice.link(query, offset=choice.offset + _PAGE),
         last=min(choice.offset + _PAGE, found.rows_in_all),
         sites=[],
+        own=[("route", choice.route)] if choice.route is not None else [],
     )
 
 
@@ -122,7 +129,8 @@ def _read(state: State, access: Access, dimension: str) -> tuple[Query, Choice]:
         raise ReportError(f"'order' is one of asc, desc, not {order[:40]!r}.")
     search = args.get("q", "").strip()[:255]
     offset = _read_number("offset", 0, 1_000_000)
-    return query, Choice(dimension, search, sort, order == "desc", offset)
+    route = args.get("route") if dimension == "path" else None
+    return query, Choice(dimension, search, sort, order == "desc", offset, route)
 
 
 def _read_number(name: str, default: int, most: int) -> int:
@@ -144,6 +152,7 @@ def _find(state: State, query: Query, choice: Choice, limit: int) -> Breakdown:
         limit=limit,
         offset=choice.offset,
         with_people=True,
+        route=choice.route,
         sites=query.sites,
     )
 
@@ -173,9 +182,15 @@ def _write_rows(query: Query, found: Breakdown) -> list[FullRow]:
             shape,
             [column.show(row) for column in columns],
             get_growth(row),
-            query.link_filter("page", row.value, "details/path")
-            if found.dimension == "page"
-            else None,
+            _link_more(query, found.dimension, row.value),
         )
         for shape, row in zip(drawn, found.rows, strict=True)
     ]
+
+
+def _link_more(query: Query, dimension: str, value: str) -> tuple[str, str] | None:
+    if dimension == "page":
+        return query.link("details/path", route=value), "Paths"
+    if dimension == "action":
+        return query.link("parameters", event=value), "Parameters"
+    return None

@@ -181,7 +181,10 @@ def write_points(now: float, before: float) -> str:
 
 
 def write_growth(now: float, before: float) -> str | None:
-    """Return a relative change: "+12%", "−0.4%", "×14"; None if there was nothing before."""
+    """Return a relative change, such as "+12%", or how many times as much it is.
+
+    None if there was nothing before.
+    """
     if now == before:
         return _SAME + "%"
     if before <= 0:

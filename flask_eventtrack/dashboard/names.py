@@ -12,7 +12,7 @@ _COUNTRIES = (
     "BF=Burkina Faso;BG=Bulgaria;BH=Bahrain;BI=Burundi;BJ=Benin;BL=St. Barthélemy;BM=Bermuda;"
     "BN=Brunei;BO=Bolivia;BQ=Caribbean Netherlands;BR=Brazil;BS=Bahamas;BT=Bhutan;"
     "BV=Bouvet Island;BW=Botswana;BY=Belarus;BZ=Belize;CA=Canada;CC=Cocos (Keeling) Islands;"
-    "CD=DR Congo;CF=Central African Republic;CG=Congo;CH=Switzerland;CI=Côte d’Ivoire;"
+    "CD=DR Congo;CF=Central African Republic;CG=Congo;CH=Switzerland;CI=Côte d'Ivoire;"
     "CK=Cook Islands;CL=Chile;CM=Cameroon;CN=China;CO=Colombia;CP=Clipperton Island;"
     "CR=Costa Rica;CU=Cuba;CV=Cape Verde;CW=Curaçao;CX=Christmas Island;CY=Cyprus;CZ=Czechia;"
     "DE=Germany;DG=Diego Garcia;DJ=Djibouti;DK=Denmark;DM=Dominica;DO=Dominican Republic;"

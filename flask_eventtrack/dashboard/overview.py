@@ -123,6 +123,7 @@ def _open(reports: Reports, args: MultiDict[str, str]) -> tuple[MultiDict[str, s
         return args, False
     args = MultiDict(args)
     args["period"] = "today"
+    args.setdefault("compare", "none")
     return args, True
 
 
@@ -137,8 +138,12 @@ def _add_condition(root: str) -> Response:
     return t.cast("Response", response)
 
 
-def describe_query(query: Query, page: str = "") -> dict[str, object]:
-    """Return what the bar above the numbers shows."""
+def describe_query(query: Query, page: str = "", **own: str | None) -> dict[str, t.Any]:
+    """Return what the bar above the numbers shows.
+
+    :param own: the arguments of the page, which its links to other periods keep.
+    """
+    query = query.on(page, own)
     period = query.period
     before, after = shift(period, -1), shift(period, 1)
     return {
@@ -155,7 +160,7 @@ def describe_query(query: Query, page: str = "") -> dict[str, object]:
     }
 
 
-def _describe(state: State, access: Access, query: Query, overview: Overview) -> dict[str, object]:
+def _describe(state: State, access: Access, query: Query, overview: Overview) -> dict[str, t.Any]:
     entries = [_describe_point(query.measure, point, query.bucket) for point in overview.series]
     cells = _list_cells(query, overview)
     is_by_source = any(c.field in {"source", "channel"} for c in query.filter.conditions)
@@ -194,7 +199,8 @@ def _list_cells(query: Query, overview: Overview) -> list[Cell]:
 def _describe_number(
     query: Query, measure: Measure, numbers: Numbers, before: Numbers | None
 ) -> Cell:
-    value, earlier = numbers.get(measure), before and before.get(measure)
+    value = numbers.get(measure)
+    earlier = None if before is None else before.get(measure)
     return Cell(
         measure,
         MEASURE_WORDS[measure],
@@ -212,7 +218,7 @@ def _describe_point(measure: Measure, point: Point, bucket: Bucket) -> Entry:
         name_bucket(point.start, bucket),
         write_with_noun(measure, point.numbers.get(measure)),
         None if before is None else write(measure, before.get(measure)),
-        point.before_start and name_bucket(point.before_start, bucket),
+        None if point.before_start is None else name_bucket(point.before_start, bucket),
         point.is_running,
     )
 

@@ -26,13 +26,14 @@ class Tab(t.NamedTuple):
 class PanelRow(t.NamedTuple):
     """A row: what it is called, and where its link leads (None if there is nothing to filter by).
 
-    ``whole`` is the label if it had to be cut; ``code`` the country's. ``bar`` is a percentage.
+    ``whole`` is the label if it had to be cut; ``code`` the country's. ``number`` is what was
+    counted. ``bar`` is a percentage.
     """
 
     label: str
     whole: str | None
     code: str | None
-    count: int
+    number: int
     share: float
     bar: float
     href: str | None

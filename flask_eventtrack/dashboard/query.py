@@ -26,7 +26,8 @@ Pairs = tuple[tuple[str, str], ...]
 class Query:
     """The state that all pages of numbers share.
 
-    ``pairs`` are the arguments of its URL, without those that say what is so anyway. ``site`` is
+    ``pairs`` are the arguments of its URL, without those that say what is so anyway; ``own`` are
+    those of this ``page`` alone. ``site`` is
     the only one shown; None shows all. ``sites`` is what reports are limited to.
     """
 
@@ -40,10 +41,17 @@ class Query:
     site: str | None
     sites: frozenset[str] | None
     tabs: dict[str, str]
+    page: str = ""
+    own: Pairs = ()
+
+    def on(self, page: str, own: dict[str, str | None]) -> Query:
+        """Return the query of a page that has arguments of its own: links to it keep them."""
+        pairs = tuple((name, value) for name, value in own.items() if value is not None)
+        return dataclasses.replace(self, page=page, own=pairs)
 
     def link(self, page: str = "", /, **changes: str | None) -> str:
         """Return the URL of a page with other arguments; None takes one away."""
-        kept = [pair for pair in self.pairs if pair[0] not in changes]
+        kept = self.list_kept(page, *changes)
         new = [(name, value) for name, value in changes.items() if value is not None]
         return self._write(page, [*kept, *new])
 
@@ -60,11 +68,12 @@ class Query:
     def link_without(self, condition: Condition, page: str = "") -> str:
         """Return the URL of a page with one condition less."""
         gone = Filter((condition,)).to_query()
-        return self._write(page, [pair for pair in self.pairs if pair not in gone])
+        return self._write(page, [pair for pair in self.list_kept(page) if pair not in gone])
 
-    def list_others(self, *names: str) -> Pairs:
-        """Return the arguments that a form keeps: all but those that it sets itself."""
-        return tuple(pair for pair in self.pairs if pair[0] not in names)
+    def list_kept(self, page: str, /, *names: str) -> list[tuple[str, str]]:
+        """Return the arguments that links and forms to a page keep: all but those of names."""
+        own = self.own if page == self.page else ()
+        return [pair for pair in (*self.pairs, *own) if pair[0] not in names]
 
     def is_filtered(self, field: str, value: str) -> bool:
         return ("f", f"is:{field}:{value}") in self.pairs

@@ -66,7 +66,7 @@ def render(
     template: str | None = None,
     status: int = 200,
     compress: bool = True,
-    **values: object,
+    **values: t.Any,
 ) -> Response:
     """Return a page.
 

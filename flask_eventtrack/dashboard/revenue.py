@@ -28,13 +28,17 @@ class Choice(t.NamedTuple):
     by: str
     attribution: Attribution
 
-    def link(self, query: Query, ending: str = "", **changes: str) -> str:
+    def link(self, query: Query, ending: str = "", **changes: t.Any) -> str:
         new = self._replace(**changes)
-        return query.link(
-            f"revenue{ending}",
-            by=None if new.by == _BY[0] else new.by,
-            attribution=None if new.attribution == "last" else new.attribution,
-        )
+        return query.link(f"revenue{ending}", **new.own)
+
+    @property
+    def own(self) -> dict[str, str | None]:
+        """The arguments that say so, as far as they are not the usual ones."""
+        return {
+            "by": None if self.by == _BY[0] else self.by,
+            "attribution": None if self.attribution == "last" else self.attribution,
+        }
 
 
 class DrawnRow(t.NamedTuple):
@@ -54,7 +58,7 @@ def show_revenue(state: State, access: Access) -> Response:
         "overview",
         "Revenue",
         template="revenue",
-        **describe_query(query, "revenue"),
+        **describe_query(query, "revenue", **choice.own),
         sites=[],
         words=DIMENSIONS[choice.by],
         rows=[draw_row(choice.by, row) for row in found],

@@ -19,6 +19,7 @@ from .details import send_details, send_file, show_details
 from .host_feed import serve_feed_css
 from .live import send_live, show_live
 from .overview import send_overview, show_overview
+from .parameters import send_parameters, show_parameters
 from .people import send_people, send_people_file, show_people
 from .person import send_person, show_person
 from .revenue import send_revenue, send_revenue_file, show_revenue
@@ -55,6 +56,8 @@ ROUTES: t.Final = (
     Route("/details/<dimension>", "details", show_details),
     Route("/details/<dimension>.json", "details_json", send_details),
     Route("/details/<dimension>.csv", "details_csv", send_file),
+    Route("/parameters", "parameters", show_parameters),
+    Route("/parameters.json", "parameters_json", send_parameters),
     Route("/revenue", "revenue", show_revenue),
     Route("/revenue.json", "revenue_json", send_revenue),
     Route("/revenue.csv", "revenue_csv", send_revenue_file),
@@ -75,7 +78,6 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
                 provide_automatic_options=False,
                 # A redirect would tell everyone that there is a page.
                 strict_slashes=False,
-                merge_slashes=False,
                 **place,
             )
     blueprint.url_value_preprocessor(drop_place)

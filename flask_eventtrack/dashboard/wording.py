@@ -45,13 +45,14 @@ def name_period(period: Period) -> str:
 
 
 def name_days(first: dt.date, last: dt.date) -> str:
-    """Return a span of days, as short as it can be: "1 – 27 November 2026"."""
+    """Return a span of days, as short as it can be: with the month and year once if they are the
+    same."""
     if first == last:
         return f"{first.day} {name_month(first)} {first.year}"
     if (first.year, first.month) == (last.year, last.month):
-        return f"{first.day} – {last.day} {name_month(last)} {last.year}"
+        return f"{first.day} \u2013 {last.day} {name_month(last)} {last.year}"
     year = "" if first.year == last.year else f" {first.year}"
-    return f"{first.day} {name_month(first)}{year} – {last.day} {name_month(last)} {last.year}"
+    return f"{first.day} {name_month(first)}{year} \u2013 {last.day} {name_month(last)} {last.year}"
 
 
 def name_bucket(moment: dt.datetime, bucket: Bucket) -> str:

@@ -11,10 +11,13 @@ from ..store.session_counts import DIMENSIONS, unpack
 from ..text import shorten
 from .counting import Answer, Counter, Question, say_cut
 from .filters import Filter
+from .of_events import Found, add_paths, check_route, read_parameters
 from .period import Bucket, Comparison, Period
-from .rows import Breakdown, Cut, Row
+from .rows import Breakdown, Cut, Parameters, Row
+from .scan import Bounds
 from .sums import COUNTED, OF_EVENTS, Sums
 
+#: The dimensions of breakdowns; ``path`` is one inside a route.
 ALL_DIMENSIONS: t.Final = (*DIMENSIONS, *OF_EVENTS)
 #: What rows can be sorted by.
 SORTS: t.Final = (
@@ -44,18 +47,20 @@ def read_breakdown(
     *,
     comparison: Comparison = "none",
     with_people: bool = False,
+    route: str | None = None,
     sites: frozenset[str] | None = None,
 ) -> Breakdown:
     """Count the values of a dimension."""
     check_dimension(dimension)
+    check_route(dimension, route)
     check_sort(listing.sort)
     bucket: Bucket = "day" if "day" in period.buckets else "month"
     question = Question(limits, sites, bucket, (dimension,), has_orders=False)
-    answer = counter.count(period, question)
+    answer = _count(counter, period, question, route)
     compared = period.compared(comparison)
     before = None
     if compared is not None and answer.since is None:
-        other = counter.count(compared, question)
+        other = _count(counter, compared, question, route)
         before = other.sums if other.since is None else None
     people = None
     if with_people and answer.since is None:
@@ -63,6 +68,53 @@ def read_breakdown(
     return make_breakdown(
         answer.sums, dimension, listing, before=before, people=people, cut=make_cut(answer)
     )
+
+
+def _count(counter: Counter, period: Period, question: Question, route: str | None) -> Answer:
+    if route is None:
+        return counter.count(period, question)
+    conditions = counter.conditions(question.limits, question.sites)
+    sums = Sums(period, question.bucket, question.dimensions)
+
+    def read(bounds: Bounds) -> Sums:
+        part = Sums(period, question.bucket, question.dimensions)
+        add_paths(counter.connection, counter.tables, route, bounds, conditions, part)
+        return part
+
+    return Answer(sums, counter.by_parts(period, read, sums.merge))
+
+
+def read_action(
+    counter: Counter,
+    action: str,
+    period: Period,
+    limits: Filter,
+    *,
+    limit: int,
+    sites: frozenset[str] | None,
+) -> Parameters:
+    """Read what the events of an action had in their parameters."""
+    definition = counter.catalogue.find(action)
+    if definition is None:
+        raise ReportError(f"The event {shorten(action)} is not defined.")
+    types, found = definition.types, Found()
+    conditions = counter.conditions(limits, sites)
+
+    def read(bounds: Bounds) -> Found:
+        return read_parameters(
+            counter.connection,
+            counter.tables,
+            action,
+            types.keys(),
+            bounds,
+            conditions,
+            counter.due,
+        )
+
+    since = counter.by_parts(period, read, found.merge)
+    cut = say_cut(period, since, period.zone) if since else None
+    rows = tuple(found.values[name].row(name, kind, limit) for name, kind in types.items())
+    return Parameters(action, found.events, len(found.people), rows, cut)
 
 
 def check_dimension(dimension: str) -> None:

@@ -6,13 +6,16 @@ import collections.abc as cabc
 import dataclasses
 import datetime as dt
 import typing as t
+import uuid as uuidlib
 
 import sqlalchemy as sa
 
+from ..store.closed_days import find_closed, find_marked_days, find_pending
 from ..store.dialects import id_as_text, ids_parameter, is_among
 from ..store.local_days import NEVER, day_of, iter_days, start_of
 from ..store.session_counts import Counts, pack
 from ..store.tables import COUNTS, Tables
+from ..store.visitor_days import Recount
 from .scan import iter_ids
 from .sums import Sums
 
@@ -23,31 +26,33 @@ _DAY = dt.timedelta(days=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Closed:
-    """Which days are closed: up to ``until``, None if there are none.
+class ClosedDays:
+    """Which days are closed, and what of it waits to be counted again.
 
-    ``marked`` are the closed days that wait to be counted again, and are counted live meanwhile.
-    ``waiting`` is how many more of them there are.
+    ``marked`` are the closed days that are counted live meanwhile, and ``waiting`` is how many more
+    of them there are. ``pending`` is what the marked people will change; None if there are too many
+    of them, so that what was counted before stands.
     """
 
     until: dt.date | None = None
     marked: frozenset[dt.date] = frozenset()
     waiting: int = 0
+    pending: Recount | None = None
 
     def is_closed(self, day: dt.date) -> bool:
         """Whether a day's counts are stored."""
         return self.until is not None and day <= self.until
 
 
-def read_closed(connection: sa.Connection, tables: Tables) -> Closed:
+def read_closed(connection: sa.Connection, tables: Tables, zone: dt.tzinfo) -> ClosedDays:
     """Return which days are closed."""
-    row, marks = tables.closed.c, tables.recount_day.c
-    until: dt.date | None = connection.scalar(sa.select(row.until).where(row.id == 1))
-    if until is None:
-        return Closed()
-    query = sa.select(marks.day).where(marks.day <= until).order_by(marks.day.desc())
-    marked = connection.scalars(query).all()
-    return Closed(until, frozenset(marked[:_MOST_MARKED]), len(marked[_MOST_MARKED:]))
+    closed = find_closed(connection, tables)
+    if closed is None:
+        return ClosedDays()
+    marked = find_marked_days(connection, tables, closed)
+    pending = find_pending(connection, tables, zone, closed)
+    waiting = len(marked[_MOST_MARKED:]) or int(pending is None)
+    return ClosedDays(closed.until, frozenset(marked[:_MOST_MARKED]), waiting, pending)
 
 
 def read_daily(
@@ -113,25 +118,34 @@ def _pack(counts: cabc.Sequence[t.Any]) -> int:
 
 
 def read_visitors(
-    connection: sa.Connection, tables: Tables, site: str, last: dt.date, into: Sums
+    connection: sa.Connection,
+    tables: Tables,
+    site: str,
+    last: dt.date,
+    pending: Recount | None,
+    into: Sums,
 ) -> None:
-    """Add the distinct visitors of the closed days up to a day, by bucket and in all."""
-    first = into.period.first
-    matrix = tables.returning.c
-    if last < first:
-        return
-    arms = [_distinct(matrix, site, -1, first, last)]
-    for number, span in enumerate(into.spans):
-        if span.first <= last:
-            arms.append(_distinct(matrix, site, number, span.first, min(last, span.last)))
+    """Add the distinct visitors of the closed days up to a day, by bucket and in all.
+
+    :param pending: what is to be added to what is stored.
+    """
+    ranges = [(-1, into.period.first, last)] if into.period.first <= last else []
+    ranges += [
+        (number, span.first, min(last, span.last))
+        for number, span in enumerate(into.spans)
+        if span.first <= last
+    ]
+    arms = [_distinct(tables.returning.c, site, *each) for each in ranges]
     for start in range(0, len(arms), _ARMS):
-        for number, visitors, new in connection.execute(sa.union_all(*arms[start : start + _ARMS])):
-            if number < 0:
-                into.all_visitors += int(visitors or 0)
-                into.all_new += int(new or 0)
-            else:
-                into.visitors[number] += int(visitors or 0)
-                into.new_visitors[number] += int(new or 0)
+        union = sa.union_all(*arms[start : start + _ARMS])
+        for number, visitors, new in connection.execute(union):
+            into.add_visitors(number, int(visitors or 0), int(new or 0))
+    changes = pending.differences.items() if pending else ()
+    for (place, day, previous), number in changes:
+        if place == site:
+            for bucket, first, end in ranges:
+                if previous < first <= day <= end:
+                    into.add_visitors(bucket, number, number * (previous == NEVER))
 
 
 def _distinct(
@@ -155,29 +169,67 @@ def read_previous(
     site: str,
     people: cabc.Collection[str],
     before: dt.date,
-    until: dt.date | None,
+    closed: ClosedDays,
 ) -> dict[str, dt.date]:
-    """Return the last day before a day on which people were here; without those who never were.
-
-    :param until: the last closed day. Later ones are looked for among the sessions.
-    """
+    """Return the last day before a day on which people were here; without those who never were."""
     found: dict[str, dt.date] = {}
-    if until is not None:
-        table = tables.person_day.c
-        person = id_as_text(connection.dialect.name, table.person)
-        query = sa.select(person, sa.func.max(table.day)).group_by(table.person)
-        query = query.where(
-            is_among(connection.dialect.name, table.person),
-            table.site == site,
-            table.day < before,
-        )
-        for ids in iter_ids(people):
-            parameters = ids_parameter(connection.dialect.name, ids)
-            found.update(row._tuple() for row in connection.execute(query, parameters))
-    after = NEVER if until is None else until + _DAY
+    if closed.until is not None:
+        found = _previous_days(connection, tables, site, people, before)
+        if closed.pending:
+            marked = _read_marked(connection, tables, site, people, before, closed.pending)
+            found = {each: day for each, day in (found | marked).items() if day > NEVER}
+    after = NEVER if closed.until is None else closed.until + _DAY
     if after < before:
         found |= _previous_sessions(connection, tables, zone, site, people, after, before)
     return found
+
+
+def _previous_days(
+    connection: sa.Connection,
+    tables: Tables,
+    site: str,
+    people: cabc.Collection[str],
+    before: dt.date,
+) -> dict[str, dt.date]:
+    table, name = tables.person_day.c, connection.dialect.name
+    query = sa.select(id_as_text(name, table.person), sa.func.max(table.day))
+    query = query.where(is_among(name, table.person), table.site == site, table.day < before)
+    found: dict[str, dt.date] = {}
+    for ids in iter_ids(people):
+        rows = connection.execute(query.group_by(table.person), ids_parameter(name, ids))
+        found.update((row[0], row[1]) for row in rows)
+    return found
+
+
+def _read_marked(
+    connection: sa.Connection,
+    tables: Tables,
+    site: str,
+    people: cabc.Collection[str],
+    before: dt.date,
+    pending: Recount,
+) -> dict[str, dt.date]:
+    """Return the same of the marked people, as it is by their sessions; NEVER if they never were.
+
+    A row that is both removed and added has another day before it, and the same day.
+    """
+    changed = {row[0] for row in pending.removed} | {row[0] for row in pending.added}
+    texts = {uuidlib.UUID(each): each for each in people} if changed else {}
+    days = {person: set[dt.date]() for person in changed & texts.keys()}
+    if not days:
+        return {}
+    table, name = tables.person_day.c, connection.dialect.name
+    query = sa.select(table.person, table.day).where(is_among(name, table.person))
+    query = query.where(table.site == site, table.day < before)
+    for person, day in connection.execute(query, ids_parameter(name, [each.int for each in days])):
+        days[person].add(day)
+    for person, place, day in pending.removed:
+        if place == site and person in days:
+            days[person].discard(day)
+    for person, place, day, _ in pending.added:
+        if place == site and person in days and day < before:
+            days[person].add(day)
+    return {texts[person]: max(theirs, default=NEVER) for person, theirs in days.items()}
 
 
 def _previous_sessions(

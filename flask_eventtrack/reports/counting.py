@@ -6,6 +6,7 @@ import collections.abc as cabc
 import dataclasses
 import datetime as dt
 import time
+import typing as t
 
 import sqlalchemy as sa
 
@@ -20,12 +21,13 @@ from .period import Bucket, Period
 from .reader import Reader
 from .revenue import read_orders
 from .rows import Cut
-from .sums import OF_EVENTS, Slice, Sums
+from .sums import Slice, Sums
 
 #: How many seconds a report may read what no closed day has counted.
 SCAN_SECONDS = 2.0
 # How many days that are not closed are counted without that limit.
 _MOST_LIVE = 31
+_Part = t.TypeVar("_Part")
 _DAY = dt.timedelta(days=1)
 
 
@@ -64,19 +66,19 @@ class Counter:
         due: float | None = None,
     ) -> None:
         self._reader = reader
-        self.connection = connection
-        self._catalogue = catalogue
+        self.connection: sa.Connection = connection
+        self.catalogue: Catalogue = catalogue
         self._zone = zone
-        self._due = time.monotonic() + SCAN_SECONDS if due is None else due
-        self.closed: closed.Closed = closed.read_closed(connection, reader.tables)
+        self.due: float = time.monotonic() + SCAN_SECONDS if due is None else due
+        self.closed: closed.ClosedDays = closed.read_closed(connection, reader.tables, zone)
 
     @property
-    def _tables(self) -> Tables:
+    def tables(self) -> Tables:
         return self._reader.tables
 
     def find_first_day(self) -> dt.date | None:
         """Return the first day of which anything is known; None if there is none."""
-        daily, session = self._tables.daily.c, self._tables.session.c
+        daily, session = self.tables.daily.c, self.tables.session.c
         closed_day = sa.select(sa.func.min(daily.day)).where(
             daily.site == "", daily.dimension == ""
         )
@@ -85,27 +87,25 @@ class Counter:
         days.append(day_of(first, self._zone) if first else None)
         return min((day for day in days if day), default=None)
 
-    def conditions(self, question: Question) -> Conditions:
-        """Return the conditions of a question."""
+    def conditions(self, limits: Filter, sites: frozenset[str] | None) -> Conditions:
+        """Return the conditions of a filter and of the sites that may be counted."""
         return Conditions(
-            question.limits,
-            question.sites,
-            tables=self._tables,
+            *without_site(limits, sites),
+            tables=self.tables,
             dialect_name=self.connection.dialect.name,
-            catalogue=self._catalogue,
+            catalogue=self.catalogue,
             zone=self._zone,
         )
 
     def count(self, period: Period, question: Question) -> Answer:
         """Count a period."""
-        limits, sites = without_site(question.limits, question.sites)
-        question = dataclasses.replace(question, limits=limits, sites=sites)
         sums = Sums(period, question.bucket, question.dimensions)
         live = self._live_days(period, question.bucket)
-        conditions = self.conditions(question)
+        conditions = self.conditions(question.limits, question.sites)
+        sites = conditions.sites
         if not sums.spans:
             return Answer(sums)
-        if conditions or (sites is not None and len(sites) != 1) or len(live) > _MOST_LIVE:
+        if conditions or not _has_own_rows(sites) or len(live) > _MOST_LIVE:
             answer = self._scan(sums, conditions)
         else:
             self._count(sums, live, conditions, has_heat=question.has_heat)
@@ -113,7 +113,7 @@ class Counter:
         if question.has_orders:
             start = max(period.start, answer.since or period.start)
             bounds = (start, _end_of(period))
-            read_orders(self.connection, self._tables, bounds, conditions, answer.sums)
+            read_orders(self.connection, self.tables, bounds, conditions, answer.sums)
         return answer
 
     def _live_days(self, period: Period, bucket: Bucket) -> list[dt.date]:
@@ -139,11 +139,11 @@ class Counter:
     ) -> dict[str, int] | None:
         """Return how many people there were of each value; None if that takes too long."""
         bounds = (period.start, _end_of(period))
-        conditions = self.conditions(question)
+        conditions = self.conditions(question.limits, question.sites)
         try:
-            with self._reader.limited(self.connection, self._due - time.monotonic()):
+            with self._reader.limited(self.connection, self.due - time.monotonic()):
                 return scan.count_people(
-                    self.connection, self._tables, bounds, conditions.of(*bounds), dimension
+                    self.connection, self.tables, bounds, conditions.of(*bounds), dimension
                 )
         except TimeUp:
             return None
@@ -153,7 +153,7 @@ class Counter:
     def _count(
         self, sums: Sums, live: cabc.Sequence[dt.date], conditions: Conditions, *, has_heat: bool
     ) -> None:
-        period, tables, connection = sums.period, self._tables, self.connection
+        period, tables, connection = sums.period, self.tables, self.connection
         site = next(iter(conditions.sites or ()), "")
         counted = set(live)
         stored = [d for d in iter_days(period.first, period.last_begun) if d not in counted]
@@ -172,7 +172,7 @@ class Counter:
             scan.read_sessions(connection, tables, bounds, limits, slices, sums)
             self._add_events(sums, bounds, conditions.sites)
         last_closed = one_by_one[0] - _DAY if one_by_one else period.last_begun
-        closed.read_visitors(connection, tables, site, last_closed, sums)
+        closed.read_visitors(connection, tables, site, last_closed, self.closed.pending, sums)
         self._add_visitors(sums, site, one_by_one)
 
     def _one_by_one(self, sums: Sums, live: cabc.Sequence[dt.date]) -> list[dt.date]:
@@ -185,7 +185,7 @@ class Counter:
 
     def _add_events(self, sums: Sums, bounds: scan.Bounds, sites: frozenset[str] | None) -> None:
         """Add page visits and events of a time by their own time."""
-        connection, tables = self.connection, self._tables
+        connection, tables = self.connection, self.tables
         if all(span.start.minute == 0 for span in sums.spans):
             sums.add_events(None, scan.read_events(connection, tables, bounds, sites))
             return
@@ -200,12 +200,12 @@ class Counter:
         everyone = set().union(*(people for (_, day), people in sums.people.items() if day))
         chain = closed.read_previous(
             self.connection,
-            self._tables,
+            self.tables,
             self._zone,
             site,
             everyone,
             days[0],
-            self.closed.until,
+            self.closed,
         )
         for (bucket, day), people in sorted(sums.people.items(), key=_by_bucket):
             if day is not None:
@@ -228,21 +228,43 @@ class Counter:
 
     def _scan(self, sums: Sums, conditions: Conditions) -> Answer:
         """Count the newest part first, and stop when it takes too long."""
-        since = end = _end_of(sums.period)
-        slices = sums.slices()
-        for start in _parts_of(sums.period, self._zone):
+        slices, first_seen = sums.slices(), dict[str, dt.datetime]()
+
+        def read(bounds: scan.Bounds) -> Sums:
             part = Sums(sums.period, sums.bucket, sums.dimensions)
+            self._scan_part(part, bounds, conditions, slices)
+            new = _everyone(part) - first_seen.keys()
+            seen = scan.read_first_seen(self.connection, self.tables, new, conditions.sites)
+            first_seen.update(seen)
+            return part
+
+        since = self.by_parts(sums.period, read, sums.merge)
+        start = since or sums.period.start
+        _count_people(sums, {each for each, moment in first_seen.items() if moment < start})
+        if conditions:
+            sums.page_visits = [sums.counts_of(each).pages for each in range(len(sums.spans))]
+        return Answer(sums, since)
+
+    def by_parts(
+        self,
+        period: Period,
+        read: cabc.Callable[[scan.Bounds], _Part],
+        merge: cabc.Callable[[_Part], None],
+    ) -> dt.datetime | None:
+        """Read the parts of a period, the newest first, until the time is over.
+
+        :returns: from when on it was read; None if all of it was.
+        """
+        since = _end_of(period)
+        for start in _parts_of(period, self._zone):
             try:
-                with self._reader.limited(self.connection, self._due - time.monotonic()):
-                    self._scan_part(part, (start, since), conditions, slices)
+                with self._reader.limited(self.connection, self.due - time.monotonic()):
+                    part = read((start, since))
             except TimeUp:
-                break
-            sums.merge(part)
+                return since
+            merge(part)
             since = start
-        if since == end:
-            return Answer(sums, since)
-        self._add_scanned(sums, conditions, since)
-        return Answer(sums, since if since > sums.period.start else None)
+        return None
 
     def _scan_part(
         self,
@@ -251,28 +273,35 @@ class Counter:
         conditions: Conditions,
         slices: cabc.Sequence[Slice],
     ) -> None:
-        limits, tables = conditions.of(*bounds), self._tables
-        scan.read_sessions(self.connection, tables, bounds, limits, slices, part, due=self._due)
+        limits, tables = conditions.of(*bounds), self.tables
+        scan.read_sessions(self.connection, tables, bounds, limits, slices, part, due=self.due)
         if not conditions:
             self._add_events(part, bounds, conditions.sites)
-        elif set(part.dimensions) & set(OF_EVENTS):
+        elif {"page", "action"} & set(part.dimensions):
             events = scan.read_events_of_sessions(self.connection, tables, bounds, limits)
             part.add_events(part.find_bucket(bounds[0]), events)
 
-    def _add_scanned(self, sums: Sums, conditions: Conditions, since: dt.datetime) -> None:
-        """Count the people of each bucket, and pages as those of the sessions."""
-        everyone = set().union(*sums.people.values()) if sums.people else set[str]()
-        known = scan.read_first_seen(
-            self.connection, self._tables, everyone, conditions.sites, since
-        )
-        sums.all_visitors, sums.all_new = len(everyone), len(everyone - known)
-        met = set[str](known)
-        for (bucket, _), people in sorted(sums.people.items(), key=_by_bucket):
-            sums.visitors[bucket] = len(people)
-            sums.new_visitors[bucket] = len(people - met)
-            met |= people
-        if conditions:
-            sums.page_visits = [sums.counts_of(each).pages for each in range(len(sums.spans))]
+
+def _everyone(sums: Sums) -> set[str]:
+    return set[str]().union(*sums.people.values())
+
+
+def _count_people(sums: Sums, known: set[str]) -> None:
+    """Count the people of each bucket, who were read one by one.
+
+    :param known: those who were here before the time that was counted.
+    """
+    everyone, met = _everyone(sums), set(known)
+    sums.all_visitors, sums.all_new = len(everyone), len(everyone - known)
+    for (bucket, _), people in sorted(sums.people.items(), key=_by_bucket):
+        sums.visitors[bucket] = len(people)
+        sums.new_visitors[bucket] = len(people - met)
+        met |= people
+
+
+def _has_own_rows(sites: frozenset[str] | None) -> bool:
+    """Whether closed days have rows of these sites. An empty name stands for all sites there."""
+    return sites is None or (len(sites) == 1 and "" not in sites)
 
 
 def without_site(

@@ -8,15 +8,16 @@ import datetime as dt
 
 from ..catalogue.definitions import Catalogue
 from ..records import Clock, from_ns
-from .breakdown import Listing, read_breakdown
-from .counting import Counter, Question
+from .breakdown import Listing, read_action, read_breakdown
+from .counting import Counter
 from .filters import Filter
 from .overview import PANELS, read_overview
 from .people_reports import PeopleReports
 from .period import Bucket, Comparison, Period, make_period
 from .reader import Reader
 from .revenue import Attribution, check_revenue, read_revenue
-from .rows import Breakdown, Overview, RevenueRow
+from .rows import Breakdown, Overview, Parameters, RevenueRow
+from .start import Start, read_start
 
 _NO_FILTER = Filter()
 
@@ -96,6 +97,7 @@ class Reports(PeopleReports):
         limit: int = 100,
         offset: int = 0,
         with_people: bool = False,
+        route: str | None = None,
         sites: cabc.Collection[str] | None = None,
     ) -> Breakdown:
         """Return what was counted of each value of a dimension.
@@ -104,6 +106,7 @@ class Reports(PeopleReports):
         :param search: a part of the values that are wanted.
         :param sort: the field or ratio of a row.
         :param with_people: whether to count the people of each row, which takes longer.
+        :param route: the URL rule whose paths are wanted, for the dimension ``path``.
         :param sites: the only sites to count; None counts all of them together.
         """
         with self._count() as counter:
@@ -115,6 +118,7 @@ class Reports(PeopleReports):
                 Listing(search, sort, descending, limit, offset),
                 comparison=comparison,
                 with_people=with_people,
+                route=route,
                 sites=_freeze(sites),
             )
 
@@ -134,15 +138,36 @@ class Reports(PeopleReports):
         """
         check_revenue(by, attribution)
         with self._count() as counter:
-            question = Question(filter, _freeze(sites), "day", ())
             return read_revenue(
                 counter.connection,
                 self.reader.tables,
                 (period.start, period.end),
-                counter.conditions(question),
+                counter.conditions(filter, _freeze(sites)),
                 by=by,
                 attribution=attribution,
             )
+
+    def find_start(self) -> Start:
+        """Return what a new site has recorded so far."""
+        with self.reader.open() as connection:
+            return read_start(connection, self.reader.tables)
+
+    def parameters(
+        self,
+        action: str,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        limit: int = 10,
+        sites: cabc.Collection[str] | None = None,
+    ) -> Parameters:
+        """Return what the events of an action had in the parameters of its definition.
+
+        :param limit: how many values of each parameter, the most frequent first.
+        :param sites: the only sites to count; None counts all of them together.
+        """
+        with self._count() as counter:
+            return read_action(counter, action, period, filter, limit=limit, sites=_freeze(sites))
 
     @contextlib.contextmanager
     def _count(self) -> cabc.Iterator[Counter]:

@@ -182,6 +182,48 @@ class RevenueRow:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class ValueRow:
+    """A value of a parameter, as text; its share is of all values (0 to 1)."""
+
+    value: str
+    count: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """What the events of an action had in a parameter of its definition.
+
+    ``events`` is how many had it, ``values`` are the most frequent values of ``values_in_all``. The
+    numbers are None unless the parameter is a number. ``median`` and ``p90`` are values that occur:
+    half of the values, or nine of ten, are no larger.
+    """
+
+    name: str
+    type: str
+    events: int
+    values: tuple[ValueRow, ...]
+    values_in_all: int
+    sum: decimal.Decimal | None = None
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameters:
+    """The events of an action: how many, of how many people, and their defined parameters."""
+
+    action: str
+    events: int
+    people: int
+    parameters: tuple[ParameterRow, ...]
+    cut: Cut | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Overview:
     """All that the overview shows.
 

@@ -18,7 +18,8 @@ from .sums import Slice, Sums
 
 #: Two moments; the second one is not included.
 Bounds = tuple[dt.datetime, dt.datetime]
-_AT_ONCE = 5000
+#: How many rows are read at once.
+AT_ONCE = 5000
 # How many people a statement asks for.
 _PEOPLE = 20_000
 _OF_EVENTS = {"page": "url_rule", "action": "action"}
@@ -44,7 +45,7 @@ def read_sessions(
     query = session_query(tables.session, connection.dialect.name, into.of_sessions)
     query = query.where(*conditions).order_by(tables.session.c.started_at)
     parameters = {"lower": bounds[0], "upper": bounds[1]}
-    options = {"yield_per": _AT_ONCE}
+    options = {"yield_per": AT_ONCE}
     with connection.execute(query, parameters, execution_options=options) as result:
         for rows in result.partitions():
             into.add_sessions(rows, slices)
@@ -128,18 +129,17 @@ def read_first_seen(
     tables: Tables,
     people: cabc.Iterable[str],
     sites: cabc.Collection[str] | None,
-    before: dt.datetime,
-) -> set[str]:
-    """Return which of some people had a session before a moment."""
+) -> dict[str, dt.datetime]:
+    """Return when the first session of each of some people began."""
     session, name = tables.session.c, connection.dialect.name
-    person = id_as_text(name, session.person)
-    query = sa.select(person).distinct().where(is_among(name, session.person))
-    query = query.where(session.started_at < before)
+    query = sa.select(id_as_text(name, session.person), sa.func.min(session.started_at))
+    query = query.where(is_among(name, session.person)).group_by(session.person)
     if sites is not None:
         query = query.where(session.site.in_(sorted(sites)))
-    found: set[str] = set()
+    found: dict[str, dt.datetime] = {}
     for ids in iter_ids(people):
-        found.update(connection.scalars(query, ids_parameter(name, ids)))
+        rows = connection.execute(query, ids_parameter(name, ids))
+        found.update((row[0], row[1]) for row in rows)
     return found
 
 

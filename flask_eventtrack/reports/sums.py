@@ -16,9 +16,13 @@ from .period import Bucket, Period
 from .rows import Numbers
 
 #: Dimensions of events, not of sessions.
-OF_EVENTS: t.Final = ("page", "action")
+OF_EVENTS: t.Final = ("page", "action", "path")
 #: What a dimension's rows count, if that is not sessions.
-COUNTED: t.Final[dict[str, t.Literal["pages", "events"]]] = {"page": "pages", "action": "events"}
+COUNTED: t.Final[dict[str, t.Literal["pages", "events"]]] = {
+    "page": "pages",
+    "path": "pages",
+    "action": "events",
+}
 _PERSON = 5
 _PAGE, _EVENT = pack(Counts(pages=1)), pack(Counts(events=1))
 
@@ -132,6 +136,15 @@ class Sums:
         self.heat.update(other.heat)
         for key, people in other.people.items():
             self.people.setdefault(key, set()).update(people)
+
+    def add_visitors(self, bucket: int, visitors: int, new: int) -> None:
+        """Add distinct visitors of a bucket or, if that is -1, of the whole period."""
+        if bucket < 0:
+            self.all_visitors += visitors
+            self.all_new += new
+        else:
+            self.visitors[bucket] += visitors
+            self.new_visitors[bucket] += new
 
     def add_events(
         self, bucket: int | None, events: cabc.Iterable[tuple[dt.datetime, str, str, int]]

@@ -84,18 +84,27 @@ def _build_mysql_update(table: sa.Table, names: Names) -> mysql.Insert:
 
 def build_count(dialect_name: str, table: sa.Table, names: Names) -> sa.Insert:
     """Make the insert of counters that adds to stored ones of the same key."""
-    if dialect_name in _MYSQL:
-        insert = mysql.insert(table).values(_bind(names))
-        return insert.on_duplicate_key_update(count=table.c.count + insert.inserted["count"])
-    into: postgresql.Insert | sqlite.Insert
     if dialect_name == "postgresql":
         rows = sa.select(_unnested(table, names))
-        into = postgresql.insert(table).from_select(names, rows)
-    else:
-        into = sqlite.insert(table).values(_bind(names))
-    total = table.c.count + into.excluded["count"]
+        return _adding(postgresql.insert(table).from_select(names, rows), table, "count")
+    return build_sum(dialect_name, table, "count")
+
+
+def build_sum(dialect_name: str, table: sa.Table, name: str) -> sa.Insert:
+    """Make the insert of a row that adds the named column to that of a stored one."""
+    if dialect_name in _MYSQL:
+        insert = mysql.insert(table).values(_bind(table.columns.keys()))
+        return insert.on_duplicate_key_update({name: table.c[name] + insert.inserted[name]})
+    into = sqlite.insert if dialect_name == "sqlite" else postgresql.insert
+    return _adding(into(table).values(_bind(table.columns.keys())), table, name)
+
+
+def _adding(
+    into: postgresql.Insert | sqlite.Insert, table: sa.Table, name: str
+) -> postgresql.Insert | sqlite.Insert:
+    total = table.c[name] + into.excluded[name]
     key = list(table.primary_key.columns)
-    return into.on_conflict_do_update(index_elements=key, set_={"count": total})
+    return into.on_conflict_do_update(index_elements=key, set_={name: total})
 
 
 def _bind(names: cabc.Iterable[str]) -> dict[str, sa.BindParameter[t.Any]]:

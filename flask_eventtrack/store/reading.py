@@ -24,6 +24,19 @@ _STEPS = 2000
 _PG_STOPPED = frozenset({"57014"})
 _MYSQL_STOPPED = frozenset({1969, 3024, 1317})
 _DUE = "eventtrack_due"
+# How a transaction begins; its limit is set behind the first statement. For PostgreSQL, compiling
+# a query takes longer than that saves.
+_BEGIN = {
+    "postgresql": (
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY",
+        "SET LOCAL jit = off",
+    ),
+    "mysql": (
+        "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ",
+        "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
+    ),
+    "sqlite": ("BEGIN",),
+}
 
 
 class TimeUp(Exception):
@@ -35,30 +48,17 @@ def prepare_engine(engine: sa.Engine, seconds: float) -> None:
 
     :param seconds: how long a statement may take.
     """
-    match engine.dialect.name:
-        case "postgresql":
-            limit = f"SET LOCAL statement_timeout = {_milliseconds(seconds)}"
-            # The time that it takes to compile a query is more than it wins.
-            snapshot = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"
-            parts = [snapshot, "SET LOCAL jit = off", limit]
-        case "mysql" | "mariadb":
-            limit = _limit_of_mysql(engine.dialect, seconds)
-            level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"
-            parts = [limit, level, "START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY"]
-        case _:
-            sa.event.listen(engine, "connect", _prepare_sqlite)
-            parts = ["BEGIN"]
-    sa.event.listen(engine, "begin", _runner(parts))
     if engine.dialect.name == "sqlite":
-        sa.event.listen(engine, "begin", lambda c: _set_due(c, seconds))
+        sa.event.listen(engine, "connect", _prepare_sqlite)
 
-
-def _runner(statements: cabc.Sequence[str]) -> cabc.Callable[[sa.Connection], None]:
-    def run(connection: sa.Connection) -> None:
-        for statement in statements:
+    def begin(connection: sa.Connection) -> None:
+        first, *rest = _BEGIN[family_of(connection)]
+        connection.exec_driver_sql(first)
+        _limit(connection, seconds)
+        for statement in rest:
             connection.exec_driver_sql(statement)
 
-    return run
+    sa.event.listen(engine, "begin", begin)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: t.Any) -> None:
@@ -85,17 +85,16 @@ def limited(connection: sa.Connection, seconds: float, usual: float) -> cabc.Ite
     :param usual: how long statements may take afterwards.
     :raises TimeUp: it was stopped.
     """
-    with connection.begin_nested() as part:
-        try:
+    try:
+        with connection.begin_nested():
             _limit(connection, max(0.001, seconds))
             yield
-        except exc.DBAPIError as error:
-            if not is_stopped(error):
-                raise
-            part.rollback()
-            raise TimeUp from None
-        finally:
-            _limit(connection, usual)
+    except (exc.DBAPIError, TimeUp) as error:
+        if isinstance(error, exc.DBAPIError) and not is_stopped(error):
+            raise
+        _limit(connection, usual)
+        raise TimeUp from None
+    _limit(connection, usual)
 
 
 def _limit(connection: sa.Connection, seconds: float) -> None:

@@ -41,6 +41,9 @@ OTHERS: t.Final = "…"
 MOST_VALUES = 500
 
 _MEASURED = ("started_at", "last_seen_at", "pages", "events", "visible_ms")
+#: The columns of a session on which the counts depend, but for whose it is.
+COUNTED: t.Final = (*_MEASURED, *(name for name in DIMENSIONS if name != "hour"))
+_CHUNK = 2000
 _BITS = 64
 _HALF, _WHOLE = 1 << (_BITS - 1), 1 << _BITS
 _PAGE, _EVENT, _BOUNCE, _SECOND, _VISIBLE = (1 << (_BITS * place) for place in range(1, 6))
@@ -156,6 +159,42 @@ class Tally:
 
     def _hour_of(self, start: dt.datetime) -> str:
         return f"{start.replace(tzinfo=dt.UTC).astimezone(self._zone).hour:02}"
+
+
+def tally_sites(
+    connection: sa.Connection,
+    session: sa.Table,
+    zone: dt.tzinfo,
+    lower: dt.datetime,
+    upper: dt.datetime,
+    dimensions: tuple[str, ...] = DIMENSIONS,
+) -> dict[str, Tally]:
+    """Return the tallies of the sessions that began from ``lower`` until before ``upper``, by site.
+
+    :param dimensions: some, and ``site`` among them.
+    """
+    place = len(SessionFacts._fields) + [d for d in dimensions if d != "hour"].index("site")
+    tallies: dict[str, Tally] = {}
+    query = session_query(session, connection.dialect.name, dimensions)
+    bounds = {"lower": lower, "upper": upper}
+    options = {"yield_per": _CHUNK}
+    for rows in connection.execute(query, bounds, execution_options=options).partitions():
+        for site, theirs in _by_site(rows, place).items():
+            if site not in tallies:
+                tallies[site] = Tally(zone, dimensions)
+            tallies[site].add(theirs)
+    return tallies
+
+
+def _by_site(
+    rows: cabc.Sequence[sa.Row[t.Any]], place: int
+) -> dict[str, cabc.Sequence[sa.Row[t.Any]]]:
+    if all(row[place] == rows[0][place] for row in rows):
+        return {rows[0][place].strip(): rows}
+    groups: dict[str, list[sa.Row[t.Any]]] = {}
+    for row in rows:
+        groups.setdefault(row[place].strip(), []).append(row)
+    return {**groups}
 
 
 def cut_values(

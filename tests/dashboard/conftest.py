@@ -9,8 +9,8 @@ from .staff import CONFIG, fill
 
 
 @pytest.fixture
-def host(make: MakeHost) -> Host:
+def shop(make: MakeHost) -> Host:
     """A host with two customers."""
-    host = make({**PATIENT, **CONFIG})
-    fill(host)
-    return host
+    shop = make({**PATIENT, **CONFIG})
+    fill(shop)
+    return shop

@@ -20,64 +20,64 @@ def labels(answer: t.Any) -> list[str]:
     return [event["label"] for event in answer["events"]]
 
 
-def test_who_is_here(host: Host) -> None:
+def test_who_is_here(shop: Host) -> None:
     """Whoever was active within five minutes, in a session that has not ended."""
-    host.clock.advance(seconds=10)
-    answer = look(host, f"{PAGES}/live.json").json
+    shop.clock.advance(seconds=10)
+    answer = look(shop, f"{PAGES}/live.json").json
     assert answer is not None
     [ada] = answer["here"]
     assert (ada["name"], ada["path"], ada["age"]) == (f"Customer {ADA}", "/", "3s ago")
-    page = text_of(look(host, f"{PAGES}/live"))
+    page = text_of(look(shop, f"{PAGES}/live"))
     assert "1 person on 1 page in the last 5 minutes" in page
-    host.clock.advance(seconds=HERE.total_seconds())
-    assert "Nobody right now" in text_of(look(host, f"{PAGES}/live"))
+    shop.clock.advance(seconds=HERE.total_seconds())
+    assert "Nobody right now" in text_of(look(shop, f"{PAGES}/live"))
 
 
-def test_who_has_left_is_not_here(host: Host) -> None:
+def test_who_has_left_is_not_here(shop: Host) -> None:
     """Also within the five minutes."""
-    host.clock.advance(seconds=10)
-    [session] = host.rows("session")
-    write_records(host, SessionEnd(session_id=session["id"], reason="logout"))
-    assert "Nobody right now" in text_of(look(host, f"{PAGES}/live"))
+    shop.clock.advance(seconds=10)
+    [session] = shop.rows("session")
+    write_records(shop, SessionEnd(session_id=session["id"], reason="logout"))
+    assert "Nobody right now" in text_of(look(shop, f"{PAGES}/live"))
 
 
-def test_what_is_stored_after_a_look_is_in_the_next(host: Host) -> None:
+def test_what_is_stored_after_a_look_is_in_the_next(shop: Host) -> None:
     """And what was stored a little before, which the script drops by its id."""
-    host.clock.advance(seconds=10)
-    first = look(host, f"{PAGES}/live.json").json
+    shop.clock.advance(seconds=10)
+    first = look(shop, f"{PAGES}/live.json").json
     assert first is not None
-    host.clock.advance(seconds=40)
-    write_records(host, an_event("order.ship", 45, label="Now", uuid=NOBODY, session=None))
+    shop.clock.advance(seconds=40)
+    write_records(shop, an_event("order.ship", 45, label="Now", uuid=NOBODY, session=None))
     query = {"after": first["after"]}
-    second = look(host, f"{PAGES}/live.json", query_string=query).json
+    second = look(shop, f"{PAGES}/live.json", query_string=query).json
     assert second is not None
     assert labels(second) == ["Now", *labels(first)]
-    third = look(host, f"{PAGES}/live.json", query_string={"after": second["after"]}).json
+    third = look(shop, f"{PAGES}/live.json", query_string={"after": second["after"]}).json
     assert labels(third) == ["Now"]
 
 
-def test_events_of_one_action(host: Host) -> None:
+def test_events_of_one_action(shop: Host) -> None:
     """By the form of the page, also without a script."""
-    page = text_of(look(host, f"{PAGES}/live?action=order.ship"))
+    page = text_of(look(shop, f"{PAGES}/live?action=order.ship"))
     assert re.findall(r"</span><code>([^<]+)</code></li>", page) == ["order.ship"]
-    answer = look(host, f"{PAGES}/live.json?action=order.ship").json
+    answer = look(shop, f"{PAGES}/live.json?action=order.ship").json
     assert labels(answer) == ["Order: ship"]
 
 
 @pytest.mark.parametrize("after", ["yesterday", "2026-11-21", "2026-11-21T12:00:00", ""])
-def test_a_look_from_a_moment_that_is_none(host: Host, after: str) -> None:
+def test_a_look_from_a_moment_that_is_none(shop: Host, after: str) -> None:
     """It begins anew."""
-    answer = look(host, f"{PAGES}/live.json", query_string={"after": after}).json
+    answer = look(shop, f"{PAGES}/live.json", query_string={"after": after}).json
     assert answer is not None
     assert len(answer["events"]) == 6
 
 
-def test_a_look_is_never_of_more_than_so_many_rows(host: Host) -> None:
+def test_a_look_is_never_of_more_than_so_many_rows(shop: Host) -> None:
     """However many are stored at once."""
-    host.clock.advance(seconds=60)
-    write_records(host, *(an_event("order.ship", 20 + n / 100, session=None) for n in range(700)))
-    with host.app.app_context():
-        assert len(host.events.reports.live(limit=10_000)) == 500
-    answer = look(host, f"{PAGES}/live.json").json
+    shop.clock.advance(seconds=60)
+    write_records(shop, *(an_event("order.ship", 20 + n / 100, session=None) for n in range(700)))
+    with shop.app.app_context():
+        assert len(shop.events.reports.live(limit=10_000)) == 500
+    answer = look(shop, f"{PAGES}/live.json").json
     assert answer is not None
     assert len(answer["events"]) == 100

@@ -16,49 +16,49 @@ from ..store.records import an_event, at, write_records
 from .staff import ADA_PAGE, BOB_PAGE, PAGES, act, look, text_of, token_of
 
 
-def audit(host: Host) -> list[tuple[str, str, str]]:
-    return [(r["actor"], r["action"], r["subject"]) for r in host.rows("audit", "at", "id")]
+def audit(shop: Host) -> list[tuple[str, str, str]]:
+    return [(r["actor"], r["action"], r["subject"]) for r in shop.rows("audit", "at", "id")]
 
 
-def test_an_export_is_everything_one_object_a_line(host: Host) -> None:
+def test_an_export_is_everything_one_object_a_line(shop: Host) -> None:
     """The same as events.export()."""
-    response = act(host, f"{ADA_PAGE}/export", ADA)
+    response = act(shop, f"{ADA_PAGE}/export", ADA)
     lines = [json.loads(line) for line in text_of(response).splitlines()]
-    with host.app.app_context():
-        assert lines == list(host.events.export(ADA))
+    with shop.app.app_context():
+        assert lines == list(shop.events.export(ADA))
     assert "attachment" in response.headers["Content-Disposition"]
-    assert audit(host) == [("unknown", "export", str(ADA_UUID))]
+    assert audit(shop) == [("unknown", "export", str(ADA_UUID))]
 
 
-def test_an_objection_is_recorded_and_withdrawn(host: Host) -> None:
+def test_an_objection_is_recorded_and_withdrawn(shop: Host) -> None:
     """Nothing new of the person is stored in between."""
-    assert act(host, f"{ADA_PAGE}/object", ADA).status_code == 303
-    write_records(host, an_event("order.ship", 30, uuid=ADA_UUID, received_at=at(30)))
-    assert "Has objected" in text_of(look(host, ADA_PAGE))
-    assert len(host.events_of("order.ship")) == 1
-    host.clock.advance(seconds=60)
-    assert act(host, f"{ADA_PAGE}/withdraw", str(ADA_UUID)[:8]).status_code == 303
-    assert "Has objected" not in text_of(look(host, ADA_PAGE))
+    assert act(shop, f"{ADA_PAGE}/object", ADA).status_code == 303
+    write_records(shop, an_event("order.ship", 30, uuid=ADA_UUID, received_at=at(30)))
+    assert "Has objected" in text_of(look(shop, ADA_PAGE))
+    assert len(shop.events_of("order.ship")) == 1
+    shop.clock.advance(seconds=60)
+    assert act(shop, f"{ADA_PAGE}/withdraw", str(ADA_UUID)[:8]).status_code == 303
+    assert "Has objected" not in text_of(look(shop, ADA_PAGE))
 
 
-def test_an_erasure_removes_everything_and_names_nobody(host: Host) -> None:
+def test_an_erasure_removes_everything_and_names_nobody(shop: Host) -> None:
     """Afterwards not even the audit says who it was."""
-    look(host, ADA_PAGE)
-    host.clock.advance(seconds=60)
-    assert act(host, f"{ADA_PAGE}/erase", ADA).location == f"{ADA_PAGE}/erase"
-    assert "This person is erased" in text_of(look(host, f"{ADA_PAGE}/erase"))
-    assert look(host, ADA_PAGE).status_code == 404
-    assert {row["uuid"] for row in host.rows("trait")} == {BOB_UUID}
-    assert {row["uuid"] for row in host.rows("event")} == set()
-    hashed = host.state.pipeline.writer.hash_of(ADA_UUID)
-    assert audit(host) == [("unknown", each, hashed) for each in ("view", "erase", "erased")]
-    page = text_of(look(host, f"{PAGES}/audit"))
+    look(shop, ADA_PAGE)
+    shop.clock.advance(seconds=60)
+    assert act(shop, f"{ADA_PAGE}/erase", ADA).location == f"{ADA_PAGE}/erase"
+    assert "This person is erased" in text_of(look(shop, f"{ADA_PAGE}/erase"))
+    assert look(shop, ADA_PAGE).status_code == 404
+    assert {row["uuid"] for row in shop.rows("trait")} == {BOB_UUID}
+    assert {row["uuid"] for row in shop.rows("event")} == set()
+    hashed = shop.state.pipeline.writer.hash_of(ADA_UUID)
+    assert audit(shop) == [("unknown", each, hashed) for each in ("view", "erase", "erased")]
+    page = text_of(look(shop, f"{PAGES}/audit"))
     assert str(ADA_UUID) not in page
     assert f"erased person <code>{hashed[:8]}" in page
 
 
 def test_the_progress_of_an_erasure_is_read_from_the_database(
-    host: Host, monkeypatch: pytest.MonkeyPatch
+    shop: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While another thread is at it, and after it has failed; then it can be done again."""
     begun, gate = threading.Event(), threading.Event()
@@ -72,26 +72,26 @@ def test_the_progress_of_an_erasure_is_read_from_the_database(
 
     monkeypatch.setattr("flask_eventtrack.dashboard.rights._PATIENCE", 0)
     monkeypatch.setattr(data_rights, "iter_forget", forget)
-    act(host, f"{ADA_PAGE}/erase", ADA)
+    act(shop, f"{ADA_PAGE}/erase", ADA)
     assert begun.wait(20)
-    page = text_of(look(host, f"{ADA_PAGE}/erase"))
+    page = text_of(look(shop, f"{ADA_PAGE}/erase"))
     assert "Erasing…" in page
     assert "8 rows are left" in page
-    host.clock.advance(seconds=1)
+    shop.clock.advance(seconds=1)
     gate.set()
     for thread in threading.enumerate():
         if thread.name == "eventtrack-erasure":
             thread.join(20)
-    host.clock.advance(seconds=1)
-    page = text_of(look(host, f"{ADA_PAGE}/erase"))
+    shop.clock.advance(seconds=1)
+    page = text_of(look(shop, f"{ADA_PAGE}/erase"))
     assert "The erasure failed" in page
     monkeypatch.setattr(data_rights, "iter_forget", iter_forget)
     monkeypatch.setattr("flask_eventtrack.dashboard.rights._PATIENCE", 20)
-    host.clock.advance(seconds=1)
+    shop.clock.advance(seconds=1)
     data = {"token": token_of(page), "typed": str(ADA_UUID)[:8]}
-    look(host, f"{ADA_PAGE}/erase", method="POST", data=data, headers=SAME_ORIGIN)
-    host.clock.advance(seconds=1)
-    assert "This person is erased" in text_of(look(host, f"{ADA_PAGE}/erase"))
+    look(shop, f"{ADA_PAGE}/erase", method="POST", data=data, headers=SAME_ORIGIN)
+    shop.clock.advance(seconds=1)
+    assert "This person is erased" in text_of(look(shop, f"{ADA_PAGE}/erase"))
 
 
 @pytest.mark.parametrize(
@@ -105,19 +105,19 @@ def test_the_progress_of_an_erasure_is_read_from_the_database(
     ],
     ids=str,
 )
-def test_a_form_of_another_page_does_nothing(host: Host, headers: dict[str, str]) -> None:
+def test_a_form_of_another_page_does_nothing(shop: Host, headers: dict[str, str]) -> None:
     """Even with a token that it cannot have."""
-    assert act(host, f"{ADA_PAGE}/erase", ADA, headers).status_code == 400
-    assert len(host.rows("profile")) == 2
+    assert act(shop, f"{ADA_PAGE}/erase", ADA, headers).status_code == 400
+    assert len(shop.rows("profile")) == 2
 
 
-def test_a_token_is_for_one_act_on_one_person_for_an_hour(host: Host) -> None:
+def test_a_token_is_for_one_act_on_one_person_for_an_hour(shop: Host) -> None:
     """And so is what has to be typed."""
-    token = token_of(look(host, f"{ADA_PAGE}/erase").text)
+    token = token_of(look(shop, f"{ADA_PAGE}/erase").text)
 
     def post(path: str, typed: str, token: str = token) -> int:
         data = {"token": token, "typed": typed}
-        return look(host, path, method="POST", data=data, headers=SAME_ORIGIN).status_code
+        return look(shop, path, method="POST", data=data, headers=SAME_ORIGIN).status_code
 
     assert post(f"{ADA_PAGE}/export", ADA) == 400
     assert post(f"{BOB_PAGE}/erase", BOB) == 400
@@ -125,38 +125,38 @@ def test_a_token_is_for_one_act_on_one_person_for_an_hour(host: Host) -> None:
     assert post(f"{ADA_PAGE}/erase", ADA, token[:-1]) == 400
     assert post(f"{ADA_PAGE}/erase", "") == 400
     assert post(f"{ADA_PAGE}/erase", BOB) == 400
-    host.clock.advance(hours=1)
+    shop.clock.advance(hours=1)
     assert post(f"{ADA_PAGE}/erase", ADA) == 400
-    assert len(host.rows("profile")) == 2
+    assert len(shop.rows("profile")) == 2
 
 
-def test_a_look_is_noted_once_an_hour_for_each_of_the_staff(host: Host) -> None:
+def test_a_look_is_noted_once_an_hour_for_each_of_the_staff(shop: Host) -> None:
     """The app says who they are."""
     name = "Grace"
-    host.events.dashboard_user(lambda: name)
+    shop.events.dashboard_user(lambda: name)
     for name in ("Grace", "Grace", "Edsger"):  # noqa: B007 - read by the function
-        host.clock.advance(seconds=1)
-        look(host, ADA_PAGE)
-    look(host, f"{ADA_PAGE}.json")
-    host.clock.advance(hours=1, seconds=1)
-    look(host, ADA_PAGE)
-    assert [(actor, action) for actor, action, _ in audit(host)] == [
+        shop.clock.advance(seconds=1)
+        look(shop, ADA_PAGE)
+    look(shop, f"{ADA_PAGE}.json")
+    shop.clock.advance(hours=1, seconds=1)
+    look(shop, ADA_PAGE)
+    assert [(actor, action) for actor, action, _ in audit(shop)] == [
         ("Grace", "view"),
         ("Edsger", "view"),
         ("Edsger", "view"),
     ]
 
 
-def test_a_feed_in_the_hosts_own_page(host: Host) -> None:
+def test_a_feed_in_the_hosts_own_page(shop: Host) -> None:
     """For staff only: everyone else gets the page without it."""
     from flask import render_template_string
 
-    @host.app.get("/backoffice/<who>")
+    @shop.app.get("/backoffice/<who>")
     def backoffice(who: str) -> str:
         return render_template_string("<main>{{ eventtrack_feed(who, limit=2) }}</main>", who=who)
 
     for staff, count in (("manage", 2), ("view", 2), ("sites", 0), ("", 0)):
-        page = look(host, f"/backoffice/{ADA}", staff, headers=NAVIGATION).text
+        page = look(shop, f"/backoffice/{ADA}", staff, headers=NAVIGATION).text
         assert page.count('<li class="eventtrack-event') == count, staff
-    assert look(host, "/backoffice/nobody-0").text == "<main></main>"
-    assert len([row for row in audit(host) if row[1] == "view"]) == 1
+    assert look(shop, "/backoffice/nobody-0").text == "<main></main>"
+    assert len([row for row in audit(shop) if row[1] == "view"]) == 1
