@@ -67,7 +67,9 @@ def test_without_a_permission_there_is_nothing(make: MakeHost, method: str) -> N
     wanted = answer(host, "/_et/no/such/page", method)
     assert wanted[0] == (405 if method in {"TRACE", "PROPFIND"} else 404)
     more = ["/_et/", "/_et/overview.json/", "/_et/details/", "/_et/details//source"]
-    assert {path: answer(host, path, method) for path in (*PATHS, *more)} == dict.fromkeys((*PATHS, *more), wanted)
+    assert {path: answer(host, path, method) for path in (*PATHS, *more)} == dict.fromkeys(
+        (*PATHS, *more), wanted
+    )
 
 
 def test_two_slashes_lead_to_the_same_nothing(host: Host) -> None:

@@ -6,14 +6,18 @@ import json
 import threading
 import typing as t
 
+import jinja2
 import pytest
 
 from flask_eventtrack import data_rights
+from flask_eventtrack.dashboard.host_feed import eventtrack_feed
+from flask_eventtrack.dashboard.render import make_environment
 
 from ..hosts import NAVIGATION, SAME_ORIGIN, Host
 from ..store.people import ADA, ADA_UUID, BOB, BOB_UUID
 from ..store.records import an_event, at, write_records
 from .staff import ADA_PAGE, BOB_PAGE, PAGES, act, look, text_of, token_of
+from .test_frame import OF_PEOPLE
 
 
 def audit(shop: Host) -> list[tuple[str, str, str]]:
@@ -160,3 +164,25 @@ def test_a_feed_in_the_hosts_own_page(shop: Host) -> None:
         assert page.count('<li class="eventtrack-event') == count, staff
     assert look(shop, "/backoffice/nobody-0").text == "<main></main>"
     assert len([row for row in audit(shop) if row[1] == "view"]) == 1
+
+
+def test_every_template_of_people_is_rendered(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each file is executed by one of these requests, without an undefined name."""
+    seen: set[str] = set()
+    load = jinja2.BaseLoader.load
+
+    def note(loader: jinja2.BaseLoader, environment: t.Any, name: str, *args: t.Any) -> t.Any:
+        seen.add(name)
+        return load(loader, environment, name, *args)
+
+    monkeypatch.setattr(jinja2.BaseLoader, "load", note)
+    make_environment.cache_clear()
+    for path in (f"{PAGES}/live", f"{PAGES}/people", f"{PAGES}/audit", ADA_PAGE):
+        text_of(look(shop, path))
+    with shop.app.test_request_context(headers={"X-Staff": "view"}):
+        eventtrack_feed(ADA)
+    shop.clock.advance(seconds=60)
+    act(shop, f"{ADA_PAGE}/erase", ADA)
+    look(shop, f"{ADA_PAGE}/erase")
+    make_environment.cache_clear()
+    assert seen >= OF_PEOPLE

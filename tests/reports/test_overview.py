@@ -179,7 +179,9 @@ def test_days_and_hours_are_those_of_the_zone(make: MakeHost, clock: FakeClock, 
     closed = overview(host, "30d")
     assert closed == count_live(host, "30d")
     busy = {str(p.start.date()): p.numbers for p in closed.series if p.numbers.sessions}
-    assert {day: (n.sessions, n.page_visits) for day, n in busy.items()} == dict.fromkeys(("2026-10-03", "2026-10-04", "2026-10-24", "2026-10-25"), (2, 2))
+    assert {day: (n.sessions, n.page_visits) for day, n in busy.items()} == dict.fromkeys(
+        ("2026-10-03", "2026-10-04", "2026-10-24", "2026-10-25"), (2, 2)
+    )
     assert [row[0] + row[23] for row in closed.heatmap] == [0, 0, 0, 0, 0, 4, 4]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import typing as t
 import uuid as uuidlib
 
 import pytest
@@ -66,7 +67,8 @@ def test_a_trait_is_found_by_its_beginning(db_host: Host, sought: str, name: str
 
 def test_traits_follow_their_profile(db_host: Host) -> None:
     """Later ones take the place of earlier ones; those without a short name are left out."""
-    identify(db_host, email="Old@example.com", plan="pro", **{"n" * 65: "long", "  ": "blank"})
+    odd: dict[str, t.Any] = {"n" * 65: "long", "  ": "blank"}
+    identify(db_host, email="Old@example.com", plan="pro", **odd)
     identify(db_host, 6, email="new@example.com")
     identify(db_host, 4, plan="free", city="x" * 300)
     assert traits(db_host) == {"email": "new@example.com", "plan": "pro", "city": "x" * 255}
