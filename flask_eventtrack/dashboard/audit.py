@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
+import threading
 import typing as t
 import uuid as uuidlib
 
@@ -17,6 +19,8 @@ from ..state import State
 from ..text import clean_text
 from .render import render
 
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
+
 Act = t.Literal["view", "export", "object", "withdraw", "erase", "erased", "failed"]
 
 #: A look at a person is noted once in this time for each member of staff.
@@ -25,6 +29,8 @@ _VIEW_PAUSE = dt.timedelta(hours=1)
 _TICK = 1000
 _PAGE = 100
 _ACTOR_LENGTH = 255
+_PATIENCE = 0.3
+_THREAD = "eventtrack-audit"
 WORDS: t.Final[dict[str, str]] = {
     "view": "looked at",
     "export": "exported",
@@ -92,8 +98,22 @@ def note_view(state: State, access: Access, person: uuidlib.UUID) -> None:
     )
     with state.pipeline.database.read() as connection:
         known = connection.scalar(sa.select(table.id).where(is_same).limit(1))
-    if known is None:
+    if known is not None:
+        return
+    if not state.pipeline.database.is_file:
         write_audit(state, actor, "view", person)
+        return
+    # The host's own transaction may hold the file until its page is rendered.
+    thread = threading.Thread(target=_write_view, args=(state, actor, person), name=_THREAD)
+    thread.start()
+    thread.join(_PATIENCE)
+
+
+def _write_view(state: State, actor: str, person: uuidlib.UUID) -> None:
+    try:
+        write_audit(state, actor, "view", person)
+    except Exception:  # nobody waits for the thread
+        logger.exception("A look at a person could not be written to the audit.")
 
 
 def find_last(state: State, subject: str, acts: tuple[Act, ...]) -> Entry | None:

@@ -16,7 +16,7 @@ from ..state import State
 from . import figures
 from .feed_words import Veil, describe_event, write_age
 from .names import name_country
-from .people import catch_up, choose_veil, name_person
+from .people import catch_up, choose_veil, name_person, read_moment
 from .plain import respond_json
 from .render import find_root, render
 
@@ -78,13 +78,7 @@ def show_live(state: State, access: Access) -> Response:
 
 def send_live(state: State, access: Access) -> Response:
     """Send what is new to the page's script."""
-    try:
-        after: dt.datetime | None = dt.datetime.fromisoformat(request.args.get("after", ""))
-    except ValueError:
-        after = None
-    if after is not None and after.tzinfo is None:
-        after = None
-    live = _read(state, access, after, _read_action())
+    live = _read(state, access, read_moment(request.args.get("after", "")), _read_action())
     return respond_json(
         {
             "here": [each._asdict() for each in live.here],

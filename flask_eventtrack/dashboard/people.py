@@ -20,6 +20,8 @@ from .render import find_root, render
 
 _LONGEST_SEARCH = 300
 _SHORT = 8
+# Others are out of some database's range, or soon are when one adds to them.
+_YEARS = 1970, 9000
 
 FOUND_BY: t.Final = {"customer": "customer id", "uuid": "uuid", "order": "order"}
 
@@ -135,11 +137,13 @@ def _list(state: State, access: Access, sought: str, event: str, order: str) -> 
 
 
 def read_moment(text: str) -> dt.datetime | None:
+    """Return a moment of a URL in UTC; None if it is none, or none at which anything happened."""
     try:
         moment = dt.datetime.fromisoformat(text)
     except ValueError:
         return None
-    return moment if moment.tzinfo else None
+    is_known = moment.tzinfo is not None and _YEARS[0] <= moment.year <= _YEARS[1]
+    return moment.astimezone(dt.UTC) if is_known else None
 
 
 def read_uuid(text: str) -> uuidlib.UUID | None:

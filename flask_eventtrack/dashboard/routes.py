@@ -9,6 +9,7 @@ import typing as t
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
+from ..errors import ReportError
 from ..request.access import Need, find_access
 from ..request.places import ALL_METHODS, drop_place, find_places
 from ..request.problems import not_found, problem
@@ -94,6 +95,17 @@ def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
         allowed = ", ".join(route.methods)
         return problem(405, "method_not_allowed", f"Use {allowed}.", Allow=allowed)
     try:
+        _check_arguments()
         return route.view(state, access, **values)
     except TROUBLES as trouble:
         return answer_trouble(state, access, trouble)
+
+
+def _check_arguments() -> None:
+    """Refuse what PostgreSQL cannot take, and no text that is stored holds.
+
+    :raises ReportError: an argument has a NUL character.
+    """
+    args = request.args.items(multi=True)
+    if any("\0" in value for name, value in args if name != "q"):  # what is sought is cleaned
+        raise ReportError("An argument has a NUL character.")

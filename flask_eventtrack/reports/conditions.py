@@ -19,7 +19,9 @@ _True = sa.ColumnElement[bool]
 # How long a session may last until its events are looked for one by one.
 _LONG = dt.timedelta(days=1)
 _DAY_MINUTES = 1440
-_NUMBER = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
+# Short enough for PostgreSQL, which refuses to cast what is beyond the range of a double.
+_NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][-+]?[0-9]{1,2})?$"
+_BEYOND = 1e200
 
 
 class Conditions:
@@ -172,7 +174,8 @@ class Conditions:
         if self._dialect == "sqlite":
             # SQLite casts anything to a number: what is none becomes 0.
             is_number = sa.func.json_valid(text) & text.op("GLOB")("[-0-9]*")
-            return sa.case((is_number, sa.cast(text, sa.Float())))
+            number = sa.cast(text, sa.Float())
+            return sa.case((is_number & (sa.func.abs(number) < _BEYOND), number))
         return sa.case((text.regexp_match(_NUMBER), sa.cast(text, sa.Double())))
 
 

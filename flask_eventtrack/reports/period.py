@@ -11,6 +11,7 @@ import typing as t
 
 from ..errors import ReportError
 from ..store.local_days import day_of, iter_days, start_of
+from ..text import shorten
 
 Comparison = t.Literal["previous", "year", "none"]
 Bucket = t.Literal["hour", "day", "week", "month"]
@@ -129,10 +130,7 @@ class Period:
         return dataclasses.replace(other, until=until) if cuts else other
 
     def _move(self, day: dt.date, months: int) -> dt.date:
-        try:
-            return add_months(day, -months) if months else day - self.days * _DAY
-        except (OverflowError, ValueError):
-            raise ReportError(f"There is no period before {self.first}.") from None
+        return add_months(day, -months) if months else day - self.days * _DAY
 
     def _move_now(self, months: int) -> dt.datetime:
         local = self.now.astimezone(self.zone)
@@ -198,6 +196,8 @@ def make_period(
             raise ReportError("A custom period needs its first and its last day.")
         if first > last:
             raise ReportError(f"The period begins on {first}, after its end on {last}.")
+        if first.year < _FIRST_YEAR:
+            raise ReportError(f"The period begins before the year {_FIRST_YEAR}.")
         if last.year > _LAST_YEAR:
             raise ReportError(f"The period ends after the year {_LAST_YEAR}.")
         return Period(name, first, last, zone, now)
@@ -206,7 +206,8 @@ def make_period(
     return Period(name, *_days_of(name, today), zone, now)
 
 
-_LAST_YEAR = 9000
+# A report goes through all months of a period, and half a century has few enough of them.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
 
 
 def _days_of(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
@@ -226,7 +227,7 @@ def _days_of(name: str, today: dt.date) -> tuple[dt.date, dt.date]:
             return add_months(month, -11), add_months(month, 1) - _DAY
     if found := _DAYS.fullmatch(name):
         return today - (int(found[1]) - 1) * _DAY, today
-    raise ReportError(f"There is no period {name!r}. The periods are: {', '.join(PERIODS)}.")
+    raise ReportError(f"There is no period {shorten(name)}. The periods are: {', '.join(PERIODS)}.")
 
 
 def add_months(day: dt.date, months: int) -> dt.date:

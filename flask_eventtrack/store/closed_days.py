@@ -152,7 +152,8 @@ class _Run:
         if anew is not None or closed.zone != self.zone_name:
             return self._reopen(connection, closed, anew)
         return (
-            self._recount_day(connection, closed)
+            self._reopen_early(connection, closed)
+            or self._recount_day(connection, closed)
             or self._recount_people(connection, closed)
             or self._close_next(connection, closed)
         )
@@ -191,6 +192,21 @@ class _Run:
         else:
             self._set(connection, until=min(closed.until, since - _DAY), zone=self.zone_name)
         return DayStep("reopened", since)
+
+    def _reopen_early(self, connection: sa.Connection, closed: Closed) -> DayStep | None:
+        """Remove the rows of a day that has not ended: a clock was ahead when it was closed.
+
+        Its sessions set no marks, since those of today need none.
+        """
+        today = day_of(limit_by_database(connection, self.now), self.closer.zone)
+        if closed.until < today:
+            return None
+        day = _find_latest(connection, self.tables, today)
+        if day is not None:
+            _delete_day(connection, self.tables, day)
+        until = (day or today) - _DAY
+        self._set(connection, until=min(closed.until, until))
+        return DayStep("reopened", day or today)
 
     def _recount_day(self, connection: sa.Connection, closed: Closed) -> DayStep | None:
         """Count the next marked day again."""

@@ -128,6 +128,36 @@ def test_a_wrong_argument_is_said(make: MakeHost, clock: FakeClock) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"details/source?offset={'0' * 5000}",
+        "?f=is:country:%00",
+        "people?event=%00",
+        "?period=custom&from=0001-01-01&to=0001-01-02&compare=none",
+        "?period=custom&from=1000-01-01&to=2026-11-21&compare=none&f=is:hour:12",
+    ],
+)
+def test_an_argument_beyond_all_reason_is_refused(
+    make: MakeHost, clock: FakeClock, path: str
+) -> None:
+    """At once: a report of two thousand years would take minutes."""
+    answer = open_dashboard(make, clock).client().get(f"/_et/{path}")
+    assert answer.status_code == 400
+    assert "There is no such report" in answer.text
+
+
+def test_a_long_period_ends_when_its_time_is_over(
+    make: MakeHost, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there is nothing to read, so that no database stops a statement."""
+    monkeypatch.setattr("flask_eventtrack.reports.counting.SCAN_SECONDS", 0.05)
+    client = open_dashboard(make, clock).client()
+    days = "period=custom&from=1970-01-01&to=2026-11-21&compare=none"
+    found = client.get(f"/_et/overview.json?{days}&f=is:country:DE").get_json()
+    assert found["cut"] is not None
+
+
 def test_a_busy_process_asks_to_wait(
     make: MakeHost, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

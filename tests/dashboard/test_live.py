@@ -64,7 +64,9 @@ def test_events_of_one_action(shop: Host) -> None:
     assert labels(answer) == ["Order: ship"]
 
 
-@pytest.mark.parametrize("after", ["yesterday", "2026-11-21", "2026-11-21T12:00:00", ""])
+@pytest.mark.parametrize(
+    "after", ["yesterday", "2026-11-21", "2026-11-21T12:00:00", "", "0001-01-01T00:00:00Z"]
+)
 def test_a_look_from_a_moment_that_is_none(shop: Host, after: str) -> None:
     """It begins anew."""
     answer = look(shop, f"{PAGES}/live.json", query_string={"after": after}).json

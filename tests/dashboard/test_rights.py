@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 import typing as t
 
 import jinja2
@@ -163,6 +164,29 @@ def test_a_feed_in_the_hosts_own_page(shop: Host) -> None:
         page = look(shop, f"/backoffice/{ADA}", staff, headers=NAVIGATION).text
         assert page.count('<li class="eventtrack-event') == count, staff
     assert look(shop, "/backoffice/nobody-0").text == "<main></main>"
+    assert len([row for row in audit(shop) if row[1] == "view"]) == 1
+
+
+def test_a_feed_beside_what_the_host_writes(shop: Host) -> None:
+    """The audit does not wait for the transaction of the page that shows the feed."""
+    from flask import render_template_string
+
+    @shop.app.get("/backoffice/<who>")
+    def backoffice(who: str) -> str:
+        with shop.db.engine.connect() as connection:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            page = render_template_string("{{ eventtrack_feed(who, limit=2) }}", who=who)
+            connection.rollback()
+        return page
+
+    shop.flush()
+    began = time.monotonic()
+    page = look(shop, f"/backoffice/{ADA}", headers=NAVIGATION).text
+    assert time.monotonic() - began < 3
+    assert page.count('<li class="eventtrack-event') == 2
+    for thread in threading.enumerate():
+        if thread.name == "eventtrack-audit":
+            thread.join(10)
     assert len([row for row in audit(shop) if row[1] == "view"]) == 1
 
 

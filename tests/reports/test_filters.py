@@ -118,6 +118,12 @@ def test_each_field_filters_sessions(make: MakeHost, clock: FakeClock, database_
         ("is_not:hour:09",): 3,
     }
     assert {texts: sessions(shop, *texts) for texts in expected} == expected
+    # What a visitor sends is perhaps beyond what a database can take for a number.
+    Visitor(shop).see("/", "2026-11-04 11:00").do("/cart/1e999/1.00").do("/cart/7/1.00")
+    Visitor(shop).see("/", "2026-11-04 11:00").do(f"/cart/{'9' * 200}/1.00")
+    shop.flush()
+    assert sessions(shop, "at_least:cart.put.sku:5") == 1
+    assert sessions(shop, "is:cart.put.sku:1e999", "is:cart.put.sku:7") == 1
 
 
 def test_unknown_events_and_parameters_are_refused(shop: Host) -> None:

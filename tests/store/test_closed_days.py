@@ -405,3 +405,28 @@ def test_days_without_visits_are_passed_over(make: MakeHost) -> None:
     history = three_days(make)
     history.host.clock.advance(days=200)
     assert [step.kind for step in history.host.state.pipeline.close_days()] == ["closed"]
+
+
+def test_a_day_that_a_clock_ahead_has_closed_is_counted_when_it_is_over(make: MakeHost) -> None:
+    """And nothing of it is lost: sessions of today set no mark."""
+    host = open_site_of(make)
+    history = History(host, "Europe/Berlin")
+    history.visit(0, 0)
+    host.clock.advance(days=1)
+    history.visit(1, 0)
+    host.clock.advance(days=3)
+    history.sweep(0, 0)
+    host.clock.advance(days=-3)
+    history.visit(2, 0)
+    history.sweep(0, 0)
+    closed = history.look().closed
+    assert closed is not None
+    assert closed.until == dt.date(2026, 3, 27)
+    host.clock.advance(days=1, hours=5)
+    history.sweep(0, 0)
+    check_closed(history.look())
+    assert {
+        row["day"]: row["sessions"]
+        for row in host.rows("daily")
+        if (row["site"], row["dimension"]) == ("", "")
+    } == {dt.date(2026, 3, 27): 1, dt.date(2026, 3, 28): 2}
