@@ -121,7 +121,8 @@ class EventTrack:
         config = load_config(app.config)
         db = _find_db(app, db)
         database = _open_database(app, db, config)
-        state = self._make_state(app, config, database)
+        replica = _open_replica(app, db, config, database)
+        state = self._make_state(app, config, database, replica)
         if config.durability is None:
             _follow_drops(app, state, db.metadatas[config.bind_key])
         app.extensions[EXTENSION] = state
@@ -135,7 +136,9 @@ class EventTrack:
             if app.debug and database.is_in_memory:
                 warn_of_memory(state)
 
-    def _make_state(self, app: Flask, config: Config, database: Database) -> State:
+    def _make_state(
+        self, app: Flask, config: Config, database: Database, replica: Database
+    ) -> State:
         masker = _make_masker(config)
         urls = UrlCleaner(
             config.secret_parameters,
@@ -178,6 +181,8 @@ class EventTrack:
         )
         tokens = TokenCodec(_secret_keys(app), _device_rule(config), self._clock)
         make_queue = _queue_maker(reference, journal, database, config)
+        pipelines = Pipelines(lambda: Pipeline(database, hooks, make_queue, config.flush_interval))
+        reader = Reader(replica, lambda: pipelines.get().flush())
         scripts = load_scripts()
         return State(
             config=config,
@@ -198,13 +203,11 @@ class EventTrack:
             tag=make_tag(config, scripts),
             journal=journal,
             erasures=erasures,
-            pipelines=Pipelines(
-                lambda: Pipeline(database, hooks, make_queue, config.flush_interval)
-            ),
+            pipelines=pipelines,
             expand=pages.expand,
             clock=self._clock,
             lifetimes=Lifetimes(_to_ns(config.session_timeout), _to_ns(config.vouched_for)),
-            reports=Reports(Reader(database), config.timezone, self._clock, self.catalogue),
+            reports=Reports(reader, config.timezone, self._clock, self.catalogue),
         )
 
     def define(
@@ -446,19 +449,33 @@ def _find_db(app: Flask, db: SQLAlchemy | None) -> SQLAlchemy:
     return registered
 
 
-def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
+def _find_engine(app: Flask, db: SQLAlchemy, setting: str, bind_key: str | None) -> sa.Engine:
     with app.app_context():
         engines = db.engines
-    if config.bind_key not in engines:
+    if bind_key not in engines:
         raise ConfigError(
-            f"EVENTTRACK_BIND_KEY {config.bind_key!r} is not in SQLALCHEMY_BINDS; the binds are: "
+            f"{setting} {bind_key!r} is not in SQLALCHEMY_BINDS; the binds are: "
             f"{', '.join(repr(key) for key in engines)}."
         )
+    return engines[bind_key]
+
+
+def _open_replica(app: Flask, db: SQLAlchemy, config: Config, database: Database) -> Database:
+    """Return where reports read: the same tables on another bind, if one is named for it."""
+    key = config.reports_bind_key
+    if key is None:
+        return database
+    engine = _find_engine(app, db, "EVENTTRACK_REPORTS_BIND_KEY", key)
+    return Database(engine, database.tables, _engine_options(app, db, key), wal=False)
+
+
+def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
+    engine = _find_engine(app, db, "EVENTTRACK_BIND_KEY", config.bind_key)
     metadata = db.metadatas.setdefault(
         config.bind_key, sa.MetaData(info={"bind_key": config.bind_key})
     )
     return Database(
-        engines[config.bind_key],
+        engine,
         Tables.for_metadata(metadata),
         _engine_options(app, db, config.bind_key),
         wal=config.sqlite_wal,

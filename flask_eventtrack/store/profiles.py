@@ -11,16 +11,13 @@ import sqlalchemy as sa
 
 from ..records import Identified
 from .person import apply_new
+from .sessions import Transaction
 from .tables import Tables
 
 
-def write_profiles(
-    connection: sa.Connection,
-    tables: Tables,
-    identified: cabc.Iterable[Identified],
-    now: dt.datetime,
-) -> None:
+def write_profiles(transaction: Transaction, identified: cabc.Iterable[Identified]) -> None:
     """Write what became known about customers, in an order that keeps writers from a deadlock."""
+    connection, tables, now = transaction.connection, transaction.tables, transaction.now
     new = set[uuidlib.UUID]()
     for record in sorted(identified, key=lambda record: record.uuid):
         _write_profile(connection, tables.profile, record)
@@ -30,7 +27,7 @@ def write_profiles(
         for profile in filter(None, taken):
             if _write_alias(connection, tables.alias, profile, record, now):
                 new.add(profile)
-    apply_new(connection, tables, new)
+    apply_new(connection, tables, new, transaction.totals.marks)
 
 
 def _write_profile(connection: sa.Connection, table: sa.Table, record: Identified) -> None:

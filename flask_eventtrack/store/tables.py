@@ -185,6 +185,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("dimension", text(16), primary_key=True),
         sa.Column("value", text(255), primary_key=True),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in COUNTS),
+        sa.Index("ix_eventtrack_daily_day", "day"),
     ],
     # Of the visitors of a day, how many were last here on another one.
     "returning": [
@@ -199,8 +200,10 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("site", text(255), primary_key=True),
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("previous", sa.Date(), nullable=False),
+        sa.Index("ix_eventtrack_person_day_day", "day"),
     ],
-    # One row: up to which day days are closed, and the zone of all of them.
+    # Row 1: up to which day days are closed, and their zone. Row 2: from which day all are to be
+    # counted anew.
     "closed": [
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("zone", text(64), nullable=False),
