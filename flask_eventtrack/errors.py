@@ -85,6 +85,7 @@ ProblemCode = t.Literal[
     "too_many_posts",
     "no_room",
     "unavailable",
+    "invalid_report",
 ]
 
 

@@ -13,8 +13,12 @@ from ..request.access import find_access
 from ..request.places import ALL_METHODS, drop_place, find_places
 from ..request.problems import not_found, problem
 from ..state import DASHBOARD, get_state
-from .assets import serve_script, serve_stylesheet
-from .overview import show_overview
+from .assets import serve_asset
+from .details import send_details, send_file, show_details
+from .overview import send_overview, show_overview
+from .parameters import send_parameters, show_parameters
+from .revenue import send_revenue, send_revenue_file, show_revenue
+from .troubles import TROUBLES, answer_trouble
 
 #: Answers a request that has access.
 View = cabc.Callable[..., Response]
@@ -31,8 +35,16 @@ class Route(t.NamedTuple):
 
 ROUTES: t.Final = (
     Route("/", "overview", show_overview),
-    Route("/dashboard.css", "stylesheet", serve_stylesheet),
-    Route("/dashboard.js", "script", serve_script),
+    Route("/overview.json", "overview_json", send_overview),
+    Route("/details/<dimension>", "details", show_details),
+    Route("/details/<dimension>.json", "details_json", send_details),
+    Route("/details/<dimension>.csv", "details_csv", send_file),
+    Route("/parameters", "parameters", show_parameters),
+    Route("/parameters.json", "parameters_json", send_parameters),
+    Route("/revenue", "revenue", show_revenue),
+    Route("/revenue.json", "revenue_json", send_revenue),
+    Route("/revenue.csv", "revenue_csv", send_revenue_file),
+    Route("/dashboard/<digest>/<name>", "asset", serve_asset),
 )
 
 
@@ -47,6 +59,9 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
                 functools.partial(_answer, route),
                 methods=ALL_METHODS,
                 provide_automatic_options=False,
+                # A redirect would tell everyone that there is a page.
+                strict_slashes=False,
+                merge_slashes=False,
                 **place,
             )
     blueprint.url_value_preprocessor(drop_place)
@@ -62,4 +77,7 @@ def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
     if method not in route.methods:
         allowed = ", ".join(route.methods)
         return problem(405, "method_not_allowed", f"Use {allowed}.", Allow=allowed)
-    return route.view(state, access, **values)
+    try:
+        return route.view(state, access, **values)
+    except TROUBLES as trouble:
+        return answer_trouble(state, access, trouble)

@@ -16,6 +16,7 @@ from .period import Bucket, Comparison, Period, make_period
 from .reader import Reader
 from .revenue import Attribution, check_revenue, read_revenue
 from .rows import Breakdown, Overview, Parameters, RevenueRow
+from .start import Start, read_start
 
 _NO_FILTER = Filter()
 
@@ -141,6 +142,11 @@ class Reports:
                 by=by,
                 attribution=attribution,
             )
+
+    def find_start(self) -> Start:
+        """Return what a new site has recorded so far."""
+        with self.reader.open() as connection:
+            return read_start(connection, self.reader.tables)
 
     def parameters(
         self,
