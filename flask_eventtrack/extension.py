@@ -25,6 +25,7 @@ from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import Config, load_config, parse_site
+from .dashboard.host_feed import eventtrack_feed
 from .dashboard.routes import make_dashboard
 from .errors import ConfigError, InvalidDefinition
 from .identity.jwt import CustomerTokens
@@ -59,6 +60,7 @@ from .state import (
     Callbacks,
     CustomerIdHook,
     CustomerLoader,
+    DashboardUser,
     State,
     get_state,
     warn_of_memory,
@@ -79,6 +81,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 _F = t.TypeVar("_F")
 _L = t.TypeVar("_L", bound=CustomerLoader)
 _I = t.TypeVar("_I", bound=CustomerIdHook)
+_U = t.TypeVar("_U", bound=DashboardUser)
 # Options that our own engine sets itself.
 _OWN_OPTIONS = frozenset(
     {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
@@ -127,6 +130,7 @@ class EventTrack:
             _follow_drops(app, state, db.metadatas[config.bind_key])
         app.extensions[EXTENSION] = state
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
+        app.jinja_env.globals["eventtrack_feed"] = eventtrack_feed
         app.cli.add_command(eventtrack_cli)
         if config.enabled:
             PageHooks(state).register(app)
@@ -207,7 +211,9 @@ class EventTrack:
             expand=pages.expand,
             clock=self._clock,
             lifetimes=Lifetimes(_to_ns(config.session_timeout), _to_ns(config.vouched_for)),
-            reports=Reports(reader, config.timezone, self._clock, self.catalogue),
+            reports=Reports(
+                reader, config.timezone, self._clock, self.catalogue, config.profile_salt
+            ),
         )
 
     def define(
@@ -295,6 +301,21 @@ class EventTrack:
         password, or a token of Flask-User, the id is the user's primary key.
         """
         self._callbacks.customer_id = find
+        return find
+
+    def dashboard_user(self, find: _U) -> _U:
+        """Decorate a function that names the member of your staff who makes a request.
+
+        ::
+
+            @events.dashboard_user
+            def name_of_staff():
+                return g.staff.email
+
+        The dashboard calls it without arguments for its audit, which says who looked at a person.
+        Without it, that is the id of Flask-Login's user.
+        """
+        self._callbacks.dashboard_user = find
         return find
 
     def issue_token(

@@ -9,7 +9,7 @@ import typing as t
 import jinja2
 from flask import Response, request
 
-from ..request.access import Access
+from ..request.access import Access, Need
 from ..state import State
 from . import figures
 from .assets import link_asset
@@ -24,8 +24,13 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex",
 }
-#: The pages of the navigation: the endpoint of each, and its title.
-PAGES: t.Final = (("overview", "Overview"),)
+#: The pages of the navigation: the endpoint of each, its title, and what it needs.
+PAGES: t.Final[tuple[tuple[str, str, Need], ...]] = (
+    ("overview", "Overview", "numbers"),
+    ("live", "Live", "people"),
+    ("people", "People", "people"),
+    ("audit", "Audit", "manage"),
+)
 _LEAST_BYTES = 600
 _LEVEL = 5
 
@@ -80,7 +85,7 @@ def render(
             logo=state.config.dashboard_logo,
             home=f"{request.script_root}/",
             prefix=find_root(state),
-            pages=PAGES,
+            pages=[(name, label) for name, label, need in PAGES if access.meets(need)],
             access=access,
             asset=functools.partial(link_asset, state),
             **{"here_now": None, **values},

@@ -9,15 +9,21 @@ import typing as t
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from ..request.access import find_access
+from ..request.access import Need, find_access
 from ..request.places import ALL_METHODS, drop_place, find_places
 from ..request.problems import not_found, problem
 from ..state import DASHBOARD, get_state
 from .assets import serve_asset
+from .audit import show_audit
 from .details import send_details, send_file, show_details
+from .host_feed import serve_feed_css
+from .live import send_live, show_live
 from .overview import send_overview, show_overview
 from .parameters import send_parameters, show_parameters
+from .people import send_people, send_people_file, show_people
+from .person import send_person, show_person
 from .revenue import send_revenue, send_revenue_file, show_revenue
+from .rights import handle_rights
 from .troubles import TROUBLES, answer_trouble
 
 #: Answers a request that has access.
@@ -31,10 +37,21 @@ class Route(t.NamedTuple):
     endpoint: str
     view: View
     methods: tuple[str, ...] = ("GET",)
+    need: Need = "numbers"
 
 
 ROUTES: t.Final = (
     Route("/", "overview", show_overview),
+    Route("/live", "live", show_live, need="people"),
+    Route("/live.json", "live_json", send_live, need="people"),
+    Route("/people", "people", show_people, need="people"),
+    Route("/people.json", "people_json", send_people, need="people"),
+    Route("/people.csv", "people_csv", send_people_file, need="people"),
+    Route("/people/<person>", "person", show_person, need="people"),
+    Route("/people/<person>.json", "person_json", send_person, need="people"),
+    Route("/people/<person>/<act>", "rights", handle_rights, ("GET", "POST"), "manage"),
+    Route("/audit", "audit", show_audit, need="manage"),
+    Route("/feed.css", "feed_css", serve_feed_css, need="people"),
     Route("/overview.json", "overview_json", send_overview),
     Route("/details/<dimension>", "details", show_details),
     Route("/details/<dimension>.json", "details_json", send_details),
@@ -71,7 +88,7 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
 def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
     state = get_state()
     access = find_access(state)
-    if access is None:
+    if access is None or not access.meets(route.need):
         return not_found()
     method = "GET" if request.method == "HEAD" else request.method
     if method not in route.methods:

@@ -363,6 +363,16 @@ class Writer:
         withdraw = functools.partial(self._hooks.objections.withdraw, hashes=hashes, at=at)
         return self.database.retry(withdraw) > 0
 
+    def has_objected(self, profiles: cabc.Iterable[uuidlib.UUID]) -> bool:
+        """Whether an objection of one of these profiles is in force."""
+        hashes = list(map(self.hash_of, profiles))
+        with self.database.look() as connection:
+            return self._hooks.objections.are_in_force(connection, hashes)
+
+    def hash_of(self, profile: uuidlib.UUID) -> str:
+        """Return the keyed hash by which a profile is named after its erasure."""
+        return self._hooks.tombstones.hash_of(profile)
+
     def _note(self, kind: Kind, at: dt.datetime, profiles: set[uuidlib.UUID]) -> list[str]:
         """Note a person's request outside the database; return the hashes of their profiles."""
         hashes = list(map(self._hooks.tombstones.hash_of, profiles))

@@ -12,6 +12,7 @@ from .breakdown import Listing, read_action, read_breakdown
 from .counting import Counter
 from .filters import Filter
 from .overview import PANELS, read_overview
+from .people_reports import PeopleReports
 from .period import Bucket, Comparison, Period, make_period
 from .reader import Reader
 from .revenue import Attribution, check_revenue, read_revenue
@@ -21,18 +22,21 @@ from .start import Start, read_start
 _NO_FILTER = Filter()
 
 
-class Reports:
+class Reports(PeopleReports):
     """The reports of one app. No method needs a request, and none asks for a permission.
 
     Each method may raise :class:`~.errors.ReportError` where it is asked for something that does
     not exist, and :class:`~.errors.ReportUnavailable` where the database does not answer.
     """
 
-    def __init__(self, reader: Reader, zone: dt.tzinfo, clock: Clock, catalogue: Catalogue) -> None:
+    def __init__(
+        self, reader: Reader, zone: dt.tzinfo, clock: Clock, catalogue: Catalogue, salt: str
+    ) -> None:
         self.reader: Reader = reader
         self.zone: dt.tzinfo = zone
         self.catalogue: Catalogue = catalogue
         self._clock = clock
+        self._salt = salt
 
     @property
     def now(self) -> dt.datetime:

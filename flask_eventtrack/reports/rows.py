@@ -264,12 +264,19 @@ class HereNow:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A person in a list."""
+    """A person in a list.
+
+    ``customer_id`` is None for an anonymous one, ``name`` if no trait says it. ``last_seen_at`` is
+    when the latest session began, or when the customer was last identified. ``found_by`` is what a
+    search has found, and its name: ``("order", "2207")``. ``events`` is how many events of an
+    action there are, in a list of who did it.
+    """
 
     person: uuidlib.UUID
     customer_id: str | None
     name: str | None
-    first_seen_at: dt.datetime
-    last_seen_at: dt.datetime
-    sessions: int | None = None
-    orders: int | None = None
+    first_seen_at: dt.datetime | None
+    last_seen_at: dt.datetime | None
+    sessions: int = 0
+    found_by: tuple[str, str] | None = None
+    events: int | None = None

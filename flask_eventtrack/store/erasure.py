@@ -22,6 +22,7 @@ from .revenue import erase_transactions
 from .tables import Tables
 from .tombstones import Tombstones
 from .totals import hourly_columns, subtract
+from .traits import erase_traits
 from .waiting import list_waiting
 
 BATCH_SIZE = 500
@@ -106,6 +107,7 @@ class Erasure:
                 transactions += number
                 yield Erased(events, sessions, transactions=transactions)
         self.database.retry(self._erase_waiting)
+        self.database.retry(self._hash_subjects)
         rejected = self._erase_rejected()
         aliases = self.database.retry(self._erase_aliases)
         self.database.shrink_log()
@@ -164,6 +166,7 @@ class Erasure:
         profile, session = self.database.tables.profile, self.database.tables.session
         self.tombstones.wait_for_batches(connection, self.at)
         self._delete_theirs(connection, profile.c.uuid, profile.c.first_seen_at)
+        erase_traits(connection, self.database.tables, self.profiles)
         marks = Marks(self.zone, self.clock())
         visits = sa.select(session.c.person, session.c.uuid, session.c.started_at)
         visits = visits.where(session.c.started_at <= self.at)
@@ -241,6 +244,14 @@ class Erasure:
         ]
         for chunk in in_chunks(ids):
             connection.execute(note.delete().where(note.c.event_id.in_(chunk)))
+
+    def _hash_subjects(self, connection: sa.Connection) -> None:
+        """Have the audit name the person by hashes only, as tombstones do."""
+        subject = self.database.tables.audit.c.subject
+        for chunk in in_chunks(self.profiles):
+            hashes = {str(uuid): self.tombstones.hash_of(uuid) for uuid in chunk}
+            change = subject.table.update().where(subject.in_(hashes))
+            connection.execute(change.values(subject=sa.case(hashes, value=subject, else_=subject)))
 
     def _erase_rejected(self) -> int:
         table = self.database.tables.rejected
