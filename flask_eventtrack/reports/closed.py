@@ -197,7 +197,7 @@ def _previous_days(
     found: dict[str, dt.date] = {}
     for ids in iter_ids(people):
         rows = connection.execute(query.group_by(table.person), ids_parameter(name, ids))
-        found.update(row._tuple() for row in rows)
+        found.update((row[0], row[1]) for row in rows)
     return found
 
 

@@ -139,7 +139,7 @@ def read_first_seen(
     found: dict[str, dt.datetime] = {}
     for ids in iter_ids(people):
         rows = connection.execute(query, ids_parameter(name, ids))
-        found.update(row._tuple() for row in rows)
+        found.update((row[0], row[1]) for row in rows)
     return found
 
 

@@ -85,17 +85,16 @@ def limited(connection: sa.Connection, seconds: float, usual: float) -> cabc.Ite
     :param usual: how long statements may take afterwards.
     :raises TimeUp: it was stopped.
     """
-    with connection.begin_nested() as part:
-        try:
+    try:
+        with connection.begin_nested():
             _limit(connection, max(0.001, seconds))
             yield
-        except exc.DBAPIError as error:
-            if not is_stopped(error):
-                raise
-            part.rollback()
-            raise TimeUp from None
-        finally:
-            _limit(connection, usual)
+    except (exc.DBAPIError, TimeUp) as error:
+        if isinstance(error, exc.DBAPIError) and not is_stopped(error):
+            raise
+        _limit(connection, usual)
+        raise TimeUp from None
+    _limit(connection, usual)
 
 
 def _limit(connection: sa.Connection, seconds: float) -> None:
