@@ -79,7 +79,7 @@ def read_events(
     query = query.group_by(hourly.hour, hourly.action, hourly.url_rule)
     if sites is not None:
         query = query.where(hourly.site.in_(sorted(sites)))
-    found = [_happened(*row) for row in connection.execute(query)]
+    found = [_happened(*row) for row in connection.execute(query).all()]
     for rest in ((lower, first), (last, upper)):
         if rest[0] < rest[1]:
             found += _count_events(connection, tables, rest, sites)
@@ -102,7 +102,7 @@ def _count_events(
     query = query.where(event.time >= bounds[0], event.time < bounds[1], event.source != "bot")
     if sites is not None:
         query = query.where(event.site.in_(sorted(sites)))
-    return [_happened(bounds[0], *row) for row in connection.execute(query)]
+    return [_happened(bounds[0], *row) for row in connection.execute(query).all()]
 
 
 def read_events_of_sessions(
@@ -121,7 +121,7 @@ def read_events_of_sessions(
         .where(event.source != "bot")
         .group_by(*columns)
     )
-    return [_happened(bounds[0], *row) for row in connection.execute(query)]
+    return [_happened(bounds[0], *row) for row in connection.execute(query).all()]
 
 
 def read_first_seen(
