@@ -68,7 +68,8 @@ def read_daily(
     query = sa.select(daily.day, daily.dimension, *sums).where(
         *of_days, daily.dimension.in_(["", "page"])
     )
-    for day, dimension, *counts in connection.execute(query.group_by(daily.day, daily.dimension)).all():
+    rows = connection.execute(query.group_by(daily.day, daily.dimension)).all()
+    for day, dimension, *counts in rows:
         bucket = into.bucket_of(day)
         if dimension:
             into.page_visits[bucket] += int(Counts(*counts).pages)
