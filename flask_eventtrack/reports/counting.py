@@ -284,12 +284,15 @@ class Counter:
         conditions: Conditions,
         slices: cabc.Sequence[Slice],
     ) -> None:
-        limits, tables = conditions.of(*bounds), self.tables
-        scan.read_sessions(self.connection, tables, bounds, limits, slices, part, due=self.due)
+        connection, tables = self.connection, self.tables
+        wants_events = conditions and {"page", "action"} & set(part.dimensions)
+        ids: list[str] | None = [] if wants_events else None
+        limits = conditions.of(*bounds)
+        scan.read_sessions(connection, tables, bounds, limits, slices, part, due=self.due, ids=ids)
         if not conditions:
             self._add_events(part, bounds, conditions.sites)
-        elif {"page", "action"} & set(part.dimensions):
-            events = scan.read_events_of_sessions(self.connection, tables, bounds, limits)
+        if ids is not None:
+            events = scan.read_events_of_sessions(connection, tables, ids, bounds[0])
             part.add_events(part.find_bucket(bounds[0]), events)
 
 

@@ -122,7 +122,8 @@ def _are_of(
         made_in = sa.func.coalesce(row.session_id, of_charge.scalar_subquery())
         limits = conditions.of(*bounds, any_start=True)
         # Order by order: a list of the sessions would be one of all sessions there are, since they
-        # may have begun at any time.
-        yield sa.exists().where(session.id == made_in, *limits).correlate(tables.transaction)
+        # may have begun at any time. Of EXISTS, PostgreSQL may make such a list.
+        one = sa.select(session.id).where(session.id == made_in, *limits).limit(1)
+        yield one.correlate(tables.transaction).scalar_subquery().is_not(None)
     elif conditions.sites is not None:
         yield row.site.in_(sorted(conditions.sites))
