@@ -42,6 +42,7 @@ def main() -> None:
             f"  The shop          {url}",
             f"  The dashboard     {url}/_et/",
             f"  What it recorded  {url}/about-you",
+            f"  The dashboard     {url}/_et/",
             f"  Ways to come back {url}/outside/leave",
             f"  The database      {database}",
             f"  Watch it live     {flask} --app example_app eventtrack tail --follow",

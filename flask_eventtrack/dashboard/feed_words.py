@@ -156,11 +156,11 @@ def name_day(day: dt.date, today: dt.date) -> str:
 
 
 def write_moment(moment: dt.datetime | None, zone: dt.tzinfo) -> str:
-    """Return a moment: "24 November 2026, 14:32"."""
+    """Return a moment: "24 Nov 2026, 14:32"."""
     if moment is None:
         return figures.MISSING
     local = moment.astimezone(zone)
-    return f"{local.day} {figures.name_month(local.date())} {local.year}, {local:%H:%M}"
+    return f"{local.day} {figures.name_month(local.date())[:3]} {local.year}, {local:%H:%M}"
 
 
 def write_age(moment: dt.datetime, now: dt.datetime) -> str:

@@ -206,7 +206,7 @@ def _describe_number(
         MEASURE_WORDS[measure],
         write(measure, value),
         find_change(measure, value, earlier),
-        None if before is None else write(measure, earlier),
+        None if earlier is None else write(measure, earlier),
         query.link(measure=None if measure == "visitors" else measure),
         measure == query.measure,
     )

@@ -31,7 +31,7 @@ def respond_csv(name: str, rows: cabc.Iterable[cabc.Sequence[object]]) -> Respon
     """Send rows as a file that a spreadsheet opens and computes nothing of."""
     text = io.StringIO()
     writer = csv.writer(text, quoting=csv.QUOTE_ALL)
-    writer.writerows([_disarm(cell) for cell in row] for row in rows)
+    writer.writerows([disarm(cell) for cell in row] for row in rows)
     return respond(
         "\ufeff" + text.getvalue(),  # without the mark, some take it for another encoding
         "text/csv",
@@ -39,7 +39,8 @@ def respond_csv(name: str, rows: cabc.Iterable[cabc.Sequence[object]]) -> Respon
     )
 
 
-def _disarm(cell: object) -> object:
+def disarm(cell: object) -> object:
+    """Return a cell of a file that no spreadsheet takes for a formula."""
     if isinstance(cell, str) and cell.lstrip(" \"'\n\ufeff\u00a0")[:1] in _FORMULA and cell.strip():
         return f"'{cell}"
     return "" if cell is None else cell

@@ -78,7 +78,6 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
                 provide_automatic_options=False,
                 # A redirect would tell everyone that there is a page.
                 strict_slashes=False,
-                merge_slashes=False,
                 **place,
             )
     blueprint.url_value_preprocessor(drop_place)

@@ -236,13 +236,19 @@ class Pipeline:
             if not batch:
                 break
             ended += batch
-        self.close_days()
+        for _ in self.close_days():
+            pass
         return ended
 
-    def close_days(self) -> list[DayStep]:
-        """Close days, and count again what is marked; return the steps that were done."""
-        with self._write_alone():
-            return list(self.writer.close_days())
+    def close_days(self) -> cabc.Iterator[DayStep]:
+        """Close days, and count again what is marked; yield each step that was done."""
+        steps = self.writer.close_days()
+        while True:
+            with self._write_alone():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
 
     def prune(self, *, is_sure: bool = False) -> cabc.Iterator[Pruned]:
         """Remove what is past its retention period; yield what each batch has removed.

@@ -137,7 +137,8 @@ class Conditions:
         has = sa.exists().where(event.session_id == session.id, *is_it)
         if window is None:
             return has
-        lower, upper = window[0], window[1] + _LONG
+        # A late event may be older than its session.
+        lower, upper = window[0] - _LONG, window[1] + _LONG
         during = sa.select(event.session_id).where(
             event.time >= lower, event.time < upper, event.session_id.is_not(None), *is_it
         )

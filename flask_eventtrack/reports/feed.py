@@ -83,11 +83,15 @@ def read_latest_of(
     limit: int,
     conditions: cabc.Sequence[sa.ColumnElement[bool]] = (),
     by_session: uuidlib.UUID | None = None,
+    among: tuple[str, int] | None = None,
 ) -> list[FeedEvent]:
-    """Return the latest events of exactly these profiles, newest first."""
+    """Return the latest events of exactly these profiles, newest first.
+
+    :param among: an action, and among how many of each profile's latest events it is sought.
+    """
     found, ordered = list[FeedEvent](), sorted(profiles)
     for start in range(0, len(ordered), _PROFILES):
-        query = _latest_of(tables, ordered[start : start + _PROFILES], limit, conditions)
+        query = _latest_of(tables, ordered[start : start + _PROFILES], limit, conditions, among)
         if by_session is not None:
             query = query.where(~_is_left(tables, by_session))
         found += map(_read_event, connection.execute(query))
@@ -99,14 +103,20 @@ def _latest_of(
     profiles: cabc.Iterable[uuidlib.UUID],
     limit: int,
     conditions: cabc.Sequence[sa.ColumnElement[bool]],
+    among: tuple[str, int] | None = None,
 ) -> sa.Select[t.Any]:
-    """Return the query of the latest events of some profiles."""
-    event = tables.event.c
-    latest = sa.select(*_columns(tables)).order_by(event.time.desc(), event.id.desc()).limit(limit)
+    """Return the query of the latest events of some profiles.
+
+    An action is sought behind the limit of each profile: beside it, PostgreSQL would walk through
+    the index of times and actions, over the events of all people.
+    """
+    event, depth = tables.event.c, limit if among is None else among[1]
+    latest = sa.select(*_columns(tables)).order_by(event.time.desc(), event.id.desc()).limit(depth)
     latest = latest.where(*conditions)
     arms = (sa.select(latest.where(event.uuid == each).subquery()) for each in profiles)
     every = sa.union_all(*arms).subquery()
-    return sa.select(every).order_by(every.c.time.desc(), every.c.id.desc()).limit(limit)
+    found = sa.select(every).order_by(every.c.time.desc(), every.c.id.desc()).limit(limit)
+    return found if among is None else found.where(every.c.action == among[0])
 
 
 def read_anonymous_feed(
@@ -209,6 +219,14 @@ def read_since(
     :param since: only those that were stored at this moment or later.
     :param action: only those of this action, among the latest 2,000.
     """
+    query = query_since(tables, since, limit, action)
+    return [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
+
+
+def query_since(
+    tables: Tables, since: dt.datetime | None, limit: int, action: str = ""
+) -> sa.Select[t.Any]:
+    """Return the query of :func:`read_since`."""
     event = tables.event.c
     order = event.stored_at.desc(), event.time.desc(), event.id.desc()
     query = _stored(tables).order_by(*order).limit(_DEPTH if action else limit)
@@ -218,7 +236,7 @@ def read_since(
         latest = query.subquery()
         order = latest.c.stored_at.desc(), latest.c.time.desc(), latest.c.id.desc()
         query = sa.select(latest).where(latest.c.action == action).order_by(*order).limit(limit)
-    return [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
+    return query
 
 
 def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Stored]]:

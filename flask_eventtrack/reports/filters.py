@@ -58,15 +58,15 @@ class Filter:
     def __bool__(self) -> bool:
         return bool(self.conditions)
 
-    @classmethod
-    def parse(cls, texts: cabc.Iterable[str]) -> Filter:
+    @staticmethod
+    def parse(texts: cabc.Iterable[str]) -> Filter:
         """Return the filter of conditions as they are in a URL: ``["is:country:DE", …]``.
 
         Several conditions with the same operator and field are one, and their values alternatives.
 
         :raises ReportError: one of them is not understood.
         """
-        found = cls()
+        found = Filter()
         for text in texts:
             operator, _, rest = text.partition(":")
             field, colon, value = rest.partition(":")

@@ -35,6 +35,15 @@ def read_here(
 
     :param sites: only people on these sites.
     """
+    found: dict[t.Any, HereNow] = {}
+    for person, *values, uuid in connection.execute(_query_here(tables, now, sites)):
+        found.setdefault(person or uuid, HereNow(person or uuid, *values))
+    return list(found.values())
+
+
+def _query_here(
+    tables: Tables, now: dt.datetime, sites: cabc.Collection[str] | None = None
+) -> sa.Select[t.Any]:
     session, profile = tables.session.c, tables.profile.c
     columns = (
         *(session.person, profile.customer_id, session.last_seen_at, session.exit, session.source),
@@ -48,12 +57,7 @@ def read_here(
         .order_by(session.last_seen_at.desc())
         .limit(_MOST_PEOPLE)
     )
-    if sites is not None:
-        query = query.where(session.site.in_(sites))
-    found: dict[t.Any, HereNow] = {}
-    for person, *values, uuid in connection.execute(query):
-        found.setdefault(person or uuid, HereNow(person or uuid, *values))
-    return list(found.values())
+    return query if sites is None else query.where(session.site.in_(sites))
 
 
 def read_live(

@@ -23,9 +23,7 @@ from .rows import Money
 #: The devices of a person are those of so many latest sessions.
 DEVICE_SESSIONS: t.Final = 200
 #: The events of an action are sought in so many events of each profile at a time.
-DEPTH: t.Final = 5000
-
-_MICROSECOND = dt.timedelta(microseconds=1)
+DEPTH: t.Final = 2000
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -198,22 +196,23 @@ def read_person_feed(
 ) -> PersonFeed:
     """Return a page of the feed of some profiles, newest first.
 
-    :param action: only events of this action, among the 5,000 latest events of each profile. The
+    :param action: only events of this action, among the 2,000 latest events of each profile. The
         next page goes on where these end, so a page may have fewer events than the limit.
     """
     event = tables.event.c
     conditions, floor = _before(tables, before), None
     if action:
         floor = _find_floor(connection, tables, profiles, conditions)
-        conditions.append(event.action == action)
         if floor is not None:
-            conditions.append(event.time > floor)
-    events = read_latest_of(connection, tables, profiles, limit, conditions)
+            conditions.append(event.time >= floor)
+    # Events of the moment at which the look ends may be more than so many.
+    among = (action, 2 * DEPTH) if action else None
+    events = read_latest_of(connection, tables, profiles, limit, conditions, among=among)
     further = None
     if len(events) == limit:
         further = Cursor(events[-1].time, events[-1].id)
     elif floor is not None:
-        further = Cursor(floor + _MICROSECOND)
+        further = Cursor(floor)
     return PersonFeed(events, _read_sessions(connection, tables, events), further)
 
 

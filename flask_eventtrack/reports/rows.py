@@ -67,8 +67,8 @@ class Numbers:
         """The mean of a session, in seconds."""
         return self.seconds / self.sessions if self.sessions else None
 
-    def get(self, measure: Measure) -> float | None:
-        """Return one of the numbers of the overview; None if it has no value."""
+    def get(self, measure: str) -> float | None:
+        """Return one of the numbers of the overview by its name; None if it has no value."""
         value: float | None = getattr(self, measure)
         return value
 

@@ -38,13 +38,13 @@ _DAY = dt.timedelta(days=1)
 _HOUR = dt.timedelta(hours=1)
 _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
 
-Kind = t.Literal["reopened", "recounted", "people", "closed"]
+DayKind = t.Literal["reopened", "recounted", "people", "closed"]
 
 
 class DayStep(t.NamedTuple):
     """What a transaction has done: to which day, or to how many people."""
 
-    kind: Kind
+    kind: DayKind
     day: dt.date | None = None
     people: int = 0
 
@@ -83,6 +83,8 @@ def find_pending(
 
 def ask_for_recount(tables: Tables, since: dt.date, connection: sa.Connection) -> None:
     """Have all closed days from ``since`` on counted anew."""
+    if find_closed(connection, tables) is None:
+        return
     anew = _find(connection, tables, _ANEW)
     table = tables.closed
     if anew is None:
@@ -93,15 +95,11 @@ def ask_for_recount(tables: Tables, since: dt.date, connection: sa.Connection) -
         connection.execute(change.values(since=since, until=since))
 
 
-def count_days_left(
-    connection: sa.Connection, tables: Tables, zone: dt.tzinfo, now: dt.datetime
-) -> int:
-    """Return how many days are still to be closed, marked ones included."""
-    closed = find_closed(connection, tables)
-    first = _find_next(connection, tables, zone, closed.until if closed else None)
-    today = day_of(now, zone)
-    days = max(0, (today - first).days) if first else 0
-    return days + (len(find_marked_days(connection, tables, closed)) if closed else 0)
+def count_closed(connection: sa.Connection, tables: Tables, since: dt.date) -> int:
+    """Return how many closed days from ``since`` on have something in them."""
+    day = tables.daily.c.day
+    query = sa.select(sa.func.count(day.distinct())).where(day >= since)
+    return connection.scalar(query) or 0
 
 
 def keep_from(connection: sa.Connection, tables: Tables, day: dt.date) -> None:

@@ -179,9 +179,9 @@ def test_days_and_hours_are_those_of_the_zone(make: MakeHost, clock: FakeClock, 
     closed = overview(host, "30d")
     assert closed == count_live(host, "30d")
     busy = {str(p.start.date()): p.numbers for p in closed.series if p.numbers.sessions}
-    assert {day: (n.sessions, n.page_visits) for day, n in busy.items()} == {
-        day: (2, 2) for day in ("2026-10-03", "2026-10-04", "2026-10-24", "2026-10-25")
-    }
+    assert {day: (n.sessions, n.page_visits) for day, n in busy.items()} == dict.fromkeys(
+        ("2026-10-03", "2026-10-04", "2026-10-24", "2026-10-25"), (2, 2)
+    )
     assert [row[0] + row[23] for row in closed.heatmap] == [0, 0, 0, 0, 0, 4, 4]
 
 
@@ -232,7 +232,7 @@ def test_refunds_count_on_their_day(make: MakeHost, clock: FakeClock) -> None:
 def test_a_session_of_a_closed_day_that_changes_is_counted_at_once(
     make: MakeHost, clock: FakeClock
 ) -> None:
-    """A late visit, a log-in that joins two people: before the days are counted again, and after."""
+    """A log-in joins two people: right before their days are counted again, and after."""
     host = open_shop(make, clock)
     phone = Visitor(host).see("/", "2026-11-08 10:00")
     laptop = Visitor(host).see("/", "2026-11-09 10:00")
@@ -286,7 +286,7 @@ def _count_statements(host: Host, name: str) -> int:
 def test_wrong_questions_are_refused(host: Host) -> None:
     """Before anything is read."""
     reports = host.state.reports
-    with pytest.raises(ReportError, match="no dimension 'planet'. The dimensions are: channel"):
+    with pytest.raises(ReportError, match=r"no dimension 'planet'\. The dimensions are: channel"):
         overview(host, panels=["planet"])
     with pytest.raises(ReportError, match="cannot be shown by 'hour'"):
         overview(host, "30d", bucket="hour")

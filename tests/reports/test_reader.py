@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack.errors import ConfigError, ReportUnavailable, TooBusy
-from flask_eventtrack.reports import counting, reader
+from flask_eventtrack.reports import counting, reader, scan
 from flask_eventtrack.reports.filters import Filter
 from flask_eventtrack.store.reading import TimeUp
 
@@ -172,14 +172,14 @@ def test_a_filter_reads_the_newest_part_within_its_time(
     go_to(clock, "2026-11-20 12:00")
     host.flush()
     reads = iter([False] * 5 + [True])
-    read = counting.scan.read_sessions
+    read = scan.read_sessions
 
     def read_some(*args: t.Any, **options: t.Any) -> None:
         if next(reads):
             raise TimeUp
         read(*args, **options)
 
-    monkeypatch.setattr(counting.scan, "read_sessions", read_some)
+    monkeypatch.setattr(scan, "read_sessions", read_some)
     reports = host.state.reports
     found = reports.overview(reports.period("year"), Filter.parse(["is:device_type:desktop"]))
     assert found.cut is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import collections.abc as cabc
 import datetime as dt
 import typing as t
 import uuid as uuidlib
@@ -60,7 +61,20 @@ def look(host: Host, zone_name: str) -> Stored:
             pending = find_pending(connection, tables, zone, closed)
             assert pending is not None
             differences = pending.differences
-    return Stored(zone, *rows, closed, unmarked, differences)
+    sessions, events, daily, returning, person_day, marked_days, marked_people = rows
+    return Stored(
+        zone,
+        sessions,
+        events,
+        daily,
+        returning,
+        person_day,
+        marked_days,
+        marked_people,
+        closed,
+        unmarked,
+        differences,
+    )
 
 
 def day_of(stored: Stored, moment: dt.datetime) -> dt.date:
@@ -76,20 +90,25 @@ def count_plainly(stored: Stored, day: dt.date) -> Counts:
             sums = counts[each, dimension, value or ""]
             sums[:] = map(sum, zip(sums, numbers, strict=True))
 
-    for row in stored.sessions:
-        if day_of(stored, row["started_at"]) == day:
-            is_bounce = row["pages"] == 1 and row["events"] == 1
-            seconds = int((row["last_seen_at"] - row["started_at"]).total_seconds())
-            numbers = (1, row["pages"], row["events"], is_bounce, seconds, row["visible_ms"])
-            row = row | {"hour": f"{row['started_at'].astimezone(stored.zone):%H}"}
-            for dimension in ("", *DIMENSIONS):
-                add(row["site"], dimension, row[dimension] if dimension else "", numbers)
+    _add_sessions(stored, day, add)
     for row in stored.events:
         if day_of(stored, row["time"]) == day and row["source"] != "bot":
             add(row["site"], "action", row["action"], (0, 0, 1, 0, 0, 0))
             if row["action"] == "page.visit":
                 add(row["site"], "page", row["url_rule"], (0, 1, 0, 0, 0, 0))
     return {key: tuple(numbers) for key, numbers in counts.items()}
+
+
+def _add_sessions(stored: Stored, day: dt.date, add: cabc.Callable[..., None]) -> None:
+    for row in stored.sessions:
+        if day_of(stored, row["started_at"]) == day:
+            is_bounce = row["pages"] == 1 and row["events"] == 1
+            seconds = int((row["last_seen_at"] - row["started_at"]).total_seconds())
+            numbers = (1, row["pages"], row["events"], is_bounce, seconds, row["visible_ms"])
+            add(row["site"], "", "", numbers)
+            values = row | {"hour": f"{row['started_at'].astimezone(stored.zone):%H}"}
+            for dimension in DIMENSIONS:
+                add(row["site"], dimension, values[dimension], numbers)
 
 
 def stored_counts(stored: Stored, day: dt.date) -> Counts:

@@ -87,6 +87,7 @@
   });
   document.addEventListener("visibilitychange", () => plan(0));
   find("action").addEventListener("change", (event) => event.target.form.requestSubmit());
+  find("action").form.querySelector("button").hidden = true;
   state.hidden = pause.hidden = false;
   find("refresh").hidden = true;
   plan(PAUSE);

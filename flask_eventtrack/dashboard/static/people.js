@@ -2,7 +2,9 @@
 (() => {
   const feed = document.getElementById("feed");
   if (!feed) return;
-  document.getElementById("action").addEventListener("change", (event) => event.target.form.requestSubmit());
+  const action = document.getElementById("action");
+  action.addEventListener("change", () => action.form.requestSubmit());
+  action.form.querySelector("button").hidden = true;
   let isLoading = false;
 
   async function goOn(link) {
