@@ -47,7 +47,7 @@ class _Failures:
             told = [line for line in lines if line.startswith("E ")] or lines
             self._reporter.write("\n")
             self._reporter.write_line(f"FAILED {report.nodeid} ({report.when})", red=True)
-            for line in told[-12:]:
+            for line in [*told[:6], *told[6:][-6:]]:
                 self._reporter.write_line(line[:300])
             self._reporter.flush()
 

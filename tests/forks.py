@@ -178,4 +178,8 @@ if __name__ == "__main__":
     gc.freeze()
     if (_request := _serve()) is not None:
         _become(_request)
+        _module = sys.argv[0]
+        if hasattr(sys.modules.get(_module), "__path__"):
+            _module += ".__main__"
+        sys.modules.pop(_module, None)  # what runs is another one
         runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
