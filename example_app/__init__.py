@@ -7,7 +7,7 @@ import zlib
 
 from flask import Flask
 
-from . import security, views
+from . import security, staff, views
 from .login import login_manager
 from .models import db
 from .tracking import events
@@ -34,6 +34,7 @@ def create_app(config: dict[str, t.Any] | None = None) -> Flask:
     app.config.from_mapping(config or {})
     security.ensure_secret_key(app)
 
+    staff.init_app(app)
     db.init_app(app)
     login_manager.init_app(app)
     events.init_app(app, db)

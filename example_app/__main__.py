@@ -10,12 +10,17 @@ import sys
 
 from werkzeug.serving import make_server
 
+from flask_eventtrack.demo.filling import fill
+from flask_eventtrack.state import get_state
+
 from . import create_app
 from .models import db
 from .seed import ensure_database
 
 HOST = "127.0.0.1"
 _PORTS_TRIED = 100
+# What the shop's past is made of, when its database is new.
+_DAYS, _EVENTS = 28, "30000"
 
 
 def main() -> None:
@@ -25,7 +30,8 @@ def main() -> None:
         port = listener.getsockname()[1]
         app = create_app()
         with app.app_context():
-            ensure_database()
+            if ensure_database():
+                make_history(f"{HOST}:{port}")
             database = db.engine.url.render_as_string()
         server = make_server(HOST, port, app, threaded=True, fd=listener.fileno())
         url = f"http://{HOST}:{port}"
@@ -34,7 +40,9 @@ def main() -> None:
             "",
             *([] if port == wanted else [f"  Another program uses port {wanted}.", ""]),
             f"  The shop          {url}",
+            f"  The dashboard     {url}/_et/",
             f"  What it recorded  {url}/about-you",
+            f"  The dashboard     {url}/_et/",
             f"  Ways to come back {url}/outside/leave",
             f"  The database      {database}",
             f"  Watch it live     {flask} --app example_app eventtrack tail --follow",
@@ -44,6 +52,18 @@ def main() -> None:
             flush=True,
         )
         server.serve_forever()
+
+
+def make_history(host: str) -> None:
+    """Make up four weeks of visits, so that the dashboard has something to show.
+
+    ``DEMO_EVENTS`` says of about how many events; 0 makes none.
+    """
+    events = int(os.environ.get("DEMO_EVENTS", _EVENTS))
+    if events:
+        print(f"Making up {_DAYS} days of visits ...", flush=True)
+        for _ in fill(get_state(), events, _DAYS, host=host):
+            pass
 
 
 def open_socket(first: int) -> socket.socket:

@@ -110,8 +110,11 @@ PRODUCTS = [
 CATEGORY_OF = {"K": "kitchen", "G": "green", "L": "glow", "D": "desk", "C": "cosy"}
 
 
-def ensure_database() -> None:
-    """Create the tables and fill the shelf, unless that was done before."""
+def ensure_database() -> bool:
+    """Create the tables and fill the shelf, unless that was done before.
+
+    :returns: whether it was done here; of two shops that start at the same moment, by one.
+    """
     for _ in range(20):
         try:
             return _fill()
@@ -121,15 +124,17 @@ def ensure_database() -> None:
     return _fill()
 
 
-def _fill() -> None:
+def _fill() -> bool:
     db.create_all()
     known = set(db.session.scalars(select(Product.sku)))
     db.session.add_all(_make_product(*row) for row in PRODUCTS if row[0] not in known)
-    if db.session.scalar(select(User).filter_by(email=DEMO_EMAIL)) is None:
+    is_new = db.session.scalar(select(User).filter_by(email=DEMO_EMAIL)) is None
+    if is_new:
         db.session.add(
             User(email=DEMO_EMAIL, name="Demo", password_hash=generate_password_hash("demo"))
         )
     db.session.commit()
+    return is_new
 
 
 def _make_product(

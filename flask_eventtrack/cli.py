@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
+import datetime
 import itertools
 import json
 import pathlib
@@ -19,6 +20,7 @@ from flask.cli import AppGroup, ScriptInfo
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
 from . import data_rights
+from .demo.command import demo_data
 from .doctor import examine
 from .errors import InvalidEvent
 from .pipeline.health import examine as examine_health
@@ -27,6 +29,7 @@ from .private_files import replace_private
 from .reports.export import iter_person
 from .reports.feed import FeedEvent, iter_new, read_latest
 from .state import State, find_state, get_state, this_app
+from .store.closed_days import count_closed
 from .store.erasure import Erased, count_rows
 from .store.retention import Pruned
 from .store.schema import explain
@@ -59,6 +62,7 @@ def _explain(ctx: click.Context, error: OperationalError | ProgrammingError) -> 
 eventtrack_cli: AppGroup = _Group(
     "eventtrack", help="Look after the events of this app.", context_settings={"show_default": True}
 )
+eventtrack_cli.add_command(demo_data)
 # What an erasure counts, in the order of Erased.
 _ERASED = ("event", "session", "alias", "transaction", "rejected record")
 _who = click.argument("who", metavar="WHO")
@@ -282,6 +286,28 @@ def _describe(rows: Erased | Pruned, *nouns: str) -> str:
     """Return the first numbers of a record with their nouns: "3 events and 1 session"."""
     *first, last = map(quantify, dataclasses.astuple(rows), nouns)
     return f"{', '.join(first)} and {last}"
+
+
+@eventtrack_cli.command("rebuild-reports")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), help="The first day; default: all.")
+def rebuild_reports(*, since: datetime.datetime | None) -> None:
+    """Count closed days anew, from sessions and events.
+
+    Days whose sessions are pruned stay as they were counted. If this is interrupted, the app goes
+    on with it.
+    """
+    pipeline = get_state().pipeline
+    first = since.date() if since else datetime.date.min
+    with pipeline.database.read() as connection:
+        number = count_closed(connection, pipeline.database.tables, first)
+    pipeline.writer.recount_days(first)
+    # Each day is first removed, then counted.
+    with click.progressbar(length=2 * number, label="Counting", file=sys.stderr) as bar:
+        for step in pipeline.close_days():
+            bar.update(1 if step.kind in {"reopened", "closed"} else 0)
+    with pipeline.database.read() as connection:
+        number = count_closed(connection, pipeline.database.tables, first)
+    click.echo(f"{quantify(number, 'day')} counted.")
 
 
 @eventtrack_cli.command("clear-names")

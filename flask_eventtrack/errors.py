@@ -10,7 +10,10 @@
     │   └── ReservedEvent
     ├── InvalidToken (ValueError)     a customer's token that is refused
     ├── InvalidDefinition (TypeError) wrong arguments of ``define()``
-    └── FlushTimeout (TimeoutError)   ``flush()`` took too long
+    ├── FlushTimeout (TimeoutError)   ``flush()`` took too long
+    ├── ReportError (ValueError)      an unknown period, dimension or filter of a report
+    └── ReportUnavailable (RuntimeError)  the database could not answer a report
+        └── TooBusy                   two reports are running already
 """
 
 from __future__ import annotations
@@ -82,6 +85,7 @@ ProblemCode = t.Literal[
     "too_many_posts",
     "no_room",
     "unavailable",
+    "invalid_report",
 ]
 
 
@@ -148,3 +152,15 @@ class InvalidToken(EventTrackError, ValueError):
 
 class FlushTimeout(EventTrackError, TimeoutError):
     """``flush()`` did not finish in time. The events are kept, and will be written later."""
+
+
+class ReportError(EventTrackError, ValueError):
+    """A report was asked for something that does not exist: a period, a dimension, a filter."""
+
+
+class ReportUnavailable(EventTrackError, RuntimeError):
+    """The database could not answer a report: tables are missing, or it took too long."""
+
+
+class TooBusy(ReportUnavailable):
+    """Two reports are running in this process already. Ask again in a moment."""

@@ -25,6 +25,7 @@ from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import Config, load_config, parse_site
+from .dashboard.host_feed import eventtrack_feed
 from .dashboard.routes import make_dashboard
 from .errors import ConfigError, InvalidDefinition
 from .identity.jwt import CustomerTokens
@@ -59,6 +60,7 @@ from .state import (
     Callbacks,
     CustomerIdHook,
     CustomerLoader,
+    DashboardUser,
     State,
     get_state,
     warn_of_memory,
@@ -79,6 +81,7 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 _F = t.TypeVar("_F")
 _L = t.TypeVar("_L", bound=CustomerLoader)
 _I = t.TypeVar("_I", bound=CustomerIdHook)
+_U = t.TypeVar("_U", bound=DashboardUser)
 # Options that our own engine sets itself.
 _OWN_OPTIONS = frozenset(
     {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
@@ -121,11 +124,13 @@ class EventTrack:
         config = load_config(app.config)
         db = _find_db(app, db)
         database = _open_database(app, db, config)
-        state = self._make_state(app, config, database)
+        replica = _open_replica(app, db, config, database)
+        state = self._make_state(app, config, database, replica)
         if config.durability is None:
             _follow_drops(app, state, db.metadatas[config.bind_key])
         app.extensions[EXTENSION] = state
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
+        app.jinja_env.globals["eventtrack_feed"] = eventtrack_feed
         app.cli.add_command(eventtrack_cli)
         if config.enabled:
             PageHooks(state).register(app)
@@ -135,7 +140,9 @@ class EventTrack:
             if app.debug and database.is_in_memory:
                 warn_of_memory(state)
 
-    def _make_state(self, app: Flask, config: Config, database: Database) -> State:
+    def _make_state(
+        self, app: Flask, config: Config, database: Database, replica: Database
+    ) -> State:
         masker = _make_masker(config)
         urls = UrlCleaner(
             config.secret_parameters,
@@ -178,6 +185,8 @@ class EventTrack:
         )
         tokens = TokenCodec(_secret_keys(app), _device_rule(config), self._clock)
         make_queue = _queue_maker(reference, journal, database, config)
+        pipelines = Pipelines(lambda: Pipeline(database, hooks, make_queue, config.flush_interval))
+        reader = Reader(replica, lambda: pipelines.get().flush())
         scripts = load_scripts()
         return State(
             config=config,
@@ -198,13 +207,13 @@ class EventTrack:
             tag=make_tag(config, scripts),
             journal=journal,
             erasures=erasures,
-            pipelines=Pipelines(
-                lambda: Pipeline(database, hooks, make_queue, config.flush_interval)
-            ),
+            pipelines=pipelines,
             expand=pages.expand,
             clock=self._clock,
             lifetimes=Lifetimes(_to_ns(config.session_timeout), _to_ns(config.vouched_for)),
-            reports=Reports(Reader(database), config.timezone, self._clock, self.catalogue),
+            reports=Reports(
+                reader, config.timezone, self._clock, self.catalogue, config.profile_salt
+            ),
         )
 
     def define(
@@ -292,6 +301,21 @@ class EventTrack:
         password, or a token of Flask-User, the id is the user's primary key.
         """
         self._callbacks.customer_id = find
+        return find
+
+    def dashboard_user(self, find: _U) -> _U:
+        """Decorate a function that names the member of your staff who makes a request.
+
+        ::
+
+            @events.dashboard_user
+            def name_of_staff():
+                return g.staff.email
+
+        The dashboard calls it without arguments for its audit, which says who looked at a person.
+        Without it, that is the id of Flask-Login's user.
+        """
+        self._callbacks.dashboard_user = find
         return find
 
     def issue_token(
@@ -446,19 +470,33 @@ def _find_db(app: Flask, db: SQLAlchemy | None) -> SQLAlchemy:
     return registered
 
 
-def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
+def _find_engine(app: Flask, db: SQLAlchemy, setting: str, bind_key: str | None) -> sa.Engine:
     with app.app_context():
         engines = db.engines
-    if config.bind_key not in engines:
+    if bind_key not in engines:
         raise ConfigError(
-            f"EVENTTRACK_BIND_KEY {config.bind_key!r} is not in SQLALCHEMY_BINDS; the binds are: "
+            f"{setting} {bind_key!r} is not in SQLALCHEMY_BINDS; the binds are: "
             f"{', '.join(repr(key) for key in engines)}."
         )
+    return engines[bind_key]
+
+
+def _open_replica(app: Flask, db: SQLAlchemy, config: Config, database: Database) -> Database:
+    """Return where reports read: the same tables on another bind, if one is named for it."""
+    key = config.reports_bind_key
+    if key is None:
+        return database
+    engine = _find_engine(app, db, "EVENTTRACK_REPORTS_BIND_KEY", key)
+    return Database(engine, database.tables, _engine_options(app, db, key), wal=False)
+
+
+def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
+    engine = _find_engine(app, db, "EVENTTRACK_BIND_KEY", config.bind_key)
     metadata = db.metadatas.setdefault(
         config.bind_key, sa.MetaData(info={"bind_key": config.bind_key})
     )
     return Database(
-        engines[config.bind_key],
+        engine,
         Tables.for_metadata(metadata),
         _engine_options(app, db, config.bind_key),
         wal=config.sqlite_wal,

@@ -46,16 +46,19 @@ def uuid4() -> uuidlib.UUID:
     return uuidlib.UUID(int=_random_bits() << 64 | _random_bits(), version=4)
 
 
-def uuid7(now_ns: int) -> uuidlib.UUID:
+def uuid7(now_ns: int, bits: int | None = None) -> uuidlib.UUID:
     """Return a UUID version 7 (RFC 9562) whose first 60 bits order by ``now_ns``.
 
     The 12 bits after the millisecond hold its fraction (RFC 9562, section 6.2, method 3).
+
+    :param bits: 64 bits in place of random ones.
     """
     milliseconds, rest = now_ns // 1_000_000, now_ns % 1_000_000
     high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | rest * 4096 // 1_000_000
     # UUID(int=...) in half the time: its constructor checks what is known here.
     made = _new_uuid(uuidlib.UUID)
-    _set(made, "int", high << 64 | 1 << 63 | _random_bits() >> 2)
+    bits = _random_bits() if bits is None else bits
+    _set(made, "int", high << 64 | 1 << 63 | bits >> 2)
     _set(made, "is_safe", _UNKNOWN)
     return made
 

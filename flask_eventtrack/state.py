@@ -46,6 +46,8 @@ _URL_RULES = 2000
 _WARNINGS = 1000
 
 CustomerLoader = cabc.Callable[[], CustomerId | None]
+#: Names the member of staff who makes a request.
+DashboardUser = cabc.Callable[[], object]
 #: Takes a user of Flask-Login.
 CustomerIdHook = cabc.Callable[[t.Any], CustomerId | None]
 
@@ -56,6 +58,7 @@ class Callbacks:
 
     customer_loader: CustomerLoader | None = None
     customer_id: CustomerIdHook | None = None
+    dashboard_user: DashboardUser | None = None
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True)

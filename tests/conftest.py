@@ -12,6 +12,7 @@ from flask import current_app
 
 from flask_eventtrack import EventTrack
 
+from . import made_tables
 from .hosts import FakeClock, Host, make_host
 from .servers import make_database
 
@@ -64,7 +65,7 @@ def create_tables(host: Host) -> None:
             with engine.begin() as connection:
                 if engine.dialect.name == "sqlite":
                     connection.exec_driver_sql("BEGIN")
-                host.db.metadatas[key].create_all(connection)
+                made_tables.create_tables(connection, host.db.metadatas[key])
 
 
 @pytest.fixture

@@ -88,6 +88,7 @@ class Host(t.NamedTuple):
 
     def close(self) -> None:
         self.state.pipeline.close()
+        self.state.reports.reader.close()
         with self.app.app_context():
             for engine in self.db.engines.values():
                 engine.dispose()

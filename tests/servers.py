@@ -15,6 +15,8 @@ import uuid
 import pytest
 import sqlalchemy as sa
 
+from .made_tables import drop_kept, has_kept, keep_tables
+
 REQUIRE = os.environ.get("EVENTTRACK_REQUIRE") == "all"
 CHROMIUM = os.environ.get("EVENTTRACK_TEST_CHROMIUM", "/usr/bin/chromium")
 POSTGRESQL = os.environ.get(
@@ -89,6 +91,9 @@ def _drop_databases(creator: int = os.getpid()) -> None:
     if os.getpid() == creator:  # not in a fork
         for name in _emptied:
             _run("postgresql", f"DROP DATABASE {name} WITH (FORCE)")
+        if has_kept():
+            with _server(MARIADB).connect() as connection:
+                drop_kept(connection)
 
 
 @functools.cache
@@ -145,6 +150,7 @@ def _leave_mariadb(name: str) -> None:
         for number in connection.exec_driver_sql(left).scalars().all():
             with contextlib.suppress(sa.exc.OperationalError):  # it has gone meanwhile
                 connection.exec_driver_sql(f"KILL {number}")
+        keep_tables(connection, name)
     _run("mariadb", f"DROP DATABASE {name}")
 
 

@@ -83,7 +83,7 @@ def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
     run(host, "init-db")
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
-    assert len(found) == 13
+    assert len(found) == 21
     assert "things" not in found
 
 

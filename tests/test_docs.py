@@ -101,7 +101,8 @@ def test_every_rejection_code_has_an_entry() -> None:
 
 def test_every_problem_code_has_an_entry() -> None:
     """Each problem document's status and code are on the page of the HTTP API."""
-    source = "".join(path.read_text() for path in (PACKAGE / "collector").glob("*.py"))
+    rooms = (PACKAGE / "collector", PACKAGE / "dashboard")
+    source = "".join(path.read_text() for room in rooms for path in room.glob("*.py"))
     problems = set(re.findall(r'problem\(\s*(\d+), "(\w+)"', source))
     codes = {code for _, code in problems}
     assert codes == set(t.get_args(errors.ProblemCode)) - set(t.get_args(errors.TokenCode))
@@ -471,6 +472,7 @@ def charge_all(db: t.Any, charge: sa.Table, order: t.Any) -> None:
         "identify-customers",
         "mask-personal-data",
         "measure-an-audience",
+        "open-the-dashboard",
         "rotate-the-secret-key",
     ],
 )

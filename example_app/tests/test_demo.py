@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import html
 import os
 import pathlib
 import re
 import socket
+import sqlite3
 import subprocess
 import sys
 import urllib.request
 
 import pytest
-from flask import Flask
+from flask import Flask, request
+from sqlalchemy import select
 
 from example_app import security
 from example_app.__main__ import open_socket
+from example_app.models import Product, db
+from example_app.views.catalogue import find_products
+from flask_eventtrack.demo import world
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -28,6 +34,7 @@ def start(tmp_path: pathlib.Path) -> cabc.Iterator[cabc.Callable[[int], subproce
         "FLASK_SQLALCHEMY_DATABASE_URI": f"sqlite:///{tmp_path}/shop.db",
         "FLASK_EVENTTRACK_JOURNAL_DIR": f"{tmp_path}/journal",
         "FLASK_SECRET_KEY": "a secret for tests only",
+        "DEMO_EVENTS": "300",
     }
     with contextlib.ExitStack() as started:
 
@@ -74,15 +81,19 @@ def free_port() -> int:
 
 
 def test_two_demos_at_once_have_a_port_each(
-    start: cabc.Callable[[int], subprocess.Popen[str]],
+    start: cabc.Callable[[int], subprocess.Popen[str]], tmp_path: pathlib.Path
 ) -> None:
-    """Both start at the same moment with an empty database, and want the same port."""
+    """Both start at the same moment with an empty database, and want the same port. One of them
+    makes up the past."""
     port = free_port()
     links = [link_of(demo) for demo in [start(port), start(port)]]
     assert len(set(links)) == 2
     assert f"http://127.0.0.1:{port}" in links
     for link in links:
         assert "The Wobbly Shelf" in page_at(link)
+    with contextlib.closing(sqlite3.connect(tmp_path / "shop.db")) as connection:
+        query = "SELECT count(*) FROM eventtrack_event WHERE source = 'server'"
+        assert 300 <= connection.execute(query).fetchone()[0] < 400
 
 
 def test_port_that_another_program_has_is_left_to_it(
@@ -126,6 +137,33 @@ def test_ports_that_there_are_not_are_said(monkeypatch: pytest.MonkeyPatch) -> N
         port = other.getsockname()[1]
         with pytest.raises(SystemExit, match=f"No port from {port} to {port} is free: set PORT"):
             open_socket(port)
+
+
+def test_made_up_pages_are_pages_of_the_shop(app: Flask) -> None:
+    """With the same titles and rules, so that links of the dashboard lead to what was seen."""
+    client = app.test_client()
+    for page in world.list_pages():
+        with client:
+            answer = client.get(page.path)
+            assert request.url_rule is not None
+            assert (request.url_rule.rule, request.endpoint) == (page.rule, page.endpoint)
+        title = re.search("<title>(.*)</title>", answer.text)
+        assert title is not None
+        assert html.unescape(title[1]) == page.title
+
+
+def test_made_up_products_are_on_the_shelf(app: Flask) -> None:
+    """With their names and prices; and a search finds as many."""
+    with app.app_context():
+        shelf = {
+            (each.sku, each.slug, each.name, each.kind, each.category, each.price)
+            for each in db.session.scalars(select(Product))
+        }
+        assert shelf == {*world.PRODUCTS}
+        searches = [page.search for page in world.list_pages() if page.search]
+        assert len(searches) == 8
+        for words, found in searches:
+            assert len(find_products(words)) == found, words
 
 
 def test_the_secret_key_survives_a_restart(tmp_path: pathlib.Path) -> None:

@@ -28,11 +28,11 @@ from ..request.checking import (
 )
 from ..request.host_hooks import run_passed_hooks
 from ..request.host_login import resolve
+from ..request.origin import PostOrigin
 from ..request.recording import open_session, put
 from ..state import this_app
 from ..text import TITLE_MAX_LENGTH, shorten
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
-from .origin import PostOrigin
 from .rules import RuleFinder
 from .sender import NoRoom, Sender
 

@@ -8,11 +8,11 @@ from flask import request
 
 from ..request.context import get_current
 from ..request.cookies import read_identity
+from ..request.origin import PostOrigin
 from ..request.problems import Refused, problem
 from ..state import State
 from ..text import quantify
 from .messages import EVENT_BYTES, MAX_BYTES
-from .origin import PostOrigin
 from .sender import DEVICE_HEADER
 
 

@@ -14,6 +14,7 @@ from ..records import Outcome
 from ..request.context import get_current
 from ..request.cookies import send_choice, send_device
 from ..request.host_login import read_bearer
+from ..request.origin import PostOrigin, find_origin
 from ..request.places import ALL_METHODS, drop_place, find_places
 from ..request.problems import PROBLEM_TYPE, Problem, Refused, not_found, problem
 from ..state import BLUEPRINT, State, get_state, this_app
@@ -21,7 +22,6 @@ from .assets import serve_catalogue, serve_openapi, serve_script
 from .body import TYPES, read_body
 from .intake import Post
 from .messages import Account, Choice, Envelope, MalformedPost, Results, parse_account, parse_post
-from .origin import OriginHeaders, PostOrigin, judge_origin
 from .post_limits import PostLimits
 from .privacy_page import read_choice, serve_stylesheet, show_page
 from .sender import DEVICE_HEADER, SESSION_HEADER, NoRoom, Sender
@@ -76,7 +76,7 @@ def _answer_post() -> Response:
     """Answer a post, or the preflight request before it."""
     take, doing = _POSTS[(request.endpoint or "").removeprefix(f"{BLUEPRINT}.")]
     state = get_state()
-    origin = _find_origin(state)
+    origin = find_origin(state)
     if request.method == "OPTIONS":
         return _answer_preflight(origin)
     response = _take_safely(state, origin, take, doing)
@@ -88,7 +88,7 @@ def _answer_post() -> Response:
 def _answer_transactions() -> Response:
     """Answer a post of the host's own back ends. No page of any origin may read the answer."""
     state = get_state()
-    origin = _find_origin(state)
+    origin = find_origin(state)
     return _take_safely(state, origin, take_transactions, "recording transactions")
 
 
@@ -123,21 +123,6 @@ def _log_problem(state: State, response: Response) -> None:
         answer.status,
         answer.code,
         answer.detail,
-    )
-
-
-def _find_origin(state: State) -> PostOrigin:
-    headers = request.headers
-    return judge_origin(
-        OriginHeaders(
-            headers.get("Sec-Fetch-Site", ""),
-            any(name.lower().startswith("sec-fetch-") for name in headers.keys()),  # noqa: SIM118
-            headers.get("Origin", ""),
-            headers.get("Referer", ""),
-            headers.get("Cookie", ""),
-        ),
-        f"{request.scheme}://{request.host}",
-        state.config.allowed_origins,
     )
 
 
@@ -296,7 +281,7 @@ def _answer_privacy() -> Response:
     try:
         choice = None
         if request.method == "POST":
-            origin = _find_origin(state)
+            origin = find_origin(state)
             # The origin is enough, as for the route of scripts; but a form is of our own page only.
             if origin not in {PostOrigin.OWN_PAGE, PostOrigin.OWN_PAGE_WITH_TOKEN}:
                 return problem(403, "foreign_origin", "Only this site's own page may post this.")

@@ -15,7 +15,7 @@ from ..records import from_ns
 from ..request.context import Current
 from ..request.cookies import brings_device, drop_cookies, read_identity, send_cookies
 from ..request.host_login import log_in, log_out, resolve, vouched_until
-from .origin import PostOrigin
+from ..request.origin import PostOrigin
 
 DEVICE_HEADER = "X-EventTrack-Device"
 SESSION_HEADER = "X-EventTrack-Session"

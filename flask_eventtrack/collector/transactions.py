@@ -17,6 +17,7 @@ from ..records import CANCEL, CHARGE, Event, Outcome
 from ..request.checking import refuse
 from ..request.context import get_current
 from ..request.host_login import read_bearer
+from ..request.origin import PostOrigin
 from ..request.problems import Refused, not_found, problem
 from ..request.recording import put
 from ..request.transactions import find_buyer, give_to, make_cancellation, make_charge
@@ -31,7 +32,6 @@ from .messages import (
     Results,
     parse_object,
 )
-from .origin import PostOrigin
 from .post_limits import PostLimits
 from .sender import NoRoom
 

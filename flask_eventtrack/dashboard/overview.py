@@ -2,13 +2,280 @@
 
 from __future__ import annotations
 
-from flask import Response
+import datetime as dt
+import math
+import typing as t
 
+from flask import Response, redirect, request
+from werkzeug.datastructures import MultiDict
+
+from ..reports.library import Reports
+from ..reports.period import Bucket
+from ..reports.rows import MEASURES, Measure, Numbers, Overview, Point
 from ..request.access import Access
 from ..state import State
-from .render import render
+from .chart import Chart, draw
+from .dimensions import describe, list_fields, name_value
+from .figures import (
+    MEASURE_WORDS,
+    Change,
+    MeasureWords,
+    find_change,
+    name_weekday,
+    shorten,
+    write,
+    write_money,
+    write_with_noun,
+)
+from .panels import draw_panels
+from .plain import respond_json
+from .query import Query, read_query
+from .render import find_root, render
+from .wording import (
+    BUCKETS,
+    COMPARISONS,
+    PERIODS,
+    label_bucket,
+    name_bucket,
+    name_compared,
+    name_days,
+    name_period,
+    shift,
+    write_busiest,
+    write_headline,
+)
+
+_WIDE, _NARROW = (1120, 260), (360, 200)
+_SHADES = 8
+_LONG = 8
+_TOP = 10
+_LABEL = 44
+
+
+class Cell(t.NamedTuple):
+    """A number of the head: a link that draws it."""
+
+    measure: Measure
+    words: MeasureWords
+    value: str
+    change: Change | None
+    before: str | None
+    href: str
+    is_current: bool
+
+
+class Entry(t.NamedTuple):
+    """A row of the chart's table."""
+
+    label: str
+    value: str
+    before: str | None
+    before_label: str | None
+    is_running: bool
 
 
 def show_overview(state: State, access: Access) -> Response:
     """Show the overview."""
-    return render(state, access, "overview", "Overview")
+    if "field" in request.args:
+        return _add_condition(find_root(state))
+    args, is_new = _open(state.reports, request.args)
+    query = read_query(state.reports, access, find_root(state), args)
+    overview = read_overview(state.reports, query)
+    start = state.reports.find_start() if is_new else None
+    if start is not None and not overview.numbers.sessions and not query.filter:
+        return render(state, access, "overview", "Waiting", template="start", start=start)
+    return render(
+        state,
+        access,
+        "overview",
+        "Overview",
+        start=start,
+        **describe_query(query),
+        **_describe(state, access, query, overview),
+    )
+
+
+def send_overview(state: State, access: Access) -> Response:
+    """Send the same as JSON."""
+    query = read_query(state.reports, access, find_root(state), request.args)
+    return respond_json(read_overview(state.reports, query))
+
+
+def read_overview(reports: Reports, query: Query) -> Overview:
+    """Read what a query asks for."""
+    panels = {"source", "site", *query.tabs.values()}
+    return reports.overview(
+        query.period,
+        query.filter,
+        comparison=query.comparison,
+        bucket=query.bucket,
+        sites=query.sites,
+        panels=tuple(sorted(panels)),
+    )
+
+
+def _open(reports: Reports, args: MultiDict[str, str]) -> tuple[MultiDict[str, str], bool]:
+    """Return the arguments, and whether the site is new: such a one opens on today."""
+    if args.get("period"):
+        return args, False
+    is_new = reports.period("all").first >= reports.now.astimezone(reports.zone).date()
+    if not is_new:
+        return args, False
+    args = MultiDict(args)
+    args["period"] = "today"
+    args.setdefault("compare", "none")
+    return args, True
+
+
+def _add_condition(root: str) -> Response:
+    """Lead from what the form of a new condition sends to the URL that says it."""
+    args = MultiDict(request.args)
+    parts = [args.pop(name, "") for name in ("operator", "field", "value")]
+    args.add("f", ":".join(parts))
+    query = Query.write_pairs(list(args.items(multi=True)))
+    response = redirect(f"{root}/{query}", 303)
+    response.headers["Cache-Control"] = "no-store"
+    return t.cast("Response", response)
+
+
+def describe_query(query: Query, page: str = "", **own: str | None) -> dict[str, t.Any]:
+    """Return what the bar above the numbers shows.
+
+    :param own: the arguments of the page, which its links to other periods keep.
+    """
+    query = query.on(page, own)
+    period = query.period
+    before, after = shift(period, -1), shift(period, 1)
+    return {
+        "query": query,
+        "periods": PERIODS,
+        "comparisons": COMPARISONS,
+        "period_name": name_period(period),
+        "days": name_days(period.first, period.last),
+        "earlier": before and query.link_days(*before, page),
+        "later": after and query.link_days(*after, page),
+        "chips": [(*describe(c), query.link_without(c, page)) for c in query.filter.conditions],
+        "fields": list_fields(),
+        "zone": str(period.zone),
+    }
+
+
+def _describe(state: State, access: Access, query: Query, overview: Overview) -> dict[str, t.Any]:
+    entries = [_describe_point(query.measure, point, query.bucket) for point in overview.series]
+    cells = _list_cells(query, overview)
+    is_by_source = any(c.field in {"source", "channel"} for c in query.filter.conditions)
+    return {
+        "headline": write_headline(overview, query.comparison, is_by_source=is_by_source),
+        "overview": overview,
+        "cells": cells,
+        "orders": list_orders(state.reports, query) if overview.numbers.orders else [],
+        "has_long": any(len(cell.value) > _LONG for cell in cells),
+        "revenue": [write_money(money) for money in overview.revenue],
+        "measure": MEASURE_WORDS[query.measure],
+        "charts": _draw_charts(query, overview),
+        "entries": entries,
+        "bucket": query.bucket,
+        "buckets": {each: BUCKETS[each] for each in query.period.buckets if query.period.days > 1},
+        "compared_with": name_compared(overview, query.comparison),
+        "compared_days": overview.compared
+        and name_days(overview.compared.first, overview.compared.last),
+        "panels": draw_panels(query, overview.breakdowns),
+        "heat": _draw_heat(overview.heatmap),
+        "busiest": write_busiest(overview.heatmap),
+        "sites": _list_sites(state, access, query, overview),
+    }
+
+
+def _list_cells(query: Query, overview: Overview) -> list[Cell]:
+    before = overview.before
+    has_orders = overview.numbers.orders or (before is not None and before.orders)
+    return [
+        _describe_number(query, measure, overview.numbers, before)
+        for measure in MEASURES
+        if measure != "orders" or has_orders or query.measure == "orders"
+    ]
+
+
+def _describe_number(
+    query: Query, measure: Measure, numbers: Numbers, before: Numbers | None
+) -> Cell:
+    value = numbers.get(measure)
+    earlier = None if before is None else before.get(measure)
+    return Cell(
+        measure,
+        MEASURE_WORDS[measure],
+        write(measure, value),
+        find_change(measure, value, earlier),
+        None if earlier is None else write(measure, earlier),
+        query.link(measure=None if measure == "visitors" else measure),
+        measure == query.measure,
+    )
+
+
+def _describe_point(measure: Measure, point: Point, bucket: Bucket) -> Entry:
+    before = point.before
+    return Entry(
+        name_bucket(point.start, bucket),
+        write_with_noun(measure, point.numbers.get(measure)),
+        None if before is None else write(measure, before.get(measure)),
+        None if point.before_start is None else name_bucket(point.before_start, bucket),
+        point.is_running,
+    )
+
+
+def _draw_charts(query: Query, overview: Overview) -> list[Chart]:
+    points = overview.series
+    is_one_day = query.period.first == query.period.last
+    labels = [label_bucket(point.start, query.bucket, is_one_day=is_one_day) for point in points]
+    now = [_value(query.measure, point.start, point.numbers, query) for point in points]
+    before = [point.before.get(query.measure) if point.before else None for point in points]
+    return [
+        draw(
+            name,
+            size,
+            now,
+            before if overview.before is not None else [],
+            labels,
+            kind=MEASURE_WORDS[query.measure].kind,
+            runs=any(point.is_running for point in points),
+        )
+        for name, size in (("wide", _WIDE), ("narrow", _NARROW))
+    ]
+
+
+def _value(measure: Measure, start: dt.datetime, numbers: Numbers, query: Query) -> float | None:
+    """Return a point's value; None of a bucket that has not begun."""
+    return None if start > query.period.now else numbers.get(measure)
+
+
+def list_orders(reports: Reports, query: Query) -> list[tuple[str, int, str]]:
+    """Return the sources with the most orders, with the revenue of each."""
+    found = reports.revenue("source", query.period, query.filter, sites=query.sites)
+    return [
+        (
+            shorten(name_value("source", row.value), _LABEL),
+            row.orders,
+            ", ".join(map(write_money, row.revenue)),
+        )
+        for row in found[:_TOP]
+    ]
+
+
+def _list_sites(state: State, access: Access, query: Query, overview: Overview) -> list[str]:
+    """Return the sites to choose from, if there are several."""
+    if access.sites is not None:
+        names = set(access.sites)
+    else:
+        counted = (row.value for row in overview.breakdowns["site"].rows)
+        names = {name for name in (*state.sites.list_seen(), *counted, query.site) if name}
+    return sorted(names) if len(names) > 1 else []
+
+
+def _draw_heat(heatmap: tuple[tuple[int, ...], ...]) -> list[tuple[str, list[tuple[int, int]]]]:
+    """Return the days with their hours: how many sessions, and how dark from 0 to 8."""
+    most = max((max(row, default=0) for row in heatmap), default=0)
+    return [
+        (name_weekday(day), [(count, math.ceil(count / most * _SHADES)) for count in row])
+        for day, row in enumerate(heatmap)
+        if most
+    ]

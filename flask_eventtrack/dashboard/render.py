@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import functools
+import gzip
 import typing as t
 
 import jinja2
 from flask import Response, request
 
-from ..request.access import Access
+from ..request.access import Access, Need
 from ..state import State
+from . import figures
+from .assets import link_asset
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -21,38 +24,92 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex",
 }
-#: The pages of the navigation: the endpoint of each, and its title.
-PAGES: t.Final = (("overview", "Overview"),)
+#: The pages of the navigation: the endpoint of each, its title, and what it needs.
+PAGES: t.Final[tuple[tuple[str, str, Need], ...]] = (
+    ("overview", "Overview", "numbers"),
+    ("live", "Live", "people"),
+    ("people", "People", "people"),
+    ("audit", "Audit", "manage"),
+)
+_LEAST_BYTES = 600
+_LEVEL = 5
 
 
 @functools.cache
-def _environment() -> jinja2.Environment:
+def make_environment() -> jinja2.Environment:
     """Our own environment: the host's may have another syntax, filters and undefined values."""
-    return jinja2.Environment(
+    environment = jinja2.Environment(
         loader=jinja2.PackageLoader(__package__, "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
+        finalize=figures.clean,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["count"] = figures.write_count
+    environment.filters["percent"] = figures.write_percent
+    environment.filters["shorten"] = figures.shorten
+    return environment
 
 
-def render(state: State, access: Access, page: str, title: str, **values: object) -> Response:
+def find_root(state: State) -> str:
+    """Return the URL path of the dashboard, without a slash at its end."""
+    return request.script_root + state.config.url_prefix
+
+
+def render(
+    state: State,
+    access: Access,
+    page: str,
+    title: str,
+    *,
+    template: str | None = None,
+    status: int = 200,
+    compress: bool = True,
+    **values: t.Any,
+) -> Response:
     """Return a page.
 
-    :param page: the endpoint, which is also the name of its template.
+    :param page: the endpoint that is current in the navigation.
+    :param template: the name of its template, if it is another one.
+    :param compress: False for pages that hold a secret, such as a form's token: the length of a
+        compressed page can tell it to somebody who chooses a part of the page.
     """
-    prefix = request.script_root + state.config.url_prefix
-    template = _environment().get_template(f"{page}.html")
-    text = template.render(
-        page=page,
-        title=title,
-        name=state.config.dashboard_name or request.host.partition(":")[0],
-        logo=state.config.dashboard_logo,
-        home=f"{request.script_root}/",
-        prefix=prefix,
-        pages=PAGES,
-        access=access,
-        **values,
+    text = (
+        make_environment()
+        .get_template(f"{template or page}.html")
+        .render(
+            page=page,
+            title=title,
+            name=state.config.dashboard_name or request.host.partition(":")[0],
+            logo=state.config.dashboard_logo,
+            home=f"{request.script_root}/",
+            prefix=find_root(state),
+            pages=[(name, label) for name, label, need in PAGES if access.meets(need)],
+            access=access,
+            asset=functools.partial(link_asset, state),
+            **{"here_now": None, **values},
+        )
     )
-    return Response(text, mimetype="text/html", headers=_HEADERS)
+    response = Response(text, status, _HEADERS, mimetype="text/html")
+    return shrink(response) if compress else response
+
+
+def respond(body: bytes | str, mimetype: str, **headers: str) -> Response:
+    """Return data for a program or a file to keep, compressed if the client accepts it.
+
+    :param headers: more headers of the answer, with ``_`` for ``-`` in their names.
+    """
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    common = {name: _HEADERS[name] for name in ("Cache-Control", "X-Content-Type-Options")}
+    return shrink(Response(body, headers={**common, **named}, mimetype=mimetype))
+
+
+def shrink(response: Response) -> Response:
+    """Compress a response if its client accepts that."""
+    response.headers["Vary"] = "Accept-Encoding"
+    body = response.get_data()
+    if len(body) >= _LEAST_BYTES and request.accept_encodings.quality("gzip"):
+        response.set_data(gzip.compress(body, _LEVEL, mtime=0))
+        response.headers["Content-Encoding"] = "gzip"
+    return response

@@ -9,12 +9,22 @@ import typing as t
 from flask import Blueprint, Flask, Response, request
 from flask.typing import ResponseReturnValue
 
-from ..request.access import find_access
+from ..request.access import Need, find_access
 from ..request.places import ALL_METHODS, drop_place, find_places
 from ..request.problems import not_found, problem
 from ..state import DASHBOARD, get_state
-from .assets import serve_script, serve_stylesheet
-from .overview import show_overview
+from .assets import serve_asset
+from .audit import show_audit
+from .details import send_details, send_file, show_details
+from .host_feed import serve_feed_css
+from .live import send_live, show_live
+from .overview import send_overview, show_overview
+from .parameters import send_parameters, show_parameters
+from .people import send_people, send_people_file, show_people
+from .person import send_person, show_person
+from .revenue import send_revenue, send_revenue_file, show_revenue
+from .rights import handle_rights
+from .troubles import TROUBLES, answer_trouble
 
 #: Answers a request that has access.
 View = cabc.Callable[..., Response]
@@ -27,12 +37,31 @@ class Route(t.NamedTuple):
     endpoint: str
     view: View
     methods: tuple[str, ...] = ("GET",)
+    need: Need = "numbers"
 
 
 ROUTES: t.Final = (
     Route("/", "overview", show_overview),
-    Route("/dashboard.css", "stylesheet", serve_stylesheet),
-    Route("/dashboard.js", "script", serve_script),
+    Route("/live", "live", show_live, need="people"),
+    Route("/live.json", "live_json", send_live, need="people"),
+    Route("/people", "people", show_people, need="people"),
+    Route("/people.json", "people_json", send_people, need="people"),
+    Route("/people.csv", "people_csv", send_people_file, need="people"),
+    Route("/people/<person>", "person", show_person, need="people"),
+    Route("/people/<person>.json", "person_json", send_person, need="people"),
+    Route("/people/<person>/<act>", "rights", handle_rights, ("GET", "POST"), "manage"),
+    Route("/audit", "audit", show_audit, need="manage"),
+    Route("/feed.css", "feed_css", serve_feed_css, need="people"),
+    Route("/overview.json", "overview_json", send_overview),
+    Route("/details/<dimension>", "details", show_details),
+    Route("/details/<dimension>.json", "details_json", send_details),
+    Route("/details/<dimension>.csv", "details_csv", send_file),
+    Route("/parameters", "parameters", show_parameters),
+    Route("/parameters.json", "parameters_json", send_parameters),
+    Route("/revenue", "revenue", show_revenue),
+    Route("/revenue.json", "revenue_json", send_revenue),
+    Route("/revenue.csv", "revenue_csv", send_revenue_file),
+    Route("/dashboard/<digest>/<name>", "asset", serve_asset),
 )
 
 
@@ -47,6 +76,8 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
                 functools.partial(_answer, route),
                 methods=ALL_METHODS,
                 provide_automatic_options=False,
+                # A redirect would tell everyone that there is a page.
+                strict_slashes=False,
                 **place,
             )
     blueprint.url_value_preprocessor(drop_place)
@@ -56,10 +87,13 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
 def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
     state = get_state()
     access = find_access(state)
-    if access is None:
+    if access is None or not access.meets(route.need):
         return not_found()
     method = "GET" if request.method == "HEAD" else request.method
     if method not in route.methods:
         allowed = ", ".join(route.methods)
         return problem(405, "method_not_allowed", f"Use {allowed}.", Allow=allowed)
-    return route.view(state, access, **values)
+    try:
+        return route.view(state, access, **values)
+    except TROUBLES as trouble:
+        return answer_trouble(state, access, trouble)

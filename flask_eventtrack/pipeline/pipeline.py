@@ -21,6 +21,7 @@ import msgspec
 
 from ..errors import FlushTimeout
 from ..records import EndReason, Outcome, Record, decode_record, encode_record
+from ..store.closed_days import DayStep
 from ..store.engine import Database
 from ..store.erasure import Erased
 from ..store.erasure_file import Note
@@ -217,7 +218,10 @@ class Pipeline:
         )
 
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
-        """End every session that has been silent for long enough; return those ended here."""
+        """End every session that has been silent for long enough; return those ended here.
+
+        Then close days, and count again what is marked.
+        """
         ended: list[tuple[uuidlib.UUID, EndReason]] = []
         with self._write_alone():
             while self.writer.look_for_visits():
@@ -230,8 +234,21 @@ class Pipeline:
             with self._write_alone():
                 batch = self.writer.sweep()
             if not batch:
-                return ended
+                break
             ended += batch
+        for _ in self.close_days():
+            pass
+        return ended
+
+    def close_days(self) -> cabc.Iterator[DayStep]:
+        """Close days, and count again what is marked; yield each step that was done."""
+        steps = self.writer.close_days()
+        while True:
+            with self._write_alone():
+                step = next(steps, None)
+            if step is None:
+                return
+            yield step
 
     def prune(self, *, is_sure: bool = False) -> cabc.Iterator[Pruned]:
         """Remove what is past its retention period; yield what each batch has removed.
@@ -574,6 +591,8 @@ class Pipeline:
         while self.writer.sweep():
             yield
         self._pruning = self._pruning or self.writer.prune_daily()
+        for _ in self.writer.close_days():
+            yield
 
     def _do_chore(self) -> None:
         """Do one transaction's worth of the chores; between two of them, events are written."""

@@ -33,11 +33,13 @@ from ..records import (
 from ..store.backfill import FindChannel
 from ..store.batch import Batch, Written, write_batch
 from ..store.clock import Doubt, limit_by_database
+from ..store.closed_days import DayCloser, DayStep, ask_for_recount
 from ..store.dialects import analyze_new, in_chunks, is_data_error, lock_partitions
 from ..store.engine import Database
 from ..store.erasure import Erasure, find_profiles
 from ..store.erasure_file import ErasureFile, Kind, Note
 from ..store.host_transaction import remove_rows, take_uncounted
+from ..store.marks import Marks
 from ..store.objections import Objections
 from ..store.person import apply_due, unmerge
 from ..store.probe import Probe
@@ -61,6 +63,8 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 _TRIES = 5
 _SWEEP_GRACE = dt.timedelta(minutes=5)
+# For how long after it is due a session may wait to be ended.
+_CHORES = dt.timedelta(minutes=1)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -281,13 +285,27 @@ class Writer:
             lambda connection: settle(connection, self.database.tables, self.now, lookback)
         )
 
+    def close_days(self) -> cabc.Iterator[DayStep]:
+        """Close days, and count again what is marked; each ``next()`` is a transaction."""
+        settles_after = self._hooks.config.session_timeout + _SWEEP_GRACE + _CHORES
+        closer = DayCloser(self.database, self._hooks.config.timezone, settles_after)
+        now = self.now
+        return closer.iter_steps(now, self._hooks.retention().latest(now))
+
+    def recount_days(self, since: dt.date) -> None:
+        """Have all closed days from ``since`` on counted anew, by :meth:`close_days`."""
+        ask = functools.partial(ask_for_recount, self.database.tables, since)
+        self.database.retry(ask)
+
     def apply_aliases(self) -> int:
         """Rewrite the person of up to 500 sessions and transactions; 0 if nothing is left now."""
-        return self.database.retry(functools.partial(apply_due, self.database.tables, self.now))
+        tables, zone = self.database.tables, self._hooks.config.timezone
+        return self.database.retry(functools.partial(apply_due, tables, zone, self.now))
 
     def unmerge(self, anonymous: uuidlib.UUID) -> uuidlib.UUID | None:
         """Undo the merge of an anonymous profile with a customer; return the customer's profile."""
-        return unmerge(self.database, self._hooks.tombstones, anonymous, lambda: self.now)
+        zone = self._hooks.config.timezone
+        return unmerge(self.database, self._hooks.tombstones, anonymous, zone, lambda: self.now)
 
     def erase(
         self,
@@ -316,6 +334,8 @@ class Writer:
             note,
             is_replay,
             config.keep_revenue,
+            config.timezone,
+            lambda: self.now,
         )
 
     def opt_out(self, profiles: cabc.Iterable[uuidlib.UUID]) -> None:
@@ -342,6 +362,16 @@ class Writer:
         hashes = self._note("opted-in", at, people)
         withdraw = functools.partial(self._hooks.objections.withdraw, hashes=hashes, at=at)
         return self.database.retry(withdraw) > 0
+
+    def has_objected(self, profiles: cabc.Iterable[uuidlib.UUID]) -> bool:
+        """Whether an objection of one of these profiles is in force."""
+        hashes = list(map(self.hash_of, profiles))
+        with self.database.look() as connection:
+            return self._hooks.objections.are_in_force(connection, hashes)
+
+    def hash_of(self, profile: uuidlib.UUID) -> str:
+        """Return the keyed hash by which a profile is named after its erasure."""
+        return self._hooks.tombstones.hash_of(profile)
 
     def _note(self, kind: Kind, at: dt.datetime, profiles: set[uuidlib.UUID]) -> list[str]:
         """Note a person's request outside the database; return the hashes of their profiles."""
@@ -376,7 +406,8 @@ class Writer:
                 "is right, run 'flask eventtrack prune --yes'.",
                 doubt.reason,
             )
-        return prune(self.database, self._hooks.retention(), now, doubt and doubt.limit)
+        zone, limit = self._hooks.config.timezone, doubt and doubt.limit
+        return prune(self.database, self._hooks.retention(), now, limit, zone)
 
     def count_old(self, *, is_sure: bool = False) -> Pruned:
         """Return how much :meth:`prune` would remove."""
@@ -462,14 +493,14 @@ class Writer:
         return []
 
     def _transaction(self, connection: sa.Connection) -> Transaction:
-        hooks = self._hooks
+        hooks, now = self._hooks, self.now
         return Transaction(
             connection,
             self.database.tables,
-            self.now,
+            now,
             hooks.facts,
             hooks.admits,
-            Totals(self._names),
+            Totals(self._names, Marks(hooks.config.timezone, now)),
             hooks.config.session_timeout,
             hooks.config.lookback,
         )

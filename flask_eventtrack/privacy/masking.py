@@ -69,6 +69,11 @@ _TO_WORD, _LONG_WORD = bytes.maketrans(_WORD, b"w" * len(_WORD)), b"w" * 20
 _NO_DIGITS = bytes(set(range(256)) - set(b"0123456789"))
 
 
+def veil_emails(text: str) -> str:
+    """Return a text with e-mail addresses cut to their first letter and their host."""
+    return _EMAIL.sub(lambda found: f"{found[0][0]}…{found[1]}" if found[1] else found[0], text)
+
+
 class Masker:
     """Replaces e-mail addresses, payment card numbers and tokens by ``[email]``, ``[card]`` and
     ``[token]``. Masking a masked text again does not change it.

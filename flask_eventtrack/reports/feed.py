@@ -18,9 +18,12 @@ from ..store.tables import Tables
 from ..store.visits import VISITS
 from ..text import action_label
 
-_SLOWEST_COMMIT = dt.timedelta(seconds=30)
+#: For how long a transaction may have held rows back that it had given their time.
+SLOWEST_COMMIT: t.Final = dt.timedelta(seconds=30)
 # How many profiles a statement asks for. SQLite takes 500.
 _PROFILES = 100
+# So many of the latest rows are read to find those of an action.
+_DEPTH = 2000
 
 
 class FeedEvent(t.NamedTuple):
@@ -66,31 +69,54 @@ def read_feed(
     :param by_session: the session whose cookie alone vouches for the customer. There are no events
         for it once the customer has logged out.
     """
-    tables, found = database.tables, list[FeedEvent]()
+    tables = database.tables
+    conditions = [] if before is None else [tables.event.c.time < before]
     with database.read() as connection:
-        led = sorted(find_led(connection, tables.alias, profiles))
-        for start in range(0, len(led), _PROFILES):
-            query = _latest_of(tables, led[start : start + _PROFILES], before, limit)
-            if by_session is not None:
-                query = query.where(~_is_left(tables, by_session))
-            found += map(_read_event, connection.execute(query))
+        led = find_led(connection, tables.alias, profiles)
+        return read_latest_of(connection, tables, led, limit, conditions, by_session)
+
+
+def read_latest_of(
+    connection: sa.Connection,
+    tables: Tables,
+    profiles: cabc.Iterable[uuidlib.UUID],
+    limit: int,
+    conditions: cabc.Sequence[sa.ColumnElement[bool]] = (),
+    by_session: uuidlib.UUID | None = None,
+    among: tuple[str, int] | None = None,
+) -> list[FeedEvent]:
+    """Return the latest events of exactly these profiles, newest first.
+
+    :param among: an action, and among how many of each profile's latest events it is sought.
+    """
+    found, ordered = list[FeedEvent](), sorted(profiles)
+    for start in range(0, len(ordered), _PROFILES):
+        query = _latest_of(tables, ordered[start : start + _PROFILES], limit, conditions, among)
+        if by_session is not None:
+            query = query.where(~_is_left(tables, by_session))
+        found += map(_read_event, connection.execute(query))
     return sorted(found, key=lambda event: event.time, reverse=True)[:limit]
 
 
 def _latest_of(
     tables: Tables,
     profiles: cabc.Iterable[uuidlib.UUID],
-    before: dt.datetime | None,
     limit: int,
+    conditions: cabc.Sequence[sa.ColumnElement[bool]],
+    among: tuple[str, int] | None = None,
 ) -> sa.Select[t.Any]:
-    """Return the query of the latest events of some profiles."""
-    event = tables.event.c
-    latest = sa.select(*_columns(tables)).order_by(event.time.desc(), event.id.desc()).limit(limit)
-    if before is not None:
-        latest = latest.where(event.time < before)
+    """Return the query of the latest events of some profiles.
+
+    An action is sought behind the limit of each profile: beside it, PostgreSQL would walk through
+    the index of times and actions, over the events of all people.
+    """
+    event, depth = tables.event.c, limit if among is None else among[1]
+    latest = sa.select(*_columns(tables)).order_by(event.time.desc(), event.id.desc()).limit(depth)
+    latest = latest.where(*conditions)
     arms = (sa.select(latest.where(event.uuid == each).subquery()) for each in profiles)
     every = sa.union_all(*arms).subquery()
-    return sa.select(every).order_by(every.c.time.desc(), every.c.id.desc()).limit(limit)
+    found = sa.select(every).order_by(every.c.time.desc(), every.c.id.desc()).limit(limit)
+    return found if among is None else found.where(every.c.action == among[0])
 
 
 def read_anonymous_feed(
@@ -181,6 +207,38 @@ def read_latest(database: Database, limit: int) -> list[Stored]:
     return _read(database, query.limit(limit))
 
 
+def read_since(
+    connection: sa.Connection,
+    tables: Tables,
+    since: dt.datetime | None,
+    limit: int,
+    action: str = "",
+) -> list[Stored]:
+    """Return the events written last, newest first, at most ``limit``.
+
+    :param since: only those that were stored at this moment or later.
+    :param action: only those of this action, among the latest 2,000.
+    """
+    query = query_since(tables, since, limit, action)
+    return [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
+
+
+def query_since(
+    tables: Tables, since: dt.datetime | None, limit: int, action: str = ""
+) -> sa.Select[t.Any]:
+    """Return the query of :func:`read_since`."""
+    event = tables.event.c
+    order = event.stored_at.desc(), event.time.desc(), event.id.desc()
+    query = _stored(tables).order_by(*order).limit(_DEPTH if action else limit)
+    if since is not None:
+        query = query.where(event.stored_at >= since)
+    if action:
+        latest = query.subquery()
+        order = latest.c.stored_at.desc(), latest.c.time.desc(), latest.c.id.desc()
+        query = sa.select(latest).where(latest.c.action == action).order_by(*order).limit(limit)
+    return query
+
+
 def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Stored]]:
     """Yield, at each step, the events written since the last one; the first follows ``latest``.
 
@@ -191,7 +249,7 @@ def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Sto
     known: set[uuidlib.UUID] | None = None
     while True:
         query = _stored(database.tables)
-        rows = _read(database, query.where(query.selected_columns[0] >= last - _SLOWEST_COMMIT))
+        rows = _read(database, query.where(query.selected_columns[0] >= last - SLOWEST_COMMIT))
         if known is None:
             known = {row.event.id for row in rows if row.stored_at <= last}
         yield [row for row in rows if row.event.id not in known]

@@ -67,8 +67,8 @@ class Numbers:
         """The mean of a session, in seconds."""
         return self.seconds / self.sessions if self.sessions else None
 
-    def get(self, measure: Measure) -> float | None:
-        """Return one of the numbers of the overview; None if it has no value."""
+    def get(self, measure: str) -> float | None:
+        """Return one of the numbers of the overview by its name; None if it has no value."""
         value: float | None = getattr(self, measure)
         return value
 
@@ -86,7 +86,8 @@ class Point:
     """A bucket of a series: its first moment (aware, of the site's zone), and its numbers.
 
     ``is_running`` if the bucket has not ended yet. ``before`` is the bucket of the period that this
-    one is compared with, and ``before_start`` its first moment.
+    one is compared with, and ``before_start`` its first moment. The revenue has an entry for each
+    currency.
     """
 
     start: dt.datetime
@@ -94,6 +95,8 @@ class Point:
     is_running: bool = False
     before_start: dt.datetime | None = None
     before: Numbers | None = None
+    revenue: tuple[Money, ...] = ()
+    before_revenue: tuple[Money, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,8 +105,8 @@ class Row:
 
     ``count`` is what the dimension counts: sessions, page visits or events. ``share`` is its part
     of all that was counted (0 to 1). The other numbers are those of sessions; None for pages and
-    events. ``people`` is None unless it was asked for and could be counted. ``paths`` is how many
-    paths a route has; None for other dimensions.
+    events. ``people`` is None unless it was asked for and could be counted. ``before`` is the count
+    in the period compared with; None without a comparison.
     """
 
     value: str
@@ -116,30 +119,29 @@ class Row:
     people: int | None = None
     before: int | None = None
 
+    @property
+    def pages_per_session(self) -> float | None:
+        """None for pages and events, as all ratios."""
+        return self._mean(self.pages)
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Breakdown:
-    """The rows of a dimension, the largest first.
+    @property
+    def bounce_rate(self) -> float | None:
+        """Between 0 and 1."""
+        return self._mean(self.bounces)
 
-    ``counted`` is what its rows count: ``"sessions"``, ``"page visits"``, ``"events"`` or
-    ``"orders"``. ``total`` is the sum over all rows, ``rows_in_all`` how many rows there are beyond
-    those returned.
-    """
+    @property
+    def visible_time(self) -> float | None:
+        """The mean of a session, in seconds."""
+        mean = self._mean(self.visible_ms)
+        return None if mean is None else mean / 1000
 
-    dimension: str
-    counted: str
-    rows: tuple[Row, ...]
-    total: int
-    rows_in_all: int
+    @property
+    def duration(self) -> float | None:
+        """The mean of a session, in seconds."""
+        return self._mean(self.seconds)
 
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class RevenueRow:
-    """Orders and revenue of a source, by its value; revenue for each currency."""
-
-    value: str
-    orders: int
-    revenue: tuple[Money, ...]
+    def _mean(self, sum_: int | None) -> float | None:
+        return sum_ / self.count if sum_ is not None and self.count else None
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -154,10 +156,79 @@ class Cut:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Breakdown:
+    """The rows of a dimension, the largest first.
+
+    ``counted`` is what its rows count: ``"sessions"``, ``"page visits"`` or ``"events"``.
+    ``total`` is the sum over all rows, and ``rows_in_all`` how many rows there are, also beyond
+    those returned. ``cut`` says that a limit has cut it.
+    """
+
+    dimension: str
+    counted: str
+    rows: tuple[Row, ...]
+    total: int
+    rows_in_all: int
+    cut: Cut | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class RevenueRow:
+    """Orders and revenue of a source, by its value; revenue for each currency."""
+
+    value: str
+    orders: int
+    revenue: tuple[Money, ...]
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ValueRow:
+    """A value of a parameter, as text; its share is of all values (0 to 1)."""
+
+    value: str
+    count: int
+    share: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class ParameterRow:
+    """What the events of an action had in a parameter of its definition.
+
+    ``events`` is how many had it, ``values`` are the most frequent values of ``values_in_all``. The
+    numbers are None unless the parameter is a number. ``median`` and ``p90`` are values that occur:
+    half of the values, or nine of ten, are no larger.
+    """
+
+    name: str
+    type: str
+    events: int
+    values: tuple[ValueRow, ...]
+    values_in_all: int
+    sum: decimal.Decimal | None = None
+    mean: float | None = None
+    median: float | None = None
+    p90: float | None = None
+    least: float | None = None
+    most: float | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Parameters:
+    """The events of an action: how many, of how many people, and their defined parameters."""
+
+    action: str
+    events: int
+    people: int
+    parameters: tuple[ParameterRow, ...]
+    cut: Cut | None = None
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Overview:
     """All that the overview shows.
 
-    ``before`` are the numbers of the period compared with; None without a comparison. ``revenue``
+    ``before`` are the numbers of the period compared with; None without a comparison, and where the
+    limit left no time for it. ``revenue``
     has an entry for each currency, and ``revenue_before`` likewise. ``breakdowns`` are the panels'
     top rows by dimension. ``heatmap`` has 7 rows (Monday first) of 24 sessions by hour.
     ``recounting`` is how many closed days are being counted again and may be off meanwhile.
@@ -193,12 +264,19 @@ class HereNow:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class PersonRow:
-    """A person in a list."""
+    """A person in a list.
+
+    ``customer_id`` is None for an anonymous one, ``name`` if no trait says it. ``last_seen_at`` is
+    when the latest session began, or when the customer was last identified. ``found_by`` is what a
+    search has found, and its name: ``("order", "2207")``. ``events`` is how many events of an
+    action there are, in a list of who did it.
+    """
 
     person: uuidlib.UUID
     customer_id: str | None
     name: str | None
-    first_seen_at: dt.datetime
-    last_seen_at: dt.datetime
-    sessions: int | None = None
-    orders: int | None = None
+    first_seen_at: dt.datetime | None
+    last_seen_at: dt.datetime | None
+    sessions: int = 0
+    found_by: tuple[str, str] | None = None
+    events: int | None = None

@@ -5,11 +5,15 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import ipaddress
+import typing as t
 
 from flask import request
 from werkzeug.exceptions import HTTPException
 
 from ..state import State, this_app
+
+#: What a page needs: to see the numbers, to see people, or to change what is stored of them.
+Need = t.Literal["numbers", "people", "manage"]
 
 _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
@@ -25,6 +29,20 @@ class Access:
     may_manage: bool = False
     sites: frozenset[str] | None = None
     is_by_debug: bool = False
+
+    @property
+    def may_see_people(self) -> bool:
+        """Whether it may see people and their events: not if it may see the numbers of some sites
+        only."""
+        return self.sites is None
+
+    def meets(self, need: Need) -> bool:
+        """Whether it may do what needs this much."""
+        return {
+            "numbers": True,
+            "people": self.may_see_people,
+            "manage": self.may_manage and self.may_see_people,
+        }[need]
 
 
 def find_access(state: State) -> Access | None:

@@ -14,11 +14,15 @@ import typing as t
 from flask import Flask, Request, request, session
 
 from ..neighbours import Hook, package_of
-from ..state import BLUEPRINT, this_app
+from ..state import BLUEPRINT, DASHBOARD, OWN_BLUEPRINTS, this_app
 
 # Not the blueprint's pages: the host decides who sees them, and may replace their templates.
 _NAMES = ("in", "identify", "logout", "consent", "transactions", "script", "privacy_css")
 _ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
+_POSTS = (
+    *(f"{BLUEPRINT}.{name}" for name in ("in", "privacy", "transactions")),
+    f"{DASHBOARD}.rights",
+)
 # Packages whose hooks count requests: to run one of them is to count.
 _COUNTERS = frozenset({"flask_limiter"})
 # Packages whose hooks only watch. Where OpenTelemetry's have not run, it logs a warning.
@@ -117,13 +121,14 @@ def exempt_from_csrf(app: Flask) -> None:
     """Exempt our routes from the host's CSRF tokens: they have checks of their own."""
     protect: t.Any = app.extensions.get("csrf")  # Flask-WTF's
     if hasattr(protect, "exempt"):
-        protect.exempt(app.blueprints[BLUEPRINT])
+        for name in OWN_BLUEPRINTS:
+            protect.exempt(app.blueprints[name])
     hooks: list[t.Any] = app.before_request_funcs[None][:]
     for hook in hooks:
         if package_of(hook) == "flask_seasurf":
             # A post may still run its hook: see `run_passed_hooks`.
-            for name in ("in", "privacy", "transactions"):
-                hook.__self__.exempt(app.view_functions[f"{BLUEPRINT}.{name}"])
+            for name in _POSTS:
+                hook.__self__.exempt(app.view_functions[name])
 
 
 def run_passed_hooks() -> None:

@@ -6,7 +6,7 @@ import typing as t
 
 from flask import Flask
 
-ALL_METHODS: t.Final = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+ALL_METHODS: t.Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 _PLACE = "eventtrack_place"
 

@@ -19,6 +19,7 @@ from ..text import quantify
 from .dialects import ids_parameter, is_among
 from .engine import Database
 from .fast_rows import read_rows_by_id, update_rows
+from .marks import Marks
 from .person import resolve_people
 from .profile_touches import ProfileTouches
 from .rows import SessionRow
@@ -77,6 +78,8 @@ def _fill_some(
     # Another run may have filled some of them meanwhile.
     rows = [row for row in locked if row.person is None]
     people = resolve_people(connection, tables, {row.uuid for row in rows})
+    marks = Marks()
+    marks.note_gone(rows)
     rules = _find_rules(connection, tables, rows)
     for row in rows:
         row.person = people[row.uuid]
@@ -88,6 +91,8 @@ def _fill_some(
     touches = ProfileTouches(connection, tables, rows, [])
     touches.lock()
     touches.write()
+    marks.note_gone(rows)  # as they are now
+    marks.write(connection, tables)
     return _Filled(len(rows), found[-1].started_at)
 
 

@@ -120,7 +120,7 @@ class _BatchWriter:
         self._engagements.write()
         touches = ProfileTouches(self._connection, self._tables, sessions.touched, batch.identified)
         touches.lock()
-        write_profiles(self._connection, self._tables, batch.identified, self._now)
+        write_profiles(self._transaction, batch.identified)
         touches.write()
         self._orders.write()
         for outcome, count in batch.outcomes.items():

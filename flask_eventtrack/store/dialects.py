@@ -84,18 +84,27 @@ def _build_mysql_update(table: sa.Table, names: Names) -> mysql.Insert:
 
 def build_count(dialect_name: str, table: sa.Table, names: Names) -> sa.Insert:
     """Make the insert of counters that adds to stored ones of the same key."""
-    if dialect_name in _MYSQL:
-        insert = mysql.insert(table).values(_bind(names))
-        return insert.on_duplicate_key_update(count=table.c.count + insert.inserted["count"])
-    into: postgresql.Insert | sqlite.Insert
     if dialect_name == "postgresql":
         rows = sa.select(_unnested(table, names))
-        into = postgresql.insert(table).from_select(names, rows)
-    else:
-        into = sqlite.insert(table).values(_bind(names))
-    total = table.c.count + into.excluded["count"]
+        return _adding(postgresql.insert(table).from_select(names, rows), table, "count")
+    return build_sum(dialect_name, table, "count")
+
+
+def build_sum(dialect_name: str, table: sa.Table, name: str) -> sa.Insert:
+    """Make the insert of a row that adds the named column to that of a stored one."""
+    if dialect_name in _MYSQL:
+        insert = mysql.insert(table).values(_bind(table.columns.keys()))
+        return insert.on_duplicate_key_update({name: table.c[name] + insert.inserted[name]})
+    into = sqlite.insert if dialect_name == "sqlite" else postgresql.insert
+    return _adding(into(table).values(_bind(table.columns.keys())), table, name)
+
+
+def _adding(
+    into: postgresql.Insert | sqlite.Insert, table: sa.Table, name: str
+) -> postgresql.Insert | sqlite.Insert:
+    total = table.c[name] + into.excluded[name]
     key = list(table.primary_key.columns)
-    return into.on_conflict_do_update(index_elements=key, set_={"count": total})
+    return into.on_conflict_do_update(index_elements=key, set_={name: total})
 
 
 def _bind(names: cabc.Iterable[str]) -> dict[str, sa.BindParameter[t.Any]]:
@@ -237,7 +246,7 @@ def id_as_text(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnE
 def is_data_error(error: Exception) -> bool:
     """Whether a value caused the error, so that the same batch would fail each time."""
     if isinstance(error, exc.DBAPIError):
-        code = _code_of(error)
+        code = code_of(error)
         return (
             isinstance(error, exc.DataError | exc.IntegrityError)
             or code in _MYSQL_DATA_ERRORS
@@ -253,7 +262,7 @@ def is_conflict(error: exc.DBAPIError) -> bool:
     """Whether another transaction was in the way, so that a second try may succeed at once."""
     if isinstance(error, exc.IntegrityError):
         return True
-    return _code_of(error) in _PG_CONFLICTS | _MYSQL_CONFLICTS
+    return code_of(error) in _PG_CONFLICTS | _MYSQL_CONFLICTS
 
 
 def is_denied(error: Exception) -> bool:
@@ -262,7 +271,7 @@ def is_denied(error: Exception) -> bool:
         return False
     # The last eight bits are SQLite's primary code (https://sqlite.org/rescode.html).
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-    return code == _SQLITE_READONLY or _code_of(error) in _PG_DENIALS | _MYSQL_DENIALS
+    return code == _SQLITE_READONLY or code_of(error) in _PG_DENIALS | _MYSQL_DENIALS
 
 
 def is_missing(error: Exception) -> bool:
@@ -270,14 +279,14 @@ def is_missing(error: Exception) -> bool:
     if not isinstance(error, exc.DBAPIError):
         return False
     message = str(error.orig)
-    return _code_of(error) in _PG_MISSING | _MYSQL_MISSING or any(
+    return code_of(error) in _PG_MISSING | _MYSQL_MISSING or any(
         text in message for text in _SQLITE_MISSING
     )
 
 
 def is_lock_timeout(error: exc.DBAPIError) -> bool:
     """Whether a change gave up because another transaction holds the table."""
-    return _code_of(error) in {"55P03", 1205}
+    return code_of(error) in {"55P03", 1205}
 
 
 def family_of(connection: sa.Connection) -> str:
@@ -300,7 +309,7 @@ def is_same_complaint(one: Exception, other: Exception) -> bool:
     return first == second
 
 
-def _code_of(error: exc.DBAPIError) -> object:
+def code_of(error: exc.DBAPIError) -> object:
     """Return MySQL's error number or PostgreSQL's SQLSTATE, as each driver gives it, or None."""
     cause = error.orig
     first = cause.args[0] if cause is not None and cause.args else None

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
-from . import dialects, stalls
+from . import dialects, reading, stalls
 from .adopt import adopt_listeners, find_creator
 from .tables import Tables
 
@@ -206,6 +206,18 @@ class Database:
         """Open a connection for queries, from the host's pool, so that ours can go on writing."""
         return (self._engine if self.is_in_memory else self._host).connect()
 
+    def make_reading_engine(self, size: int, seconds: float) -> sa.Engine | None:
+        """Return a new engine for reports; None in memory, where only the host has a connection.
+
+        :param size: how many connections it has at most.
+        :param seconds: how long a statement may take.
+        """
+        if self.is_in_memory:
+            return None
+        engine = _own_engine(self._host, self._options, seconds, size=size)
+        reading.prepare_engine(engine, seconds)
+        return engine
+
     def shrink_log(self, *, patient: bool = True) -> bool:
         """Empty the write-ahead log of a SQLite file, in which deleted rows can still be read.
 
@@ -242,25 +254,32 @@ def _is_in_memory(url: sa.URL) -> bool:
 
 
 def _own_engine(
-    host: sa.Engine, options: cabc.Mapping[str, t.Any], timeout: float | None = None
+    host: sa.Engine,
+    options: cabc.Mapping[str, t.Any],
+    timeout: float | None = None,
+    *,
+    size: int = 1,
 ) -> sa.Engine:
     limits = {} if timeout is None else stalls.connect_args(host, timeout)
     args = {**limits, **options.get("connect_args", {})}
     return _engine_like(
         host,
         {**options, **dialects.own_options(host.dialect.name, options), "connect_args": args},
+        size=size,
         hide_parameters=True,
         pool_pre_ping=True,
     )
 
 
-def _engine_like(host: sa.Engine, options: cabc.Mapping[str, t.Any], **own: t.Any) -> sa.Engine:
-    """Return an engine with one connection, which is made like the host's connections."""
+def _engine_like(
+    host: sa.Engine, options: cabc.Mapping[str, t.Any], *, size: int = 1, **own: t.Any
+) -> sa.Engine:
+    """Return an engine whose connections are made like the host's."""
     engine = sa.create_engine(
         host.url,
         **{**options, **find_creator(host), **own},
         poolclass=QueuePool,
-        pool_size=1,
+        pool_size=size,
         max_overflow=0,
     )
     adopt_listeners(engine, host)

@@ -13,13 +13,16 @@ import uuid as uuidlib
 import sqlalchemy as sa
 
 from ..records import PAGE_VISIT, Cancellation, Event
+from .closed_days import recount_now
 from .dialects import by_index, in_chunks
 from .engine import Database
+from .marks import Marks
 from .person import correct_people
 from .revenue import erase_transactions
 from .tables import Tables
 from .tombstones import Tombstones
 from .totals import hourly_columns, subtract
+from .traits import erase_traits
 from .waiting import list_waiting
 
 BATCH_SIZE = 500
@@ -62,6 +65,7 @@ class Erasure:
     :param is_replay: whether this repeats an erasure in a restored database. Then all of the
         person's profiles are given: an alias may be younger than the erasure.
     :param keeps_revenue: whether the amounts of the person's orders stay.
+    :param zone: the site's, whose closed days are to be counted again.
     """
 
     database: Database
@@ -72,6 +76,8 @@ class Erasure:
     note: cabc.Callable[[set[uuidlib.UUID]], None] = lambda _: None
     is_replay: bool = False
     keeps_revenue: bool = True
+    zone: dt.tzinfo = dt.UTC
+    clock: cabc.Callable[[], dt.datetime] = lambda: dt.datetime.now(dt.UTC)
     customer_ids: set[str] = dataclasses.field(default_factory=set)
     _buried: set[uuidlib.UUID] = dataclasses.field(default_factory=set)
     _orders: set[uuidlib.UUID] = dataclasses.field(default_factory=set)
@@ -101,6 +107,7 @@ class Erasure:
                 transactions += number
                 yield Erased(events, sessions, transactions=transactions)
         self.database.retry(self._erase_waiting)
+        self.database.retry(self._hash_subjects)
         rejected = self._erase_rejected()
         aliases = self.database.retry(self._erase_aliases)
         self.database.shrink_log()
@@ -159,7 +166,15 @@ class Erasure:
         profile, session = self.database.tables.profile, self.database.tables.session
         self.tombstones.wait_for_batches(connection, self.at)
         self._delete_theirs(connection, profile.c.uuid, profile.c.first_seen_at)
-        return self._delete_theirs(connection, session.c.uuid, session.c.started_at)
+        erase_traits(connection, self.database.tables, self.profiles)
+        marks = Marks(self.zone, self.clock())
+        visits = sa.select(session.c.person, session.c.uuid, session.c.started_at)
+        visits = visits.where(session.c.started_at <= self.at)
+        for uuids in in_chunks(self.profiles):
+            marks.note_gone(connection.execute(visits.where(session.c.uuid.in_(uuids))))
+        number = self._delete_theirs(connection, session.c.uuid, session.c.started_at)
+        marks.write(connection, self.database.tables)
+        return number
 
     def _erase_events(
         self, profiles: list[uuidlib.UUID], connection: sa.Connection
@@ -183,17 +198,25 @@ class Erasure:
         connection.execute(event.delete().where(event.c.id.in_([row.id for row in rows])))
         if uncounted:
             connection.execute(note.delete().where(note.c.event_id.in_(uncounted)))
-        sessions = self._erase_shared(connection, {row.session_id for row in rows})
-        subtract(connection, self.database.tables, [row for row in rows if row.id not in uncounted])
+        marks, tables = Marks(self.zone, self.clock()), self.database.tables
+        sessions = self._erase_shared(connection, {row.session_id for row in rows}, marks)
+        subtract(connection, tables, [row for row in rows if row.id not in uncounted], marks)
+        marks.write(connection, tables)
         return len(rows), sessions
 
     def _erase_shared(
-        self, connection: sa.Connection, session_ids: set[uuidlib.UUID | None]
+        self, connection: sa.Connection, session_ids: set[uuidlib.UUID | None], marks: Marks
     ) -> int:
         """Erase sessions that another person has continued: they also tell what this one did."""
         session = self.database.tables.session
-        erase = session.delete().where(session.c.id.in_(session_ids - {None}))
-        return connection.execute(erase.where(session.c.started_at <= self.at)).rowcount
+        are_it = session.c.id.in_(session_ids - {None}), session.c.started_at <= self.at
+        visits = sa.select(session.c.id, session.c.person, session.c.uuid, session.c.started_at)
+        visits = visits.where(*are_it).order_by(session.c.id)
+        rows = connection.execute(visits.with_for_update()).all()
+        if rows:
+            marks.note_gone(rows)
+            connection.execute(session.delete().where(*are_it))
+        return len(rows)
 
     def _erase_transactions(
         self, profiles: list[uuidlib.UUID], connection: sa.Connection
@@ -222,6 +245,14 @@ class Erasure:
         for chunk in in_chunks(ids):
             connection.execute(note.delete().where(note.c.event_id.in_(chunk)))
 
+    def _hash_subjects(self, connection: sa.Connection) -> None:
+        """Have the audit name the person by hashes only, as tombstones do."""
+        subject = self.database.tables.audit.c.subject
+        for chunk in in_chunks(self.profiles):
+            hashes = {str(uuid): self.tombstones.hash_of(uuid) for uuid in chunk}
+            change = subject.table.update().where(subject.in_(hashes))
+            connection.execute(change.values(subject=sa.case(hashes, value=subject, else_=subject)))
+
     def _erase_rejected(self) -> int:
         table = self.database.tables.rejected
         # A cancellation names no profile but the id of its charge.
@@ -247,7 +278,11 @@ class Erasure:
         alias = self.database.tables.alias
         self.tombstones.wait_for_batches(connection, self.at)
         number = self._delete_theirs(connection, alias.c.anonymous_uuid, alias.c.created_at)
-        correct_people(connection, self.database.tables, self.profiles)
+        marks, tables = Marks(self.zone, self.clock()), self.database.tables
+        correct_people(connection, tables, self.profiles, marks)
+        marks.write(connection, tables)
+        # At once, since the rows of their days are the person's, too.
+        recount_now(tables, self.zone, self.profiles, connection)
         return number
 
     def _delete_theirs(

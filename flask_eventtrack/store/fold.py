@@ -92,7 +92,7 @@ def _fold_some(tables: Tables, since: dt.datetime, connection: sa.Connection) ->
     visits.update_changed()
     engagements.write()
     connection.execute(event.delete().where(event.c.id.in_([row.id for row in rows])))
-    subtract(connection, tables, counted)
+    subtract(connection, tables, counted, transaction.totals.marks)
     transaction.totals.write(connection, tables, now)
     return _Folded(len(rows), missing, found[-1].time)
 

@@ -62,6 +62,18 @@ class Objections:
             found += connection.execute(change).rowcount
         return found
 
+    def are_in_force(self, connection: sa.Connection, hashes: cabc.Iterable[str]) -> bool:
+        """Whether one of these profiles has objected, and not withdrawn it."""
+        table = self._tables.objection.c
+        return any(
+            connection.scalar(
+                sa.select(table.uuid_hash)
+                .where(table.uuid_hash.in_(chunk), table.withdrawn_at.is_(None))
+                .limit(1)
+            )
+            for chunk in in_chunks(hashes)
+        )
+
     def sift(
         self, connection: sa.Connection, records: cabc.Sequence[Record]
     ) -> tuple[cabc.Sequence[Record], list[Record]]:

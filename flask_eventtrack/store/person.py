@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from .dialects import ids_parameter, in_chunks, is_among
 from .engine import Database
+from .marks import Marks
 from .profile_touches import refill_profiles
 from .tables import Tables, cached_on_table
 from .tombstones import Tombstones
@@ -87,7 +88,10 @@ def _alias_query(
 
 
 def apply_new(
-    connection: sa.Connection, tables: Tables, anonymous: cabc.Collection[uuidlib.UUID]
+    connection: sa.Connection,
+    tables: Tables,
+    anonymous: cabc.Collection[uuidlib.UUID],
+    marks: Marks,
 ) -> None:
     """Rewrite up to 500 rows of profiles whose aliases the batch has just written.
 
@@ -96,10 +100,10 @@ def apply_new(
     """
     if anonymous:
         people = resolve_people(connection, tables, anonymous)
-        _rewrite(connection, tables, "person", people, waits=False)
+        _rewrite(connection, tables, "person", people, marks, waits=False)
 
 
-def apply_due(tables: Tables, now: dt.datetime, connection: sa.Connection) -> int:
+def apply_due(tables: Tables, zone: dt.tzinfo, now: dt.datetime, connection: sa.Connection) -> int:
     """Do a step of a minute's chore: rewrite up to 500 rows of 100 aliases.
 
     :returns: how many rows and aliases it has done; 0 if the rest is for the next minute.
@@ -113,12 +117,14 @@ def apply_due(tables: Tables, now: dt.datetime, connection: sa.Connection) -> in
     if not anonymous:
         return 0
     people = resolve_people(connection, tables, anonymous)
-    rows = _rewrite(connection, tables, "person", people, waits=False)
+    marks = Marks(zone, now)
+    rows = _rewrite(connection, tables, "person", people, marks, waits=False)
     left = _find_left(connection, tables, people)
     done = sorted(anonymous - left)
     if done:
         change = alias.update().where(alias.c.anonymous_uuid.in_(done))
         connection.execute(change.values(applied_at=now))
+    marks.write(connection, tables)
     return rows + len(done)
 
 
@@ -136,6 +142,7 @@ def unmerge(
     database: Database,
     tombstones: Tombstones,
     anonymous: uuidlib.UUID,
+    zone: dt.tzinfo,
     clock: cabc.Callable[[], dt.datetime],
 ) -> uuidlib.UUID | None:
     """Undo the merge of an anonymous profile with a customer; return the customer's profile.
@@ -145,10 +152,10 @@ def unmerge(
     """
     tables = database.tables
     while True:
-        while database.take_turn(lambda each: _part_some(each, tables, anonymous, clock())):
+        while database.take_turn(lambda each: _part_some(each, tables, anonymous, zone, clock())):
             pass
         customer, is_parted = database.retry(
-            lambda each: _part(each, tables, tombstones, anonymous, clock())
+            lambda each: _part(each, tables, tombstones, anonymous, zone, clock())
         )
         if is_parted:
             return customer
@@ -158,6 +165,7 @@ def _part_some(
     connection: sa.Connection,
     tables: Tables,
     anonymous: uuidlib.UUID,
+    zone: dt.tzinfo,
     now: dt.datetime,
     *,
     waits: bool = False,
@@ -170,7 +178,10 @@ def _part_some(
         return 0
     led = find_led(connection, alias, [anonymous])
     people = dict.fromkeys(led, anonymous)
-    return _rewrite(connection, tables, "uuid", people, waits=waits)
+    marks = Marks(zone, now)
+    number = _rewrite(connection, tables, "uuid", people, marks, waits=waits)
+    marks.write(connection, tables)
+    return number
 
 
 def _part(
@@ -178,6 +189,7 @@ def _part(
     tables: Tables,
     tombstones: Tombstones,
     anonymous: uuidlib.UUID,
+    zone: dt.tzinfo,
     now: dt.datetime,
 ) -> tuple[uuidlib.UUID | None, bool]:
     """Rewrite what is left, and remove the alias, while no batch is open that knows of it.
@@ -188,7 +200,7 @@ def _part(
     alias = tables.alias
     is_it = alias.c.anonymous_uuid == anonymous
     customer = connection.scalar(sa.select(alias.c.customer_uuid).where(is_it))
-    if _part_some(connection, tables, anonymous, now, waits=True) == _CHUNK:
+    if _part_some(connection, tables, anonymous, zone, now, waits=True) == _CHUNK:
         return customer, False
     connection.execute(alias.delete().where(is_it))
     if customer is not None:
@@ -212,7 +224,10 @@ def find_led(
 
 
 def correct_people(
-    connection: sa.Connection, tables: Tables, profiles: cabc.Iterable[uuidlib.UUID]
+    connection: sa.Connection,
+    tables: Tables,
+    profiles: cabc.Iterable[uuidlib.UUID],
+    marks: Marks,
 ) -> None:
     """Rewrite what is left of these profiles after their aliases were deleted.
 
@@ -224,7 +239,7 @@ def correct_people(
             theirs = sa.and_(table.c.person.in_(chunk), table.c.uuid.is_not(None))
             concerned.update(connection.scalars(sa.select(table.c.uuid).where(theirs).distinct()))
         people = resolve_people(connection, tables, concerned)
-        while _rewrite(connection, tables, "uuid", people, waits=True):
+        while _rewrite(connection, tables, "uuid", people, marks, waits=True):
             pass
 
 
@@ -233,11 +248,13 @@ def _rewrite(
     tables: Tables,
     by: t.Literal["person", "uuid"],
     people: People,
+    marks: Marks,
     *,
     waits: bool,
 ) -> int:
     """Give up to 500 rows the person that their present person, or their uuid, stands for.
 
+    :param marks: where the people of sessions are noted; the caller writes them.
     :param waits: whether to wait for rows that another transaction holds, or to pass them over.
     :returns: how many rows were wrong.
     """
@@ -246,11 +263,16 @@ def _rewrite(
         key, person = table.c[by], table.c.person
         moved = {uuid: each for uuid, each in people.items() if uuid != each}
         target = sa.case(moved, value=key, else_=key) if moved else key
-        query = sa.select(table.c.id).where(key.in_(people), person.is_distinct_from(target))
+        began = tables.session.c.started_at if table is tables.session else sa.null()
+        query = sa.select(table.c.id, key, table.c.uuid, person.label("was"), began.label("began"))
+        query = query.where(key.in_(people), person.is_distinct_from(target))
         query = query.limit(_CHUNK - number).with_for_update(skip_locked=not waits)
-        ids = connection.scalars(query.order_by(table.c.id) if waits else query).all()
-        for chunk in in_chunks(ids):
+        rows = connection.execute(query.order_by(table.c.id) if waits else query).all()
+        for chunk in in_chunks(row.id for row in rows):
             change = table.update().where(table.c.id.in_(chunk))
             connection.execute(change.values(person=target))
-        number += len(ids)
+        for row in rows:
+            if row.began is not None:
+                marks.note_person(row.began, row.was or row.uuid, people[row[1]])
+        number += len(rows)
     return number

@@ -11,35 +11,36 @@ import sqlalchemy as sa
 
 from ..records import Identified
 from .person import apply_new
+from .sessions import Transaction
 from .tables import Tables
+from .traits import write_traits
 
 
-def write_profiles(
-    connection: sa.Connection,
-    tables: Tables,
-    identified: cabc.Iterable[Identified],
-    now: dt.datetime,
-) -> None:
+def write_profiles(transaction: Transaction, identified: cabc.Iterable[Identified]) -> None:
     """Write what became known about customers, in an order that keeps writers from a deadlock."""
+    connection, tables, now = transaction.connection, transaction.tables, transaction.now
     new = set[uuidlib.UUID]()
     for record in sorted(identified, key=lambda record: record.uuid):
-        _write_profile(connection, tables.profile, record)
+        _write_profile(connection, tables, record)
         taken = [record.anonymous]
         if record.former is not None and _take_over(connection, tables, record.former, record):
             taken.append(record.former)
         for profile in filter(None, taken):
             if _write_alias(connection, tables.alias, profile, record, now):
                 new.add(profile)
-    apply_new(connection, tables, new)
+    apply_new(connection, tables, new, transaction.totals.marks)
 
 
-def _write_profile(connection: sa.Connection, table: sa.Table, record: Identified) -> None:
+def _write_profile(connection: sa.Connection, tables: Tables, record: Identified) -> None:
+    table = tables.profile
     query = sa.select(table).where(table.c.uuid == record.uuid).with_for_update()
     found = connection.execute(query).mappings().first()
     if found is None:
         row = {"uuid": record.uuid, "customer_id": record.customer_id, "traits": record.traits}
         seen = {"first_seen_at": record.time, "last_seen_at": record.time}
         connection.execute(table.insert().values(**row, **seen))
+        if record.traits:
+            write_traits(connection, tables.trait, record.uuid, record.traits)
         return
     # The later record wins, whichever is written first.
     is_news = record.time >= found["last_seen_at"]
@@ -51,6 +52,8 @@ def _write_profile(connection: sa.Connection, table: sa.Table, record: Identifie
     if record.traits:
         changes["traits"] = {**older, **newer}
     connection.execute(table.update().where(table.c.uuid == record.uuid).values(changes))
+    if changes.get("traits", found["traits"]) != found["traits"]:
+        write_traits(connection, tables.trait, record.uuid, changes["traits"])
 
 
 def _take_over(

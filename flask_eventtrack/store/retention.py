@@ -14,9 +14,13 @@ from sqlalchemy import exc
 
 from ..records import CHARGE, SESSION_END
 from .clock import Doubt, find_doubt, is_older
+from .closed_days import keep_from
 from .engine import Database
 from .erasure import BATCH_SIZE
+from .local_days import day_of
 from .revenue import stripped_values
+from .tables import Tables
+from .visitor_days import forget_days
 
 _BEGINNING = dt.datetime(1000, 1, 1, tzinfo=dt.UTC)  # the first that MariaDB knows
 # An outcome in the quality counters: its row marks a day on which old events were removed.
@@ -115,7 +119,11 @@ def doubt_clock(database: Database, retention: Retention, now: dt.datetime) -> D
 
 
 def prune(
-    database: Database, retention: Retention, now: dt.datetime, limit: dt.datetime | None = None
+    database: Database,
+    retention: Retention,
+    now: dt.datetime,
+    limit: dt.datetime | None = None,
+    zone: dt.tzinfo = dt.UTC,
 ) -> cabc.Iterator[Pruned]:
     """Remove what is past its retention, the oldest first, and yield each batch's numbers.
 
@@ -124,10 +132,13 @@ def prune(
     at once.
 
     :param limit: the latest moment that is believed, if ``now`` is later; see :class:`Doubt`.
+    :param zone: the site's: days whose sessions are removed stay as they were counted.
     """
     for old in _find_old(database, retention, now, limit or now):
         since = _BEGINNING
-        while batch := database.take_turn(functools.partial(_remove, old, since)):
+        while batch := database.take_turn(
+            functools.partial(_remove, database.tables, zone, old, since)
+        ):
             removed, since = batch
             yield old.numbers(removed)
 
@@ -205,7 +216,7 @@ def _group_by_cutoff(
 
 
 def _remove(
-    old: _Old, since: dt.datetime, connection: sa.Connection
+    tables: Tables, zone: dt.tzinfo, old: _Old, since: dt.datetime, connection: sa.Connection
 ) -> tuple[int, dt.datetime] | None:
     """Remove a batch; return the number of rows and where the next begins, None at the end.
 
@@ -217,5 +228,24 @@ def _remove(
     if not rows:
         return None
     change = old.table.delete() if old.values is None else old.table.update().values(old.values)
-    connection.execute(change.where(old.table.c.id.in_([row.id for row in rows])))
+    are_it = old.table.c.id.in_([row.id for row in rows])
+    visits: cabc.Sequence[t.Any] = []
+    if old.table is tables.session:
+        columns = old.table.c.person, old.table.c.uuid, old.table.c.started_at
+        visits = connection.execute(sa.select(*columns).where(are_it)).all()
+    connection.execute(change.where(are_it))
+    if visits:
+        _leave_days(connection, tables, zone, visits)
     return len(rows), rows[-1][1]
+
+
+def _leave_days(
+    connection: sa.Connection,
+    tables: Tables,
+    zone: dt.tzinfo,
+    visits: cabc.Sequence[t.Any],
+) -> None:
+    """Have the days of removed sessions stay as they were counted, without the people."""
+    day = day_of(max(row.started_at for row in visits), zone) + dt.timedelta(days=1)
+    keep_from(connection, tables, day)
+    forget_days(connection, tables, {row.person or row.uuid for row in visits}, day)

@@ -213,8 +213,10 @@ class SessionBook:
 
     def remove(self, session_id: uuidlib.UUID) -> None:
         """Remove a session with its ``session.*`` events, stored or not."""
-        if self._sessions.pop(session_id.int).stored is None:
+        stored = self._sessions.pop(session_id.int).stored
+        if stored is None:
             return
+        self._transaction.totals.marks.note_change(stored, None)
         table = self._tables.session
         self._connection.execute(table.delete().where(table.c.id == session_id))
         derived = {session_start_id(session_id).int, session_end_id(session_id).int}
@@ -225,8 +227,11 @@ class SessionBook:
         """Insert and update the session rows, and note the ``session.start`` of the new ones."""
         self._find_people()
         opened, moved_on, changed = [], [], []
+        marks = self._transaction.totals.marks
         for _, session in sorted(self._sessions.items()):
             row, stored = session.row, session.stored
+            if row.started_at < marks.today:
+                marks.note_change(stored, row)
             if stored is None:
                 opened.append(row)
                 self.touched.append(row)

@@ -104,6 +104,8 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         *_touch("first"),
         *_touch("last"),
         sa.Index("ix_eventtrack_profile_customer_id", "customer_id"),
+        # For the newest customers. It changes once for each of them.
+        sa.Index("ix_eventtrack_profile_first_seen_at", "first_seen_at"),
     ],
     "alias": [
         sa.Column("anonymous_uuid", sa.Uuid(), primary_key=True),
@@ -185,6 +187,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("dimension", text(16), primary_key=True),
         sa.Column("value", text(255), primary_key=True),
         *(sa.Column(name, sa.BigInteger(), nullable=False) for name in COUNTS),
+        sa.Index("ix_eventtrack_daily_day", "day"),
     ],
     # Of the visitors of a day, how many were last here on another one.
     "returning": [
@@ -199,8 +202,10 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("site", text(255), primary_key=True),
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("previous", sa.Date(), nullable=False),
+        sa.Index("ix_eventtrack_person_day_day", "day"),
     ],
-    # One row: up to which day days are closed, and the zone of all of them.
+    # Row 1: up to which day days are closed, and their zone. Row 2: from which day all are to be
+    # counted anew.
     "closed": [
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("zone", text(64), nullable=False),
@@ -221,7 +226,10 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("uuid", sa.Uuid(), primary_key=True),
         sa.Column("name", text(64), primary_key=True),
         sa.Column("value", text(255), nullable=False),
-        sa.Index("ix_eventtrack_trait_value", "value"),
+        # PostgreSQL finds the beginnings of values by their bytes, whatever the collation.
+        sa.Index(
+            "ix_eventtrack_trait_value", "value", postgresql_ops={"value": "varchar_pattern_ops"}
+        ),
     ],
     # Who looked at a person, exported or erased them.
     "audit": [

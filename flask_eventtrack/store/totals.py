@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ..text import ACTION_MAX_LENGTH, is_name
 from .fast_rows import add_counts
+from .marks import Marks
 from .rows import CountRow, EventRow
 from .tables import Tables
 from .types import to_utc
@@ -24,10 +25,14 @@ _Key = tuple[int, str, str, str]
 
 
 class Totals:
-    """The counts that a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``."""
+    """The counts that a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``.
 
-    def __init__(self, names: UndefinedNames | None = None) -> None:
+    :param marks: what is to be counted again of closed days; written last.
+    """
+
+    def __init__(self, names: UndefinedNames | None = None, marks: Marks | None = None) -> None:
         self._names = names or UndefinedNames()
+        self.marks: Marks = marks or Marks()
         self._hourly: collections.Counter[_Key] = collections.Counter()
         self._quality: collections.Counter[_Key] = collections.Counter()
 
@@ -62,6 +67,8 @@ class Totals:
         add_counts(connection, tables.hourly, _list_rows(self._hourly))
         self._strip_names(connection, tables, now)
         add_counts(connection, tables.quality, _list_rows(self._quality))
+        self.marks.note_hours({_moment_of(key[0]) for key, count in self._hourly.items() if count})
+        self.marks.write(connection, tables)
 
     def _strip_names(self, connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
         """Count undefined names beyond the limit without their text."""
@@ -80,10 +87,17 @@ def hourly_columns(event: sa.Table) -> list[sa.Column[t.Any]]:
 
 
 def subtract(
-    connection: sa.Connection, tables: Tables, rows: cabc.Iterable[EventRow | sa.Row[t.Any]]
+    connection: sa.Connection,
+    tables: Tables,
+    rows: cabc.Iterable[EventRow | sa.Row[t.Any]],
+    marks: Marks,
 ) -> None:
-    """Take erased events, which have the :func:`hourly_columns`, out of the totals."""
+    """Take erased events, which have the :func:`hourly_columns`, out of the totals.
+
+    The caller writes the marks.
+    """
     counted = _list_rows(collections.Counter(_list_keys(rows)))
+    marks.note_hours({row.hour for row in counted})
     if counted:
         table, less = tables.hourly, sa.bindparam("less", type_=sa.BigInteger())
         names = [f"of_{column.name}" for column in table.primary_key]

@@ -8,7 +8,8 @@ import typing as t
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql
 
-_DATETIME = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
+#: The type of times as the databases hold them: UTC, without a zone.
+NAIVE: t.Final = sa.DateTime().with_variant(mysql.DATETIME(fsp=6), "mysql", "mariadb")
 JSON = sa.JSON(none_as_null=True).with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
 
 
@@ -19,7 +20,7 @@ class UTCDateTime(sa.types.TypeDecorator[dt.datetime]):
     microseconds unless the column says otherwise; SQLite returns naive values.
     """
 
-    impl: sa.types.TypeEngine[t.Any] | type[sa.types.TypeEngine[t.Any]] = _DATETIME
+    impl: sa.types.TypeEngine[t.Any] | type[sa.types.TypeEngine[t.Any]] = NAIVE
     cache_ok: bool | None = True
 
     def process_bind_param(
@@ -64,7 +65,7 @@ def plain(kind: sa.types.TypeEngine[t.Any]) -> sa.types.TypeEngine[t.Any]:
     with which it would print our JSONB.
     """
     if isinstance(kind, UTCDateTime):
-        return _DATETIME
+        return NAIVE
     if isinstance(kind, sa.JSON):
         jsonb = postgresql.JSONB()
         jsonb.astext_type = None  # type: ignore[assignment]

@@ -23,6 +23,7 @@ from .engine import Database
 from .fold import fold_engagement, has_engagement_rows
 from .schema import Missing, find_missing, name_of, schema_of
 from .tables import VERSION, Tables
+from .traits import fill_traits, has_profiles_without_traits
 
 _LOCK_NAME = "eventtrack upgrade"
 _LOCK_PAUSE = 0.2
@@ -59,6 +60,12 @@ DATA_STEPS: tuple[DataStep, ...] = (
         "Filling the person of sessions, their landing route and channel, and profiles' touches.",
         fill_sessions,
         has_sessions_without_person,
+    ),
+    DataStep(
+        5,
+        "Filling the table in which customers' traits are searched.",
+        lambda database, _: fill_traits(database),
+        has_profiles_without_traits,
     ),
 )
 

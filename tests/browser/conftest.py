@@ -54,7 +54,7 @@ class Site:
         while time.monotonic() < deadline:
             assert self._process.poll() is None, self.log()
             try:
-                urllib.request.urlopen(f"{self.url}/_et/", timeout=5, context=context)
+                urllib.request.urlopen(f"{self.url}/_et/nothing", timeout=5, context=context)
             except urllib.error.HTTPError:
                 return
             except OSError:

@@ -8,8 +8,8 @@ import uuid as uuidlib
 import pytest
 from flask.testing import FlaskClient
 
-from flask_eventtrack.collector.origin import OriginHeaders, PostOrigin, judge_origin
 from flask_eventtrack.identity.tokens import Owner, TokenCodec
+from flask_eventtrack.request.origin import OriginHeaders, PostOrigin, judge_origin
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, SAME_ORIGIN, FakeClock, Host

@@ -65,7 +65,8 @@ def test_feed_reads_each_profile_by_the_index(db_host: Host) -> None:
     with database.begin() as connection:
         if connection.dialect.name == "postgresql":
             connection.execute(sa.text("ANALYZE eventtrack_event"))
-        query = feed._latest_of(tables, [CUSTOMER, DEVICE], at(1e6), 50)
+        before = [tables.event.c.time < at(1e6)]
+        query = feed._latest_of(tables, [CUSTOMER, DEVICE], 50, before)
         text = str(query.compile(connection, compile_kwargs={"literal_binds": True}))
         way = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
         plan = "\n".join(str(row) for row in connection.exec_driver_sql(way + text))

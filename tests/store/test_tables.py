@@ -35,6 +35,14 @@ NAMES = {
     "eventtrack_transaction",
     "eventtrack_objection",
     "eventtrack_salt",
+    "eventtrack_daily",
+    "eventtrack_returning",
+    "eventtrack_person_day",
+    "eventtrack_closed",
+    "eventtrack_recount_day",
+    "eventtrack_recount_person",
+    "eventtrack_trait",
+    "eventtrack_audit",
     "eventtrack_schema",
 }
 CONVENTION = {

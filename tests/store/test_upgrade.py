@@ -235,7 +235,7 @@ def test_data_only_leaves_tables_alone(first: Host) -> None:
     answer = run(first, "upgrade", "--data-only")
     assert answer.exit_code == 1
     assert (
-        "Tables are missing: eventtrack_transaction, eventtrack_objection, eventtrack_schema."
+        "Tables are missing: eventtrack_transaction, eventtrack_objection, eventtrack_daily"
         in answer.output
     )
     with first.app.app_context():

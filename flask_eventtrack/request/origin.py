@@ -1,4 +1,4 @@
-"""Who may post to the collector: a pure decision about the headers of a request.
+"""Who sends a post, to the collector or to a page of ours: a decision about its headers.
 
 Sources: the OWASP cheat sheet on cross-site request forgery (fetch metadata first, then the origin,
 then a signed token bound to the device), and the Fetch standard's ``Sec-Fetch-Site``.
@@ -9,7 +9,10 @@ from __future__ import annotations
 import enum
 import typing as t
 
+from flask import request
+
 from ..origins import origin_of
+from ..state import State
 
 
 class PostOrigin(enum.Enum):
@@ -51,3 +54,19 @@ def judge_origin(
         if not (headers.origin or headers.cookie or headers.sec_fetch):
             return PostOrigin.APP
     return PostOrigin.STRANGER
+
+
+def find_origin(state: State) -> PostOrigin:
+    """Return who sends the current request."""
+    headers = request.headers
+    return judge_origin(
+        OriginHeaders(
+            headers.get("Sec-Fetch-Site", ""),
+            any(name.lower().startswith("sec-fetch-") for name in headers.keys()),  # noqa: SIM118
+            headers.get("Origin", ""),
+            headers.get("Referer", ""),
+            headers.get("Cookie", ""),
+        ),
+        f"{request.scheme}://{request.host}",
+        state.config.allowed_origins,
+    )

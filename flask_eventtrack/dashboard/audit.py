@@ -1,0 +1,135 @@
+"""The audit: who looked at a person, exported or erased them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import typing as t
+import uuid as uuidlib
+
+import sqlalchemy as sa
+from flask import Response, current_app, g, request
+
+from ..identity.users import find_user_id
+from ..ids import uuid7
+from ..records import from_ns
+from ..request.access import Access
+from ..state import State
+from ..text import clean_text
+from .render import render
+
+Act = t.Literal["view", "export", "object", "withdraw", "erase", "erased", "failed"]
+
+#: A look at a person is noted once in this time for each member of staff.
+_VIEW_PAUSE = dt.timedelta(hours=1)
+# The end of an erasure comes after its beginning, however coarse the clock is.
+_TICK = 1000
+_PAGE = 100
+_ACTOR_LENGTH = 255
+WORDS: t.Final[dict[str, str]] = {
+    "view": "looked at",
+    "export": "exported",
+    "object": "recorded the objection of",
+    "withdraw": "withdrew the objection of",
+    "erase": "began to erase",
+    "erased": "erased",
+    "failed": "failed to erase",
+}
+
+
+class Entry(t.NamedTuple):
+    """A row of the audit; ``subject`` is a person's uuid, or a hash once they are erased."""
+
+    at: dt.datetime
+    actor: str
+    action: str
+    subject: str
+
+    @property
+    def uuid(self) -> uuidlib.UUID | None:
+        try:
+            return uuidlib.UUID(self.subject)
+        except ValueError:
+            return None
+
+
+def find_actor(state: State, access: Access) -> str:
+    """Return who makes the request, as far as the host says."""
+    name = None
+    with state.guard("asking for the dashboard's user"):
+        name = _ask_host(state)
+    if name is None:
+        name = "debug mode" if access.is_by_debug else "unknown"
+    return clean_text(str(name))[:_ACTOR_LENGTH]
+
+
+def _ask_host(state: State) -> object:
+    ask = state.callbacks.dashboard_user
+    if ask is not None:
+        return ask()
+    if hasattr(current_app, "login_manager") and g.get("_login_user") is None:
+        current_app.login_manager._load_user()
+    user = g.get("_login_user")
+    is_known = user is not None and user.is_authenticated
+    return find_user_id(user).customer_id if is_known else None
+
+
+def write_audit(state: State, actor: str, act: Act, subject: uuidlib.UUID | str) -> None:
+    """Write a row, by a connection of ours: the host's transaction has no part in it."""
+    now = state.clock() + (_TICK if act in {"erased", "failed"} else 0)
+    row = {"id": uuid7(now), "at": from_ns(now), "actor": actor, "action": act}
+    insert = state.pipeline.database.tables.audit.insert().values(**row, subject=str(subject))
+    state.pipeline.database.retry(lambda connection: connection.execute(insert))
+
+
+def note_view(state: State, access: Access, person: uuidlib.UUID) -> None:
+    """Write that somebody looks at a person, unless a row of the last hour says so."""
+    actor, table = find_actor(state, access), state.pipeline.database.tables.audit.c
+    is_same = sa.and_(
+        table.at > from_ns(state.clock()) - _VIEW_PAUSE,
+        table.actor == actor,
+        table.action == "view",
+        table.subject == str(person),
+    )
+    with state.pipeline.database.read() as connection:
+        known = connection.scalar(sa.select(table.id).where(is_same).limit(1))
+    if known is None:
+        write_audit(state, actor, "view", person)
+
+
+def find_last(state: State, subject: str, acts: tuple[Act, ...]) -> Entry | None:
+    """Return the latest of some acts on a subject, of the last day."""
+    table = state.pipeline.database.tables.audit.c
+    query = _select(state).where(table.at > from_ns(state.clock()) - dt.timedelta(days=1))
+    query = query.where(table.subject == subject, table.action.in_(acts)).limit(1)
+    with state.pipeline.database.read() as connection:
+        row = connection.execute(query).first()
+        return None if row is None else Entry(*row)
+
+
+def show_audit(state: State, access: Access) -> Response:
+    """Show the audit, newest first."""
+    table, query = state.pipeline.database.tables.audit.c, _select(state).limit(_PAGE)
+    try:
+        before: uuidlib.UUID | None = uuidlib.UUID(request.args.get("before", ""))
+    except ValueError:
+        before = None
+    with state.pipeline.database.read() as connection:
+        if before is not None:
+            query = query.where(table.id < before)
+        rows = connection.execute(query.add_columns(table.id)).all()
+    return render(
+        state,
+        access,
+        "audit",
+        "Audit",
+        entries=[Entry(*row[:-1]) for row in rows],
+        words=WORDS,
+        zone=state.reports.zone,
+        further=rows[-1].id if len(rows) == _PAGE else None,
+    )
+
+
+def _select(state: State) -> sa.Select[t.Any]:
+    table = state.pipeline.database.tables.audit.c
+    columns = (table.at, table.actor, table.action, table.subject)
+    return sa.select(*columns).order_by(table.at.desc(), table.id.desc())

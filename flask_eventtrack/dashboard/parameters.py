@@ -1,0 +1,87 @@
+"""What the events of an action had in their defined parameters."""
+
+from __future__ import annotations
+
+import typing as t
+
+from flask import Response, request
+
+from ..errors import ReportError
+from ..reports.rows import ParameterRow, Parameters
+from ..request.access import Access
+from ..state import State
+from .figures import quantify, shorten
+from .overview import describe_query
+from .plain import respond_json
+from .query import Query, read_query
+from .render import find_root, render
+
+_LABEL = 60
+_TEN_THOUSAND = 10_000
+
+
+class DrawnParameter(t.NamedTuple):
+    """A parameter: its numbers with their names, and its most frequent values."""
+
+    name: str
+    kind: str
+    numbers: list[tuple[str, str]]
+    values: list[tuple[str, int, float, str]]
+    total: str
+
+
+def show_parameters(state: State, access: Access) -> Response:
+    """Show the parameters of an action."""
+    query, found = _read(state, access)
+    return render(
+        state,
+        access,
+        "overview",
+        f"Parameters of {found.action}",
+        template="parameters",
+        **describe_query(query, "parameters", event=found.action),
+        sites=[],
+        found=found,
+        said=f"{quantify(found.events, 'event')} of {_people(found.people)}",
+        parameters=[_draw(query, found.action, each) for each in found.parameters],
+    )
+
+
+def send_parameters(state: State, access: Access) -> Response:
+    """Send the same as JSON."""
+    return respond_json(_read(state, access)[1])
+
+
+def _read(state: State, access: Access) -> tuple[Query, Parameters]:
+    query = read_query(state.reports, access, find_root(state), request.args)
+    action = request.args.get("event")
+    if not action:
+        raise ReportError("Parameters are shown of one event: give the event.")
+    return query, state.reports.parameters(action, query.period, query.filter, sites=query.sites)
+
+
+def _draw(query: Query, action: str, row: ParameterRow) -> DrawnParameter:
+    named = {
+        "Sum": row.sum,
+        "Mean": row.mean,
+        "Median": row.median,
+        "90% are at most": row.p90,
+        "Least": row.least,
+        "Most": row.most,
+    }
+    numbers = [(name, _write(float(n))) for name, n in named.items() if n is not None]
+    field = f"{action}.{row.name}"
+    values = [
+        (shorten(each.value, _LABEL), each.count, each.share, query.link_filter(field, each.value))
+        for each in row.values
+    ]
+    return DrawnParameter(row.name, row.type, numbers, values, quantify(row.values_in_all, "value"))
+
+
+def _write(number: float) -> str:
+    digits = 0 if number == int(number) or abs(number) >= _TEN_THOUSAND else 2
+    return f"{number:,.{digits}f}"
+
+
+def _people(number: int) -> str:
+    return f"{number:,} {'person' if number == 1 else 'people'}"

@@ -1,0 +1,89 @@
+"""What a page says if it cannot show what was asked for."""
+
+from __future__ import annotations
+
+import logging
+import typing as t
+
+from flask import Response, request
+from sqlalchemy.exc import SQLAlchemyError
+
+from ..errors import ReportError, ReportUnavailable, TooBusy
+from ..request.access import Access
+from ..request.problems import problem
+from ..state import State
+from .render import find_root, render
+
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
+
+TROUBLES: t.Final = (ReportError, ReportUnavailable, SQLAlchemyError, TimeoutError)
+_BUSY_SECONDS = 3
+_AWAY_SECONDS = 15
+
+
+def answer_trouble(state: State, access: Access, trouble: Exception) -> Response:
+    """Say in the form that was asked for, page or JSON, why there is no report."""
+    if isinstance(trouble, ReportError):
+        return _refuse(state, access, str(trouble))
+    if isinstance(trouble, TooBusy):
+        return _wait(
+            state,
+            access,
+            _BUSY_SECONDS,
+            "Please wait",
+            "Other reports are being counted right now. This page tries again by itself.",
+        )
+    logger.warning("EventTrack: the database could not answer a report: %s", trouble)
+    return _wait(
+        state,
+        access,
+        _AWAY_SECONDS,
+        "The database does not answer",
+        "Reports are read from the app's database, which cannot be reached, lacks the tables or is "
+        "too slow. Nothing is lost: events are kept until it is back.",
+        hint="'flask eventtrack doctor' says more.",
+    )
+
+
+def _refuse(state: State, access: Access, sentence: str) -> Response:
+    if _is_for_program():
+        return problem(400, "invalid_report", sentence)
+    return render(
+        state,
+        access,
+        "overview",
+        "There is no such report",
+        template="message",
+        status=400,
+        sentence=sentence,
+        hint=None,
+        again=None,
+        back=f"{find_root(state)}/",
+        back_label="To the overview",
+    )
+
+
+def _wait(
+    state: State, access: Access, seconds: int, title: str, sentence: str, hint: str | None = None
+) -> Response:
+    if _is_for_program():
+        return problem(503, "unavailable", f"{title}. {sentence}", Retry_After=str(seconds))
+    response = render(
+        state,
+        access,
+        "overview",
+        title,
+        template="message",
+        status=503,
+        sentence=sentence,
+        hint=hint,
+        again=seconds,
+        back=request.url,
+        back_label="Try again",
+    )
+    response.headers["Retry-After"] = str(seconds)
+    return response
+
+
+def _is_for_program() -> bool:
+    return request.path.endswith((".json", ".csv"))

@@ -1,0 +1,371 @@
+"""Counts a period: from closed days where that is possible, otherwise session by session."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import dataclasses
+import datetime as dt
+import time
+import typing as t
+
+import sqlalchemy as sa
+
+from ..catalogue.definitions import Catalogue
+from ..store.local_days import NEVER, day_of, iter_days, start_of
+from ..store.reading import TimeUp
+from ..store.tables import Tables
+from . import closed, scan
+from .conditions import Conditions
+from .filters import Filter
+from .period import Bucket, Period
+from .reader import Reader
+from .revenue import read_orders
+from .rows import Cut
+from .sums import Slice, Sums
+
+#: How many seconds a report may read what no closed day has counted.
+SCAN_SECONDS = 2.0
+# How many days that are not closed are counted without that limit.
+_MOST_LIVE = 31
+_Part = t.TypeVar("_Part")
+_DAY = dt.timedelta(days=1)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Question:
+    """What is asked of the sessions of a period."""
+
+    limits: Filter
+    sites: frozenset[str] | None
+    bucket: Bucket
+    dimensions: tuple[str, ...]
+    has_heat: bool = False
+    has_orders: bool = True
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Answer:
+    """What was counted of a period. ``since`` if only the time from there on was."""
+
+    sums: Sums
+    since: dt.datetime | None = None
+
+
+class Counter:
+    """Counts periods on one connection, which sees one moment.
+
+    :param due: when the reading of single sessions has to be done, by the monotonic clock.
+    """
+
+    def __init__(
+        self,
+        reader: Reader,
+        connection: sa.Connection,
+        catalogue: Catalogue,
+        zone: dt.tzinfo,
+        due: float | None = None,
+    ) -> None:
+        self._reader = reader
+        self.connection: sa.Connection = connection
+        self.catalogue: Catalogue = catalogue
+        self._zone = zone
+        self.due: float = time.monotonic() + SCAN_SECONDS if due is None else due
+        self.closed: closed.ClosedDays = closed.read_closed(connection, reader.tables, zone)
+
+    @property
+    def tables(self) -> Tables:
+        return self._reader.tables
+
+    def find_first_day(self) -> dt.date | None:
+        """Return the first day of which anything is known; None if there is none."""
+        daily, session = self.tables.daily.c, self.tables.session.c
+        closed_day = sa.select(sa.func.min(daily.day)).where(
+            daily.site == "", daily.dimension == ""
+        )
+        days = [self.connection.scalar(closed_day)]
+        first = self.connection.scalar(sa.select(sa.func.min(session.started_at)))
+        days.append(day_of(first, self._zone) if first else None)
+        return min((day for day in days if day), default=None)
+
+    def conditions(self, limits: Filter, sites: frozenset[str] | None) -> Conditions:
+        """Return the conditions of a filter and of the sites that may be counted."""
+        return Conditions(
+            *without_site(limits, sites),
+            tables=self.tables,
+            dialect_name=self.connection.dialect.name,
+            catalogue=self.catalogue,
+            zone=self._zone,
+        )
+
+    def count(self, period: Period, question: Question) -> Answer:
+        """Count a period."""
+        sums = Sums(period, question.bucket, question.dimensions)
+        live = self._live_days(period, question.bucket)
+        conditions = self.conditions(question.limits, question.sites)
+        sites = conditions.sites
+        if not sums.spans:
+            return Answer(sums)
+        if conditions or not _has_own_rows(sites) or len(live) > _MOST_LIVE:
+            answer = self._scan(sums, conditions)
+        else:
+            self._count(sums, live, conditions, has_heat=question.has_heat)
+            answer = Answer(sums)
+        if question.has_orders:
+            start = max(period.start, answer.since or period.start)
+            bounds = (start, _end_of(period))
+            read_orders(self.connection, self.tables, bounds, conditions, answer.sums)
+        return answer
+
+    def _live_days(self, period: Period, bucket: Bucket) -> list[dt.date]:
+        """Return the days of a period that are counted session by session."""
+        last = period.last_begun
+        if bucket == "hour":
+            return list(iter_days(period.first, last))
+        is_cut = self._is_cut(period)
+        return [
+            day
+            for day in iter_days(period.first, last)
+            if not self.closed.is_closed(day)
+            or day in self.closed.marked
+            or (is_cut and day == last)
+        ]
+
+    def _is_cut(self, period: Period) -> bool:
+        """Whether a period ends before its last day does."""
+        return period.end < start_of(period.last_begun + _DAY, self._zone)
+
+    def count_people(
+        self, dimension: str, period: Period, question: Question
+    ) -> dict[str, int] | None:
+        """Return how many people there were of each value; None if that takes too long."""
+        bounds = (period.start, _end_of(period))
+        conditions = self.conditions(question.limits, question.sites)
+        try:
+            with self._reader.limited(self.connection, self.due - time.monotonic()):
+                return scan.count_people(
+                    self.connection, self.tables, bounds, conditions.of(*bounds), dimension
+                )
+        except TimeUp:
+            return None
+
+    # From closed days
+
+    def _count(
+        self, sums: Sums, live: cabc.Sequence[dt.date], conditions: Conditions, *, has_heat: bool
+    ) -> None:
+        period, tables, connection = sums.period, self.tables, self.connection
+        site = next(iter(conditions.sites or ()), "")
+        counted = set(live)
+        stored = [d for d in iter_days(period.first, period.last_begun) if d not in counted]
+        if stored:
+            closed.read_daily(connection, tables, site, stored, sums)
+            if has_heat:
+                closed.read_heat(connection, tables, site, stored, sums)
+        one_by_one = self._one_by_one(sums, live)
+        slices = sums.slices(one_by_one)
+        for first, last in _runs(live):
+            bounds = (
+                start_of(first, self._zone),
+                min(start_of(last + _DAY, self._zone), period.end),
+            )
+            limits = conditions.of(*bounds)
+            scan.read_sessions(connection, tables, bounds, limits, slices, sums)
+            self._add_events(sums, bounds, conditions.sites)
+        last_closed = one_by_one[0] - _DAY if one_by_one else period.last_begun
+        closed.read_visitors(connection, tables, site, last_closed, self.closed.pending, sums)
+        self._add_visitors(sums, site, one_by_one)
+
+    def _one_by_one(self, sums: Sums, live: cabc.Sequence[dt.date]) -> list[dt.date]:
+        """Return the last days of a period, whose visitors no closed day tells."""
+        if sums.bucket == "hour":
+            return list(live)
+        last = sums.period.last_begun
+        is_cut = self._is_cut(sums.period)
+        return [day for day in live if not self.closed.is_closed(day) or (is_cut and day == last)]
+
+    def _add_events(self, sums: Sums, bounds: scan.Bounds, sites: frozenset[str] | None) -> None:
+        """Add page visits and events of a time by their own time."""
+        connection, tables = self.connection, self.tables
+        if all(span.start.minute == 0 for span in sums.spans):
+            sums.add_events(None, scan.read_events(connection, tables, bounds, sites))
+            return
+        for number, span in enumerate(sums.spans):
+            part = (max(span.start, bounds[0]), min(span.end, bounds[1]))
+            if part[0] < part[1]:
+                sums.add_events(number, scan.read_events(connection, tables, part, sites))
+
+    def _add_visitors(self, sums: Sums, site: str, days: cabc.Sequence[dt.date]) -> None:
+        if not days:
+            return
+        everyone = set().union(*(people for (_, day), people in sums.people.items() if day))
+        chain = closed.read_previous(
+            self.connection,
+            self.tables,
+            self._zone,
+            site,
+            everyone,
+            days[0],
+            self.closed,
+        )
+        for (bucket, day), people in sorted(sums.people.items(), key=_by_bucket):
+            if day is not None:
+                self._add_people(sums, bucket, day, people, chain)
+
+    def _add_people(
+        self, sums: Sums, bucket: int, day: dt.date, people: set[str], chain: dict[str, dt.date]
+    ) -> None:
+        first = sums.spans[bucket].first
+        is_hour = sums.bucket == "hour"
+        for person in people:
+            previous = chain.get(person, NEVER)
+            sums.visitors[bucket] += is_hour or previous < first
+            sums.new_visitors[bucket] += previous == NEVER
+            sums.all_visitors += previous < sums.period.first
+            sums.all_new += previous == NEVER
+            chain[person] = day
+
+    # Session by session
+
+    def _scan(self, sums: Sums, conditions: Conditions) -> Answer:
+        """Count the newest part first, and stop when it takes too long."""
+        slices, first_seen = sums.slices(), dict[str, dt.datetime]()
+
+        def read(bounds: scan.Bounds) -> Sums:
+            part = Sums(sums.period, sums.bucket, sums.dimensions)
+            self._scan_part(part, bounds, conditions, slices)
+            new = _everyone(part) - first_seen.keys()
+            seen = scan.read_first_seen(self.connection, self.tables, new, conditions.sites)
+            first_seen.update(seen)
+            return part
+
+        since = self.by_parts(sums.period, read, sums.merge)
+        start = since or sums.period.start
+        _count_people(sums, {each for each, moment in first_seen.items() if moment < start})
+        if conditions:
+            sums.page_visits = [sums.counts_of(each).pages for each in range(len(sums.spans))]
+        return Answer(sums, since)
+
+    def by_parts(
+        self,
+        period: Period,
+        read: cabc.Callable[[scan.Bounds], _Part],
+        merge: cabc.Callable[[_Part], None],
+    ) -> dt.datetime | None:
+        """Read the parts of a period, the newest first, until the time is over.
+
+        :returns: from when on it was read; None if all of it was.
+        """
+        since = _end_of(period)
+        for start in _parts_of(period, self._zone):
+            try:
+                with self._reader.limited(self.connection, self.due - time.monotonic()):
+                    part = read((start, since))
+            except TimeUp:
+                return since
+            merge(part)
+            since = start
+        return None
+
+    def _scan_part(
+        self,
+        part: Sums,
+        bounds: scan.Bounds,
+        conditions: Conditions,
+        slices: cabc.Sequence[Slice],
+    ) -> None:
+        limits, tables = conditions.of(*bounds), self.tables
+        scan.read_sessions(self.connection, tables, bounds, limits, slices, part, due=self.due)
+        if not conditions:
+            self._add_events(part, bounds, conditions.sites)
+        elif {"page", "action"} & set(part.dimensions):
+            events = scan.read_events_of_sessions(self.connection, tables, bounds, limits)
+            part.add_events(part.find_bucket(bounds[0]), events)
+
+
+def _everyone(sums: Sums) -> set[str]:
+    return set[str]().union(*sums.people.values())
+
+
+def _count_people(sums: Sums, known: set[str]) -> None:
+    """Count the people of each bucket, who were read one by one.
+
+    :param known: those who were here before the time that was counted.
+    """
+    everyone, met = _everyone(sums), set(known)
+    sums.all_visitors, sums.all_new = len(everyone), len(everyone - known)
+    for (bucket, _), people in sorted(sums.people.items(), key=_by_bucket):
+        sums.visitors[bucket] = len(people)
+        sums.new_visitors[bucket] = len(people - met)
+        met |= people
+
+
+def _has_own_rows(sites: frozenset[str] | None) -> bool:
+    """Whether closed days have rows of these sites. An empty name stands for all sites there."""
+    return sites is None or (len(sites) == 1 and "" not in sites)
+
+
+def without_site(
+    limits: Filter, sites: frozenset[str] | None
+) -> tuple[Filter, frozenset[str] | None]:
+    """Return a filter without the conditions ``is:site:…``, and the sites that they leave."""
+    rest = []
+    for each in limits.conditions:
+        if each.field == "site" and each.operator == "is":
+            sites = frozenset(each.values) & (sites if sites is not None else set(each.values))
+        else:
+            rest.append(each)
+    return Filter(tuple(rest)), sites
+
+
+def say_cut(period: Period, since: dt.datetime, zone: dt.tzinfo) -> Cut:
+    """Return what a limit has cut, in words: whole months, or days."""
+    last = period.last_begun
+    days = (last - period.first).days + 1
+    kept = (last - day_of(since, zone)).days + 1
+    if days > 62 and since < _end_of(period):
+        months = (last.year - period.first.year) * 12 + last.month - period.first.month + 1
+        first = day_of(since, zone)
+        left = (last.year - first.year) * 12 + last.month - first.month + (first.day == 1)
+        if left:
+            return Cut(since, f"of the last {left} of {months} months")
+    if since >= _end_of(period):
+        kept = 0
+    return Cut(since, f"of the last {kept} of {days} days")
+
+
+def _end_of(period: Period) -> dt.datetime:
+    return min(period.end, start_of(period.last_begun + _DAY, period.zone))
+
+
+def _parts_of(period: Period, zone: dt.tzinfo) -> cabc.Iterator[dt.datetime]:
+    """Yield where the parts of a period begin that are read at once, the newest first.
+
+    They are a day, a week and months, so that something is known soon.
+    """
+    day = period.last_begun
+    first = period.first
+    for cut in (day, day - 6 * _DAY):
+        if cut.month == day.month and first < cut:
+            yield start_of(cut, zone)
+    while day >= first:
+        day = max(first, day.replace(day=1))
+        yield start_of(day, zone)
+        if day == first:
+            return
+        day -= _DAY
+
+
+def _runs(days: cabc.Sequence[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """Return the first and the last of the days of each row without a gap."""
+    found: list[tuple[dt.date, dt.date]] = []
+    for day in days:
+        if found and found[-1][1] == day - _DAY:
+            found[-1] = (found[-1][0], day)
+        else:
+            found.append((day, day))
+    return found
+
+
+def _by_bucket(item: tuple[tuple[int, dt.date | None], set[str]]) -> tuple[int, dt.date]:
+    (bucket, day), _ = item
+    return bucket, day or NEVER

@@ -1,0 +1,204 @@
+"""What events hold: the parameters of an action, and the paths of a route."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as cabc
+import dataclasses
+import decimal
+import json
+import math
+import time
+import typing as t
+
+import sqlalchemy as sa
+
+from ..errors import ReportError
+from ..records import PAGE_VISIT
+from ..store.reading import TimeUp
+from ..store.session_counts import Counts, pack
+from ..store.tables import Tables
+from ..text import shorten
+from .conditions import Conditions
+from .rows import ParameterRow, ValueRow
+from .scan import AT_ONCE, Bounds
+from .sums import Sums
+
+_PAGE = pack(Counts(pages=1))
+_ADD = decimal.Context(prec=60)
+
+
+@dataclasses.dataclass
+class Values:
+    """The values of one parameter."""
+
+    texts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
+    numbers: list[decimal.Decimal] = dataclasses.field(default_factory=list)
+    events: int = 0
+
+    def add(self, value: object) -> None:
+        """Add the value of an event; each item of a list counts."""
+        self.events += 1
+        for each in value if isinstance(value, list) else [value]:
+            self.texts[_write(each)] += 1
+            number = _read_number(each)
+            if number is not None:
+                self.numbers.append(number)
+
+    def merge(self, other: Values) -> None:
+        """Add the values of other events."""
+        self.texts.update(other.texts)
+        self.numbers += other.numbers
+        self.events += other.events
+
+    def row(self, name: str, kind: str, limit: int) -> ParameterRow:
+        """Return what there is to say of the parameter.
+
+        :param limit: how many values, the most frequent first.
+        """
+        total = self.texts.total()
+        order = sorted(self.texts.items(), key=lambda each: (-each[1], each[0]))
+        top = tuple(ValueRow(text, count, count / total) for text, count in order[:limit])
+        numbers = sorted(self.numbers) if _is_number(kind) else []
+        if not numbers:
+            return ParameterRow(name, kind, self.events, top, len(order))
+        sum_ = decimal.Decimal(0)
+        for number in numbers:
+            sum_ = _ADD.add(sum_, number)
+        return ParameterRow(
+            name,
+            kind,
+            self.events,
+            top,
+            len(order),
+            sum=sum_,
+            mean=float(sum_) / len(numbers),
+            median=float(_rank(numbers, 0.5)),
+            p90=float(_rank(numbers, 0.9)),
+            least=float(numbers[0]),
+            most=float(numbers[-1]),
+        )
+
+
+@dataclasses.dataclass
+class Found:
+    """What was read of an action: its events, its people, and the values of its parameters."""
+
+    events: int = 0
+    people: set[object] = dataclasses.field(default_factory=set)
+    values: collections.defaultdict[str, Values] = dataclasses.field(
+        default_factory=lambda: collections.defaultdict(Values)
+    )
+
+    def merge(self, other: Found) -> None:
+        """Add what was read of other events."""
+        self.events += other.events
+        self.people |= other.people
+        for name, values in other.values.items():
+            self.values[name].merge(values)
+
+
+def read_parameters(
+    connection: sa.Connection,
+    tables: Tables,
+    action: str,
+    names: cabc.Set[str],
+    bounds: Bounds,
+    conditions: Conditions,
+    due: float,
+) -> Found:
+    """Read the parameters of an action's events between two moments.
+
+    :raises TimeUp: it was too late.
+    """
+    event, session = tables.event.c, tables.session.c
+    person = sa.func.coalesce(session.person, event.uuid)
+    query = sa.select(person, event.params).where(event.action == action)
+    query = _among(query, tables, bounds, conditions)
+    found = Found()
+    result = connection.execute(query, execution_options={"yield_per": AT_ONCE})
+    with result:
+        for rows in result.partitions():
+            for row in rows:
+                params: dict[str, t.Any] = row[1]
+                found.events += 1
+                found.people.add(row[0])
+                for name in names & params.keys():
+                    found.values[name].add(params[name])
+            if time.monotonic() > due:
+                raise TimeUp
+    return found
+
+
+def add_paths(
+    connection: sa.Connection,
+    tables: Tables,
+    route: str,
+    bounds: Bounds,
+    conditions: Conditions,
+    into: Sums,
+) -> None:
+    """Add the page visits of a route between two moments, by path."""
+    event = tables.event.c
+    path = sa.func.coalesce(event.params["path"].as_string(), "").label("path")
+    query = sa.select(path, sa.func.count()).where(
+        event.action == PAGE_VISIT, event.url_rule == route
+    )
+    for value, count in connection.execute(
+        _among(query, tables, bounds, conditions).group_by(path)
+    ):
+        into.values["path"][value] += int(count) * _PAGE
+
+
+def _among(
+    query: sa.Select[t.Any], tables: Tables, bounds: Bounds, conditions: Conditions
+) -> sa.Select[t.Any]:
+    """Return a query of the events between two moments, or of the sessions that a filter wants."""
+    event, session = tables.event.c, tables.session.c
+    query = query.where(event.source != "bot")
+    if conditions:
+        query = query.join_from(tables.event, tables.session, event.session_id == session.id)
+        query = query.where(session.started_at >= bounds[0], session.started_at < bounds[1])
+        return query.where(*conditions.of(*bounds))
+    query = query.outerjoin_from(tables.event, tables.session, event.session_id == session.id)
+    query = query.where(event.time >= bounds[0], event.time < bounds[1])
+    if conditions.sites is not None:
+        query = query.where(event.site.in_(sorted(conditions.sites)))
+    return query
+
+
+def check_route(dimension: str, route: str | None) -> None:
+    """Refuse paths of all routes together, and a route for other dimensions.
+
+    :raises ReportError: saying what is missing.
+    """
+    if dimension == "path" and route is None:
+        raise ReportError("Paths are shown of one route: give the route.")
+    if dimension != "path" and route is not None:
+        raise ReportError(f"A route is for 'path' alone, not for {shorten(dimension)}.")
+
+
+def _write(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _is_number(kind: str) -> bool:
+    return any(name in kind for name in ("int", "float", "Decimal"))
+
+
+def _read_number(value: object) -> decimal.Decimal | None:
+    """Return a number, also one that is stored as text, as decimals are."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = decimal.Decimal(str(value))
+    except decimal.InvalidOperation:
+        return None
+    return number if number.is_finite() and number.adjusted() < _ADD.prec else None
+
+
+def _rank(numbers: cabc.Sequence[decimal.Decimal], part: float) -> decimal.Decimal:
+    """Return the smallest number that this part of the numbers does not exceed."""
+    return numbers[max(0, math.ceil(part * len(numbers)) - 1)]

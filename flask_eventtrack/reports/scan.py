@@ -1,0 +1,175 @@
+"""Reads what is counted row by row: live days, and everything that a filter limits."""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import datetime as dt
+import time
+import typing as t
+
+import sqlalchemy as sa
+
+from ..records import PAGE_VISIT
+from ..store.dialects import id_as_text, ids_parameter, is_among
+from ..store.reading import TimeUp
+from ..store.session_counts import session_query
+from ..store.tables import Tables
+from .sums import Slice, Sums
+
+#: Two moments; the second one is not included.
+Bounds = tuple[dt.datetime, dt.datetime]
+#: How many rows are read at once.
+AT_ONCE = 5000
+# How many people a statement asks for.
+_PEOPLE = 20_000
+_OF_EVENTS = {"page": "url_rule", "action": "action"}
+_HOUR = dt.timedelta(hours=1)
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
+def read_sessions(
+    connection: sa.Connection,
+    tables: Tables,
+    bounds: Bounds,
+    conditions: cabc.Iterable[sa.ColumnElement[bool]],
+    slices: cabc.Sequence[Slice],
+    into: Sums,
+    *,
+    due: float = float("inf"),
+) -> None:
+    """Add the sessions that started between two moments.
+
+    :param due: when to give up, by the monotonic clock.
+    :raises TimeUp: it was too late.
+    """
+    query = session_query(tables.session, connection.dialect.name, into.of_sessions)
+    query = query.where(*conditions).order_by(tables.session.c.started_at)
+    parameters = {"lower": bounds[0], "upper": bounds[1]}
+    options = {"yield_per": AT_ONCE}
+    with connection.execute(query, parameters, execution_options=options) as result:
+        for rows in result.partitions():
+            into.add_sessions(rows, slices)
+            if time.monotonic() > due:
+                raise TimeUp
+
+
+class Happened(t.NamedTuple):
+    """How many events there were from a moment on, of an action and a URL rule."""
+
+    since: dt.datetime
+    action: str
+    url_rule: str
+    number: int
+
+
+def read_events(
+    connection: sa.Connection, tables: Tables, bounds: Bounds, sites: cabc.Collection[str] | None
+) -> list[Happened]:
+    """Return the events between two moments, by hour.
+
+    Whole hours are in the hourly totals; the parts of an hour at both ends are counted.
+    """
+    lower, upper = bounds
+    first, last = (_EPOCH + -((_EPOCH - lower) // _HOUR) * _HOUR, upper - (upper - _EPOCH) % _HOUR)
+    if first >= last:
+        return _count_events(connection, tables, bounds, sites)
+    hourly = tables.hourly.c
+    query = sa.select(hourly.hour, hourly.action, hourly.url_rule, sa.func.sum(hourly.count))
+    query = query.where(hourly.hour >= first, hourly.hour < last)
+    query = query.group_by(hourly.hour, hourly.action, hourly.url_rule)
+    if sites is not None:
+        query = query.where(hourly.site.in_(sorted(sites)))
+    found = [_happened(*row) for row in connection.execute(query)]
+    for rest in ((lower, first), (last, upper)):
+        if rest[0] < rest[1]:
+            found += _count_events(connection, tables, rest, sites)
+    return found
+
+
+def _happened(since: dt.datetime, action: str, url_rule: str, number: int) -> Happened:
+    return Happened(since, action.strip(), url_rule.strip(), int(number))
+
+
+def _count_events(
+    connection: sa.Connection,
+    tables: Tables,
+    bounds: Bounds,
+    sites: cabc.Collection[str] | None,
+) -> list[Happened]:
+    event = tables.event.c
+    columns = (event.action, event.url_rule)
+    query = sa.select(*columns, sa.func.count()).group_by(*columns)
+    query = query.where(event.time >= bounds[0], event.time < bounds[1], event.source != "bot")
+    if sites is not None:
+        query = query.where(event.site.in_(sorted(sites)))
+    return [_happened(bounds[0], *row) for row in connection.execute(query)]
+
+
+def read_events_of_sessions(
+    connection: sa.Connection,
+    tables: Tables,
+    bounds: Bounds,
+    conditions: cabc.Iterable[sa.ColumnElement[bool]],
+) -> list[Happened]:
+    """Return the events of the sessions that started between two moments."""
+    event, session = tables.event.c, tables.session.c
+    columns = (event.action, event.url_rule)
+    query = (
+        sa.select(*columns, sa.func.count())
+        .join_from(tables.session, tables.event, event.session_id == session.id)
+        .where(session.started_at >= bounds[0], session.started_at < bounds[1], *conditions)
+        .where(event.source != "bot")
+        .group_by(*columns)
+    )
+    return [_happened(bounds[0], *row) for row in connection.execute(query)]
+
+
+def read_first_seen(
+    connection: sa.Connection,
+    tables: Tables,
+    people: cabc.Iterable[str],
+    sites: cabc.Collection[str] | None,
+) -> dict[str, dt.datetime]:
+    """Return when the first session of each of some people began."""
+    session, name = tables.session.c, connection.dialect.name
+    query = sa.select(id_as_text(name, session.person), sa.func.min(session.started_at))
+    query = query.where(is_among(name, session.person)).group_by(session.person)
+    if sites is not None:
+        query = query.where(session.site.in_(sorted(sites)))
+    found: dict[str, dt.datetime] = {}
+    for ids in iter_ids(people):
+        rows = connection.execute(query, ids_parameter(name, ids))
+        found.update((row[0], row[1]) for row in rows)
+    return found
+
+
+def count_people(
+    connection: sa.Connection,
+    tables: Tables,
+    bounds: Bounds,
+    conditions: cabc.Iterable[sa.ColumnElement[bool]],
+    dimension: str,
+) -> dict[str, int] | None:
+    """Return how many people there were of each value of a dimension; None of hours."""
+    event, session = tables.event.c, tables.session.c
+    number = sa.func.count(sa.distinct(sa.func.coalesce(session.person, session.uuid)))
+    within = [session.started_at >= bounds[0], session.started_at < bounds[1], *conditions]
+    if dimension in session:
+        value = sa.func.trim(sa.func.coalesce(session[dimension], ""))
+        query = sa.select(value, number).where(*within)
+    elif dimension in _OF_EVENTS:
+        value = sa.func.trim(event[_OF_EVENTS[dimension]])
+        query = sa.select(value, number).where(*within)
+        query = query.join_from(tables.session, tables.event, event.session_id == session.id)
+        if dimension == "page":
+            query = query.where(event.action == PAGE_VISIT)
+    else:
+        return None
+    return {row[0]: int(row[1]) for row in connection.execute(query.group_by(value))}
+
+
+def iter_ids(people: cabc.Iterable[str]) -> cabc.Iterator[list[int]]:
+    """Yield people as the numbers of their ids, as many at a time as a statement asks for."""
+    numbers = sorted(int(each.replace("-", ""), 16) for each in people)
+    for start in range(0, len(numbers), _PEOPLE):
+        yield numbers[start : start + _PEOPLE]

@@ -1,0 +1,407 @@
+"""Closed days hold what a plain count of sessions and events gives, whatever happens."""
+
+from __future__ import annotations
+
+import datetime as dt
+import pathlib
+import tempfile
+import typing as t
+import uuid as uuidlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flask_eventtrack import EventTrack
+from flask_eventtrack.records import Event, Identified, SessionRef
+
+from ..commands import run
+from ..conftest import MakeHost, create_tables
+from ..hosts import FakeClock, Host, make_host
+from ..pipeline.waiting import PATIENT
+from ..servers import make_database
+from .halves import browser_half
+from .plain_counts import check, check_closed, look
+from .records import a_page, an_event, write_records
+
+SITES = ("a.example", "b.example")
+#: Each zone, and a day before its clocks change.
+ZONES = {
+    "UTC": dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC),
+    "Europe/Berlin": dt.datetime(2026, 3, 27, 20, tzinfo=dt.UTC),
+    "America/New_York": dt.datetime(2025, 10, 31, 20, tzinfo=dt.UTC),
+    "Asia/Kolkata": dt.datetime(2026, 3, 1, 17, tzinfo=dt.UTC),
+    "Asia/Kathmandu": dt.datetime(2026, 3, 1, 17, tzinfo=dt.UTC),
+    "Pacific/Tongatapu": dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC),
+}
+WHOLE_HOURS = ("America/New_York", "Europe/Berlin", "Pacific/Tongatapu", "UTC")
+
+
+class History:
+    """Some visitors of two sites, and what happens to them."""
+
+    def __init__(self, host: Host, zone: str) -> None:
+        self.host, self.zone = host, zone
+        self.devices = [uuidlib.uuid5(uuidlib.NAMESPACE_DNS, str(each)) for each in range(3)]
+        self.customers = [uuidlib.uuid5(uuidlib.NAMESPACE_URL, str(each)) for each in range(2)]
+        self.number = 0
+
+    @property
+    def writer(self) -> t.Any:
+        return self.host.state.pipeline.writer
+
+    def do(self, step: str, one: int, other: int) -> None:
+        getattr(self, step)(one, other)
+
+    def visit(self, one: int, other: int) -> None:
+        """A page, perhaps late: up to three days."""
+        hours = (0, 0, 0.2, 7, 25, 70)[other % 6]
+        write_records(self.host, self.page(one, self.host.clock.moment, hours))
+
+    def page(self, one: int, now: dt.datetime, hours: float, **fields: t.Any) -> Event:
+        device = self.devices[one % 3]
+        moment = now - dt.timedelta(hours=hours)
+        # A session has 5 hours at most, and begins with the event that comes first.
+        session_id = uuidlib.uuid5(device, str(int(moment.timestamp()) // 18_000))
+        self.number += 1
+        given: dict[str, t.Any] = {
+            "time": moment,
+            "received_at": now,
+            "id": uuidlib.uuid5(device, f"event {self.number}"),
+            "uuid": device,
+            "device": device,
+            "site": SITES[one // 3 % 2],
+            "session": SessionRef(session_id, device, moment),
+        }
+        return a_page(f"/{self.number % 4}", **given | fields)
+
+    def order(self, one: int, other: int) -> None:
+        """An event that is no page; sometimes a bot's, sometimes without a session."""
+        page = self.page(one, self.host.clock.moment, (0, 30)[other % 2])
+        write_records(
+            self.host,
+            an_event(
+                id=page.id,
+                time=page.time,
+                received_at=page.received_at,
+                uuid=page.uuid,
+                site=page.site,
+                session=page.session if other % 3 else None,
+                source="bot" if other % 5 == 4 else "server",
+            ),
+        )
+
+    def stand_in(self, one: int, other: int) -> None:
+        """The browser's half comes first, without cookies; the server's joins it later."""
+        now = self.host.clock.moment
+        hours = (0, 26)[other % 2]
+        server = self.page(one, now, hours)
+        stranger = uuidlib.uuid5(self.devices[0], f"stranger {self.number}")
+        browser = browser_half(
+            server,
+            id=uuidlib.uuid5(stranger, "half"),
+            time=server.time,
+            received_at=now,
+            uuid=stranger,
+            site=server.site,
+            session=SessionRef(uuidlib.uuid5(stranger, "session"), stranger, server.time),
+        )
+        write_records(self.host, browser)
+        if other % 3:
+            self.host.clock.advance(hours=2)
+        if other % 4 == 3:
+            self.sweep(0, 0)
+        write_records(self.host, server)
+
+    def log_in(self, one: int, other: int) -> None:
+        customer = self.customers[other % 2]
+        record = Identified(
+            uuid=customer,
+            customer_id=str(customer),
+            time=self.host.clock.moment,
+            anonymous=self.devices[one % 3],
+        )
+        write_records(self.host, record)
+
+    def unmerge(self, one: int, other: int) -> None:
+        self.writer.unmerge(self.devices[one % 3])
+
+    def forget(self, one: int, other: int) -> None:
+        everyone = [*self.devices, *self.customers]
+        for _ in self.host.state.pipeline.forget([everyone[one % 5]]):
+            pass
+
+    def wait(self, one: int, other: int) -> None:
+        self.host.clock.advance(hours=(1, 5, 13, 24)[other % 4])
+
+    def sweep(self, one: int, other: int) -> None:
+        self.host.state.pipeline.sweep()
+
+    def prune(self, one: int, other: int) -> None:
+        for _ in self.host.state.pipeline.prune():
+            pass
+
+    def look(self) -> t.Any:
+        return look(self.host, self.zone)
+
+
+STEPS: tuple[str, ...] = ("visit",) * 5 + ("wait",) * 4 + ("sweep",) * 2
+STEPS += ("order", "stand_in", "log_in", "log_in", "unmerge", "forget")
+numbers = st.integers(0, 29)
+
+
+def histories(*more: str) -> st.SearchStrategy[list[tuple[str, int, int]]]:
+    step = st.tuples(st.sampled_from((*STEPS, *more)), numbers, numbers)
+    return st.lists(step, min_size=12, max_size=22)
+
+
+def live(host: Host, zone: str, steps: list[tuple[str, int, int]], *without: str) -> None:
+    """Let a history happen, and compare after each step, marked or not."""
+    history, left_out = History(host, zone), frozenset(without)
+    for step in steps:
+        history.do(*step)
+        check(history.look(), without=left_out)
+    host.clock.advance(days=2)
+    history.sweep(0, 0)
+    check_closed(history.look(), without=left_out)
+
+
+def open_site(
+    url: str,
+    zone: str,
+    options: dict[str, t.Any] | None = None,
+    clock: FakeClock | None = None,
+    **config: t.Any,
+) -> Host:
+    clock = clock or FakeClock(ZONES[zone])
+    settings = {**PATIENT, "EVENTTRACK_TIMEZONE": zone, **config}
+    if options:
+        settings["SQLALCHEMY_ENGINE_OPTIONS"] = options
+    host = make_host(url, settings, clock=clock, events=EventTrack(clock=clock), create=False)
+    create_tables(host)
+    return host
+
+
+@settings(max_examples=8, deadline=None)
+@given(zone=st.sampled_from(sorted(ZONES)), steps=histories())
+def test_closed_days_are_a_plain_count(zone: str, steps: list[tuple[str, int, int]]) -> None:
+    """Late visits, joined halves, merges, erasures, days of 23 and 25 hours."""
+    with tempfile.TemporaryDirectory() as folder:
+        host = open_site(f"sqlite:///{folder}/site.db", zone)
+        try:
+            live(host, zone, steps)
+        finally:
+            host.close()
+
+
+@settings(max_examples=6, deadline=None)
+@given(zone=st.sampled_from(WHOLE_HOURS), steps=histories("prune", "prune", "wait", "wait"))
+def test_closed_days_outlive_their_sessions(zone: str, steps: list[tuple[str, int, int]]) -> None:
+    """With sessions kept for two days only."""
+    with tempfile.TemporaryDirectory() as folder:
+        keep = {"session.*": dt.timedelta(days=2)}
+        host = open_site(f"sqlite:///{folder}/site.db", zone, EVENTTRACK_RETENTION=keep)
+        try:
+            live(host, zone, steps, "session.start", "session.end")
+        finally:
+            host.close()
+
+
+#: A database session of another zone must make no difference.
+SHANGHAI = {
+    "postgresql": {"connect_args": {"options": "-c timezone=Asia/Shanghai"}},
+    "mariadb": {"connect_args": {"init_command": "SET time_zone = '+08:00'"}},
+}
+#: A merge and its end, a late visit, a late half, a person who is erased, and nights between them.
+STORY = [
+    ("visit", 0, 0),
+    ("wait", 0, 1),
+    ("visit", 3, 0),
+    ("log_in", 0, 0),
+    ("order", 1, 1),
+    ("wait", 0, 3),
+    ("visit", 1, 0),
+    ("stand_in", 2, 3),
+    ("wait", 0, 3),
+    ("sweep", 0, 0),
+    ("visit", 1, 5),
+    ("visit", 2, 4),
+    ("log_in", 1, 0),
+    ("sweep", 0, 0),
+    ("unmerge", 0, 0),
+    ("visit", 0, 4),
+    ("sweep", 0, 0),
+    ("forget", 3, 0),
+    ("visit", 2, 4),
+]
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Kathmandu"])
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_databases_agree(kind: str, zone: str, tmp_path: pathlib.Path) -> None:
+    """Servers whose sessions are in another zone."""
+    for url in make_database(kind, tmp_path):
+        host = open_site(url, zone, SHANGHAI[kind])
+        try:
+            live(host, zone, STORY)
+        finally:
+            host.close()
+
+
+def test_a_day_is_closed_when_its_last_session_is_over(make: MakeHost) -> None:
+    """36 minutes after midnight, as sessions may end 30 minutes later and are swept by then."""
+    host = open_site_of(make)
+    history = History(host, "Europe/Berlin")
+    history.visit(0, 0)
+    host.clock.advance(hours=3, minutes=35, seconds=59)  # it was 21:00 in Berlin
+    history.sweep(0, 0)
+    assert history.look().closed is None
+    host.clock.advance(seconds=1)
+    history.sweep(0, 0)
+    assert history.look().closed.until == dt.date(2026, 3, 27)
+
+
+def open_site_of(make: MakeHost, **config: t.Any) -> Host:
+    clock = FakeClock(ZONES["Europe/Berlin"])
+    settings = {**PATIENT, "EVENTTRACK_TIMEZONE": "Europe/Berlin", **config}
+    return make(settings, events=EventTrack(clock=clock))._replace(clock=clock)
+
+
+def three_days(make: MakeHost, **config: t.Any) -> History:
+    """Return a site in Berlin after three days, with two visitors on each."""
+    history = History(open_site_of(make, **config), "Europe/Berlin")
+    for device in (0, 1, 0, 4, 2, 0):
+        history.visit(device, 0)
+        history.wait(0, 2 if device else 1)
+    history.wait(0, 3)
+    history.sweep(0, 0)
+    return history
+
+
+def test_another_zone_counts_all_days_anew(make: MakeHost, tmp_path: pathlib.Path) -> None:
+    """And so does the next process, which knows the setting only."""
+    history = three_days(make)
+    history.host.close()
+    url = history.host.app.config["SQLALCHEMY_DATABASE_URI"]
+    host = open_site(url, "Asia/Kolkata", clock=history.host.clock)
+    later = History(host, "Asia/Kolkata")
+    later.sweep(0, 0)
+    stored = later.look()
+    host.close()
+    check_closed(stored)
+    assert stored.closed is not None
+    assert stored.closed.zone == "Asia/Kolkata"
+    assert {row["zone"] for row in history.host.rows("closed")} == {"Asia/Kolkata"}
+
+
+def spoil(history: History) -> None:
+    """Change closed days without a mark, as nobody should."""
+    database = history.host.state.pipeline.database
+    tables = database.tables
+    with database.begin() as connection:
+        connection.execute(tables.daily.update().values(sessions=99))
+        connection.execute(tables.person_day.delete())
+        connection.execute(tables.returning.update().values(visitors=99))
+
+
+def test_rebuild_reports_counts_all_days(make: MakeHost) -> None:
+    """Whatever was stored."""
+    history = three_days(make)
+    number = len({row["day"] for row in history.look().daily})
+    spoil(history)
+    result = run(history.host, "rebuild-reports")
+    assert result.output.endswith(f"{number} days counted.\n")
+    check_closed(history.look())
+
+
+def test_rebuild_reports_leaves_days_before_the_first(make: MakeHost) -> None:
+    history = three_days(make)
+    closed = history.look().closed
+    assert closed is not None
+    last = max(row["day"] for row in history.look().daily)
+    spoil(history)
+    result = run(history.host, "rebuild-reports", "--since", str(last))
+    assert "1 day counted." in result.output
+    stored = history.look()
+    assert stored.closed == closed
+    spoiled = {row["day"] for row in stored.daily if row["sessions"] == 99}
+    assert spoiled == {row["day"] for row in stored.daily} - {last}
+
+
+def test_rebuild_reports_of_a_new_site(make: MakeHost) -> None:
+    history = History(open_site_of(make), "Europe/Berlin")
+    assert "0 days counted." in run(history.host, "rebuild-reports").output
+    assert history.host.rows("closed") == []
+
+
+def test_an_erased_person_is_in_no_closed_day(make: MakeHost) -> None:
+    """When the erasure returns: the days were theirs, too."""
+    history = three_days(make)
+    people = {row["person"] for row in history.look().person_day}
+    assert history.devices[0] in people
+    history.forget(0, 0)
+    stored = history.look()
+    assert {row["person"] for row in stored.person_day} == people - {history.devices[0]}
+    check(stored)
+    history.sweep(0, 0)
+    check_closed(history.look())
+
+
+def test_pruned_days_stay_as_they_were_counted(make: MakeHost) -> None:
+    """And are not counted again, although an event of theirs comes late."""
+    history = three_days(make, EVENTTRACK_RETENTION={"session.*": dt.timedelta(days=2)})
+    before = history.look()
+    history.prune(0, 0)
+    after = history.look()
+    assert after.closed is not None
+    assert before.closed is not None
+    assert before.closed.since < after.closed.since <= after.closed.until
+    assert len(after.sessions) < len(before.sessions)
+    assert min(row["day"] for row in after.person_day) >= after.closed.since
+    page = history.page(0, min(row["started_at"] for row in before.sessions), 0)
+    write_records(history.host, page)
+    history.sweep(0, 0)
+    later = history.look()
+    assert later.marked_days == []
+    assert (later.daily, later.returning) == (before.daily, before.returning)
+
+
+def test_values_beyond_the_largest_are_one_row(make: MakeHost) -> None:
+    """500 actions and the rest, whose sum stays."""
+    history = History(open_site_of(make), "Europe/Berlin")
+    now = history.host.clock.moment
+    write_records(
+        history.host,
+        *(
+            an_event(f"a{each % 501}.b", time=now, received_at=now, id=uuidlib.UUID(int=each + 1))
+            for each in range(502)
+        ),
+    )
+    history.wait(0, 3)
+    history.sweep(0, 0)
+    rows = [row for row in history.look().daily if row["dimension"] == "action"]
+    everywhere = {row["value"]: row["events"] for row in rows if row["site"] == ""}
+    assert len(everywhere) == 501
+    assert everywhere["a0.b"] == 2
+    assert (everywhere["…"], sum(everywhere.values())) == (1, 502)
+
+
+def test_no_mark_for_today(make: MakeHost) -> None:
+    """The writer's usual work costs nothing: neither a log-in nor a page of today sets a mark."""
+    history = three_days(make)
+    history.visit(0, 0)
+    history.log_in(0, 0)
+    stored = history.look()
+    assert stored.marked_days == []
+    # The log-in gave their earlier days to the customer.
+    assert {row["person"] for row in stored.marked_people} == {
+        history.devices[0],
+        history.customers[0],
+    }
+
+
+def test_days_without_visits_are_passed_over(make: MakeHost) -> None:
+    """A year later, after one step."""
+    history = three_days(make)
+    history.host.clock.advance(days=200)
+    assert [step.kind for step in history.host.state.pipeline.close_days()] == ["closed"]
