@@ -40,6 +40,7 @@ SITES = (
     "example_app.__main__",
     "sqlalchemy.dialects.sqlite",
     "tests.browser.cross_site",
+    "tests.browser.reported",
     "tests.browser.site",
 )
 Json = dict[str, t.Any]
