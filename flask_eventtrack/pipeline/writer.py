@@ -122,6 +122,8 @@ class Writer:
         self._partitions: cabc.Sequence[int] = ()
         self._first: int = random.randrange(PARTITIONS)  # noqa: S311 - to meet others less often
         self._is_analyzed: bool = not database.is_shared
+        settles_after = hooks.config.session_timeout + _SWEEP_GRACE + _CHORES
+        self._closer = DayCloser(database, hooks.config.timezone, settles_after)
 
     @property
     def claim_size(self) -> int:
@@ -287,10 +289,8 @@ class Writer:
 
     def close_days(self) -> cabc.Iterator[DayStep]:
         """Close days, and count again what is marked; each ``next()`` is a transaction."""
-        settles_after = self._hooks.config.session_timeout + _SWEEP_GRACE + _CHORES
-        closer = DayCloser(self.database, self._hooks.config.timezone, settles_after)
         now = self.now
-        return closer.iter_steps(now, self._hooks.retention().latest(now))
+        return self._closer.iter_steps(now, self._hooks.retention().latest(now))
 
     def recount_days(self, since: dt.date) -> None:
         """Have all closed days from ``since`` on counted anew, by :meth:`close_days`."""

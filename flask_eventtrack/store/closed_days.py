@@ -14,6 +14,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import datetime as dt
+import logging
 import typing as t
 import uuid as uuidlib
 
@@ -26,6 +27,8 @@ from .engine import Database
 from .local_days import NEVER, bounds_of, day_of, start_of
 from .tables import Tables
 from .visitor_days import Closed, Differences, Recount, add_day, find_recount, recount
+
+logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 #: So many marked people are counted again in one transaction.
 PEOPLE_AT_ONCE: t.Final = 500
@@ -70,14 +73,16 @@ def find_pending(
 
     A report adds the differences to what it reads there in the same snapshot.
 
-    :returns: None if more than 5,000 people are marked. Then what is stored stands.
+    :returns: None if more than 5,000 people are marked, or some while all days are counted anew.
+        Then what is stored stands.
     """
     person = tables.recount_person.c.person
     people = connection.scalars(sa.select(person).limit(MOST_PENDING + 1)).all()
-    if len(people) > MOST_PENDING or (people and closed.zone != str(zone)):
-        return None
     if not people:
         return Recount([], [], Differences(), {})
+    is_anew = closed.zone != str(zone) or _find(connection, tables, _ANEW) is not None
+    if len(people) > MOST_PENDING or is_anew:
+        return None
     return find_recount(connection, tables, zone, closed, people)
 
 
@@ -109,9 +114,12 @@ def keep_from(connection: sa.Connection, tables: Tables, day: dt.date) -> None:
     connection.execute(change.values(since=day))
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(slots=True)
 class DayCloser:
     """Closes days, and counts again what is marked.
+
+    A process that finds the days of another zone counts all of them anew, but only once: if they
+    change back, processes with both zones are running, and this one gives way.
 
     :param settles_after: how long after the end of a day it is closed.
     """
@@ -119,6 +127,8 @@ class DayCloser:
     database: Database
     zone: dt.tzinfo
     settles_after: dt.timedelta
+    had_its_zone: bool = False
+    _has_warned: bool = False
 
     def iter_steps(
         self, now: dt.datetime, events_since: dt.datetime | None = None
@@ -129,7 +139,20 @@ class DayCloser:
         """
         run = _Run(self, self.database.tables, now, events_since)
         while step := self.database.retry(run.step):
+            self.had_its_zone |= run.has_its_zone
             yield step
+        self.had_its_zone |= run.has_its_zone
+
+    def warn_of_zone(self, zone: str) -> None:
+        """Say once that processes with different zones are running."""
+        if not self._has_warned:
+            self._has_warned = True
+            logger.warning(
+                "Another process counts the days of reports in %s, and this one in %s: set the "
+                "same EVENTTRACK_TIMEZONE for all, and restart them.",
+                zone,
+                self.zone,
+            )
 
 
 @dataclasses.dataclass(slots=True)
@@ -142,14 +165,22 @@ class _Run:
     events_since: dt.datetime | None
     last_day: dt.date = NEVER
     last_person: uuidlib.UUID = _NO_ONE
+    has_its_zone: bool = False
 
     def step(self, connection: sa.Connection) -> DayStep | None:
         """Do the next step; None if nothing is left."""
         closed = _find(connection, self.tables, _CLOSED, locks=True)
         if closed is None:
             return self._begin(connection)
+        if closed.zone != self.zone_name:
+            if self.closer.had_its_zone:
+                self.closer.warn_of_zone(closed.zone)
+                return None
+            ask_for_recount(self.tables, closed.since, connection)
+            self._set(connection, zone=self.zone_name)
+        self.has_its_zone = True
         anew = _find(connection, self.tables, _ANEW)
-        if anew is not None or closed.zone != self.zone_name:
+        if anew is not None:
             return self._reopen(connection, closed, anew)
         return (
             self._reopen_early(connection, closed)
@@ -175,12 +206,10 @@ class _Run:
         connection.execute(self.tables.closed.insert().values(row))
         return self._close(connection, first)
 
-    def _reopen(self, connection: sa.Connection, closed: Closed, anew: Closed | None) -> DayStep:
+    def _reopen(self, connection: sa.Connection, closed: Closed, anew: Closed) -> DayStep:
         """Remove the rows of the latest closed day, to count it anew."""
         table = self.tables.closed
-        since = closed.since
-        if anew is not None and closed.zone == self.zone_name:
-            since = max(since, anew.since)
+        since = max(closed.since, anew.since)
         day = _find_latest(connection, self.tables, since)
         if day is not None:
             _delete_day(connection, self.tables, day)
@@ -190,7 +219,7 @@ class _Run:
         if since == NEVER:
             connection.execute(table.delete().where(table.c.id == _CLOSED))
         else:
-            self._set(connection, until=min(closed.until, since - _DAY), zone=self.zone_name)
+            self._set(connection, until=min(closed.until, since - _DAY))
         return DayStep("reopened", since)
 
     def _reopen_early(self, connection: sa.Connection, closed: Closed) -> DayStep | None:

@@ -294,6 +294,21 @@ def test_another_zone_counts_all_days_anew(make: MakeHost, tmp_path: pathlib.Pat
     assert {row["zone"] for row in history.host.rows("closed")} == {"Asia/Kolkata"}
 
 
+def test_processes_with_two_zones_do_not_count_against_each_other(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The one that started last counts the days once; the other gives way, and says so once."""
+    history = three_days(make)
+    url = history.host.app.config["SQLALCHEMY_DATABASE_URI"]
+    other = open_site(url, "Asia/Kolkata", clock=history.host.clock)
+    writers = [host.state.pipeline.writer for host in (other, history.host)]
+    steps = [[len(list(writer.close_days())) for writer in writers] for _ in range(3)]
+    other.close()
+    assert steps[0][0] > 0
+    assert [steps[0][1], *steps[1], *steps[2]] == [0, 0, 0, 0, 0]
+    assert caplog.text.count("counts the days of reports in Asia/Kolkata") == 1
+
+
 def spoil(history: History) -> None:
     """Change closed days without a mark, as nobody should."""
     database = history.host.state.pipeline.database
