@@ -51,14 +51,15 @@ class Reader:
         return self._database.tables
 
     @contextlib.contextmanager
-    def open(self) -> cabc.Iterator[sa.Connection]:
+    def open(self, patience: float = _PATIENCE) -> cabc.Iterator[sa.Connection]:
         """Open a connection whose queries all see the same moment, and can change nothing.
 
-        :raises TooBusy: there was no room for five seconds.
+        :param patience: for how many seconds it waits for room.
+        :raises TooBusy: there was no room in that time.
         :raises ReportUnavailable: the database has no tables, or took too long.
         """
         place = self._get_place()
-        if not place.room.acquire(timeout=_PATIENCE):
+        if not place.room.acquire(timeout=patience):
             raise TooBusy("Two reports are running already. Try again in a moment.")
         try:
             with _explained(), self._begin(place) as connection:
