@@ -19,14 +19,38 @@ from .servers import make_database
 MakeHost = cabc.Callable[..., Host]
 
 
-def pytest_configure() -> None:
-    """Handle two signals that are ignored in a shell's background jobs and under nohup. Programs
+@pytest.hookimpl(trylast=True)  # once there is the reporter
+def pytest_configure(config: pytest.Config) -> None:
+    """Tell failures at once, where the tests do not run in a worker of pytest-xdist.
+
+    And handle two signals that are ignored in a shell's background jobs and under nohup. Programs
     that tests start would ignore them too.
     """
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Failures(reporter))
     for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
         number = getattr(signal, name, None)  # Windows has no SIGHUP
         if number is not None and signal.getsignal(number) is signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+class _Failures:
+    """Name a test when it fails: a run that is cut off tells none of them at its end."""
+
+    def __init__(self, reporter: pytest.TerminalReporter) -> None:
+        self._reporter = reporter
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            lines = report.longreprtext.splitlines()
+            told = [line for line in lines if line.startswith("E ")] or lines
+            self._reporter.write("\n")
+            self._reporter.write_line(f"FAILED {report.nodeid} ({report.when})", red=True)
+            for line in [*told[:6], *told[6:][-6:]]:
+                self._reporter.write_line(line[:300])
+            self._reporter.flush()
 
 
 @pytest.fixture

@@ -73,7 +73,7 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
             blueprint.add_url_rule(
                 route.path,
                 route.endpoint,
-                functools.partial(_answer, route),
+                _make_view(route),
                 methods=ALL_METHODS,
                 provide_automatic_options=False,
                 # A redirect would tell everyone that there is a page.
@@ -82,6 +82,16 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
             )
     blueprint.url_value_preprocessor(drop_place)
     return blueprint
+
+
+def _make_view(route: Route) -> cabc.Callable[..., ResponseReturnValue]:
+    """Return a view function with a name: other extensions ask for it."""
+
+    @functools.wraps(route.view)
+    def answer(**values: t.Any) -> ResponseReturnValue:
+        return _answer(route, **values)
+
+    return answer
 
 
 def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:

@@ -14,7 +14,7 @@ from ..store.closed_days import find_closed, find_marked_days, find_pending
 from ..store.dialects import id_as_text, ids_parameter, is_among
 from ..store.local_days import NEVER, day_of, iter_days, start_of
 from ..store.session_counts import Counts, pack
-from ..store.tables import COUNTS, Tables
+from ..store.tables import COUNTS, Tables, cached_on_table
 from ..store.visitor_days import Recount
 from .scan import iter_ids
 from .sums import Sums
@@ -68,7 +68,8 @@ def read_daily(
     query = sa.select(daily.day, daily.dimension, *sums).where(
         *of_days, daily.dimension.in_(["", "page"])
     )
-    for day, dimension, *counts in connection.execute(query.group_by(daily.day, daily.dimension)):
+    rows = connection.execute(query.group_by(daily.day, daily.dimension)).all()
+    for day, dimension, *counts in rows:
         bucket = into.bucket_of(day)
         if dimension:
             into.page_visits[bucket] += int(Counts(*counts).pages)
@@ -89,7 +90,7 @@ def _read_values(
             *of_days, daily.dimension.in_(into.dimensions)
         )
         query = query.group_by(daily.dimension, daily.value)
-        for dimension, value, *counts in connection.execute(query):
+        for dimension, value, *counts in connection.execute(query).all():
             into.values[dimension][value] += _pack(counts)
 
 
@@ -101,7 +102,7 @@ def read_heat(
     query = sa.select(daily.day, daily.value, daily.sessions).where(
         *_of_days(daily, site, days), daily.dimension == "hour"
     )
-    for day, value, sessions in connection.execute(query):
+    for day, value, sessions in connection.execute(query).all():
         into.heat[day.weekday(), int(value)] += int(sessions)
 
 
@@ -135,11 +136,10 @@ def read_visitors(
         for number, span in enumerate(into.spans)
         if span.first <= last
     ]
-    arms = [_distinct(tables.returning.c, site, *each) for each in ranges]
-    for start in range(0, len(arms), _ARMS):
-        union = sa.union_all(*arms[start : start + _ARMS])
-        for number, visitors, new in connection.execute(union):
-            into.add_visitors(number, int(visitors or 0), int(new or 0))
+    if into.bucket == "day":
+        _read_days(connection, tables, site, last, into)
+    else:
+        _read_ranges(connection, tables, site, ranges, into)
     changes = pending.differences.items() if pending else ()
     for (place, day, previous), number in changes:
         if place == site:
@@ -148,18 +148,73 @@ def read_visitors(
                     into.add_visitors(bucket, number, number * (previous == NEVER))
 
 
-def _distinct(
-    matrix: t.Any, site: str, number: int, first: dt.date, last: dt.date
-) -> sa.Select[t.Any]:
-    new = sa.func.sum(sa.case((matrix.previous == NEVER, matrix.visitors), else_=0))
+def _read_days(
+    connection: sa.Connection, tables: Tables, site: str, last: dt.date, into: Sums
+) -> None:
+    """Add the visitors of each day, and those who were not here since the first day."""
+    values = {"site": site, "first": into.period.first, "last": last}
+    rows = connection.execute(_days_query(tables.returning), values).all()
+    for day, visitors, new, of_period in rows:
+        into.add_visitors(into.bucket_of(day), int(visitors), int(new))
+        into.add_visitors(-1, int(of_period), int(new))
+
+
+def _read_ranges(
+    connection: sa.Connection,
+    tables: Tables,
+    site: str,
+    ranges: cabc.Sequence[tuple[int, dt.date, dt.date]],
+    into: Sums,
+) -> None:
+    for start in range(0, len(ranges), _ARMS):
+        some = ranges[start : start + _ARMS]
+        values: dict[str, object] = {"site": site}
+        for place, (_, first, last) in enumerate(some):
+            values |= {f"first{place}": first, f"last{place}": last}
+        query = _ranges_query(tables.returning, len(some))
+        for place, visitors, new in connection.execute(query, values).all():
+            into.add_visitors(some[place][0], int(visitors or 0), int(new or 0))
+
+
+@cached_on_table
+def _days_query(table: sa.Table) -> sa.Select[t.Any]:
+    matrix = table.c
+    first = _day(table, "first")
+    of_period = sa.func.sum(sa.case((matrix.previous < first, matrix.visitors), else_=0))
+    query = sa.select(matrix.day, sa.func.sum(matrix.visitors), _sum_new(table), of_period)
+    query = query.where(matrix.site == _site(table), matrix.day >= first)
+    return query.where(matrix.day <= _day(table, "last")).group_by(matrix.day)
+
+
+@cached_on_table
+def _ranges_query(table: sa.Table, number: int) -> sa.CompoundSelect[t.Any]:
+    # To make it takes longer than to run it.
+    return sa.union_all(*(_distinct(table, place) for place in range(number)))
+
+
+def _distinct(table: sa.Table, place: int) -> sa.Select[t.Any]:
+    matrix, first = table.c, _day(table, f"first{place}")
     # As text in the statement: MariaDB gives parameters of some arms another type.
-    key = sa.literal_column(str(number), sa.Integer())
-    return sa.select(key, sa.func.sum(matrix.visitors), new).where(
-        matrix.site == site,
+    key = sa.literal_column(str(place), sa.Integer())
+    return sa.select(key, sa.func.sum(matrix.visitors), _sum_new(table)).where(
+        matrix.site == _site(table),
         matrix.day >= first,
-        matrix.day <= last,
+        matrix.day <= _day(table, f"last{place}"),
         matrix.previous < first,
     )
+
+
+def _sum_new(table: sa.Table) -> sa.ColumnElement[t.Any]:
+    is_new = table.c.previous == NEVER
+    return sa.func.sum(sa.case((is_new, table.c.visitors), else_=0))
+
+
+def _site(table: sa.Table) -> sa.BindParameter[str]:
+    return sa.bindparam("site", type_=table.c.site.type)
+
+
+def _day(table: sa.Table, name: str) -> sa.BindParameter[dt.date]:
+    return sa.bindparam(name, type_=table.c.day.type)
 
 
 def read_previous(

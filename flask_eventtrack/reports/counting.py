@@ -78,14 +78,20 @@ class Counter:
 
     def find_first_day(self) -> dt.date | None:
         """Return the first day of which anything is known; None if there is none."""
-        daily, session = self.tables.daily.c, self.tables.session.c
+        daily = self.tables.daily.c
         closed_day = sa.select(sa.func.min(daily.day)).where(
             daily.site == "", daily.dimension == ""
         )
         days = [self.connection.scalar(closed_day)]
-        first = self.connection.scalar(sa.select(sa.func.min(session.started_at)))
+        first = self._find_first_start()
         days.append(day_of(first, self._zone) if first else None)
         return min((day for day in days if day), default=None)
+
+    def _find_first_start(self) -> dt.datetime | None:
+        """Return when the first session began."""
+        query = sa.select(sa.func.min(self.tables.session.c.started_at))
+        first: dt.datetime | None = self.connection.scalar(query)
+        return first
 
     def conditions(self, limits: Filter, sites: frozenset[str] | None) -> Conditions:
         """Return the conditions of a filter and of the sites that may be counted."""
@@ -238,7 +244,8 @@ class Counter:
             first_seen.update(seen)
             return part
 
-        since = self.by_parts(sums.period, read, sums.merge)
+        oldest = self._find_first_start() if conditions else None
+        since = self.by_parts(sums.period, read, sums.merge, oldest)
         start = since or sums.period.start
         _count_people(sums, {each for each, moment in first_seen.items() if moment < start})
         if conditions:
@@ -250,13 +257,17 @@ class Counter:
         period: Period,
         read: cabc.Callable[[scan.Bounds], _Part],
         merge: cabc.Callable[[_Part], None],
+        oldest: dt.datetime | None = None,
     ) -> dt.datetime | None:
         """Read the parts of a period, the newest first, until the time is over.
 
+        :param oldest: there is nothing before this moment.
         :returns: from when on it was read; None if all of it was.
         """
         since = _end_of(period)
         for start in _parts_of(period, self._zone):
+            if oldest is not None and since <= oldest:
+                return None
             try:
                 with self._reader.limited(self.connection, self.due - time.monotonic()):
                     part = read((start, since))
@@ -273,12 +284,15 @@ class Counter:
         conditions: Conditions,
         slices: cabc.Sequence[Slice],
     ) -> None:
-        limits, tables = conditions.of(*bounds), self.tables
-        scan.read_sessions(self.connection, tables, bounds, limits, slices, part, due=self.due)
+        connection, tables = self.connection, self.tables
+        wants_events = conditions and {"page", "action"} & set(part.dimensions)
+        ids: list[str] | None = [] if wants_events else None
+        limits = conditions.of(*bounds)
+        scan.read_sessions(connection, tables, bounds, limits, slices, part, due=self.due, ids=ids)
         if not conditions:
             self._add_events(part, bounds, conditions.sites)
-        elif {"page", "action"} & set(part.dimensions):
-            events = scan.read_events_of_sessions(self.connection, tables, bounds, limits)
+        if ids is not None:
+            events = scan.read_events_of_sessions(connection, tables, ids, bounds[0])
             part.add_events(part.find_bucket(bounds[0]), events)
 
 

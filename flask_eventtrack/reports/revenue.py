@@ -10,7 +10,7 @@ import typing as t
 import sqlalchemy as sa
 
 from ..errors import ReportError
-from ..store.tables import Tables
+from ..store.tables import Tables, cached_on_table
 from ..text import shorten
 from .amounts import Amounts
 from .conditions import Conditions
@@ -52,11 +52,34 @@ def read_orders(
     into: Sums,
 ) -> None:
     """Add the orders and cancellations between two moments to their buckets."""
-    row = tables.transaction.c
-    is_charge = sa.case((row.charge_id.is_(None), 1), else_=0)
-    query = sa.select(row.time, is_charge, row.currency, row.amount)
-    for time, *rest in connection.execute(query.where(*_are_of(tables, bounds, conditions))):
-        into.amounts[max(0, into.find_bucket(time))].add(rest[0], rest[1], int(rest[2]))
+    ends = {f"end{place}": span.end for place, span in enumerate(into.spans[:-1])}
+    query = _orders_query(tables.transaction, len(ends))
+    query = query.where(*_are_of(tables, bounds, conditions))
+    for place, currency, orders, amount in connection.execute(query, ends).all():
+        into.amounts[place].add(int(orders), currency, int(amount))
+
+
+@cached_on_table
+def _orders_query(table: sa.Table, ends: int) -> sa.Select[t.Any]:
+    """Return the query for orders by bucket: the first one that ends after them."""
+    row = table.c
+    places = [
+        (row.time < sa.bindparam(f"end{place}", type_=row.time.type), _number(place))
+        for place in range(ends)
+    ]
+    bucket = sa.case(*places, else_=_number(ends)) if places else _number(0)
+    sums = (_count_orders(table), sa.func.sum(row.amount))
+    query = sa.select(bucket.label("bucket"), row.currency, *sums)
+    # By its name: PostgreSQL does not see that an expression with parameters is the same one.
+    return query.group_by("bucket", row.currency)
+
+
+def _number(place: int) -> sa.ColumnElement[int]:
+    return sa.literal_column(str(place), sa.Integer())
+
+
+def _count_orders(table: sa.Table) -> sa.ColumnElement[t.Any]:
+    return sa.func.sum(sa.case((table.c.charge_id.is_(None), 1), else_=0))
 
 
 def read_revenue(
@@ -71,7 +94,7 @@ def read_revenue(
     """Return orders and revenue by where they came from, the most orders first."""
     row = tables.transaction.c
     value = row[f"{attribution}_{REVENUE_BY[by]}"]
-    orders = sa.func.sum(sa.case((row.charge_id.is_(None), 1), else_=0))
+    orders = _count_orders(tables.transaction)
     query = sa.select(value, row.currency, orders, sa.func.sum(row.amount))
     query = query.where(*_are_of(tables, bounds, conditions)).group_by(value, row.currency)
     found: dict[str, Amounts] = collections.defaultdict(Amounts)
@@ -95,8 +118,12 @@ def _are_of(
     if conditions:
         charge = sa.alias(tables.transaction).c
         of_charge = sa.select(charge.session_id).where(charge.id == row.charge_id)
+        of_charge = of_charge.correlate(tables.transaction)
         made_in = sa.func.coalesce(row.session_id, of_charge.scalar_subquery())
         limits = conditions.of(*bounds, any_start=True)
-        yield made_in.in_(sa.select(session.id).where(*limits))
+        # Order by order: a list of the sessions would be one of all sessions there are, since they
+        # may have begun at any time. Of EXISTS, PostgreSQL may make such a list.
+        one = sa.select(session.id).where(session.id == made_in, *limits).limit(1)
+        yield one.correlate(tables.transaction).scalar_subquery().is_not(None)
     elif conditions.sites is not None:
         yield row.site.in_(sorted(conditions.sites))

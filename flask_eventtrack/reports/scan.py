@@ -20,8 +20,8 @@ from .sums import Slice, Sums
 Bounds = tuple[dt.datetime, dt.datetime]
 #: How many rows are read at once.
 AT_ONCE = 5000
-# How many people a statement asks for.
-_PEOPLE = 20_000
+# Of how many people or sessions a statement reads.
+_IDS = 20_000
 _OF_EVENTS = {"page": "url_rule", "action": "action"}
 _HOUR = dt.timedelta(hours=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -36,19 +36,28 @@ def read_sessions(
     into: Sums,
     *,
     due: float = float("inf"),
+    ids: list[str] | None = None,
 ) -> None:
     """Add the sessions that started between two moments.
 
     :param due: when to give up, by the monotonic clock.
+    :param ids: a list to which their ids are added.
     :raises TimeUp: it was too late.
     """
-    query = session_query(tables.session, connection.dialect.name, into.of_sessions)
+    name = connection.dialect.name
+    query = session_query(tables.session, name, into.of_sessions)
     query = query.where(*conditions).order_by(tables.session.c.started_at)
+    if ids is not None:
+        query = query.add_columns(id_as_text(name, tables.session.c.id))
     parameters = {"lower": bounds[0], "upper": bounds[1]}
     options = {"yield_per": AT_ONCE}
     with connection.execute(query, parameters, execution_options=options) as result:
         for rows in result.partitions():
-            into.add_sessions(rows, slices)
+            if ids is None:
+                into.add_sessions(rows, slices)
+            else:
+                ids += [row[-1] for row in rows]
+                into.add_sessions([row[:-1] for row in rows], slices)
             if time.monotonic() > due:
                 raise TimeUp
 
@@ -79,7 +88,7 @@ def read_events(
     query = query.group_by(hourly.hour, hourly.action, hourly.url_rule)
     if sites is not None:
         query = query.where(hourly.site.in_(sorted(sites)))
-    found = [_happened(*row) for row in connection.execute(query)]
+    found = [_happened(*row) for row in connection.execute(query).all()]
     for rest in ((lower, first), (last, upper)):
         if rest[0] < rest[1]:
             found += _count_events(connection, tables, rest, sites)
@@ -102,26 +111,26 @@ def _count_events(
     query = query.where(event.time >= bounds[0], event.time < bounds[1], event.source != "bot")
     if sites is not None:
         query = query.where(event.site.in_(sorted(sites)))
-    return [_happened(bounds[0], *row) for row in connection.execute(query)]
+    return [_happened(bounds[0], *row) for row in connection.execute(query).all()]
 
 
 def read_events_of_sessions(
-    connection: sa.Connection,
-    tables: Tables,
-    bounds: Bounds,
-    conditions: cabc.Iterable[sa.ColumnElement[bool]],
-) -> list[Happened]:
-    """Return the events of the sessions that started between two moments."""
-    event, session = tables.event.c, tables.session.c
+    connection: sa.Connection, tables: Tables, sessions: cabc.Iterable[str], since: dt.datetime
+) -> cabc.Iterator[Happened]:
+    """Yield the events of some sessions.
+
+    By their ids, which were read before: PostgreSQL may read all events there are for a join, and
+    what limits the sessions would be looked for twice.
+
+    :param since: the moment that all of them get.
+    """
+    event, name = tables.event.c, connection.dialect.name
     columns = (event.action, event.url_rule)
-    query = (
-        sa.select(*columns, sa.func.count())
-        .join_from(tables.session, tables.event, event.session_id == session.id)
-        .where(session.started_at >= bounds[0], session.started_at < bounds[1], *conditions)
-        .where(event.source != "bot")
-        .group_by(*columns)
-    )
-    return [_happened(bounds[0], *row) for row in connection.execute(query)]
+    query = sa.select(*columns, sa.func.count()).group_by(*columns)
+    query = query.where(is_among(name, event.session_id), event.source != "bot")
+    for ids in iter_ids(sessions):
+        for row in connection.execute(query, ids_parameter(name, ids)).all():
+            yield _happened(since, *row)
 
 
 def read_first_seen(
@@ -168,8 +177,8 @@ def count_people(
     return {row[0]: int(row[1]) for row in connection.execute(query.group_by(value))}
 
 
-def iter_ids(people: cabc.Iterable[str]) -> cabc.Iterator[list[int]]:
-    """Yield people as the numbers of their ids, as many at a time as a statement asks for."""
-    numbers = sorted(int(each.replace("-", ""), 16) for each in people)
-    for start in range(0, len(numbers), _PEOPLE):
-        yield numbers[start : start + _PEOPLE]
+def iter_ids(texts: cabc.Iterable[str]) -> cabc.Iterator[list[int]]:
+    """Yield ids as numbers, as many at a time as a statement asks for."""
+    numbers = sorted(int(each.replace("-", ""), 16) for each in texts)
+    for start in range(0, len(numbers), _IDS):
+        yield numbers[start : start + _IDS]

@@ -83,11 +83,12 @@ class Sums:
         """
         found = []
         for number, span in enumerate(self.spans):
+            kept: dt.date | None = span.first
             for day in iter_days(span.first, span.last):
-                start = max(span.start, start_of(day, self.period.zone))
-                found.append(
-                    Slice(start.replace(tzinfo=None), number, day if day in days else None)
-                )
+                before, kept = kept, day if day in days else None
+                if day == span.first or kept or before:
+                    start = max(span.start, start_of(day, self.period.zone))
+                    found.append(Slice(start.replace(tzinfo=None), number, kept))
         return found
 
     def add_sessions(

@@ -141,7 +141,8 @@ def test_tables_are_visible_to_create_all(host: Host) -> None:
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
     names = (
-        "alias event hourly objection profile quality rejected salt schema session tombstone "
+        "alias audit closed daily event hourly objection person_day profile quality "
+        "recount_day recount_person rejected returning salt schema session tombstone trait "
         "transaction uncounted"
     )
     assert sorted(found) == [f"eventtrack_{name}" for name in names.split(" ")]

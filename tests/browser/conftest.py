@@ -8,8 +8,6 @@ import os
 import pathlib
 import socket
 import ssl
-import subprocess
-import sys
 import time
 import typing as t
 import urllib.error
@@ -21,9 +19,9 @@ from playwright.sync_api import Browser, Page, sync_playwright
 
 from flask_eventtrack.store.tables import Tables
 
+from ..forks import ROOT, SITES, Fork
 from ..servers import require_chromium
 
-ROOT = pathlib.Path(__file__).parents[2]
 TIMEOUT = 30.0
 
 
@@ -46,10 +44,7 @@ class Site:
             "FLASK_SECRET_KEY": "a secret for tests only",
             "PYTHONUNBUFFERED": "1",
         }
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", module], cwd=ROOT, env=environ, stdout=log, stderr=log
-            )
+        self._process = Fork([module], cwd=ROOT, env=environ, log=self._log, preload=SITES)
         self._wait_until_it_answers()
 
     def _wait_until_it_answers(self) -> None:

@@ -60,9 +60,9 @@ def use(site: Site, page: Page, path: str) -> list[str]:
     with page.expect_response("**/tagged.js"):
         page.goto(site.url + path, wait_until="commit")
     page.evaluate(STARTED)
-    page.mouse.click(20, 20)
-    page.mouse.click(20, 70)
-    page.wait_for_timeout(1500)  # the form is in view for a second
+    with page.expect_request(lambda request: "element.view" in (request.post_data or "")):
+        page.mouse.click(20, 20)
+        page.mouse.click(20, 70)
     assert page.evaluate(IDENTIFY)["error"]["code"] == "token_unsupported"
     page.goto("about:blank")
     return asked
@@ -127,8 +127,9 @@ def test_names_of_what_a_browser_lacks_change_nothing(site: Site, page: Page, ki
     with page.expect_response("**/tagged.js"):
         page.goto(f"{site.url}/named/{kind}", wait_until="commit")
     site.await_actions(page_visit=1, session_start=1, element_view=1)
-    # Playwright's own evaluate() needs the former.
-    go = {"expression": "history.pushState({}, '', '/soft')"}
+    # Playwright's own evaluate() needs the former. No element is seen again.
+    hide = "Reflect.get(Document.prototype, 'documentElement', document).hidden = true"
+    go = {"expression": f"{hide}; history.pushState({{}}, '', '/soft')"}
     page.context.new_cdp_session(page).send("Runtime.evaluate", go)
-    page.goto("about:blank")  # before the element has been seen for long enough again
+    page.goto("about:blank")
     site.await_actions(page_visit=2, session_start=1, element_view=1)

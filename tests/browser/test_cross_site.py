@@ -55,6 +55,13 @@ class World:
         log = re.sub(r"\x1b\[\d+m", "", self.site.log())
         return [int(status) for status in re.findall(rf'"{request}.* HTTP/1.1" (\d+)', log)]
 
+    def await_refused(self, request: str, count: int) -> list[int]:
+        """Return the statuses once so many of them are refusals."""
+        deadline = time.monotonic() + TIMEOUT
+        while self.asked(request).count(403) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return self.asked(request)
+
     def await_asked(self, request: str, count: int) -> list[int]:
         deadline = time.monotonic() + TIMEOUT
         while len(self.asked(request)) < count and time.monotonic() < deadline:
@@ -264,7 +271,10 @@ def test_origins_that_are_nearly_listed_are_refused(world: World, page: Page) ->
         page.goto(f"{world.at(host)}/bare")
         assert_refused(page, world)
     posts = 3 * len(STRANGERS)
-    assert world.await_asked("POST /_et/in", posts + 1) == [202] + posts * [403]
+    own, *others = world.await_refused("POST /_et/in", posts)
+    if others[0] == 202:  # the visitor's page was left after a second, and told that it was seen
+        del others[0]
+    assert (own, others) == (202, posts * [403])
     assert set(world.asked("OPTIONS")) == {403}
     assert_only(world, page)
 

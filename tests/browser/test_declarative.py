@@ -223,21 +223,37 @@ def test_form_that_is_not_valid_is_not_submitted(site: Site, page: Page) -> None
 
 # Views
 
+# Observers are told in the order in which they were made: the script's has been, too.
+SEE = """selector => new Promise(done =>
+    new IntersectionObserver(() => done()).observe(document.querySelector(selector)))"""
+
+
+def open_paused(site: Site, page: Page, name: str) -> None:
+    """Open a tagged page whose time stands still, but for what a test lets it run."""
+    page.clock.install()
+    page.clock.pause_at(time.time() + 60)
+    open_page(site, page, name)
+    page.clock.run_for(100)  # the second file waits until the browser is idle
+    page.evaluate(IMPORT, "./tagged.js")
+
+
+def look(page: Page, selector: str, milliseconds: int) -> None:
+    """Let so much time go by from when the script knows what of an element is in view."""
+    page.evaluate(SEE, selector)
+    page.clock.run_for(milliseconds)
+
 
 def test_view_counts_once_a_page_visit(site: Site, page: Page) -> None:
     """Half of it for a second, or what its attributes say; again on the page that follows."""
-    page.clock.install()
-    open_page(site, page, "views")
-    page.wait_for_timeout(100)
-    page.clock.run_for(500)
+    open_paused(site, page, "views")
+    look(page, "#top", 500)
     ids = [params.get("id", action) for action, params in tracked(site, page, note_add=1)]
     assert ids == ["note.add"]
     page.clock.run_for(700)
     assert len(tracked(site, page, note_add=1, element_view=1)) == 2
     page.clock.run_for(5000)
-    page.evaluate("eventtrack.page()")
-    page.wait_for_timeout(100)
-    page.clock.run_for(1500)
+    page.evaluate("() => { eventtrack.page() }")
+    look(page, "#top", 1500)
     page.evaluate(FLUSH)
     rows = site.await_actions(page_visit=2, session_start=1, note_add=2, element_view=2)
     views = [row for row in rows if row["action"] == "element.view"]
@@ -248,9 +264,8 @@ def test_view_counts_once_a_page_visit(site: Site, page: Page) -> None:
 def scroll(page: Page, selector: str, offset: int) -> None:
     """Scroll so that the top of an element is so far below the top of the window."""
     page.evaluate(
-        "([selector, offset]) => new Promise(done => { scrollTo(0,"
-        "document.querySelector(selector).getBoundingClientRect().top + scrollY - offset);"
-        "requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 50))) })",
+        "([selector, offset]) => scrollTo(0,"
+        "document.querySelector(selector).getBoundingClientRect().top + scrollY - offset)",
         [selector, offset],
     )
 
@@ -266,14 +281,14 @@ def test_view_needs_its_share_of_element_or_window(site: Site, page: Page) -> No
         ("#tall", 350, {"tall"}),
         ("#tall", -1000, {"tall"}),
     ]
-    open_page(site, page, "views")
+    open_paused(site, page, "views")
     for selector, offset, _ in steps:
         scroll(page, selector, offset)
         page.evaluate("() => { eventtrack.page() }")
-        page.wait_for_timeout(1500)
+        look(page, selector, 1500)
     page.evaluate(FLUSH)
     await_count(site, "element.view", 6)
-    rows = site.rows("event", "time", "id")
+    rows = site.rows("event", "id")  # the page's time, which runs faster than the server's
     pages = [str(row["id"]) for row in rows if row["action"] == "page.visit"][1:]
     views = [row["params"] for row in rows if row["action"] == "element.view"]
     found = [{view["id"] for view in views if view["visit"] == page} for page in pages]
@@ -282,13 +297,16 @@ def test_view_needs_its_share_of_element_or_window(site: Site, page: Page) -> No
 
 def test_view_needs_a_page_in_view(site: Site, page: Page) -> None:
     """A hidden page's elements are not seen; the time starts again when it is shown."""
-    open_page(site, page, "patient")
+    open_paused(site, page, "patient")
+    look(page, "#patient", 3900)
     page.evaluate(HIDE, True)
-    page.wait_for_timeout(4500)
+    look(page, "#patient", 4500)
     assert tracked(site, page) == []
     page.evaluate(HIDE, False)
-    tracked_id = await_count(site, "element.view", 1)[0]["id"]
-    assert tracked_id == "patient"
+    look(page, "#patient", 3900)
+    assert tracked(site, page) == []
+    page.clock.run_for(200)
+    assert tracked(site, page, element_view=1) == [("element.view", {"id": "patient"})]
 
 
 def test_view_finds_elements_that_come_later(site: Site, page: Page) -> None:
@@ -308,12 +326,12 @@ def test_view_finds_elements_that_come_later(site: Site, page: Page) -> None:
 
 def rest_on(page: Page, selector: str, milliseconds: int) -> None:
     page.hover(selector)
-    page.wait_for_timeout(milliseconds)
+    page.clock.run_for(milliseconds)
 
 
 def test_hover_sends_its_dwell(site: Site, page: Page) -> None:
     """Moving among its children is staying; a shorter rest is none."""
-    open_page(site, page, "hovers")
+    open_paused(site, page, "hovers")
     rest_on(page, "#banner", 100)
     page.hover("#away")
     rest_on(page, "#one", 200)
@@ -331,7 +349,7 @@ def test_hover_sends_its_dwell(site: Site, page: Page) -> None:
 
 def test_hover_ends_when_the_page_is_left(site: Site, page: Page) -> None:
     """The pointer need not leave first."""
-    open_page(site, page, "hovers")
+    open_paused(site, page, "hovers")
     rest_on(page, "#banner", 500)
     page.goto(f"{site.url}/other")
     rows = site.await_actions(page_visit=2, session_start=1, banner_hover=1)
@@ -369,8 +387,8 @@ def seen(site: Site, count: int) -> dict[str, Params]:
 
 def test_engagement_is_told_when_the_page_is_left(site: Site, page: Page) -> None:
     """Time in view and the deepest scroll become part of the visit they belong to."""
-    page.clock.install()
-    open_page(site, page, "long")
+    open_paused(site, page, "long")
+    page.evaluate(FLUSH)
     site.await_claims(1)
     page.clock.run_for(61_000)
     page.evaluate("scrollTo(0, 780)")
@@ -385,8 +403,8 @@ def test_engagement_is_told_when_the_page_is_left(site: Site, page: Page) -> Non
 
 def test_engagement_counts_what_is_visible(site: Site, page: Page) -> None:
     """Hidden time and a laptop's sleep do not count; each time it is the whole so far."""
-    page.clock.install()
-    open_page(site, page, "empty")
+    open_paused(site, page, "empty")
+    page.evaluate(FLUSH)
     site.await_claims(1)
     page.clock.run_for(10_000)
     page.evaluate(HIDE, True)
@@ -410,8 +428,8 @@ def test_engagement_counts_what_is_visible(site: Site, page: Page) -> None:
 
 def test_engagement_of_a_soft_navigation_is_the_old_pages(site: Site, page: Page) -> None:
     """It starts anew with the page that follows."""
-    page.clock.install()
-    open_page(site, page, "empty")
+    open_paused(site, page, "empty")
+    page.evaluate(FLUSH)
     site.await_claims(1)
     page.clock.run_for(10_000)
     page.evaluate("() => { history.pushState({}, '', '/soft'); eventtrack.page() }")

@@ -13,9 +13,9 @@ import sys
 import time
 import typing as t
 
+from ..forks import HOSTS, ROOT, Fork
 from .ports import HOST, free_port, is_free
 
-ROOT = pathlib.Path(__file__).parents[2]
 BIN = pathlib.Path(sys.executable).parent
 #: Seconds that a server may take to answer after its start, and to end after its signal.
 STARTS = 40.0
@@ -83,10 +83,25 @@ class Program:
             settings.get("FLASK_EVENTTRACK_JOURNAL_DIR", folder / "instance" / "eventtrack")
         )
         self._log = folder / "server.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: subprocess.Popen[bytes] | Fork | None = None
 
-    def spawn(self, command: cabc.Sequence[str]) -> None:
-        """Start the program, and wait for nothing."""
+    def spawn(self, command: cabc.Sequence[str], preload: tuple[str, ...] = ()) -> None:
+        """Start the program, and wait for nothing.
+
+        :param preload: what the process has imported that it is forked from, if it is to be a fork;
+            its command is then ``python -m`` something.
+        """
+        if preload:
+            assert list(command[:2]) == [sys.executable, "-m"], command
+            self._process = Fork(
+                command[2:],
+                cwd=self.folder,
+                env=self.environ,
+                log=self._log,
+                preload=preload,
+                start_new_session=True,
+            )
+            return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
@@ -166,7 +181,7 @@ class Server(Program):
     def launch(self) -> None:
         """Start the server, as soon as what ran before has let go of its port."""
         wait_until(lambda: is_free(self.port), ENDS, f"port {self.port} is free")
-        self.spawn(SERVERS[self.kind](self))
+        self.spawn(SERVERS[self.kind](self), HOSTS if self.kind in _FORKED else ())
 
     def wait_until_up(self) -> None:
         try:
@@ -242,3 +257,5 @@ SERVERS: dict[str, cabc.Callable[[Server], list[str]]] = {
         "wsgi.py", "--reload", "--exclude-patterns", f"{ROOT}/*:{sys.prefix}/*"
     ),
 }
+#: Not uWSGI, which is no Python program, and not gevent, which has to come before all imports.
+_FORKED = {kind for kind in SERVERS if "uwsgi" not in kind and "gevent" not in kind}

@@ -129,8 +129,8 @@ def test_every_route_by_every_role(shop: Host, name: str) -> None:
 
 @pytest.mark.parametrize("name", ROLES)
 def test_what_may_be_read_by_every_role(shop: Host, name: str) -> None:
-    """The script and the API's description by all, the catalogue by the host's own people; a 404 or
-    405 for the rest."""
+    """The script and the API's description by all, the catalogue and the dashboard by the host's
+    own people; a 404 or 405 for the rest."""
     role, before = ROLES[name], written(shop)
     headers = dict(role.headers)
     client = shop.client(role.user_agent)
@@ -145,7 +145,8 @@ def test_what_may_be_read_by_every_role(shop: Host, name: str) -> None:
         ("PUT", "/_et/privacy", 404),
         ("GET", "/_et/nothing", 404),
         ("POST", "/_et/nothing", 404),
-        ("POST", "/_et/", 404),
+        ("GET", "/_et/", 200 if role.is_staff else 404),
+        ("POST", "/_et/", 405 if role.is_staff else 404),
         *((method, "/_et/transactions", 404) for method in ("GET", "PUT", "PATCH", "DELETE")),
         *(("GET", f"/_et/{name}", 405) for name in ("in", "identify", "logout", "consent")),
     ):
