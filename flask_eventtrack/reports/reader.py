@@ -11,8 +11,7 @@ import weakref
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from ..errors import ReportUnavailable
-from ..errors import TooBusy as TooBusy
+from ..errors import ReportUnavailable, TooBusy
 from ..store import reading
 from ..store.dialects import complaint_of, is_missing
 from ..store.engine import Database
