@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import datetime as dt
 import functools
 import random
@@ -23,6 +24,8 @@ CURRENCY = "EUR"
 SECOND = 1_000_000
 _SWEEP_DELAY = 5 * MINUTE
 _FIRST_ORDER = 100_001
+_Described = tuple[dict[str, t.Any], str]
+_Columns = dict[str, str | None]
 _LABELS = {
     "product.view": "Viewed {}",
     "product.addToCart": "Added {} to the basket",
@@ -42,16 +45,22 @@ class Maker:
     """What all sessions share. All times are microseconds since the epoch."""
 
     def __init__(self, site: Site, rng: random.Random) -> None:
-        self.site, self.rng, self.rows = site, rng, Rows()
-        self.now = in_microseconds(site.now)
-        self.timeout = site.session_timeout // dt.timedelta(microseconds=1)
-        self.orders = _FIRST_ORDER
-        self.origins = world.Picker(world.ORIGINS)
+        self.site: Site = site
+        self.rng: random.Random = rng
+        self.rows: Rows = Rows()
+        self.now: int = in_microseconds(site.now)
+        self.timeout: int = site.session_timeout // dt.timedelta(microseconds=1)
+        self.orders: int = _FIRST_ORDER
+        self.origins: world.Picker[world.Origin] = world.Picker(world.ORIGINS)
         # Picked from lists, since making such numbers takes long: of a page, microseconds.
-        self.pick_stay = world.Picker(dict.fromkeys(_make_stays(rng), 1))
-        self.pick_duration = world.Picker(dict.fromkeys(_make_durations(rng), 1))
-        self.describe_page = functools.lru_cache(maxsize=1024)(self._describe_page)
-        self.describe_origin = functools.cache(self._describe_origin)
+        self.pick_stay: world.Picker[int] = world.Picker(dict.fromkeys(_make_stays(rng), 1))
+        self.pick_duration: world.Picker[int] = world.Picker(dict.fromkeys(_make_durations(rng), 1))
+        self.describe_page: cabc.Callable[[world.Page, str], _Described] = functools.lru_cache(
+            maxsize=1024
+        )(self._describe_page)
+        self.describe_origin: cabc.Callable[[world.Origin], _Columns] = functools.cache(
+            self._describe_origin
+        )
 
     def make_id(self, at: int) -> uuidlib.UUID:
         return uuid7(at * 1000, self.rng.getrandbits(64))
@@ -92,14 +101,20 @@ class SessionRows:
     def __init__(
         self, maker: Maker, person: Person, browser: Browser, origin: world.Origin, start: int
     ) -> None:
-        self.maker, self.rng, self.rows = maker, maker.rng, maker.rows
-        self.person, self.browser = person, browser
-        self.site = maker.site.name
-        self.origin = origin
+        self.maker: Maker = maker
+        self.rng: random.Random = maker.rng
+        self.rows: Rows = maker.rows
+        self.person: Person = person
+        self.browser: Browser = browser
+        self.site: str = maker.site.name
+        self.origin: world.Origin = origin
         browser.number += 1
-        self._start = self.at = self.last = start
-        self.uuid = person.uuid if browser.is_known else browser.id
-        self._url, self.visit = "", browser.id
+        self._start = start
+        self.at: int = start
+        self.last: int = start
+        self.uuid: uuidlib.UUID = person.uuid if browser.is_known else browser.id
+        self._url = ""
+        self.visit: uuidlib.UUID = browser.id
         self._second, self._stored_at = 0, maker.site.now
         self._query = self.origin.query
         place, device = person.place, browser.device
@@ -109,7 +124,7 @@ class SessionRows:
             "language": place.language,
             "timezone_offset": place.offset,
         }
-        self.row = SessionRow(
+        self.row: SessionRow = SessionRow(
             id=session_id_of(browser.id, browser.number),
             uuid=self.uuid,
             device_id=browser.id,

@@ -15,7 +15,7 @@ class Amounts:
     __slots__ = ("minor", "orders")
 
     def __init__(self) -> None:
-        self.orders = 0
+        self.orders: int = 0
         self.minor: collections.Counter[str] = collections.Counter()
 
     def add(self, orders: int, currency: str, amount: int) -> None:

@@ -12,7 +12,7 @@ from ..records import PAGE_VISIT
 from ..store.local_days import iter_days, start_of
 from ..store.session_counts import Counts, Tally, pack, unpack
 from .amounts import Amounts
-from .period import Bucket, Period
+from .period import Bucket, Period, Span
 from .rows import Numbers
 
 #: Dimensions of events, not of sessions.
@@ -45,19 +45,22 @@ class Sums:
     """
 
     def __init__(self, period: Period, bucket: Bucket, dimensions: cabc.Iterable[str]) -> None:
-        self.period = period
+        self.period: Period = period
         self.bucket: Bucket = bucket
-        self.spans = period.spans(bucket)
-        self.dimensions = tuple(dimensions)
+        self.spans: list[Span] = period.spans(bucket)
+        self.dimensions: tuple[str, ...] = tuple(dimensions)
         #: The dimensions of these that sessions have.
-        self.of_sessions = tuple(each for each in self.dimensions if each not in OF_EVENTS)
+        self.of_sessions: tuple[str, ...] = tuple(
+            each for each in self.dimensions if each not in OF_EVENTS
+        )
         size = len(self.spans)
-        self.counts = [0] * size
-        self.page_visits = [0] * size
-        self.visitors = [0] * size
-        self.new_visitors = [0] * size
-        self.amounts = [Amounts() for _ in self.spans]
-        self.all_visitors = self.all_new = 0
+        self.counts: list[int] = [0] * size
+        self.page_visits: list[int] = [0] * size
+        self.visitors: list[int] = [0] * size
+        self.new_visitors: list[int] = [0] * size
+        self.amounts: list[Amounts] = [Amounts() for _ in self.spans]
+        self.all_visitors: int = 0
+        self.all_new: int = 0
         #: By dimension and value, as numbers for ``unpack``.
         self.values: dict[str, collections.Counter[str]] = {
             name: collections.Counter() for name in self.dimensions
