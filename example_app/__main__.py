@@ -19,8 +19,9 @@ from .seed import ensure_database
 
 HOST = "127.0.0.1"
 _PORTS_TRIED = 100
-# What the shop's past is made of, when its database is new.
-_DAYS, _EVENTS = 28, "30000"
+# What the shop's past is made of, when its database is new: long enough to compare last month with
+# the month before.
+_DAYS, _EVENTS = 92, "30000"
 
 
 def main() -> None:
@@ -42,7 +43,6 @@ def main() -> None:
             f"  The shop          {url}",
             f"  The dashboard     {url}/_et/",
             f"  What it recorded  {url}/about-you",
-            f"  The dashboard     {url}/_et/",
             f"  Ways to come back {url}/outside/leave",
             f"  The database      {database}",
             f"  Watch it live     {flask} --app example_app eventtrack tail --follow",
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def make_history(host: str) -> None:
-    """Make up four weeks of visits, so that the dashboard has something to show.
+    """Make up three months of visits, so that the dashboard has something to show.
 
     ``DEMO_EVENTS`` says of about how many events; 0 makes none.
     """

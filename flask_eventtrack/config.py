@@ -517,8 +517,8 @@ class Config:
     """The accent colour of the dashboard, such as ``"#4f46e5"``."""
 
     timezone: dt.tzinfo = _setting(dt.UTC, _zone)
-    """The time zone of the days in reports, such as ``"Europe/Berlin"``. After a change, run
-    ``flask eventtrack rebuild-reports``."""
+    """The time zone of the days in reports, such as ``"Europe/Berlin"``. After a change,
+    the app counts all earlier days anew, in the background."""
 
     reports_bind_key: str | None = _setting(None, _optional(_text))
     """The Flask-SQLAlchemy bind that reports read from, such as a read replica of the database with

@@ -17,6 +17,7 @@ from ..records import from_ns
 from ..request.access import Access
 from ..state import State
 from ..text import clean_text
+from .feed_words import write_moment
 from .render import render
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -145,6 +146,7 @@ def show_audit(state: State, access: Access) -> Response:
         entries=[Entry(*row[:-1]) for row in rows],
         words=WORDS,
         zone=state.reports.zone,
+        write_moment=write_moment,
         further=rows[-1].id if len(rows) == _PAGE else None,
     )
 

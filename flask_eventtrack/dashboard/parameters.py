@@ -43,7 +43,8 @@ def show_parameters(state: State, access: Access) -> Response:
         sites=[],
         found=found,
         said=f"{quantify(found.events, 'event')} of {_people(found.people)}",
-        parameters=[_draw(query, found.action, each) for each in found.parameters],
+        parameters=[_draw(query, found.action, each) for each in found.parameters if each.values],
+        without_values=[each.name for each in found.parameters if not each.values],
     )
 
 
@@ -56,7 +57,7 @@ def _read(state: State, access: Access) -> tuple[Query, Parameters]:
     query = read_query(state.reports, access, find_root(state), request.args)
     action = request.args.get("event")
     if not action:
-        raise ReportError("Parameters are shown of one event: give the event.")
+        raise ReportError("Say whose parameters to show, such as ?event=product.view.")
     return query, state.reports.parameters(action, query.period, query.filter, sites=query.sites)
 
 
@@ -75,7 +76,8 @@ def _draw(query: Query, action: str, row: ParameterRow) -> DrawnParameter:
         (shorten(each.value, _LABEL), each.count, each.share, query.link_filter(field, each.value))
         for each in row.values
     ]
-    return DrawnParameter(row.name, row.type, numbers, values, quantify(row.values_in_all, "value"))
+    kind = row.type.removesuffix(" | None")
+    return DrawnParameter(row.name, kind, numbers, values, quantify(row.values_in_all, "value"))
 
 
 def _write(number: float) -> str:

@@ -133,7 +133,12 @@ def _list(state: State, access: Access, sought: str, event: str, order: str) -> 
         return Listed("Most active people", sentence, reports.most_active())
     rows = reports.newest(read_uuid(request.args.get("before", "")))
     further = {"before": str(rows[-1].person)} if len(rows) == MOST else None
-    return Listed("Newest customers", "By when they were first identified.", rows, further)
+    return Listed(
+        "Newest customers",
+        "The order is that of their first log-in, which may be later than “First seen”.",
+        rows,
+        further,
+    )
 
 
 def read_moment(text: str) -> dt.datetime | None:

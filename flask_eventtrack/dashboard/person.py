@@ -36,14 +36,16 @@ def show_person(state: State, access: Access, person: str) -> Response:
     known, action = state.reports.person(found), _read_action()
     feed = state.reports.feed(known.profiles, _read_cursor(), _PAGE, action)
     shown, zone = choose_veil(access), state.reports.zone
+    title = name_person(found, known.customer_id, shown)
     return render(
         state,
         access,
         "people",
-        name_person(found, known.customer_id, shown),
+        title,
         template="person",
         known=known,
         facts=_list_facts(known, state, shown),
+        called=figures.shorten(shown(known.name), 60) if known.name else title,
         initials=_find_initials(shown(known.name or known.customer_id or "?")),
         since=write_moment(known.first_seen_at, zone),
         days=group_feed(feed.events, feed.sessions, zone, state.reports.now, shown),

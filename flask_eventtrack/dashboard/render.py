@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import gzip
 import typing as t
 
 import jinja2
 from flask import Response, request
+from sqlalchemy.exc import SQLAlchemyError
 
+from ..errors import ReportUnavailable
 from ..request.access import Access, Need
 from ..state import State
 from . import figures
@@ -72,9 +75,12 @@ def render(
 
     :param page: the endpoint that is current in the navigation.
     :param template: the name of its template, if it is another one.
+    :param values: what the template shows. ``here_now`` is counted unless it is among them.
     :param compress: False for pages that hold a secret, such as a form's token: the length of a
         compressed page can tell it to somebody who chooses a part of the page.
     """
+    if "here_now" not in values:
+        values["here_now"] = _count_here(state, access)
     text = (
         make_environment()
         .get_template(f"{template or page}.html")
@@ -88,11 +94,20 @@ def render(
             pages=[(name, label) for name, label, need in PAGES if access.meets(need)],
             access=access,
             asset=functools.partial(link_asset, state),
-            **{"here_now": None, **values},
+            **values,
         )
     )
     response = Response(text, status, _HEADERS, mimetype="text/html")
     return shrink(response) if compress else response
+
+
+def _count_here(state: State, access: Access) -> int | None:
+    """Return how many people are here, for the head of the page; None to leave it out."""
+    if not access.meets("people"):
+        return None
+    with contextlib.suppress(ReportUnavailable, SQLAlchemyError, TimeoutError):
+        return state.reports.count_here()
+    return None
 
 
 def respond(body: bytes | str, mimetype: str, **headers: str) -> Response:

@@ -23,7 +23,7 @@ from ..request.problems import not_found
 from ..state import State, this_app
 from ..store.erasure import count_rows
 from .audit import Act, Entry, find_actor, find_last, write_audit
-from .feed_words import keep
+from .feed_words import keep, write_moment
 from .people import link_people, name_person, read_uuid
 from .person import find_owner, redirect_to, show_unknown
 from .render import render
@@ -239,4 +239,5 @@ def _show_erasure(state: State, access: Access, person: str, last: Entry) -> Res
         expected=str(uuid)[:_SHORT],
         token=make_token(state, "erase", uuid),
         zone=state.reports.zone,
+        write_moment=write_moment,
     )

@@ -78,6 +78,7 @@ def _wait(
         sentence=sentence,
         hint=hint,
         again=seconds,
+        here_now=None,
         back=request.url,
         back_label="Try again",
     )

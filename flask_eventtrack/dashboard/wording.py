@@ -117,7 +117,10 @@ def name_compared(overview: Overview, comparison: Comparison) -> str:
         return "by the same time yesterday"
     if comparison == "previous" and compared.days == days == 1:
         return "on the day before"
-    if comparison == "previous" and compared.last == period.first - dt.timedelta(1):
+    if _is_month(compared.first, compared.last):
+        return f"in {name_month(compared.first)} {compared.first.year}"
+    is_just_before = compared.last == period.first - dt.timedelta(1)
+    if comparison == "previous" and is_just_before and compared.days == days:
         return f"in the {days} days before"
     preposition = "on" if compared.first == compared.last else "in"
     return f"{preposition} {name_days(compared.first, compared.last)}"

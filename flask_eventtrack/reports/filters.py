@@ -11,7 +11,6 @@ from ..store.session_counts import DIMENSIONS
 from ..text import shorten
 
 Operator = t.Literal["is", "is_not", "contains", "at_least", "at_most"]
-OPERATORS: tuple[Operator, ...] = t.get_args(Operator)
 
 _EQUAL: tuple[Operator, ...] = ("is", "is_not")
 _TEXT: tuple[Operator, ...] = ("is", "is_not", "contains")

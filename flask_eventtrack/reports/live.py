@@ -52,12 +52,28 @@ def _query_here(
     query = (
         sa.select(*columns)
         .outerjoin(tables.profile, profile.uuid == session.person)
-        .where(session.ended_at.is_(None), session.started_at >= now - _LONGEST)
-        .where(session.last_seen_at >= now - HERE)
+        .where(*_is_here(tables, now))
         .order_by(session.last_seen_at.desc())
         .limit(_MOST_PEOPLE)
     )
     return query if sites is None else query.where(session.site.in_(sites))
+
+
+def count_here(connection: sa.Connection, tables: Tables, now: dt.datetime) -> int:
+    """Return how many people :func:`read_here` finds."""
+    session = tables.session.c
+    who = sa.func.coalesce(session.person, session.uuid)
+    query = sa.select(sa.func.count(who.distinct())).where(*_is_here(tables, now))
+    return min(connection.scalar(query) or 0, _MOST_PEOPLE)
+
+
+def _is_here(tables: Tables, now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
+    session = tables.session.c
+    return (
+        session.ended_at.is_(None),
+        session.started_at >= now - _LONGEST,
+        session.last_seen_at >= now - HERE,
+    )
 
 
 def read_live(

@@ -15,6 +15,7 @@ from .rows import HereNow, PersonRow
 
 #: For how long who did an event is looked for, unless something else is said.
 DOERS_SINCE: t.Final = dt.timedelta(days=30)
+_SHORT_PATIENCE = 0.2
 
 
 class PeopleReports:
@@ -34,6 +35,14 @@ class PeopleReports:
         """
         with self.reader.open() as connection:
             return live.read_here(connection, self.reader.tables, self.now, sites)
+
+    def count_here(self) -> int:
+        """Return how many people :meth:`here_now` returns, without reading them.
+
+        It waits no longer than a moment for other reports.
+        """
+        with self.reader.open(patience=_SHORT_PATIENCE) as connection:
+            return live.count_here(connection, self.reader.tables, self.now)
 
     def live(
         self, after: dt.datetime | None = None, limit: int = live.MOST, action: str = ""

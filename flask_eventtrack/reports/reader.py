@@ -11,8 +11,7 @@ import weakref
 import sqlalchemy as sa
 from sqlalchemy import exc
 
-from ..errors import ReportUnavailable
-from ..errors import TooBusy as TooBusy
+from ..errors import ReportUnavailable, TooBusy
 from ..store import reading
 from ..store.dialects import complaint_of, is_missing
 from ..store.engine import Database
@@ -51,14 +50,15 @@ class Reader:
         return self._database.tables
 
     @contextlib.contextmanager
-    def open(self) -> cabc.Iterator[sa.Connection]:
+    def open(self, patience: float = _PATIENCE) -> cabc.Iterator[sa.Connection]:
         """Open a connection whose queries all see the same moment, and can change nothing.
 
-        :raises TooBusy: there was no room for five seconds.
+        :param patience: for how many seconds it waits for room.
+        :raises TooBusy: there was no room in that time.
         :raises ReportUnavailable: the database has no tables, or took too long.
         """
         place = self._get_place()
-        if not place.room.acquire(timeout=_PATIENCE):
+        if not place.room.acquire(timeout=patience):
             raise TooBusy("Two reports are running already. Try again in a moment.")
         try:
             with _explained(), self._begin(place) as connection:

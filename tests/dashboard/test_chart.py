@@ -232,6 +232,8 @@ def test_headlines_name_what_they_compare_with() -> None:
     assert say(2, 1, shown=today).endswith("100% more than by the same time yesterday.")
     yesterday = period("yesterday", "2026-11-26", "2026-11-26")
     assert say(2, 1, shown=yesterday).endswith("100% more than on the day before.")
+    october = period("last_month", "2026-10-01", "2026-10-31")
+    assert say(2, 1, shown=october).endswith("100% more than in September 2026.")
     assert say(2, 1, comparison="year").endswith(
         "100% more than in 29 October \u2013 27 November 2025."
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import datetime as dt
 import io
+import re
 import uuid as uuidlib
 
 import pytest
@@ -161,10 +162,20 @@ def test_an_event_opens_its_parameters(make: MakeHost, clock: FakeClock) -> None
     assert read_headline(page) == "Parameters of cart.put: 3 events of 1 person"
     assert "<dt>Sum</dt><dd>87</dd>" in page
     assert "<dt>Median</dt><dd>39.50</dd>" in page
+    assert "No values in this period" not in page
     (lamp,) = find_links(page, "lamp")
     assert lamp == "/_et/?period=today&f=is:cart.put.sku:lamp"
     found = host.client().get(href.replace("parameters?", "parameters.json?")).get_json()
     assert (found["events"], found["people"]) == (3, 1)
+
+
+def test_parameters_without_values_are_only_named(make: MakeHost, clock: FakeClock) -> None:
+    """They take no room of their own."""
+    host = open_dashboard(make, clock)
+    page = look(host, "/parameters?event=cart.put&period=today")
+    words = re.sub(r"<[^>]+>", "", page)
+    assert "No values in this period: sku, price." in words
+    assert "<h2" not in page
 
 
 def test_an_event_without_parameters_says_so(make: MakeHost, clock: FakeClock) -> None:

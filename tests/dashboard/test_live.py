@@ -7,6 +7,7 @@ import typing as t
 
 import pytest
 
+from flask_eventtrack.errors import TooBusy
 from flask_eventtrack.records import SessionEnd
 from flask_eventtrack.reports.live import HERE
 
@@ -31,6 +32,29 @@ def test_who_is_here(shop: Host) -> None:
     assert "1 person on 1 page in the last 5 minutes" in page
     shop.clock.advance(seconds=HERE.total_seconds())
     assert "Nobody right now" in text_of(look(shop, f"{PAGES}/live"))
+
+
+def test_every_page_says_how_many_are_here(shop: Host) -> None:
+    """And leads to them. Permissions by sites see no people, so their pages do not say it."""
+    shop.clock.advance(seconds=10)
+    for path in (PAGES, f"{PAGES}/details/source", f"{PAGES}/people", f"{PAGES}/audit"):
+        page = look(shop, path).text
+        assert re.search(r'href="/_et/live"><i class="dot"></i>1 here now</a>', page), path
+    assert "here now" not in text_of(look(shop, PAGES, "sites"))
+    shop.clock.advance(seconds=HERE.total_seconds())
+    assert "0 here now" in look(shop, PAGES).text
+
+
+def test_a_page_does_not_wait_for_who_is_here(shop: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves the number out if other reports take all the room."""
+
+    def refuse() -> int:
+        raise TooBusy
+
+    monkeypatch.setattr(shop.state.reports, "count_here", refuse)
+    answer = look(shop, f"{PAGES}/people")
+    assert answer.status_code == 200
+    assert "here now" not in answer.text
 
 
 def test_who_has_left_is_not_here(shop: Host) -> None:
