@@ -93,7 +93,7 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
     host = make({**binds, "EVENTTRACK_BIND_KEY": "events"}, create=False)
     run(host, "init-db")
     with host.app.app_context():
-        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 13
+        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 21
         assert sa.inspect(host.db.engine).get_table_names() == []
 
 

@@ -69,12 +69,13 @@ ROUTES: t.Final = (
 def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
     """Return the dashboard's blueprint; Flask needs a separate one for each app."""
     blueprint = Blueprint(DASHBOARD, __name__, url_prefix=url_prefix)
-    for place in find_places(app):
-        for route in ROUTES:
+    for route in ROUTES:
+        view = _make_view(route)
+        for place in find_places(app):
             blueprint.add_url_rule(
                 route.path,
                 route.endpoint,
-                _make_view(route),
+                view,
                 methods=ALL_METHODS,
                 provide_automatic_options=False,
                 # A redirect would tell everyone that there is a page.

@@ -23,9 +23,8 @@ class TrackedSession(t.NamedTuple):
     ``ended_at`` is None while it is open. ``source`` is where the visitor came from: the source in
     the URL, the host name of another site, or ``direct``. ``channel`` is the kind of source:
     ``search``, ``social``, ``mail``, ``paid``, ``ai``, ``affiliate``, ``referral``, ``campaign`` or
-    ``direct``.
-    ``entry_rule`` is the URL rule of the first page. ``visible_ms`` is how long its pages were in
-    view; 0 if that is not known.
+    ``direct``. ``entry_rule`` and ``exit_rule`` are the URL rules of the first and the last page.
+    ``visible_ms`` is how long its pages were in view; 0 if that is not known.
     """
 
     id: uuidlib.UUID
@@ -54,6 +53,7 @@ class TrackedSession(t.NamedTuple):
     visible_ms: int
     channel: str | None
     entry_rule: str | None
+    exit_rule: str | None
 
 
 class Profile(t.NamedTuple):

@@ -22,7 +22,6 @@ from .session_counts import COUNTED
 from .tables import Tables, cached_on_table
 
 _DAY = dt.timedelta(days=1)
-_HOUR = dt.timedelta(hours=1)
 _LATEST = dt.datetime.max.replace(tzinfo=dt.UTC)
 _counted_of = operator.attrgetter("person", "uuid", *COUNTED)
 
@@ -84,7 +83,7 @@ class Marks:
         for hour in hours:
             if hour < self.today:
                 self._days.update(self._days_of(hour))
-                self._days.update(self._days_of(hour + _HOUR - dt.timedelta.resolution))
+                self._days.update(self._days_of(hour.replace(minute=59, second=59)))
 
     def write(self, connection: sa.Connection, tables: Tables) -> None:
         """Write the marks in the order of their keys, so that two writers cannot deadlock."""
@@ -92,10 +91,13 @@ class Marks:
         _write(connection, tables.recount_person, "person", sorted(self._people))
 
     def _days_of(self, moment: dt.datetime) -> tuple[dt.date, ...]:
-        if self._zone is not None:
-            return (day_of(moment, self._zone),)
-        day = moment.date()
-        return day - _DAY, day, day + _DAY
+        try:
+            if self._zone is not None:
+                return (day_of(moment, self._zone),)
+            day = moment.date()
+            return day - _DAY, day, day + _DAY
+        except OverflowError:  # at the ends of the calendar, where no day is ever closed
+            return ()
 
 
 def _write(
