@@ -258,7 +258,7 @@ def test_events_are_written_while_the_thread_prunes(
     monkeypatch.setattr("flask_eventtrack.store.retention.BATCH_SIZE", 1)
     host = make({"EVENTTRACK_RETENTION": DAY, "EVENTTRACK_PRUNE": True})
     for number in range(300):
-        days_ago(host, 5 + number)
+        days_ago(host, 5 + number / 100)
     host.client().get("/", headers=NAVIGATION)
     host.flush()
     wait_until(lambda: len(ages(host)) < 300)
