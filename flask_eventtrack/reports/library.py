@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 
 from ..catalogue.definitions import Catalogue
-from ..records import Clock, from_ns
+from ..records import Clock
 from .breakdown import Listing, read_action, read_breakdown
 from .counting import Counter
 from .filters import Filter
@@ -32,16 +32,9 @@ class Reports(PeopleReports):
     def __init__(
         self, reader: Reader, zone: dt.tzinfo, clock: Clock, catalogue: Catalogue, salt: str
     ) -> None:
-        self.reader: Reader = reader
+        super().__init__(reader, clock, salt)
         self.zone: dt.tzinfo = zone
         self.catalogue: Catalogue = catalogue
-        self._clock = clock
-        self._salt = salt
-
-    @property
-    def now(self) -> dt.datetime:
-        """The moment, by the app's clock."""
-        return from_ns(self._clock())
 
     def period(
         self, name: str, first: dt.date | None = None, last: dt.date | None = None

@@ -7,6 +7,7 @@ import datetime as dt
 import typing as t
 import uuid as uuidlib
 
+from ..records import Clock, from_ns
 from . import live, people
 from . import person as persons
 from .feed import Stored
@@ -21,12 +22,15 @@ _SHORT_PATIENCE = 0.2
 class PeopleReports:
     """What :class:`~.library.Reports` tells of people."""
 
-    reader: Reader
-    _salt: str
+    def __init__(self, reader: Reader, clock: Clock, salt: str) -> None:
+        self.reader: Reader = reader
+        self._clock = clock
+        self._salt = salt
 
     @property
     def now(self) -> dt.datetime:
-        raise NotImplementedError
+        """The moment, by the app's clock."""
+        return from_ns(self._clock())
 
     def here_now(self, sites: cabc.Collection[str] | None = None) -> list[HereNow]:
         """Return who was active in the last five minutes, the latest first; 500 at most.
