@@ -57,7 +57,7 @@ def _read(state: State, access: Access) -> tuple[Query, Parameters]:
     query = read_query(state.reports, access, find_root(state), request.args)
     action = request.args.get("event")
     if not action:
-        raise ReportError("Say whose parameters to show, such as ?event=product.view.")
+        raise ReportError("Name the event whose parameters to show, such as ?event=product.view.")
     return query, state.reports.parameters(action, query.period, query.filter, sites=query.sites)
 
 
