@@ -78,7 +78,7 @@ def show_overview(state: State, access: Access) -> Response:
     """Show the overview."""
     if "field" in request.args:
         return _add_condition(find_root(state))
-    args, is_new = _open(state.reports, request.args)
+    args, is_new = _open(state.reports, access, request.args)
     query = read_query(state.reports, access, find_root(state), args)
     overview = read_overview(state.reports, query)
     start = state.reports.find_start() if is_new else None
@@ -114,9 +114,14 @@ def read_overview(reports: Reports, query: Query) -> Overview:
     )
 
 
-def _open(reports: Reports, args: MultiDict[str, str]) -> tuple[MultiDict[str, str], bool]:
-    """Return the arguments, and whether the site is new: such a one opens on today."""
-    if args.get("period"):
+def _open(
+    reports: Reports, access: Access, args: MultiDict[str, str]
+) -> tuple[MultiDict[str, str], bool]:
+    """Return the arguments, and whether the app is new: then the overview opens on today.
+
+    Whoever sees some sites only is not told about the others.
+    """
+    if args.get("period") or access.sites is not None:
         return args, False
     is_new = reports.period("all").first >= reports.now.astimezone(reports.zone).date()
     if not is_new:

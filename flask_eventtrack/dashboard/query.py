@@ -93,7 +93,7 @@ def read_query(reports: Reports, access: Access, root: str, args: MultiDict[str,
 
     :raises ReportError: one of them is wrong; the message says which, and what is allowed.
     """
-    period = _read_period(reports, args)
+    period = _read_period(reports, args, access.sites)
     comparison = choose("compare", args.get("compare", "previous"), COMPARISONS)
     measure = choose("measure", args.get("measure", "visitors"), MEASURES)
     bucket = choose("bucket", args.get("bucket") or period.default_bucket, BUCKETS)
@@ -124,9 +124,11 @@ def read_query(reports: Reports, access: Access, root: str, args: MultiDict[str,
     )
 
 
-def _read_period(reports: Reports, args: MultiDict[str, str]) -> Period:
+def _read_period(
+    reports: Reports, args: MultiDict[str, str], sites: frozenset[str] | None
+) -> Period:
     name = args.get("period") or DEFAULT_PERIOD
-    return reports.period(name, _read_day(args, "from"), _read_day(args, "to"))
+    return reports.period(name, _read_day(args, "from"), _read_day(args, "to"), sites=sites)
 
 
 def _read_day(args: MultiDict[str, str], name: str) -> dt.date | None:

@@ -76,20 +76,26 @@ class Counter:
     def tables(self) -> Tables:
         return self._reader.tables
 
-    def find_first_day(self) -> dt.date | None:
-        """Return the first day of which anything is known; None if there is none."""
+    def find_first_day(self, sites: cabc.Collection[str] | None = None) -> dt.date | None:
+        """Return the first day of which anything is known; None if there is none.
+
+        :param sites: only what is known of these sites.
+        """
         daily = self.tables.daily.c
         closed_day = sa.select(sa.func.min(daily.day)).where(
-            daily.site == "", daily.dimension == ""
+            daily.site.in_([""] if sites is None else sorted(sites)), daily.dimension == ""
         )
         days = [self.connection.scalar(closed_day)]
-        first = self._find_first_start()
+        first = self._find_first_start(sites)
         days.append(day_of(first, self._zone) if first else None)
         return min((day for day in days if day), default=None)
 
-    def _find_first_start(self) -> dt.datetime | None:
+    def _find_first_start(self, sites: cabc.Collection[str] | None = None) -> dt.datetime | None:
         """Return when the first session began."""
-        query = sa.select(sa.func.min(self.tables.session.c.started_at))
+        session = self.tables.session.c
+        query = sa.select(sa.func.min(session.started_at))
+        if sites is not None:
+            query = query.where(session.site.in_(sorted(sites)))
         first: dt.datetime | None = self.connection.scalar(query)
         return first
 

@@ -37,17 +37,23 @@ class Reports(PeopleReports):
         self.catalogue: Catalogue = catalogue
 
     def period(
-        self, name: str, first: dt.date | None = None, last: dt.date | None = None
+        self,
+        name: str,
+        first: dt.date | None = None,
+        last: dt.date | None = None,
+        *,
+        sites: cabc.Collection[str] | None = None,
     ) -> Period:
         """Return a period by its name: ``today``, ``yesterday``, ``7d`` (or another number of days,
         today among them), ``month``, ``last_month``, ``year``, ``12m``, ``all`` or ``custom``.
 
         :param first: the first day of ``custom``.
         :param last: its last day, which is included.
+        :param sites: ``all`` begins with the first day of these sites.
         """
         if name == "all":
             with self._count() as counter:
-                first = counter.find_first_day()
+                first = counter.find_first_day(sites)
         return make_period(name, self.zone, self.now, first=first, last=last)
 
     def overview(

@@ -12,7 +12,7 @@ from flask_eventtrack.dashboard.routes import ROUTES
 
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
-from .pages import add_sessions, look, open_dashboard, read_numbers
+from .pages import DAY, NOON, add_sessions, look, open_dashboard, read_headline, read_numbers
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 VALUES = {
@@ -154,3 +154,13 @@ def test_a_set_of_sites_limits_the_numbers(make: MakeHost, clock: FakeClock) -> 
     assert "c.test" not in look(host, "/?period=today")
     refused = host.client().get("/_et/?site=c.test")
     assert (refused.status_code, "You may not see the site" in refused.text) == (400, True)
+
+
+def test_a_set_of_sites_hides_when_others_began(make: MakeHost, clock: FakeClock) -> None:
+    """The period of all days begins with their own first day, and no other site makes them new."""
+    host = open_dashboard(make, clock, {"a.test"})
+    assert read_headline(look(host)) != "Waiting for the first visit"
+    add_sessions(host, {"site": "a.test"}, at=NOON - 3 * DAY)
+    add_sessions(host, {"site": "c.test"}, at=NOON - 9 * DAY)
+    answer = host.client().get("/_et/overview.json?period=all").get_json()
+    assert answer["period"]["first"] == str((NOON - 3 * DAY).date())
