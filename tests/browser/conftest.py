@@ -38,6 +38,7 @@ class Site:
         self._engine = sa.create_engine(database)
         self._tables = Tables.for_metadata(sa.MetaData())
         environ = os.environ | {
+            "DEMO_EVENTS": "0",
             "PORT": str(port),
             "SCHEME": scheme,
             "FLASK_SQLALCHEMY_DATABASE_URI": database,
