@@ -75,21 +75,25 @@ class KeySource:
 KeySources = tuple[KeySource, ...]
 #: What a host's token may do: charge and cancel, or charge only.
 HostScope = t.Literal["transactions", "charges"]
+#: What a report's token may see: the numbers, people too, or people with their traits in full.
+ReportScope = t.Literal["numbers", "view", "manage"]
+_Scope = t.TypeVar("_Scope", bound=str)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class HostToken:
-    """One of ``EVENTTRACK_HOST_TOKENS``; of the token itself only the SHA-256 digest is kept."""
+class ScopedToken(t.Generic[_Scope]):
+    """One of the tokens of a setting; of the token itself only the SHA-256 digest is kept."""
 
-    scope: HostScope
+    scope: _Scope
     digest: bytes = dataclasses.field(repr=False)
 
 
-HostTokens = tuple[HostToken, ...]
+HostTokens = tuple[ScopedToken[HostScope], ...]
+ReportTokens = tuple[ScopedToken[ReportScope], ...]
 
 
 # RFC 6750, section 2.1.
-_HOST_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{32,}=*")
+_SCOPED_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{32,}=*")
 
 # Parsers: each takes a key and its value, and returns what the rest of the package uses.
 
@@ -306,28 +310,35 @@ def _key_text(key: str, value: object) -> bytes | pathlib.Path:
     )
 
 
-def _host_tokens(key: str, value: object) -> HostTokens:
-    """Read ``EVENTTRACK_HOST_TOKENS``; errors never quote a token, nor what may be one."""
-    if value is None:
-        return ()
-    by_scope = value if isinstance(value, cabc.Mapping) else {"transactions": value}
-    return tuple(
-        _host_token(key, scope, token)
-        for scope, tokens in by_scope.items()
-        for token in (tokens if isinstance(tokens, list | tuple) else [tokens])
-    )
+def _tokens(*scopes: _Scope) -> _Parser[tuple[ScopedToken[_Scope], ...]]:
+    """Return a parser of tokens by their scope; those without one have the first.
+
+    Its errors never quote a token, nor what may be one.
+    """
+
+    def parse(key: str, value: object) -> tuple[ScopedToken[_Scope], ...]:
+        if value is None:
+            return ()
+        by_scope = value if isinstance(value, cabc.Mapping) else {scopes[0]: value}
+        if not by_scope.keys() <= set(scopes):
+            known = f"{', '.join(map(repr, scopes[:-1]))} and {scopes[-1]!r}"
+            raise ConfigError(f"{key}: the scopes of tokens are {known}.")
+        return tuple(
+            ScopedToken(scope, _hash_token(key, token))
+            for scope, tokens in by_scope.items()
+            for token in (tokens if isinstance(tokens, list | tuple) else [tokens])
+        )
+
+    return parse
 
 
-def _host_token(key: str, scope: t.Any, token: object) -> HostToken:
-    if scope not in t.get_args(HostScope):
-        scopes = " and ".join(map(repr, t.get_args(HostScope)))
-        raise ConfigError(f"{key}: the scopes of tokens are {scopes}.")
-    if not (isinstance(token, str) and _HOST_TOKEN.fullmatch(token)):
+def _hash_token(key: str, token: object) -> bytes:
+    if not (isinstance(token, str) and _SCOPED_TOKEN.fullmatch(token)):
         raise ConfigError(
             f"{key}: a token is a str of at least 32 random characters: letters, digits and "
             "'-._~+/'. Make one with: python -c 'import secrets; print(secrets.token_urlsafe())'."
         )
-    return HostToken(scope, hashlib.sha256(token.encode()).digest())
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _setting(default: _D, parse: _Parser[_V]) -> _D | _V:
@@ -477,7 +488,7 @@ class Config:
     jwt_type: str | None = _setting(None, _optional(_text))
     """What the header ``typ`` of a token must be, such as ``"at+jwt"``. None accepts any type."""
 
-    host_tokens: HostTokens = _setting((), _host_tokens)
+    host_tokens: HostTokens = _setting((), _tokens(*t.get_args(HostScope)))
     """The tokens with which your own back ends post orders to ``/_et/transactions``: a str of at
     least 32 random characters, a list of these, or a dict of scope to these. The scope
     ``"transactions"``, the default, lets them charge and cancel; ``"charges"`` only charge. To
@@ -499,10 +510,17 @@ class Config:
 
     dashboard_permission: Permission | None = _setting(None, _callback)
     """A callable without arguments, called inside requests for what only your own staff may see:
-    the dashboard at ``/_et/`` and ``/_et/catalogue.json``. It returns ``"view"`` to let them read,
-    ``"manage"`` or True to let them make changes as well, a set of sites to let them read the
-    numbers of these sites only, and False to answer 404. Without it, everyone gets 404. In debug
+    the dashboard at ``/_et/`` and ``/_et/catalogue.json``. It returns ``"numbers"`` to let them
+    read all but people, ``"view"`` to let them read everything, ``"manage"`` or True to let them
+    make changes as well, a set of sites to let them read the numbers of these sites only, and False
+    to answer 404. Without it, everyone gets 404. In debug
     mode the dashboard then opens for a browser on the same machine."""
+
+    report_tokens: ReportTokens = _setting((), _tokens(*t.get_args(ReportScope)))
+    """The tokens with which programs read the reports, the dashboard's pages as ``.json`` and
+    ``.csv``: a str of at least 32 random characters, a list of these, or a dict of scope to these.
+    The scope ``"numbers"``, the default, lets them read what has no people in it; ``"view"`` and
+    ``"manage"`` read what those see of whom ``EVENTTRACK_DASHBOARD_PERMISSION`` says the same."""
 
     dashboard_name: str | None = _setting(None, _optional(_text))
     """The name in the head of the dashboard. None is the name of the site."""

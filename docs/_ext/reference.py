@@ -66,6 +66,7 @@ _TYPES = {
     "ChannelRules": "dict of `str` to `str`",
     "KeySources": "`str`, `bytes` or path, dict of `str` to these, or list of these",
     "HostTokens": "`str`, list of `str`, or dict of scope to these",
+    "ReportTokens": "`str`, list of `str`, or dict of scope to these",
     "Keeps": "`timedelta`, a number of seconds, or dict of `str` to these",
     "MaskRules": "list of compiled patterns and callables",
     "PageVisitFilter": "callable (no arguments, returns `bool`)",

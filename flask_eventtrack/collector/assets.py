@@ -60,7 +60,7 @@ def serve_openapi() -> Response:
 def serve_catalogue() -> Response:
     """Serve the definitions, if the host app permits this request to see them."""
     state = get_state()
-    if find_access(state) is None:
+    if find_access(state, by_token=True) is None:
         return not_found()
     return _json(describe_catalogue(state.catalogue), _CATALOGUE_HEADERS)
 

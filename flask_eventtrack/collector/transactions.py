@@ -12,7 +12,7 @@ from msgspec import Meta
 from ..catalogue.orders import MAX_ITEMS, MAX_QUANTITY, Order
 from ..config import HostScope
 from ..errors import InvalidEvent
-from ..identity.host_tokens import find_scopes
+from ..identity.scoped_tokens import find_scopes
 from ..records import CANCEL, CHARGE, Event, Outcome
 from ..request.checking import refuse
 from ..request.context import get_current

@@ -40,6 +40,10 @@ class Route(t.NamedTuple):
     methods: tuple[str, ...] = ("GET",)
     need: Need = "numbers"
 
+    @property
+    def is_for_programs(self) -> bool:
+        return self.path.endswith((".json", ".csv"))
+
 
 ROUTES: t.Final = (
     Route("/", "overview", show_overview),
@@ -98,7 +102,7 @@ def _make_view(route: Route) -> cabc.Callable[..., ResponseReturnValue]:
 
 def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
     state = get_state()
-    access = find_access(state)
+    access = find_access(state, by_token=route.is_for_programs)
     if access is None or not access.meets(route.need):
         return not_found()
     method = "GET" if request.method == "HEAD" else request.method

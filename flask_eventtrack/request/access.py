@@ -10,7 +10,9 @@ import typing as t
 from flask import request
 from werkzeug.exceptions import HTTPException
 
+from ..identity.scoped_tokens import find_scopes
 from ..state import State, this_app
+from .host_login import read_bearer
 
 #: What a page needs: to see the numbers, to see people, or to change what is stored of them.
 Need = t.Literal["numbers", "people", "manage"]
@@ -21,35 +23,45 @@ _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Access:
-    """What a request may do. ``sites`` are the only ones that it may see; None is all of them.
+    """What a request may do. Everyone who has access sees numbers.
 
-    ``is_by_debug`` if only the debug mode lets it in.
+    ``sites`` are the only ones that it may see; None is all of them. ``is_by_debug`` if only the
+    debug mode lets it in, ``is_by_token`` if a token of ``EVENTTRACK_REPORT_TOKENS`` does.
     """
 
+    may_see_people: bool = False
     may_manage: bool = False
     sites: frozenset[str] | None = None
     is_by_debug: bool = False
-
-    @property
-    def may_see_people(self) -> bool:
-        """Whether it may see people and their events: not if it may see the numbers of some sites
-        only."""
-        return self.sites is None
+    is_by_token: bool = False
 
     def meets(self, need: Need) -> bool:
         """Whether it may do what needs this much."""
-        return {
-            "numbers": True,
-            "people": self.may_see_people,
-            "manage": self.may_manage and self.may_see_people,
-        }[need]
+        return {"numbers": True, "people": self.may_see_people, "manage": self.may_manage}[need]
 
 
-def find_access(state: State) -> Access | None:
-    """Return what the host app permits the current request; None if it permits nothing."""
+_ACCESS: t.Final[dict[object, Access]] = {
+    True: Access(may_see_people=True, may_manage=True),
+    "manage": Access(may_see_people=True, may_manage=True),
+    "view": Access(may_see_people=True),
+    "numbers": Access(),
+}
+
+
+def find_access(state: State, *, by_token: bool = False) -> Access | None:
+    """Return what the host app permits the current request; None if it permits nothing.
+
+    :param by_token: whether a token of ``EVENTTRACK_REPORT_TOKENS`` will do as well: for what
+        programs read.
+    """
+    access = _find_token_access(state) if by_token else None
+    return access or _ask_host(state)
+
+
+def _ask_host(state: State) -> Access | None:
     ask = state.config.dashboard_permission
     if ask is None:
-        return Access(may_manage=True, is_by_debug=True) if _is_developer() else None
+        return dataclasses.replace(_ACCESS[True], is_by_debug=True) if _is_developer() else None
     try:
         return _read_permit(ask())
     except HTTPException:  # the host's function may refuse with abort(403)
@@ -60,14 +72,22 @@ def find_access(state: State) -> Access | None:
 
 
 def _read_permit(permit: object) -> Access | None:
-    if permit is True or permit == "manage":
-        return Access(may_manage=True)
-    if permit == "view":
-        return Access()
-    if isinstance(permit, str | bytes) or not isinstance(permit, cabc.Collection):
+    if permit is True or isinstance(permit, str):
+        return _ACCESS.get(permit)
+    if isinstance(permit, bytes) or not isinstance(permit, cabc.Collection):
         return None
     sites = frozenset(site for site in permit if isinstance(site, str))
     return Access(sites=sites) if sites else None
+
+
+def _find_token_access(state: State) -> Access | None:
+    given = read_bearer(request.environ)
+    if given is None:
+        return None
+    scopes = find_scopes(state.config.report_tokens, given)
+    # A token that is listed twice has the larger scope.
+    scope = next((scope for scope in ("manage", "view", "numbers") if scope in scopes), None)
+    return None if scope is None else dataclasses.replace(_ACCESS[scope], is_by_token=True)
 
 
 def _is_developer() -> bool:

@@ -337,7 +337,7 @@ def test_short_tokens_are_refused_and_never_shown(value: t.Any) -> None:
 def test_tokens_are_in_no_repr(shop: Host) -> None:
     """Neither as text nor as digests."""
     text = repr(shop.state.config)
-    assert "HostToken(scope='transactions')" in text
+    assert "ScopedToken(scope='transactions')" in text
     assert not any(token in text for token in (ERP, OLD, TILL))
 
 
