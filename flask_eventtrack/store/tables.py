@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+import functools
 import typing as t
 
 import sqlalchemy as sa
@@ -256,7 +257,7 @@ for _name, _items in _ITEMS.items():
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
-    """One app's copies of the tables."""
+    """The tables, of one schema and bind."""
 
     event: sa.Table
     session: sa.Table
@@ -286,13 +287,19 @@ class Tables:
 
         The host's copies, for ``create_all()`` and for migrations, have SQLAlchemy's own types.
         """
-        own = sa.MetaData(schema=metadata.schema, info=metadata.info)
         for table in _metadata.tables.values():
             _ensure(table, metadata)
-        return cls(*(_copy(table, own) for table in _metadata.tables.values()))
+        return _make_own(metadata.schema, metadata.info.get("bind_key"))
 
     def all(self) -> list[sa.Table]:
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+@functools.cache
+def _make_own(schema: str | None, bind_key: str | None) -> Tables:
+    """Return the tables for our statements: the apps of a process share them."""
+    own = sa.MetaData(schema=schema, info={"bind_key": bind_key})
+    return Tables(*(_copy(table, own) for table in _metadata.tables.values()))
 
 
 def _ensure(table: sa.Table, metadata: sa.MetaData) -> None:
@@ -317,8 +324,8 @@ def cached_on_table(
 ) -> cabc.Callable[[sa.Table, *_Args], _Made]:
     """Decorate a function of a table and hashable arguments: it is called once for each of them.
 
-    What it returned is kept in the table's ``info``. A cache of the module would keep the tables of
-    each app that a process has had.
+    What it returned is kept in the table's ``info``, for all apps of the process: so no argument is
+    an app's own.
     """
 
     def find(table: sa.Table, *args: *_Args) -> _Made:
