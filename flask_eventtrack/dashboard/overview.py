@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import typing as t
 
-from flask import Response, redirect, request
+from flask import Response, request
 from werkzeug.datastructures import MultiDict
 
 from ..reports.library import Reports
@@ -76,8 +76,6 @@ class Entry(t.NamedTuple):
 
 def show_overview(state: State, access: Access) -> Response:
     """Show the overview."""
-    if "field" in request.args:
-        return _add_condition(find_root(state))
     args, is_new = _open(state.reports, access, request.args)
     query = read_query(state.reports, access, find_root(state), args)
     overview = read_overview(state.reports, query)
@@ -130,17 +128,6 @@ def _open(
     args["period"] = "today"
     args.setdefault("compare", "none")
     return args, True
-
-
-def _add_condition(root: str) -> Response:
-    """Lead from what the form of a new condition sends to the URL that says it."""
-    args = MultiDict(request.args)
-    parts = [args.pop(name, "") for name in ("operator", "field", "value")]
-    args.add("f", ":".join(parts))
-    query = Query.write_pairs(list(args.items(multi=True)))
-    response = redirect(f"{root}/{query}", 303)
-    response.headers["Cache-Control"] = "no-store"
-    return t.cast("Response", response)
 
 
 def describe_query(query: Query, page: str = "", **own: str | None) -> dict[str, t.Any]:

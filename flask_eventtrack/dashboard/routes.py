@@ -5,9 +5,11 @@ from __future__ import annotations
 import collections.abc as cabc
 import functools
 import typing as t
+import urllib.parse
 
-from flask import Blueprint, Flask, Response, request
+from flask import Blueprint, Flask, Response, redirect, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from ..errors import ReportError
 from ..request.access import Need, find_access
@@ -23,6 +25,7 @@ from .overview import send_overview, show_overview
 from .parameters import send_parameters, show_parameters
 from .people import send_people, send_people_file, show_people
 from .person import send_person, show_person
+from .query import Query
 from .revenue import send_revenue, send_revenue_file, show_revenue
 from .rights import handle_rights
 from .troubles import TROUBLES, answer_trouble
@@ -111,9 +114,23 @@ def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
         return problem(405, "method_not_allowed", f"Use {allowed}.", Allow=allowed)
     try:
         _check_arguments()
+        if "field" in request.args:
+            return _add_condition()
         return route.view(state, access, **values)
     except TROUBLES as trouble:
         return answer_trouble(state, access, trouble)
+
+
+def _add_condition() -> Response:
+    """Lead from what the form of a new condition sends to the URL that says it."""
+    args = MultiDict(request.args)
+    parts = [args.pop(name, "") for name in ("operator", "field", "value")]
+    args.add("f", ":".join(parts))
+    query = Query.write_pairs(list(args.items(multi=True)))
+    page = urllib.parse.quote(request.script_root + request.path)
+    response = redirect(page + query, 303)
+    response.headers["Cache-Control"] = "no-store"
+    return t.cast("Response", response)
 
 
 def _check_arguments() -> None:
