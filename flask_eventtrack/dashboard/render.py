@@ -16,7 +16,6 @@ from ..request.access import Access, Link, Need
 from ..state import State
 from . import figures
 from .assets import link_asset
-from .wording import name_days
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -111,7 +110,7 @@ def render(
 
 def _write_end(state: State, link: Link) -> str:
     day = link.ends_at.astimezone(state.reports.zone).date()
-    return name_days(day, day)
+    return f"{day.day} {figures.name_month(day)[:3]} {day.year}"
 
 
 def _count_here(state: State, access: Access) -> int | None:
