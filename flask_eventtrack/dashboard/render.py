@@ -128,7 +128,8 @@ def respond(body: bytes | str, mimetype: str, **headers: str) -> Response:
     :param headers: more headers of the answer, with ``_`` for ``-`` in their names.
     """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    common = {name: _HEADERS[name] for name in ("Cache-Control", "X-Content-Type-Options")}
+    names = ("Cache-Control", "X-Content-Type-Options", "X-Robots-Tag")
+    common = {name: _HEADERS[name] for name in names}
     return shrink(Response(body, headers={**common, **named}, mimetype=mimetype))
 
 

@@ -7,6 +7,7 @@ import pathlib
 import re
 
 import pytest
+from flask import request
 from werkzeug.test import TestResponse
 
 from flask_eventtrack import EventTrack
@@ -140,6 +141,8 @@ def test_a_page_below_a_link_says_nothing_of_its_secret(office: Host) -> None:
     lengths = {"Content-Length": response.headers["Content-Length"]}
     assert dict(response.headers) == expected | lengths
     assert office.rows("event") == []
+    numbers = office.client().get(f"{url}overview.json").headers
+    assert (numbers["Cache-Control"], numbers["X-Robots-Tag"]) == ("no-store", "noindex")
     secret = url.split("/")[3]
     assert not [name for name in ("link", "audit") if secret in str(office.rows(name))]
 
@@ -272,6 +275,24 @@ def test_revoking_what_is_not_there_is_no_error(office: Host) -> None:
     for text in ("", "x", "00000000-0000-4000-8000-000000000001"):
         assert send(office, revoke=text).status_code == 303
     assert office.rows("audit") == []
+
+
+def test_a_log_in_wall_lets_links_through_by_their_endpoints(office: Host) -> None:
+    """As the docs say: all that a link opens has an endpoint with the same beginning."""
+
+    @office.app.before_request
+    def ask_for_login() -> str | None:
+        is_open = (request.endpoint or "").startswith("eventtrack_dashboard.shared_")
+        return None if is_open or "X-Staff" in request.headers else "Who are you?"
+
+    url = share(office)
+    page = read(office, url)
+    for path in [
+        f"{url}overview.json",
+        *re.findall(r'(?:href|src)="([^"]+/dashboard/[^"]+)"', page),
+    ]:
+        assert read(office, path) != "Who are you?"
+    assert read(office, "/_et/") == "Who are you?"
 
 
 def test_a_link_opens_before_the_first_visit(make: MakeHost) -> None:
