@@ -54,7 +54,7 @@ class Listed(t.NamedTuple):
 
 def handle_links(state: State, access: Access) -> Response:
     """Show the links, make one or revoke one."""
-    if request.method == "GET":
+    if request.method != "POST":
         return _show(state, access)
     asked = Asked(*(request.form.get(name, "").strip() for name in Asked._fields))
     if not is_ours(state, _ACT):

@@ -69,6 +69,7 @@ def test_a_link_from_its_form_to_its_end(
     host.events.dashboard_user(lambda: "Grace")
     add_sessions(host, {})
     assert "There are no links yet." in look(host, LINKS).text
+    assert look(host, LINKS, method="HEAD").status_code == 200
     send(host, name="Ada", days="7")
     clock.advance(days=1)
     bob = share(host, "Bob", "7")
