@@ -234,7 +234,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
             "ix_eventtrack_trait_value", "value", postgresql_ops={"value": "varchar_pattern_ops"}
         ),
     ],
-    # Who looked at a person, exported or erased them.
+    # Who looked at a person, exported or erased them, and who made or revoked a link.
     "audit": [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("at", UTCDateTime(), nullable=False),
@@ -242,6 +242,16 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("action", text(32), nullable=False),
         sa.Column("subject", text(255), nullable=False),
         sa.Index("ix_eventtrack_audit_at", "at"),
+    ],
+    # Read-only links to the overview.
+    "link": [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("name", text(255), nullable=False),
+        sa.Column("site", text(255)),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("created_by", text(255), nullable=False),
+        sa.Column("ends_at", UTCDateTime(), nullable=False),
+        sa.Column("revoked_at", UTCDateTime()),
     ],
     "schema": [
         sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
@@ -279,6 +289,7 @@ class Tables:
     recount_person: sa.Table
     trait: sa.Table
     audit: sa.Table
+    link: sa.Table
     schema: sa.Table
 
     @classmethod
