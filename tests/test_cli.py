@@ -62,7 +62,7 @@ def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
         db_host.db.drop_all()
     for _ in range(2):
         answer = run(db_host, "init-db")
-        assert (answer.exit_code, answer.output) == (0, "All 21 tables exist.\n")
+        assert (answer.exit_code, answer.output) == (0, "All 22 tables exist.\n")
     assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -83,7 +83,7 @@ def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
     run(host, "init-db")
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
-    assert len(found) == 21
+    assert len(found) == 22
     assert "things" not in found
 
 
@@ -93,14 +93,14 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
     host = make({**binds, "EVENTTRACK_BIND_KEY": "events"}, create=False)
     run(host, "init-db")
     with host.app.app_context():
-        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 21
+        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 22
         assert sa.inspect(host.db.engine).get_table_names() == []
 
 
 def test_init_db_in_memory(make: MakeHost) -> None:
     """On the one connection that there is."""
     host = make(url="sqlite://", create=False)
-    assert run(host, "init-db").output == "All 21 tables exist.\n"
+    assert run(host, "init-db").output == "All 22 tables exist.\n"
     host.client().get("/", headers=NAVIGATION)
     assert host.actions() == {"page.visit": 1, "session.start": 1}
 

@@ -263,7 +263,7 @@ def write_tutorial(folder: pathlib.Path, last: str) -> None:
 def test_the_tutorial_begins_as_it_says(tmp_path: pathlib.Path) -> None:
     """The first page is recorded, and ``tail`` prints it."""
     write_tutorial(tmp_path, '{% extends "layout.html" %}')
-    assert "All 21 tables exist." in run_flask(tmp_path, "eventtrack", "init-db")
+    assert "All 22 tables exist." in run_flask(tmp_path, "eventtrack", "init-db")
     run_python(_BROWSE + 'client.get("/")', tmp_path)
     printed = run_flask(tmp_path, "eventtrack", "tail")
     claimed = next(b.text for b in iter_blocks(read("docs/tutorial.md")) if b.language == "text")

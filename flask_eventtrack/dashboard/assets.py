@@ -44,9 +44,11 @@ def _digest(accent: str | None) -> str:
     return hashlib.sha256(b"\0".join(files[name] for name in sorted(files))).hexdigest()[:12]
 
 
-def link_asset(state: State, name: str) -> str:
-    """Return the URL path of a file."""
-    root = request.script_root + state.config.url_prefix
+def link_asset(state: State, root: str, name: str) -> str:
+    """Return the URL path of a file.
+
+    :param root: the path of the pages: that of the dashboard, or of a shared link.
+    """
     return f"{root}/dashboard/{_digest(state.config.dashboard_accent)}/{name}"
 
 

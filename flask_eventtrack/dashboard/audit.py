@@ -1,8 +1,9 @@
-"""The audit: who looked at a person, exported or erased them."""
+"""The audit: who looked at a person, exported or erased them, and who made or revoked a link."""
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 import threading
 import typing as t
@@ -22,7 +23,9 @@ from .render import render
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
-Act = t.Literal["view", "export", "object", "withdraw", "erase", "erased", "failed"]
+Act = t.Literal[
+    "view", "export", "object", "withdraw", "erase", "erased", "failed", "link", "revoke"
+]
 
 #: A look at a person is noted once in this time for each member of staff.
 _VIEW_PAUSE = dt.timedelta(hours=1)
@@ -40,16 +43,25 @@ WORDS: t.Final[dict[str, str]] = {
     "erase": "began to erase",
     "erased": "erased",
     "failed": "failed to erase",
+    "link": "made the link",
+    "revoke": "revoked the link",
 }
 
 
 class Entry(t.NamedTuple):
-    """A row of the audit; ``subject`` is a person's uuid, or a hash once they are erased."""
+    """A row of the audit.
+
+    ``subject`` is a person's uuid, or a hash once they are erased; or the name of a link.
+    """
 
     at: dt.datetime
     actor: str
     action: str
     subject: str
+
+    @property
+    def is_of_link(self) -> bool:
+        return self.action in {"link", "revoke"}
 
     @property
     def uuid(self) -> uuidlib.UUID | None:
@@ -84,10 +96,17 @@ def _ask_host(state: State) -> object:
 
 def write_audit(state: State, actor: str, act: Act, subject: uuidlib.UUID | str) -> None:
     """Write a row, by a connection of ours: the host's transaction has no part in it."""
+    state.pipeline.database.retry(functools.partial(add_entry, state, actor, act, subject))
+
+
+def add_entry(
+    state: State, actor: str, act: Act, subject: uuidlib.UUID | str, connection: sa.Connection
+) -> None:
+    """Write a row in a transaction of ours."""
     now = state.clock() + (_TICK if act in {"erased", "failed"} else 0)
     row = {"id": uuid7(now), "at": from_ns(now), "actor": actor, "action": act}
     insert = state.pipeline.database.tables.audit.insert().values(**row, subject=str(subject))
-    state.pipeline.database.retry(lambda connection: connection.execute(insert))
+    connection.execute(insert)
 
 
 def note_view(state: State, access: Access, person: uuidlib.UUID) -> None:

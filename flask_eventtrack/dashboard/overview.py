@@ -6,7 +6,7 @@ import datetime as dt
 import math
 import typing as t
 
-from flask import Response, redirect, request
+from flask import Response, request
 from werkzeug.datastructures import MultiDict
 
 from ..reports.library import Reports
@@ -76,10 +76,8 @@ class Entry(t.NamedTuple):
 
 def show_overview(state: State, access: Access) -> Response:
     """Show the overview."""
-    if "field" in request.args:
-        return _add_condition(find_root(state))
     args, is_new = _open(state.reports, access, request.args)
-    query = read_query(state.reports, access, find_root(state), args)
+    query = read_query(state.reports, access, find_root(state, access.link), args)
     overview = read_overview(state.reports, query)
     start = state.reports.find_start() if is_new else None
     if start is not None and not overview.numbers.sessions and not query.filter:
@@ -97,7 +95,7 @@ def show_overview(state: State, access: Access) -> Response:
 
 def send_overview(state: State, access: Access) -> Response:
     """Send the same as JSON."""
-    query = read_query(state.reports, access, find_root(state), request.args)
+    query = read_query(state.reports, access, find_root(state, access.link), request.args)
     return respond_json(read_overview(state.reports, query))
 
 
@@ -119,9 +117,10 @@ def _open(
 ) -> tuple[MultiDict[str, str], bool]:
     """Return the arguments, and whether the app is new: then the overview opens on today.
 
-    Whoever sees some sites only is not told about the others.
+    Whoever sees some sites only is not told about the others. Whoever has a shared link is not told
+    how to set up the app.
     """
-    if args.get("period") or access.sites is not None:
+    if args.get("period") or access.sites is not None or access.link is not None:
         return args, False
     is_new = reports.period("all").first >= reports.now.astimezone(reports.zone).date()
     if not is_new:
@@ -130,17 +129,6 @@ def _open(
     args["period"] = "today"
     args.setdefault("compare", "none")
     return args, True
-
-
-def _add_condition(root: str) -> Response:
-    """Lead from what the form of a new condition sends to the URL that says it."""
-    args = MultiDict(request.args)
-    parts = [args.pop(name, "") for name in ("operator", "field", "value")]
-    args.add("f", ":".join(parts))
-    query = Query.write_pairs(list(args.items(multi=True)))
-    response = redirect(f"{root}/{query}", 303)
-    response.headers["Cache-Control"] = "no-store"
-    return t.cast("Response", response)
 
 
 def describe_query(query: Query, page: str = "", **own: str | None) -> dict[str, t.Any]:

@@ -98,6 +98,8 @@ def read_query(reports: Reports, access: Access, root: str, args: MultiDict[str,
     measure = choose("measure", args.get("measure", "visitors"), MEASURES)
     bucket = choose("bucket", args.get("bucket") or period.default_bucket, BUCKETS)
     limit = Filter.parse(args.getlist("f"))
+    if access.link is not None and any(each.parameter for each in limit.conditions):
+        raise ReportError("A shared link has no filters on the parameters of events.")
     site = args.get("site") or None
     if site is not None and access.sites is not None and site not in access.sites:
         raise ReportError(f"You may not see the site {site[:64]!r}.")

@@ -12,7 +12,7 @@ from flask import Response, request
 from sqlalchemy.exc import SQLAlchemyError
 
 from ..errors import ReportUnavailable
-from ..request.access import Access, Need
+from ..request.access import Access, Link, Need
 from ..state import State
 from . import figures
 from .assets import link_asset
@@ -27,12 +27,15 @@ _HEADERS = {
     "X-Frame-Options": "DENY",
     "X-Robots-Tag": "noindex",
 }
+# The path of a shared link is a secret: not even the host's own pages get it as a referrer.
+_OF_LINKS = {"Referrer-Policy": "no-referrer"}
 #: The pages of the navigation: the endpoint of each, its title, and what it needs.
 PAGES: t.Final[tuple[tuple[str, str, Need], ...]] = (
     ("overview", "Overview", "numbers"),
     ("live", "Live", "people"),
     ("people", "People", "people"),
     ("audit", "Audit", "manage"),
+    ("links", "Share", "manage"),
 )
 _LEAST_BYTES = 600
 _LEVEL = 5
@@ -55,9 +58,10 @@ def make_environment() -> jinja2.Environment:
     return environment
 
 
-def find_root(state: State) -> str:
-    """Return the URL path of the dashboard, without a slash at its end."""
-    return request.script_root + state.config.url_prefix
+def find_root(state: State, link: Link | None = None) -> str:
+    """Return the URL path of the dashboard, or of a shared link, without a slash at its end."""
+    root = request.script_root + state.config.url_prefix
+    return root if link is None else root + link.path
 
 
 def render(
@@ -81,6 +85,7 @@ def render(
     """
     if "here_now" not in values:
         values["here_now"] = _count_here(state, access)
+    root = find_root(state, access.link)
     text = (
         make_environment()
         .get_template(f"{template or page}.html")
@@ -90,15 +95,22 @@ def render(
             name=state.config.dashboard_name or request.host.partition(":")[0],
             logo=state.config.dashboard_logo,
             home=f"{request.script_root}/",
-            prefix=find_root(state),
+            prefix=root,
             pages=[(name, label) for name, label, need in PAGES if access.meets(need)],
             access=access,
-            asset=functools.partial(link_asset, state),
+            until=access.link and _write_end(state, access.link),
+            asset=functools.partial(link_asset, state, root),
             **values,
         )
     )
-    response = Response(text, status, _HEADERS, mimetype="text/html")
+    headers = _HEADERS if access.link is None else _HEADERS | _OF_LINKS
+    response = Response(text, status, headers, mimetype="text/html")
     return shrink(response) if compress else response
+
+
+def _write_end(state: State, link: Link) -> str:
+    day = link.ends_at.astimezone(state.reports.zone).date()
+    return f"{day.day} {figures.name_month(day)[:3]} {day.year}"
 
 
 def _count_here(state: State, access: Access) -> int | None:
@@ -116,7 +128,8 @@ def respond(body: bytes | str, mimetype: str, **headers: str) -> Response:
     :param headers: more headers of the answer, with ``_`` for ``-`` in their names.
     """
     named = {name.replace("_", "-"): value for name, value in headers.items()}
-    common = {name: _HEADERS[name] for name in ("Cache-Control", "X-Content-Type-Options")}
+    names = ("Cache-Control", "X-Content-Type-Options", "X-Robots-Tag")
+    common = {name: _HEADERS[name] for name in names}
     return shrink(Response(body, headers={**common, **named}, mimetype=mimetype))
 
 

@@ -13,23 +13,20 @@ import uuid as uuidlib
 
 import msgspec
 from flask import Flask, Response, request
-from itsdangerous import BadSignature, URLSafeSerializer
 
 from .. import data_rights
 from ..reports.export import iter_person
 from ..request.access import Access
-from ..request.origin import PostOrigin, find_origin
 from ..request.problems import not_found
 from ..state import State, this_app
 from ..store.erasure import count_rows
 from .audit import Act, Entry, find_actor, find_last, write_audit
 from .feed_words import keep, write_moment
+from .forms import TOO_OLD, is_ours, make_token
 from .people import link_people, name_person, read_uuid
 from .person import find_owner, redirect_to, show_unknown
 from .render import render
 
-_HOUR_NS = 3600 * 1_000_000_000
-_SALT = "eventtrack.dashboard"
 _SHORT = 8
 # A small erasure is done when its page is shown.
 _PATIENCE = 1.0
@@ -116,10 +113,8 @@ def _show_form(
 
 def _take_form(state: State, access: Access, act: Asked, person: uuidlib.UUID) -> Response:
     customer_id = state.reports.name([person])[person].customer_id
-    if not _is_ours(state, act, person):
-        return _show_form(
-            state, access, act, person, "The form was too old, or not from this page. Try again."
-        )
+    if not is_ours(state, act, person):
+        return _show_form(state, access, act, person, TOO_OLD)
     typed = request.form.get("typed", "").strip()
     if typed not in {customer_id, str(person)[:_SHORT]}:
         return _show_form(state, access, act, person, "That is not what you were asked to type.")
@@ -138,31 +133,6 @@ def _take_form(state: State, access: Access, act: Asked, person: uuidlib.UUID) -
 
 def _see_other(url: str) -> Response:
     return Response("", 303, {**_HEADERS, "Location": url})
-
-
-# Forms
-
-
-def make_token(state: State, act: str, person: uuidlib.UUID) -> str:
-    """Return a token for an act on a person, for an hour."""
-    return str(_serializer().dumps([act, str(person), state.clock() + _HOUR_NS]))
-
-
-def _is_ours(state: State, act: str, person: uuidlib.UUID) -> bool:
-    """Whether a page of ours has sent the form, and has made it within the last hour."""
-    if find_origin(state) not in {PostOrigin.OWN_PAGE, PostOrigin.OWN_PAGE_WITH_TOKEN}:
-        return False
-    try:
-        signed: t.Any = _serializer().loads(request.form.get("token", ""))
-    except BadSignature:
-        return False
-    return bool(signed[:2] == [act, str(person)] and state.clock() < signed[2])
-
-
-def _serializer() -> URLSafeSerializer:
-    app = this_app()
-    keys = [*(app.config.get("SECRET_KEY_FALLBACKS") or ()), app.secret_key]
-    return URLSafeSerializer(keys, salt=_SALT)
 
 
 # Export

@@ -5,30 +5,39 @@ from __future__ import annotations
 import collections.abc as cabc
 import functools
 import typing as t
+import urllib.parse
 
-from flask import Blueprint, Flask, Response, request
+import sqlalchemy as sa
+from flask import Blueprint, Flask, Response, redirect, request
 from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import MultiDict
 
 from ..errors import ReportError
-from ..request.access import Need, find_access
+from ..request.access import Access, Need, find_access
 from ..request.places import ALL_METHODS, drop_place, find_places
 from ..request.problems import not_found, problem
-from ..state import DASHBOARD, get_state
+from ..state import DASHBOARD, State, get_state
 from .assets import serve_asset
 from .audit import show_audit
 from .details import send_details, send_file, show_details
 from .host_feed import serve_feed_css
+from .links import handle_links
 from .live import send_live, show_live
 from .overview import send_overview, show_overview
 from .parameters import send_parameters, show_parameters
 from .people import send_people, send_people_file, show_people
 from .person import send_person, show_person
+from .query import Query
 from .revenue import send_revenue, send_revenue_file, show_revenue
 from .rights import handle_rights
-from .troubles import TROUBLES, answer_trouble
+from .shared import find_shared
+from .troubles import TROUBLES, answer_outage, answer_trouble
 
 #: Answers a request that has access.
 View = cabc.Callable[..., Response]
+
+
+_SHARED = "/shared/<secret>"
 
 
 class Route(t.NamedTuple):
@@ -39,6 +48,11 @@ class Route(t.NamedTuple):
     view: View
     methods: tuple[str, ...] = ("GET",)
     need: Need = "numbers"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether a shared link opens it, and nothing else does."""
+        return self.path.startswith(_SHARED)
 
     @property
     def is_for_programs(self) -> bool:
@@ -56,6 +70,7 @@ ROUTES: t.Final = (
     Route("/people/<person>.json", "person_json", send_person, need="people"),
     Route("/people/<person>/<act>", "rights", handle_rights, ("GET", "POST"), "manage"),
     Route("/audit", "audit", show_audit, need="manage"),
+    Route("/links", "links", handle_links, ("GET", "POST"), "manage"),
     Route("/feed.css", "feed_css", serve_feed_css, need="people"),
     Route("/overview.json", "overview_json", send_overview),
     Route("/details/<dimension>", "details", show_details),
@@ -67,6 +82,9 @@ ROUTES: t.Final = (
     Route("/revenue.json", "revenue_json", send_revenue),
     Route("/revenue.csv", "revenue_csv", send_revenue_file),
     Route("/dashboard/<digest>/<name>", "asset", serve_asset),
+    Route(f"{_SHARED}/", "shared_overview", show_overview),
+    Route(f"{_SHARED}/overview.json", "shared_overview_json", send_overview),
+    Route(f"{_SHARED}/dashboard/<digest>/<name>", "shared_asset", serve_asset),
 )
 
 
@@ -102,7 +120,10 @@ def _make_view(route: Route) -> cabc.Callable[..., ResponseReturnValue]:
 
 def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
     state = get_state()
-    access = find_access(state, by_token=route.is_for_programs)
+    try:
+        access = _find_access(state, route, values)
+    except (sa.exc.SQLAlchemyError, TimeoutError) as error:
+        return answer_outage(error)
     if access is None or not access.meets(route.need):
         return not_found()
     method = "GET" if request.method == "HEAD" else request.method
@@ -111,9 +132,30 @@ def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
         return problem(405, "method_not_allowed", f"Use {allowed}.", Allow=allowed)
     try:
         _check_arguments()
+        if "field" in request.args:
+            return _add_condition()
         return route.view(state, access, **values)
     except TROUBLES as trouble:
         return answer_trouble(state, access, trouble)
+
+
+def _find_access(state: State, route: Route, values: dict[str, t.Any]) -> Access | None:
+    """Return what the request may do: by its shared link alone, where there is one in the path."""
+    if route.is_shared:
+        return find_shared(state, values.pop("secret"))
+    return find_access(state, by_token=route.is_for_programs)
+
+
+def _add_condition() -> Response:
+    """Lead from what the form of a new condition sends to the URL that says it."""
+    args = MultiDict(request.args)
+    parts = [args.pop(name, "") for name in ("operator", "field", "value")]
+    args.add("f", ":".join(parts))
+    query = Query.write_pairs(list(args.items(multi=True)))
+    page = urllib.parse.quote(request.script_root + request.path)
+    response = redirect(page + query, 303)
+    response.headers["Cache-Control"] = "no-store"
+    return t.cast("Response", response)
 
 
 def _check_arguments() -> None:

@@ -41,8 +41,15 @@ def answer_trouble(state: State, access: Access, trouble: Exception) -> Response
         "The database does not answer",
         "Reports are read from the app's database, which cannot be reached, lacks the tables or is "
         "too slow. Nothing is lost: events are kept until it is back.",
-        hint="'flask eventtrack doctor' says more.",
+        hint=None if access.link else "'flask eventtrack doctor' says more.",
     )
+
+
+def answer_outage(error: Exception) -> Response:
+    """Say that the database cannot tell whether a shared link is still open."""
+    logger.warning("EventTrack: the database could not look up a shared link: %s", error)
+    detail = "The database does not answer. Try again."
+    return problem(503, "unavailable", detail, Retry_After=str(_AWAY_SECONDS))
 
 
 def _refuse(state: State, access: Access, sentence: str) -> Response:
@@ -58,7 +65,7 @@ def _refuse(state: State, access: Access, sentence: str) -> Response:
         sentence=sentence,
         hint=None,
         again=None,
-        back=f"{find_root(state)}/",
+        back=f"{find_root(state, access.link)}/",
         back_label="To the overview",
     )
 

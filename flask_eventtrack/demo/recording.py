@@ -13,6 +13,7 @@ from ..ids import session_end_id, session_id_of, uuid7
 from ..privacy.urls import campaign_of, source_of
 from ..records import CAMPAIGN, PAGE_VISIT, SESSION_END, SESSION_START
 from ..store.rows import EventRow, SessionRow
+from ..store.sessions import end_row
 from ..store.settling import SETTLES_AFTER
 from ..store.touches import Touch, touch_of
 from ..text import page_label
@@ -259,13 +260,7 @@ class SessionRows:
         swept = self.last + self.maker.timeout + _SWEEP_DELAY + int(self.rng.random() * MINUTE)
         if swept > self.maker.now:
             return
-        row.ended_at = row.last_seen_at
-        params = {
-            "duration": (row.last_seen_at - row.started_at).total_seconds(),
-            "pages": row.pages,
-            "events": row.events,
-            "reason": "timeout",
-        }
+        params = end_row(row, "timeout")
         at = from_us(swept)
         self.rows.events.append(
             EventRow(

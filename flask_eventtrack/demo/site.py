@@ -29,7 +29,7 @@ class Site:
     :param now: when the history ends.
     :param host: the host of its URLs; ``name`` is its site.
     :param salt: ``EVENTTRACK_PROFILE_SALT``.
-    :param records: whether an action is recorded.
+    :param records: says whether an action is recorded.
     :param prefix: what the ids of customers and orders begin with, where there are others.
     """
 

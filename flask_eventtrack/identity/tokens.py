@@ -1,4 +1,4 @@
-"""Signed values: what the cookies and the snippet's tag hold, and how they are checked.
+"""Signed values: what cookies, the snippet's tag and shared links hold, and how they are checked.
 
 Each kind is signed under its own salt, so that none is accepted in place of another. A value that
 is cut short, changed, or signed with a key that is no longer known reads as None.
@@ -154,6 +154,7 @@ class TokenCodec:
         # and the customer's id.
         self._session = _Format(keys, "eventtrack.session", "16sIQQB")
         self._visit = _Format(keys, "eventtrack.visit", "16s16s")  # visit; device
+        self._link = _Format(keys, "eventtrack.link", "16s")  # the link to the overview
         # device; when it expires. Then follow the sessions so far, when the open one began, and the
         # profile, encrypted. Older releases ignore them.
         self._csrf = _Format(keys, "eventtrack.csrf", "16sQ")
@@ -237,6 +238,13 @@ class TokenCodec:
         if found is None:
             return None
         return VisitToken(uuidlib.UUID(bytes=found[0]), uuidlib.UUID(bytes=found[1]))
+
+    def write_link(self, link_id: uuidlib.UUID) -> str:
+        return self._link.write(link_id.bytes)
+
+    def read_link(self, value: str) -> uuidlib.UUID | None:
+        found = self._link.read(value)
+        return None if found is None else uuidlib.UUID(bytes=found[0])
 
     def write_csrf(self, owner: Owner, expires: int) -> str:
         """Return what scripts may know of a visitor: the epoch, a dot, and a token of the device.

@@ -59,7 +59,7 @@ class Reports(PeopleReports):
     def overview(
         self,
         period: Period,
-        filter: Filter = _NO_FILTER,  # noqa: A002 - the word of the pages, for keyword arguments
+        filter: Filter = _NO_FILTER,  # noqa: A002 - what the pages call it
         *,
         comparison: Comparison = "previous",
         bucket: Bucket | None = None,

@@ -107,7 +107,10 @@ def find_owner(
 
 
 def describe_person(connection: sa.Connection, tables: Tables, person: uuidlib.UUID) -> Person:
-    """Return what is known of a person, who is nobody's alias."""
+    """Return what is known of a person.
+
+    :param person: the uuid of their profile; not that of an alias.
+    """
     profile, session = tables.profile.c, tables.session.c
     columns = (profile.customer_id, profile.traits, profile.first_seen_at, profile.last_seen_at)
     known = connection.execute(sa.select(*columns).where(profile.uuid == person)).one_or_none()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+import datetime as dt
 import ipaddress
 import typing as t
 
@@ -21,12 +22,20 @@ _LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _FORWARDING = ("Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip", "Via")
 
 
+class Link(t.NamedTuple):
+    """A read-only link to the overview: its path below the root of the dashboard, and its end."""
+
+    path: str
+    ends_at: dt.datetime
+
+
 @dataclasses.dataclass(frozen=True, slots=True)
 class Access:
     """What a request may do. Everyone who has access sees numbers.
 
     ``sites`` are the only ones that it may see; None is all of them. ``is_by_debug`` if only the
-    debug mode lets it in, ``is_by_token`` if a token of ``EVENTTRACK_REPORT_TOKENS`` does.
+    debug mode lets it in, ``is_by_token`` if a token of ``EVENTTRACK_REPORT_TOKENS`` does. ``link``
+    is the shared link that lets it in.
     """
 
     may_see_people: bool = False
@@ -34,6 +43,7 @@ class Access:
     sites: frozenset[str] | None = None
     is_by_debug: bool = False
     is_by_token: bool = False
+    link: Link | None = None
 
     def meets(self, need: Need) -> bool:
         """Whether it may do what needs this much."""

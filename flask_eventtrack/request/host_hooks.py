@@ -21,7 +21,7 @@ _NAMES = ("in", "identify", "logout", "consent", "transactions", "script", "priv
 _ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
 _POSTS = (
     *(f"{BLUEPRINT}.{name}" for name in ("in", "privacy", "transactions")),
-    f"{DASHBOARD}.rights",
+    *(f"{DASHBOARD}.{name}" for name in ("rights", "links")),
 )
 # Packages whose hooks count requests: to run one of them is to count.
 _COUNTERS = frozenset({"flask_limiter"})

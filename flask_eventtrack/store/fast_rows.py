@@ -12,6 +12,7 @@ import datetime as dt
 import operator
 import typing as t
 import uuid as uuidlib
+import weakref
 
 import msgspec
 import sqlalchemy as sa
@@ -25,6 +26,8 @@ from .types import UTCDateTime
 
 _Rows = cabc.Sequence[Row]
 _Column = cabc.Sequence[t.Any]
+_Schemas = tuple[tuple[str | None, str | None], ...]
+_Key = tuple[sa.Table, Build, Names, _Schemas]
 _Converter = cabc.Callable[[_Column], t.Any]
 
 _encoder = msgspec.json.Encoder()
@@ -55,7 +58,7 @@ def _run(
 ) -> None:
     if rows:
         schemas = connection.get_execution_options().get("schema_translate_map") or {}
-        bulk = _prepare(table, build, connection.dialect, names, tuple(schemas.items()))
+        bulk = _find_bulk(connection.dialect, table, build, names, tuple(schemas.items()))
         connection.exec_driver_sql(bulk.sql, bulk.parameters_of(rows))
 
 
@@ -66,13 +69,19 @@ class _Bulk(t.NamedTuple):
     parameters_of: cabc.Callable[[_Rows], t.Any]
 
 
-@cached_on_table
+# By the dialect, which is an engine's own: what is known of its server is in its statements.
+_bulks: weakref.WeakKeyDictionary[sa.Dialect, dict[_Key, _Bulk]] = weakref.WeakKeyDictionary()
+
+
+def _find_bulk(dialect: sa.Dialect, *key: *_Key) -> _Bulk:
+    known = _bulks.setdefault(dialect, {})
+    if key not in known:
+        known[key] = _prepare(dialect, *key)
+    return known[key]
+
+
 def _prepare(
-    table: sa.Table,
-    build: Build,
-    dialect: sa.Dialect,
-    names: Names,
-    schemas: tuple[tuple[str | None, str | None], ...],
+    dialect: sa.Dialect, table: sa.Table, build: Build, names: Names, schemas: _Schemas
 ) -> _Bulk:
     options: dict[str, t.Any] = {}
     if schemas:
@@ -86,6 +95,7 @@ def _prepare(
     converters = [find(table.columns[name].type) for name in columns]
     is_whole = columns == table.columns.keys()
     values_of = msgspec.structs.astuple if is_whole else operator.attrgetter(*columns)
+    is_positional = compiled.positional  # it knows the dialect, which it would keep
 
     def parameters_of(rows: _Rows) -> t.Any:
         # A whole column at a time: msgspec then does most of the work.
@@ -93,7 +103,7 @@ def _prepare(
         pairs = zip(converters, values, strict=True)
         stored = [convert(column) if convert else column for convert, column in pairs]
         tuples = [tuple(stored)] if as_arrays else list(zip(*stored, strict=True))
-        if compiled.positional:
+        if is_positional:
             return tuples
         return [dict(zip(places, values, strict=True)) for values in tuples]
 

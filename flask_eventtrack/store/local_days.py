@@ -8,7 +8,7 @@ import typing as t
 
 from .types import to_utc
 
-#: Before every day: the previous day of somebody who was never here.
+#: The previous day of somebody who was not here before.
 NEVER: t.Final = dt.date.min
 _DAY = dt.timedelta(days=1)
 

@@ -41,7 +41,7 @@ OTHERS: t.Final = "…"
 MOST_VALUES = 500
 
 _MEASURED = ("started_at", "last_seen_at", "pages", "events", "visible_ms")
-#: The columns of a session on which the counts depend, but for whose it is.
+#: The columns of a session on which the counts depend, without ``person``.
 COUNTED: t.Final = (*_MEASURED, *(name for name in DIMENSIONS if name != "hour"))
 _CHUNK = 2000
 _BITS = 64

@@ -200,13 +200,7 @@ class SessionBook:
         row = session.row
         if reason == "timeout" and end.at is not None and self.goes_on(row.last_seen_at, end.at):
             return
-        row.ended_at = row.last_seen_at
-        params = {
-            "duration": (row.last_seen_at - row.started_at).total_seconds(),
-            "pages": row.pages,
-            "events": row.events,
-            "reason": reason,
-        }
+        params = end_row(row, reason)
         event_id = session_end_id(session_id)
         self._add_event(SESSION_END, event_id, row, row.last_seen_at, "Session end", params)
         self.ended.append((session_id, reason))
@@ -331,6 +325,17 @@ def later_owner(owner: uuidlib.UUID, profile: uuidlib.UUID) -> uuidlib.UUID:
     A session ends with a log-out. So an anonymous event after a log-in has an old cookie.
     """
     return owner if is_customer(owner) and not is_customer(profile) else profile
+
+
+def end_row(row: SessionRow, reason: str) -> dict[str, t.Any]:
+    """End a session with what happened in it last; return the parameters of its ``session.end``."""
+    row.ended_at = row.last_seen_at
+    return {
+        "duration": (row.last_seen_at - row.started_at).total_seconds(),
+        "pages": row.pages,
+        "events": row.events,
+        "reason": reason,
+    }
 
 
 def _new_row(event: Event, session: SessionRef) -> SessionRow:

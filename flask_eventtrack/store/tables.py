@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+import functools
 import typing as t
 
 import sqlalchemy as sa
@@ -233,7 +234,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
             "ix_eventtrack_trait_value", "value", postgresql_ops={"value": "varchar_pattern_ops"}
         ),
     ],
-    # Who looked at a person, exported or erased them.
+    # Who looked at a person, exported or erased them, and who made or revoked a link.
     "audit": [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("at", UTCDateTime(), nullable=False),
@@ -241,6 +242,16 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("action", text(32), nullable=False),
         sa.Column("subject", text(255), nullable=False),
         sa.Index("ix_eventtrack_audit_at", "at"),
+    ],
+    # Read-only links to the overview.
+    "link": [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("name", text(255), nullable=False),
+        sa.Column("site", text(255)),
+        sa.Column("created_at", UTCDateTime(), nullable=False),
+        sa.Column("created_by", text(255), nullable=False),
+        sa.Column("ends_at", UTCDateTime(), nullable=False),
+        sa.Column("revoked_at", UTCDateTime()),
     ],
     "schema": [
         sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
@@ -256,7 +267,7 @@ for _name, _items in _ITEMS.items():
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
-    """One app's copies of the tables."""
+    """The tables, of one schema and bind."""
 
     event: sa.Table
     session: sa.Table
@@ -278,6 +289,7 @@ class Tables:
     recount_person: sa.Table
     trait: sa.Table
     audit: sa.Table
+    link: sa.Table
     schema: sa.Table
 
     @classmethod
@@ -286,13 +298,19 @@ class Tables:
 
         The host's copies, for ``create_all()`` and for migrations, have SQLAlchemy's own types.
         """
-        own = sa.MetaData(schema=metadata.schema, info=metadata.info)
         for table in _metadata.tables.values():
             _ensure(table, metadata)
-        return cls(*(_copy(table, own) for table in _metadata.tables.values()))
+        return _make_own(metadata.schema, metadata.info.get("bind_key"))
 
     def all(self) -> list[sa.Table]:
         return [getattr(self, field.name) for field in dataclasses.fields(self)]
+
+
+@functools.cache
+def _make_own(schema: str | None, bind_key: str | None) -> Tables:
+    """Return the tables for our statements: the apps of a process share them."""
+    own = sa.MetaData(schema=schema, info={"bind_key": bind_key})
+    return Tables(*(_copy(table, own) for table in _metadata.tables.values()))
 
 
 def _ensure(table: sa.Table, metadata: sa.MetaData) -> None:
@@ -317,8 +335,8 @@ def cached_on_table(
 ) -> cabc.Callable[[sa.Table, *_Args], _Made]:
     """Decorate a function of a table and hashable arguments: it is called once for each of them.
 
-    What it returned is kept in the table's ``info``. A cache of the module would keep the tables of
-    each app that a process has had.
+    What it returned is kept in the table's ``info``, for all apps of the process: so no argument is
+    an app's own.
     """
 
     def find(table: sa.Table, *args: *_Args) -> _Made:

@@ -141,7 +141,7 @@ def test_tables_are_visible_to_create_all(host: Host) -> None:
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
     names = (
-        "alias audit closed daily event hourly objection person_day profile quality "
+        "alias audit closed daily event hourly link objection person_day profile quality "
         "recount_day recount_person rejected returning salt schema session tombstone trait "
         "transaction uncounted"
     )

@@ -54,6 +54,8 @@ PAGES = {
     "person": "shop people/{person}",
     "erase": "shop people/{person}/erase",
     "audit": "shop audit",
+    "links": "shop links",
+    "shared": "shop {shared}",
     "no such report": "shop ?period=never",
     "first run": "fresh ",
     "no database": "broken ",
@@ -75,10 +77,22 @@ def urls(
     people = collections.Counter(row["person"] for row in sites["shop"].rows("session", "id"))
     buyers = {row["person"] for row in sites["shop"].rows("transaction", "id")}
     person = min(buyers, key=lambda buyer: (people[buyer], buyer))
-    parts = {page: place.format(person=person).split(" ") for page, place in PAGES.items()}
+    names = {"person": person, "shared": share(chromium, sites["shop"])}
+    parts = {page: place.format(**names).split(" ") for page, place in PAGES.items()}
     yield {page: f"{sites[name].url}/_et/{path}" for page, (name, path) in parts.items()}
     for site in sites.values():
         site.stop()
+
+
+def share(chromium: Browser, shop: Site) -> str:
+    """Make a link to the overview, and return it without the dashboard's own URL."""
+    page = chromium.new_page()
+    page.goto(f"{shop.url}/_et/links")
+    page.get_by_label("Who is it for?").fill("The agency")
+    page.get_by_role("button", name="Make a link").click()
+    url = page.get_by_label("URL of the link for The agency").input_value()
+    page.close()
+    return url.removeprefix(f"{shop.url}/_et/")
 
 
 def audit(

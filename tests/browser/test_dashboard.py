@@ -222,3 +222,32 @@ def test_a_page_that_waits_tries_again(fresh: Site, page: Page) -> None:
     fresh.execute("ALTER TABLE eventtrack_away RENAME TO eventtrack_closed")
     page.clock.fast_forward(15_000)
     expect(title).to_have_text("Waiting for the first visit")
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
+def test_a_link_is_made_copied_and_revoked(reported: Site, chromium: Browser, script: bool) -> None:
+    """Enter in the URL's field does not revoke it."""
+    context = chromium.new_context(java_script_enabled=script)
+    page = context.new_page()
+    found = watch(page, reported)
+    page.goto(f"{reported.url}/_et/links")
+    page.get_by_label("Who is it for?").fill("The agency")
+    page.get_by_role("button", name="Make a link").click()
+    field = page.get_by_label("URL of the link for The agency")
+    url = field.input_value()
+    if script:
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=reported.url)
+        page.get_by_role("button", name="Copy").click()
+        expect(page.get_by_role("button", name="Copied")).to_be_visible()
+        assert page.evaluate("navigator.clipboard.readText()") == url
+    field.press("Enter")
+    page.goto(url)
+    expect(page.get_by_text("Read-only, until 21 Dec 2026")).to_be_visible()
+    assert found == []
+    page.goto(f"{reported.url}/_et/links")
+    page.get_by_role("button", name="Revoke the link for The agency").click()
+    expect(field).to_have_count(0)
+    response = page.goto(url)
+    assert response is not None
+    assert response.status == 404
+    context.close()

@@ -223,6 +223,7 @@ PAGES = (
 #: Those that test_people.py looks at.
 OF_PEOPLE = {
     *("_feed.html", "audit.html", "erasure.html", "host_feed.html", "live.html"),
+    "links.html",
     *("people.html", "person.html", "rights.html"),
 }
 

@@ -6,6 +6,8 @@ import datetime as dt
 import html
 import uuid as uuidlib
 
+import pytest
+
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
 from .pages import (
@@ -31,7 +33,7 @@ def open_busy(make: MakeHost, clock: FakeClock) -> Host:
         host,
         {"source": "newsletter", "country": "DE", "person": again},
         {"source": "newsletter", "country": "DE", "pages": 5, "visible_ms": 60_000},
-        {"source": "newsletter", "country": "PL", "browser": "Firefox"},
+        {"source": "newsletter", "country": "PL", "browser": "Firefo"},
         {"source": "google", "country": "DE", "events": 3},
         at=NOON - dt.timedelta(hours=2),
     )
@@ -145,6 +147,14 @@ def test_the_form_adds_a_filter(make: MakeHost, clock: FakeClock) -> None:
     assert answer.headers["Location"] == (
         "/_et/?period=7d&f=is:country:DE&f=contains:source:news%26letter"
     )
+
+
+@pytest.mark.parametrize("page", ["details/source", "revenue", "details/%0d%0aX-Y%3A%20z"])
+def test_the_form_stays_on_its_page(make: MakeHost, clock: FakeClock, page: str) -> None:
+    host = open_busy(make, clock)
+    answer = host.client().get(f"/_et/{page}?by=channel&field=country&operator=is&value=DE")
+    assert answer.headers["Location"].lower() == f"/_et/{page}?by=channel&f=is:country:de".lower()
+    assert "X-Y" not in answer.headers
 
 
 def test_periods_can_be_turned(make: MakeHost, clock: FakeClock) -> None:

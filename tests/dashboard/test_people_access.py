@@ -24,7 +24,7 @@ FOR_PEOPLE = (
     *(f"/people/{ADA_UUID}", f"/people/{ADA_UUID}.json"),
 )
 TO_MANAGE = (
-    "/audit",
+    *("/audit", "/links"),
     *(f"/people/{ADA_UUID}/{act}" for act in ("export", "object", "withdraw", "erase")),
 )
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
@@ -51,7 +51,7 @@ def test_without_permission_there_is_nothing(shop: Host, staff: str) -> None:
 def test_the_navigation_shows_what_one_may_see(shop: Host) -> None:
     """And no link that leads nowhere."""
     for staff, pages in (
-        ("manage", ["Overview", "Live", "People", "Audit"]),
+        ("manage", ["Overview", "Live", "People", "Audit", "Share"]),
         ("view", ["Overview", "Live", "People"]),
     ):
         page = text_of(look(shop, f"{PAGES}/people", staff))

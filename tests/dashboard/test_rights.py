@@ -201,8 +201,8 @@ def test_every_template_of_people_is_rendered(shop: Host, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(jinja2.BaseLoader, "load", note)
     make_environment.cache_clear()
-    for path in (f"{PAGES}/live", f"{PAGES}/people", f"{PAGES}/audit", ADA_PAGE):
-        text_of(look(shop, path))
+    for path in ("live", "people", "audit", "links", f"people/{ADA_UUID}"):
+        text_of(look(shop, f"{PAGES}/{path}"))
     with shop.app.test_request_context(headers={"X-Staff": "view"}):
         eventtrack_feed(ADA)
     shop.clock.advance(seconds=60)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import datetime as dt
 import typing as t
 
 import jwt
 import pytest
+
+from flask_eventtrack.ids import uuid7
 
 from ..collector.senders import EVIL, FROM_SHOP, OLD_BROWSER, problem_of
 from ..hosts import CHROME, SAME_ORIGIN, Host
@@ -127,14 +130,26 @@ def test_every_route_by_every_role(shop: Host, name: str) -> None:
         )
 
 
+def add_link(host: Host) -> str:
+    """Store a link to the overview, and return the secret of its URL."""
+    link, now = uuid7(host.clock()), host.clock.moment
+    row = {"id": link, "name": "x", "created_at": now, "created_by": "x"}
+    database = host.state.pipeline.database
+    with database.begin() as connection:
+        ends_at = now + dt.timedelta(days=1)
+        connection.execute(database.tables.link.insert().values(**row, ends_at=ends_at))
+    return host.state.tokens.write_link(link)
+
+
 @pytest.mark.parametrize("name", ROLES)
 def test_what_may_be_read_by_every_role(shop: Host, name: str) -> None:
-    """The script and the API's description by all, the catalogue and the dashboard by the host's
-    own people; a 404 or 405 for the rest."""
+    """The script, the API's description and a shared link by all, the catalogue and the dashboard
+    by the host's own people; a 404 or 405 for the rest."""
     role, before = ROLES[name], written(shop)
     headers = dict(role.headers)
     client = shop.client(role.user_agent)
     script = f"/_et{shop.state.scripts.path('et.js')}"
+    shared = f"/_et/shared/{add_link(shop)}/"
     for method, path, status in (
         ("GET", script, 200),
         ("GET", "/_et/openapi.json", 200),
@@ -147,6 +162,11 @@ def test_what_may_be_read_by_every_role(shop: Host, name: str) -> None:
         ("POST", "/_et/nothing", 404),
         ("GET", "/_et/", 200 if role.is_staff else 404),
         ("POST", "/_et/", 405 if role.is_staff else 404),
+        ("GET", "/_et/links", 404),
+        ("POST", "/_et/links", 404),
+        *(("GET", shared + name, 200) for name in ("", "overview.json")),
+        ("POST", shared, 405),
+        ("GET", shared.replace("/shared/", "/shared/x"), 404),
         *((method, "/_et/transactions", 404) for method in ("GET", "PUT", "PATCH", "DELETE")),
         *(("GET", f"/_et/{name}", 405) for name in ("in", "identify", "logout", "consent")),
     ):

@@ -32,12 +32,14 @@ WRITE: dict[str, cabc.Callable[[TokenCodec], str]] = {
     "device": lambda codec: codec.write_device(DEVICE),
     "session": lambda codec: codec.write_session(SESSION),
     "visit": lambda codec: codec.write_visit(VISIT),
+    "link": lambda codec: codec.write_link(ONE),
     "csrf": lambda codec: codec.write_csrf(OWNER, 2**60)[9:],  # without the epoch
 }
 READ: dict[str, cabc.Callable[[TokenCodec, str], object]] = {
     "device": lambda codec, value: codec.read_device(value) == DEVICE,
     "session": lambda codec, value: codec.read_session(value) == SESSION,
     "visit": lambda codec, value: codec.read_visit(value) == VISIT,
+    "link": lambda codec, value: codec.read_link(value) == ONE,
     "csrf": lambda codec, value: codec.is_csrf_of(value, ONE, 2**60 - 1),
 }
 

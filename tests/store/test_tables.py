@@ -43,6 +43,7 @@ NAMES = {
     "eventtrack_recount_person",
     "eventtrack_trait",
     "eventtrack_audit",
+    "eventtrack_link",
     "eventtrack_schema",
 }
 CONVENTION = {

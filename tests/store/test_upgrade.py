@@ -126,7 +126,7 @@ def test_events_wait_for_a_column(first: Host, caplog: pytest.LogCaptureFixture)
 def test_init_db_upgrades_too(first: Host) -> None:
     """It is the same command to whoever knows only that one."""
     take_away(first)
-    assert run(first, "init-db").output == "All 21 tables exist.\n"
+    assert run(first, "init-db").output == "All 22 tables exist.\n"
     assert missing(first) == set()
 
 
