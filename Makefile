@@ -5,7 +5,7 @@ SQLALCHEMY ?= SQLAlchemy
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check types wheel bench soak fuzz snippet openapi crawlers reference docs clean
+.PHONY: demo test check types wheel bench soak fuzz snippet openapi pictures crawlers reference docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -30,6 +30,7 @@ check: $(VENV)/.check node_modules
 	$(MAKE) docs
 	npm run --silent check-snippet
 	$(BIN)/python docs/_ext/openapi.py --check
+	$(BIN)/python docs/_ext/pictures.py --check
 
 # No type is left for hosts' type checkers to guess. pyright takes the packages of PATH's python;
 # with --verifytypes it ignores --pythonpath.
@@ -67,6 +68,10 @@ snippet: node_modules
 
 openapi: $(VENV)/.check
 	$(BIN)/python docs/_ext/openapi.py
+
+# The manual's pictures of the dashboard, with Chromium.
+pictures: $(VENV)/.test
+	$(BIN)/python docs/_ext/pictures.py
 
 # The names of bots that no rule finds, out of the installed crawler-user-agents.
 crawlers: $(VENV)/.test

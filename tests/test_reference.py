@@ -101,11 +101,25 @@ def test_every_index_is_listed(table: sa.Table) -> None:
     assert sorted(entries) == sorted([c.name for c in index.columns] for index in table.indexes)
 
 
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_every_column_is_public_or_internal(table: sa.Table) -> None:
+    """The head of the page says it of each table, and sections of public ones of each column."""
+    head, _, rest = read("tables").partition("\n## ")
+    [kind] = re.findall(rf"^\| \[`{table.name}`\].* \| (public|internal) \|$", head, re.MULTILINE)
+    section = rest.partition(f"## {table.name}\n")[2].partition("\n## ")[0]
+    row = r"^\| `(\w+)` \| [^|]+ \| (public|internal) \| .*\|$"
+    kinds = dict(re.findall(row, section, re.MULTILINE))
+    columns = [column.name for column in table.columns] if kind == "public" else []
+    assert list(kinds) == columns
+    # What identifies a row is public where anything of it is.
+    assert {kinds[column.name] for column in table.primary_key if kinds} <= {"public"}
+
+
 def test_every_table_is_listed() -> None:
     """The head of the page counts the tables and links to each section."""
     head = read("tables").partition("\n## ")[0]
     assert re.findall(r"^\| \[`(\w+)`\]", head, re.MULTILINE) == [table.name for table in TABLES]
     assert len(TABLES) == 22
-    assert "There are twenty-one tables." in head
+    assert "There are twenty-two tables." in head
     names = [field.name for field in dataclasses.fields(Tables)]
     assert [name for name in names if f"`{name}`" not in read("python-api")] == []

@@ -31,7 +31,7 @@ def answer_trouble(state: State, access: Access, trouble: Exception) -> Response
             access,
             _BUSY_SECONDS,
             "Please wait",
-            "Other reports are being counted right now. This page tries again by itself.",
+            "Other reports are being counted right now.",
         )
     logger.warning("EventTrack: the database could not answer a report: %s", trouble)
     return _wait(

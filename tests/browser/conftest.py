@@ -76,6 +76,10 @@ class Site:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def execute(self, statement: str) -> None:
+        with self._engine.begin() as connection:
+            connection.exec_driver_sql(statement)
+
     def await_actions(self, **expected: int) -> list[dict[str, t.Any]]:
         """Return the events once there are exactly these, written ``page_visit=2``.
 

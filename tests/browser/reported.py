@@ -1,6 +1,7 @@
 """A site whose dashboard is open, and whose clock stands still.
 
-With ``SEEDED`` in the environment there have been visits of eight days.
+``SEEDED`` in the environment says what there has been: with ``1`` visits of eight days, and with
+``demo`` the history of a made-up shop.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from flask import Flask
 from flask_sqlalchemy import SQLAlchemy
 
 from flask_eventtrack import EventTrack
+from flask_eventtrack.demo.filling import fill
+from flask_eventtrack.state import get_state
 from tests.dashboard.pages import DAY, NOON, add_hours, add_sessions
 from tests.dashboard.test_hostile import HOSTILE
 from tests.hosts import FakeClock, Host, add_pages
@@ -32,7 +35,10 @@ def create_app() -> Flask:
     add_pages(app)
     with app.app_context():
         db.create_all()
-        if os.environ.get("SEEDED"):
+        if os.environ.get("SEEDED") == "demo":
+            for _ in fill(get_state(), events=3000, days=40):
+                pass
+        elif os.environ.get("SEEDED"):
             seed(Host(app, db, events, clock))
     return app
 

@@ -207,6 +207,23 @@ def test_a_new_site_fills_itself(fresh: Site, chromium: Browser) -> None:
     context.close()
 
 
+def test_a_page_that_waits_tries_again(fresh: Site, page: Page) -> None:
+    """Once the database answers, the page shows what was asked for; until then nothing moves."""
+    page.clock.install()
+    fresh.execute("ALTER TABLE eventtrack_closed RENAME TO eventtrack_away")
+    page.goto(f"{fresh.url}/_et/")
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_have_text("The database does not answer")
+    expect(page.get_by_text("This page tries again by itself.")).to_be_visible()
+    page.evaluate("window.isSame = true")
+    with page.expect_response(f"{fresh.url}/_et/"):
+        page.clock.fast_forward(15_000)
+    assert page.evaluate("window.isSame")
+    fresh.execute("ALTER TABLE eventtrack_away RENAME TO eventtrack_closed")
+    page.clock.fast_forward(15_000)
+    expect(title).to_have_text("Waiting for the first visit")
+
+
 @pytest.mark.parametrize("script", [True, False], ids=["with a script", "without"])
 def test_a_link_is_made_copied_and_revoked(reported: Site, chromium: Browser, script: bool) -> None:
     """Enter in the URL's field does not revoke it."""

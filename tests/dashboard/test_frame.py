@@ -172,7 +172,7 @@ def test_a_busy_process_asks_to_wait(
     answer = host.client().get("/_et/?period=7d")
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
     assert read_headline(answer.text) == "Please wait"
-    assert '<meta http-equiv="refresh" content="3">' in answer.text
+    assert 'data-again="3"' in answer.text
     assert find_links(answer.text, "Try again") == ["http://localhost/_et/?period=7d"]
     found = host.client().get("/_et/overview.json?period=7d")
     assert (found.status_code, found.get_json()["code"]) == (503, "unavailable")
@@ -236,7 +236,7 @@ def test_a_new_site_is_told_what_to_do(make: MakeHost, clock: FakeClock) -> None
     host = open_dashboard(make, clock)
     page = look(host)
     assert read_headline(page) == "Waiting for the first visit"
-    assert 'data-wait="/_et/overview.json?period=today"' in page
+    assert 'data-again="3"' in page
     assert "{{ eventtrack_snippet() }}" in page
     assert find_links(page, "Look now") == ["/_et/"]
     host.client().get("/products/lamp")

@@ -140,19 +140,24 @@
     }
   });
 
-  // A new site's page waits for the first session.
-  const waiting = document.querySelector("[data-wait]");
+  // A page that waits looks for another one at its address. What is typed into it stays until then.
+  const waiting = document.querySelector("[data-again]");
   if (waiting) {
+    waiting.hidden = false;
     const look = async () => {
       if (document.hidden) return;
       try {
-        const answer = await fetch(waiting.dataset.wait, { headers: { Accept: "application/json" } });
-        if (answer.ok && (await answer.json()).numbers.sessions > 0) location.reload();
+        const answer = await fetch(location.href);
+        const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+        const text = (root, selector) => root.querySelector(selector)?.textContent;
+        if (text(next, "h1") !== text(document, "h1")) return location.replace(location.pathname + location.search);
+        const status = text(next, "[role=status]");
+        if (status && status !== text(document, "[role=status]")) document.querySelector("[role=status]").textContent = status;
       } catch {
         // The next look may find the server again.
       }
     };
-    setInterval(look, 3000);
+    setInterval(look, waiting.dataset.again * 1000);
     document.addEventListener("visibilitychange", look);
   }
 })();
