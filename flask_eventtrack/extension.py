@@ -25,6 +25,7 @@ from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import Config, load_config, parse_site
+from .dashboard.host_chart import eventtrack_chart
 from .dashboard.host_feed import eventtrack_feed
 from .dashboard.routes import make_dashboard
 from .errors import ConfigError, InvalidDefinition
@@ -130,6 +131,7 @@ class EventTrack:
             _follow_drops(app, state, db.metadatas[config.bind_key])
         app.extensions[EXTENSION] = state
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
+        app.jinja_env.globals["eventtrack_chart"] = eventtrack_chart
         app.jinja_env.globals["eventtrack_feed"] = eventtrack_feed
         app.cli.add_command(eventtrack_cli)
         if config.enabled:

@@ -1,4 +1,4 @@
-"""Makes ``flask_eventtrack/collector/openapi.json``: the collector as OpenAPI 3.1 describes it.
+"""Makes ``flask_eventtrack/collector/openapi.json``: the HTTP API as OpenAPI 3.1 describes it.
 
 The types that read posts and write answers give the schemas, ``errors.py`` gives the codes. ``make
 openapi`` writes the file, ``make check`` compares it. An app that serves it fills in its own paths.
@@ -6,13 +6,24 @@ openapi`` writes the file, ``make check`` compares it. An app that serves it fil
 
 from __future__ import annotations
 
-import http
 import importlib.metadata
 import pathlib
 import sys
 import typing as t
 
 import msgspec
+from openapi_parts import (
+    TEXT,
+    Codes,
+    Schema,
+    describe_content,
+    describe_get,
+    describe_parameter,
+    describe_problem,
+    describe_responses,
+    refer,
+)
+from openapi_reports import describe_queries, describe_reports, describe_types
 
 import flask_eventtrack
 from flask_eventtrack.browser import load_scripts
@@ -32,16 +43,13 @@ from flask_eventtrack.collector.transactions import (
     PostedCharge,
     PostedItem,
 )
-from flask_eventtrack.errors import ProblemCode, RejectionCode, TokenCode
+from flask_eventtrack.errors import RejectionCode, TokenCode
 from flask_eventtrack.request.cookies import DEVICE_COOKIE, SESSION_COOKIE
 from flask_eventtrack.request.problems import Problem
 
 PATH = pathlib.Path(flask_eventtrack.__file__).with_name("collector") / "openapi.json"
 
-_Schema = dict[str, t.Any]
-_Codes = dict[int, tuple[ProblemCode, ...]]
-
-_CHOICE_PROBLEMS: _Codes = {
+_CHOICE_PROBLEMS: Codes = {
     400: ("malformed",),
     403: ("foreign_origin",),
     413: ("too_large",),
@@ -49,14 +57,14 @@ _CHOICE_PROBLEMS: _Codes = {
     429: ("too_many_posts",),
     503: ("unavailable",),
 }
-_LOGOUT_PROBLEMS: _Codes = {
+_LOGOUT_PROBLEMS: Codes = {
     **_CHOICE_PROBLEMS,
     401: t.get_args(TokenCode),
     403: ("foreign_origin", "csrf"),
 }
-_POST_PROBLEMS: _Codes = {**_LOGOUT_PROBLEMS, 503: ("no_room", "unavailable")}
-_LOGIN_PROBLEMS: _Codes = {**_POST_PROBLEMS, 401: ("token_missing", *t.get_args(TokenCode))}
-_TRANSACTION_PROBLEMS: _Codes = {
+_POST_PROBLEMS: Codes = {**_LOGOUT_PROBLEMS, 503: ("no_room", "unavailable")}
+_LOGIN_PROBLEMS: Codes = {**_POST_PROBLEMS, 401: ("token_missing", *t.get_args(TokenCode))}
+_TRANSACTION_PROBLEMS: Codes = {
     **_CHOICE_PROBLEMS,
     401: ("token_missing", "token_unknown"),
     403: ("foreign_origin", "token_scope"),
@@ -64,19 +72,6 @@ _TRANSACTION_PROBLEMS: _Codes = {
     503: ("no_room", "unavailable"),
 }
 
-_TEXT: _Schema = {"type": "string"}
-_RETRY: _Schema = {
-    "Retry-After": {
-        "description": "In seconds.",
-        "required": True,
-        "schema": {"type": "integer", "minimum": 1},
-    }
-}
-_PROBLEM_HEADERS: dict[int, _Schema] = {
-    401: {"WWW-Authenticate": {"required": True, "schema": _TEXT}},
-    429: _RETRY,
-    503: _RETRY,
-}
 _IDENTITY = {DEVICE_HEADER: "device", SESSION_HEADER: "session"}
 
 
@@ -87,13 +82,20 @@ def make_document() -> bytes:
         "info": {
             "title": "Flask-EventTrack",
             "version": importlib.metadata.version("Flask-EventTrack"),
-            "description": "Takes events from browsers, apps and other back ends. The answer to "
-            "an unknown path is NotFound, to a wrong method MethodNotAllowed.",
+            "description": "Takes events from browsers, apps and other back ends, and answers "
+            "reports. The answer to an unknown path is NotFound, to a wrong method "
+            "MethodNotAllowed.",
         },
         "servers": [{"url": "/_et"}],
-        "paths": {**_posts(), "/transactions": _transactions(), **_files()},
+        "paths": {
+            **_posts(),
+            "/transactions": _transactions(),
+            **_files(),
+            **describe_reports(),
+        },
         "components": {
-            "schemas": _schemas(),
+            "schemas": {**_schemas(), **describe_types()},
+            "parameters": describe_queries(),
             "securitySchemes": {
                 "customer": {"type": "http", "scheme": "bearer", "bearerFormat": "JWT"},
                 "host": {
@@ -101,19 +103,25 @@ def make_document() -> bytes:
                     "scheme": "bearer",
                     "description": "One of EVENTTRACK_HOST_TOKENS.",
                 },
+                "report": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "One of EVENTTRACK_REPORT_TOKENS. People whom the host app "
+                    "permits to see the dashboard need none.",
+                },
                 "device": {"type": "apiKey", "in": "cookie", "name": DEVICE_COOKIE},
                 "session": {"type": "apiKey", "in": "cookie", "name": SESSION_COOKIE},
             },
             "responses": {
-                "NotFound": _problem(404, "not_found"),
-                "MethodNotAllowed": _problem(405, "method_not_allowed"),
+                "NotFound": describe_problem(404, "not_found"),
+                "MethodNotAllowed": describe_problem(405, "method_not_allowed"),
             },
         },
     }
     return msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n"
 
 
-def _posts() -> dict[str, _Schema]:
+def _posts() -> dict[str, Schema]:
     return {
         "/in": _post(
             "takeEvents",
@@ -150,9 +158,9 @@ def _posts() -> dict[str, _Schema]:
     }
 
 
-def _transactions() -> _Schema:
+def _transactions() -> Schema:
     """Describe the door of the host's own back ends."""
-    results = _content("", "application/json", _ref("Results"))
+    results = describe_content("", "application/json", refer("Results"))
     answers = {
         202: results | {"description": "A result for each transaction, some may be rejected."},
         422: results | {"description": "The post is a single transaction, and it is rejected."},
@@ -163,9 +171,9 @@ def _transactions() -> _Schema:
         "security": [{"host": []}],
         "requestBody": {
             "required": True,
-            "content": {"application/json": {"schema": _ref("Transactions")}},
+            "content": {"application/json": {"schema": refer("Transactions")}},
         },
-        "responses": _responses(answers, _TRANSACTION_PROBLEMS),
+        "responses": describe_responses(answers, _TRANSACTION_PROBLEMS),
     }
     return {"post": post}
 
@@ -173,139 +181,110 @@ def _transactions() -> _Schema:
 def _post(
     name: str,
     summary: str,
-    body: _Schema,
-    answers: dict[int, _Schema],
-    problems: _Codes,
+    body: Schema,
+    answers: dict[int, Schema],
+    problems: Codes,
     *,
     is_by_visitor: bool = True,
-) -> _Schema:
-    post: _Schema = {
+) -> Schema:
+    post: Schema = {
         "operationId": name,
         "summary": summary,
         "requestBody": body,
-        "responses": _responses(answers, problems),
+        "responses": describe_responses(answers, problems),
     }
     if is_by_visitor:
         post["security"] = [{}, {"customer": []}, {"device": [], "session": []}]
         post["parameters"] = [
-            _parameter(header, "header", description=f"The {what}, if no cookie names it.")
+            describe_parameter(header, "header", description=f"The {what}, if no cookie names it.")
             for header, what in _IDENTITY.items()
         ]
     return {"post": post, "options": _preflight()}
 
 
-def _preflight() -> _Schema:
+def _preflight() -> Schema:
     names = ("Allow-Origin", "Allow-Credentials", "Allow-Methods", "Allow-Headers", "Max-Age")
-    headers = {f"Access-Control-{name}": {"required": True, "schema": _TEXT} for name in names}
+    headers = {f"Access-Control-{name}": {"required": True, "schema": TEXT} for name in names}
     allowed = {"description": "The origin may post here.", "headers": headers}
     return {
         "summary": "The preflight request of another origin.",
-        "parameters": [_parameter("Origin", "header", required=True)],
-        "responses": _responses({204: allowed}, {403: ("foreign_origin",)}),
+        "parameters": [describe_parameter("Origin", "header", required=True)],
+        "responses": describe_responses({204: allowed}, {403: ("foreign_origin",)}),
     }
 
 
-def _files() -> dict[str, _Schema]:
+def _files() -> dict[str, Schema]:
     """Describe what is served; the app adds the digest that the path of its scripts has."""
     names = [name.removesuffix(".js") for name in sorted(load_scripts())]
     parameters = [
-        _parameter("digest", "path", required=True, schema=_TEXT),
-        _parameter("name", "path", required=True, schema={**_TEXT, "enum": names}),
+        describe_parameter("digest", "path", required=True, schema=TEXT),
+        describe_parameter("name", "path", required=True, schema={**TEXT, "enum": names}),
     ]
-    script = _content("The script.", "text/javascript", _TEXT)
-    openapi = _content("OpenAPI 3.1.", "application/json", {"type": "object"})
-    definitions = _content("The definitions by action.", "application/json", {"type": "object"})
-    missing: _Codes = {404: ("not_found",)}
+    script = describe_content("The script.", "text/javascript", TEXT)
+    openapi = describe_content("OpenAPI 3.1.", "application/json", {"type": "object"})
+    definitions = describe_content(
+        "The definitions by action.", "application/json", {"type": "object"}
+    )
+    missing: Codes = {404: ("not_found",)}
     return {
-        "/{digest}/{name}.js": _get(
+        "/{digest}/{name}.js": describe_get(
             "script",
             "A script of this version, which never changes.",
             script,
             missing,
             parameters=parameters,
         ),
-        "/openapi.json": _get("describe", "This description.", openapi, {}),
-        "/catalogue.json": _get(
+        "/openapi.json": describe_get("describe", "This description.", openapi, {}),
+        "/catalogue.json": describe_get(
             "catalogue",
             "The events that may be recorded, for people whom the host app permits to see them.",
             definitions,
             missing,
+            security=[{"report": []}],
         ),
     }
 
 
-def _get(name: str, summary: str, answer: _Schema, problems: _Codes, **more: t.Any) -> _Schema:
-    responses = _responses({200: answer}, problems)
-    return {"get": {"operationId": name, "summary": summary, **more, "responses": responses}}
-
-
-def _parameter(name: str, place: str, **options: t.Any) -> _Schema:
-    return {"name": name, "in": place, "schema": _TEXT, **options}
-
-
-def _body(name: str, *, required: bool = True) -> _Schema:
-    schema = _ref(name)
-    text = {**_TEXT, "contentMediaType": "application/json", "contentSchema": schema}
+def _body(name: str, *, required: bool = True) -> Schema:
+    schema = refer(name)
+    text = {**TEXT, "contentMediaType": "application/json", "contentSchema": schema}
     return {
         "required": required,
         "content": {"application/json": {"schema": schema}, "text/plain": {"schema": text}},
     }
 
 
-def _responses(answers: dict[int, _Schema], problems: _Codes) -> dict[str, _Schema]:
-    responses = answers | {status: _problem(status, *codes) for status, codes in problems.items()}
-    return {str(status): responses[status] for status in sorted(responses)}
+def _results(description: str) -> Schema:
+    return {**_done(), **describe_content(description, "application/json", refer("Results"))}
 
 
-def _problem(status: int, *codes: ProblemCode) -> _Schema:
-    own = {"properties": {"status": {"const": status}, "code": {"enum": codes}}}
-    schema = {"allOf": [_ref("Problem"), own]}
-    description = f"{http.HTTPStatus(status).phrase}: {', '.join(codes)}."
-    response = _content(description, "application/problem+json", schema)
-    if status in _PROBLEM_HEADERS:
-        response["headers"] = _PROBLEM_HEADERS[status]
-    return response
-
-
-def _results(description: str) -> _Schema:
-    return {**_done(), **_content(description, "application/json", _ref("Results"))}
-
-
-def _done() -> _Schema:
+def _done() -> Schema:
     headers = {
-        header: {"description": f"The {what}, for the next request.", "schema": _TEXT}
+        header: {"description": f"The {what}, for the next request.", "schema": TEXT}
         for header, what in _IDENTITY.items()
     }
     return {"description": "Done.", "headers": headers}
 
 
-def _content(description: str, media_type: str, schema: _Schema) -> _Schema:
-    return {"description": description, "content": {media_type: {"schema": schema}}}
-
-
-def _ref(name: str) -> _Schema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _schemas() -> dict[str, _Schema]:
+def _schemas() -> dict[str, Schema]:
     types = (
         *(PostedEvent, PostFields, Account, Choice, Results, Problem),
         *(PostedCharge, PostedItem, PostedCancellation, CancelledItem),
     )
-    _, schemas = msgspec.json.schema_components(types, ref_template=_ref("{name}")["$ref"])
+    _, schemas = msgspec.json.schema_components(types, ref_template=refer("{name}")["$ref"])
     # Not in the types: how a time is written, which codes are sent, and that the fields of a post
     # lie beside those of its event.
     event, fields = schemas["PostedEvent"]["properties"], schemas["PostFields"]["properties"]
     fields["sent_at"] = event["time"]
     schemas["Rejection"]["properties"]["code"]["enum"] = t.get_args(RejectionCode)
-    events = {"type": "array", "items": _ref("PostedEvent"), "minItems": 1, "maxItems": MAX_EVENTS}
+    events = {"type": "array", "items": refer("PostedEvent"), "minItems": 1, "maxItems": MAX_EVENTS}
     schemas["Batch"] = {
         "type": "object",
         "required": ["events"],
         "properties": {"events": events},
     }
-    content = {"anyOf": [_ref("PostedEvent"), _ref("Batch")]}
-    one = {"anyOf": [_ref("PostedCharge"), _ref("PostedCancellation")]}
+    content = {"anyOf": [refer("PostedEvent"), refer("Batch")]}
+    one = {"anyOf": [refer("PostedCharge"), refer("PostedCancellation")]}
     several = {"type": "array", "items": one, "minItems": 1, "maxItems": MAX_TRANSACTIONS}
     batch = {
         "type": "object",
@@ -313,7 +292,7 @@ def _schemas() -> dict[str, _Schema]:
         "properties": {"transactions": several},
     }
     schemas["Transactions"] = {"anyOf": [*one["anyOf"], batch]}
-    schemas["Post"] = {"allOf": [content, _ref("PostFields")]}
+    schemas["Post"] = {"allOf": [content, refer("PostFields")]}
     return schemas
 
 

@@ -70,7 +70,8 @@ _TYPES = {
     "Keeps": "`timedelta`, a number of seconds, or dict of `str` to these",
     "MaskRules": "list of compiled patterns and callables",
     "PageVisitFilter": "callable (no arguments, returns `bool`)",
-    "Permission": 'callable (no arguments, returns `bool`, `"view"`, `"manage"` or a set of `str`)',
+    "Permission": 'callable (no arguments, returns `bool`, `"numbers"`, `"view"`, `"manage"` or a '
+    "set of `str`)",
     "VisitorFilter": "callable (no arguments, returns `bool`)",
     "RateLimit": "two numbers",
     "SitePatterns": "list of `str`, or dict of `str` to list of `str`",

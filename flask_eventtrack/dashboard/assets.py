@@ -1,4 +1,5 @@
-"""The stylesheets and scripts of the pages, under URLs that change with what they hold."""
+"""The stylesheets and scripts of the pages, under URLs that change with what they hold; and the
+stylesheet of what the host's own pages show, under a URL that stays."""
 
 from __future__ import annotations
 
@@ -22,6 +23,7 @@ _HEADERS = {
     "Vary": "Accept-Encoding, Cookie",
     "X-Content-Type-Options": "nosniff",
 }
+_EMBED_HEADERS = {"Cache-Control": "private, max-age=300", "X-Content-Type-Options": "nosniff"}
 
 
 @functools.cache
@@ -64,3 +66,9 @@ def serve_asset(state: State, access: Access, digest: str, name: str) -> Respons
         response.set_data(_shrink(accent, name))
         response.headers["Content-Encoding"] = "gzip"
     return response
+
+
+def serve_embed_css(state: State, access: Access) -> Response:
+    """Serve the stylesheet of charts and feeds in the host's pages, whose templates name it."""
+    body = (_STATIC / "embed.css").read_bytes()
+    return Response(body, mimetype="text/css", headers=_EMBED_HEADERS)

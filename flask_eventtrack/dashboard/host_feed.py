@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pathlib
 import typing as t
 import uuid as uuidlib
 
-from flask import Response
 from markupsafe import Markup
 
 from ..data_rights import find_person
@@ -21,8 +19,6 @@ from .people import catch_up, choose_veil
 from .render import make_environment
 
 _MOST = 200
-_STYLESHEET = pathlib.Path(__file__).with_name("static") / "feed.css"
-_HEADERS = {"Cache-Control": "private, max-age=300", "X-Content-Type-Options": "nosniff"}
 
 
 def eventtrack_feed(user: t.Any, limit: int = 20) -> Markup:
@@ -71,8 +67,3 @@ def _find_id(state: State, user: t.Any) -> CustomerId | None:
         return find_user_id(user).customer_id if ask is None else ask(user)
     except InvalidEvent:
         return None
-
-
-def serve_feed_css(state: State, access: Access) -> Response:
-    """Serve the stylesheet of feeds in the host's pages, under a URL that stays."""
-    return Response(_STYLESHEET.read_bytes(), mimetype="text/css", headers=_HEADERS)

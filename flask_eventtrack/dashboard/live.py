@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-import typing as t
 import uuid as uuidlib
 
 from flask import Response, request
@@ -26,7 +26,8 @@ _FETCHED = 100
 _LONGEST_ACTION = 32
 
 
-class Here(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Here:
     """A person who is here, as the page shows them."""
 
     name: str
@@ -37,7 +38,8 @@ class Here(t.NamedTuple):
     age: str
 
 
-class LiveItem(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class LiveItem:
     """An event as the page shows it."""
 
     id: str
@@ -50,7 +52,8 @@ class LiveItem(t.NamedTuple):
     url: str
 
 
-class Live(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Live:
     """What happens now; ``after`` is the moment from which the next look goes on."""
 
     here: list[Here]
@@ -69,7 +72,7 @@ def show_live(state: State, access: Access) -> Response:
         access,
         "live",
         "Live",
-        live=live._replace(events=live.events[:_SHOWN]),
+        live=dataclasses.replace(live, events=live.events[:_SHOWN]),
         action=action,
         actions=sorted(definition.action for definition in state.catalogue),
         here_now=live.people,
@@ -79,15 +82,7 @@ def show_live(state: State, access: Access) -> Response:
 def send_live(state: State, access: Access) -> Response:
     """Send what is new to the page's script."""
     live = _read(state, access, read_moment(request.args.get("after", "")), _read_action())
-    return respond_json(
-        {
-            "here": [each._asdict() for each in live.here],
-            "people": live.people,
-            "pages": live.pages,
-            "events": [each._asdict() for each in live.events],
-            "after": live.after,
-        }
-    )
+    return respond_json(live)
 
 
 def _read_action() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import typing as t
 
@@ -45,7 +44,7 @@ from .wording import (
     write_headline,
 )
 
-_WIDE, _NARROW = (1120, 260), (360, 200)
+_SIZES = {"wide": (1120, 260), "narrow": (360, 200)}
 _SHADES = 8
 _LONG = 8
 _TOP = 10
@@ -154,7 +153,7 @@ def describe_query(query: Query, page: str = "", **own: str | None) -> dict[str,
 
 
 def _describe(state: State, access: Access, query: Query, overview: Overview) -> dict[str, t.Any]:
-    entries = [_describe_point(query.measure, point, query.bucket) for point in overview.series]
+    measure, bucket = query.measure, query.bucket
     cells = _list_cells(query, overview)
     is_by_source = any(c.field in {"source", "channel"} for c in query.filter.conditions)
     return {
@@ -164,10 +163,10 @@ def _describe(state: State, access: Access, query: Query, overview: Overview) ->
         "orders": list_orders(state.reports, query) if overview.numbers.orders else [],
         "has_long": any(len(cell.value) > _LONG for cell in cells),
         "revenue": [write_money(money) for money in overview.revenue],
-        "measure": MEASURE_WORDS[query.measure],
-        "charts": _draw_charts(query, overview),
-        "entries": entries,
-        "bucket": query.bucket,
+        "measure": MEASURE_WORDS[measure],
+        "charts": draw_charts(overview, measure, bucket, _SIZES),
+        "entries": [_describe_point(measure, point, bucket) for point in overview.series],
+        "bucket": bucket,
         "buckets": {each: BUCKETS[each] for each in query.period.buckets if query.period.days > 1},
         "compared_with": name_compared(overview, query.comparison),
         "compared_days": overview.compared
@@ -216,12 +215,16 @@ def _describe_point(measure: Measure, point: Point, bucket: Bucket) -> Entry:
     )
 
 
-def _draw_charts(query: Query, overview: Overview) -> list[Chart]:
-    points = overview.series
-    is_one_day = query.period.first == query.period.last
-    labels = [label_bucket(point.start, query.bucket, is_one_day=is_one_day) for point in points]
-    now = [_value(query.measure, point.start, point.numbers, query) for point in points]
-    before = [point.before.get(query.measure) if point.before else None for point in points]
+def draw_charts(
+    overview: Overview, measure: Measure, bucket: Bucket, sizes: dict[str, tuple[int, int]]
+) -> list[Chart]:
+    """Draw a measure over time, once in each of the sizes: name, width and height."""
+    period, points = overview.period, overview.series
+    is_one_day = period.first == period.last
+    labels = [label_bucket(point.start, bucket, is_one_day=is_one_day) for point in points]
+    # A bucket that has not begun has no value yet.
+    now = [p.numbers.get(measure) if p.start <= period.now else None for p in points]
+    before = [point.before.get(measure) if point.before else None for point in points]
     return [
         draw(
             name,
@@ -229,16 +232,11 @@ def _draw_charts(query: Query, overview: Overview) -> list[Chart]:
             now,
             before if overview.before is not None else [],
             labels,
-            kind=MEASURE_WORDS[query.measure].kind,
+            kind=MEASURE_WORDS[measure].kind,
             runs=any(point.is_running for point in points),
         )
-        for name, size in (("wide", _WIDE), ("narrow", _NARROW))
+        for name, size in sizes.items()
     ]
-
-
-def _value(measure: Measure, start: dt.datetime, numbers: Numbers, query: Query) -> float | None:
-    """Return a point's value; None of a bucket that has not begun."""
-    return None if start > query.period.now else numbers.get(measure)
 
 
 def list_orders(reports: Reports, query: Query) -> list[tuple[str, int, str]]:

@@ -11,6 +11,7 @@ from flask import Response, redirect, request
 
 from ..reports.person import Cursor, Person
 from ..request.access import Access
+from ..request.problems import problem
 from ..state import State
 from . import figures
 from .audit import note_view
@@ -62,9 +63,7 @@ def send_person(state: State, access: Access, person: str) -> Response:
     """Send a person and a page of their feed as JSON."""
     found = find_owner(state, person)
     if found is None:
-        response = respond_json({"error": "Nothing is stored of such a person."})
-        response.status_code = 404
-        return response
+        return problem(404, "not_found", "Nothing is stored of a person with this id.")
     note_view(state, access, found)
     known, shown = state.reports.person(found), choose_veil(access)
     feed = state.reports.feed(known.profiles, _read_cursor(), _PAGE, _read_action())

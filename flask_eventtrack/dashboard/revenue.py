@@ -17,8 +17,8 @@ from .plain import respond_csv, respond_json
 from .query import Query, choose, read_query
 from .render import find_root, render
 
-_BY = ("source", "channel", "utm_campaign", "utm_source", "utm_medium", "utm_term", "utm_content")
-_ATTRIBUTIONS: dict[Attribution, str] = {"last": "Last touch", "first": "First touch"}
+BY = ("source", "channel", "utm_campaign", "utm_source", "utm_medium", "utm_term", "utm_content")
+ATTRIBUTIONS: dict[Attribution, str] = {"last": "Last touch", "first": "First touch"}
 _LABEL = 80
 
 
@@ -36,7 +36,7 @@ class Choice(t.NamedTuple):
     def own(self) -> dict[str, str | None]:
         """The arguments that say so, as far as they are not the usual ones."""
         return {
-            "by": None if self.by == _BY[0] else self.by,
+            "by": None if self.by == BY[0] else self.by,
             "attribution": None if self.attribution == "last" else self.attribution,
         }
 
@@ -62,10 +62,10 @@ def show_revenue(state: State, access: Access) -> Response:
         sites=[],
         words=DIMENSIONS[choice.by],
         rows=[draw_row(choice.by, row) for row in found],
-        tabs=[(DIMENSIONS[by].title, choice.link(query, by=by), by == choice.by) for by in _BY],
+        tabs=[(DIMENSIONS[by].title, choice.link(query, by=by), by == choice.by) for by in BY],
         touches=[
             (title, choice.link(query, attribution=name), name == choice.attribution)
-            for name, title in _ATTRIBUTIONS.items()
+            for name, title in ATTRIBUTIONS.items()
         ],
         csv=choice.link(query, ".csv"),
     )
@@ -97,8 +97,8 @@ def draw_row(by: str, row: RevenueRow) -> DrawnRow:
 def _read(state: State, access: Access) -> tuple[Query, Choice, tuple[RevenueRow, ...]]:
     query = read_query(state.reports, access, find_root(state), request.args)
     choice = Choice(
-        choose("by", request.args.get("by", _BY[0]), _BY),
-        choose("attribution", request.args.get("attribution", "last"), tuple(_ATTRIBUTIONS)),
+        choose("by", request.args.get("by", BY[0]), BY),
+        choose("attribution", request.args.get("attribution", "last"), tuple(ATTRIBUTIONS)),
     )
     found = state.reports.revenue(
         choice.by, query.period, query.filter, attribution=choice.attribution, sites=query.sites

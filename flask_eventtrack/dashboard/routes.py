@@ -17,10 +17,9 @@ from ..request.access import Access, Need, find_access
 from ..request.places import ALL_METHODS, drop_place, find_places
 from ..request.problems import not_found, problem
 from ..state import DASHBOARD, State, get_state
-from .assets import serve_asset
+from .assets import serve_asset, serve_embed_css
 from .audit import show_audit
 from .details import send_details, send_file, show_details
-from .host_feed import serve_feed_css
 from .links import handle_links
 from .live import send_live, show_live
 from .overview import send_overview, show_overview
@@ -56,7 +55,8 @@ class Route(t.NamedTuple):
 
     @property
     def is_for_programs(self) -> bool:
-        return self.path.endswith((".json", ".csv"))
+        """Whether a report's token opens it as well."""
+        return self.path.endswith((".json", ".csv")) and not self.is_shared
 
 
 ROUTES: t.Final = (
@@ -71,7 +71,6 @@ ROUTES: t.Final = (
     Route("/people/<person>/<act>", "rights", handle_rights, ("GET", "POST"), "manage"),
     Route("/audit", "audit", show_audit, need="manage"),
     Route("/links", "links", handle_links, ("GET", "POST"), "manage"),
-    Route("/feed.css", "feed_css", serve_feed_css, need="people"),
     Route("/overview.json", "overview_json", send_overview),
     Route("/details/<dimension>", "details", show_details),
     Route("/details/<dimension>.json", "details_json", send_details),
@@ -81,6 +80,7 @@ ROUTES: t.Final = (
     Route("/revenue", "revenue", show_revenue),
     Route("/revenue.json", "revenue_json", send_revenue),
     Route("/revenue.csv", "revenue_csv", send_revenue_file),
+    Route("/embed.css", "embed_css", serve_embed_css),
     Route("/dashboard/<digest>/<name>", "asset", serve_asset),
     Route(f"{_SHARED}/", "shared_overview", show_overview),
     Route(f"{_SHARED}/overview.json", "shared_overview_json", send_overview),

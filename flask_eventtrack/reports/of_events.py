@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import bisect
 import collections
 import collections.abc as cabc
 import dataclasses
 import decimal
+import itertools
 import json
-import math
 import time
 import typing as t
 
@@ -30,25 +31,20 @@ _ADD = decimal.Context(prec=60)
 
 @dataclasses.dataclass
 class Values:
-    """The values of one parameter."""
+    """The values of one parameter, as text, with how often each occurs."""
 
-    texts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
-    numbers: list[decimal.Decimal] = dataclasses.field(default_factory=list)
+    counts: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     events: int = 0
 
     def add(self, value: object) -> None:
         """Add the value of an event; each item of a list counts."""
         self.events += 1
         for each in value if isinstance(value, list) else [value]:
-            self.texts[_write(each)] += 1
-            number = _read_number(each)
-            if number is not None:
-                self.numbers.append(number)
+            self.counts[_write(each)] += 1
 
     def merge(self, other: Values) -> None:
         """Add the values of other events."""
-        self.texts.update(other.texts)
-        self.numbers += other.numbers
+        self.counts.update(other.counts)
         self.events += other.events
 
     def row(self, name: str, kind: str, limit: int) -> ParameterRow:
@@ -56,28 +52,12 @@ class Values:
 
         :param limit: how many values, the most frequent first.
         """
-        total = self.texts.total()
-        order = sorted(self.texts.items(), key=lambda each: (-each[1], each[0]))
+        total = self.counts.total()
+        order = sorted(self.counts.items(), key=lambda each: (-each[1], each[0]))
         top = tuple(ValueRow(text, count, count / total) for text, count in order[:limit])
-        numbers = sorted(self.numbers) if _is_number(kind) else []
-        if not numbers:
-            return ParameterRow(name, kind, self.events, top, len(order))
-        sum_ = decimal.Decimal(0)
-        for number in numbers:
-            sum_ = _ADD.add(sum_, number)
-        return ParameterRow(
-            name,
-            kind,
-            self.events,
-            top,
-            len(order),
-            sum=sum_,
-            mean=float(sum_) / len(numbers),
-            median=float(_rank(numbers, 0.5)),
-            p90=float(_rank(numbers, 0.9)),
-            least=float(numbers[0]),
-            most=float(numbers[-1]),
-        )
+        row = ParameterRow(name, kind, self.events, top, len(order))
+        numbers = sorted(_iter_numbers(self.counts)) if _is_number(kind) else []
+        return _measure(row, numbers) if numbers else row
 
 
 @dataclasses.dataclass
@@ -181,6 +161,8 @@ def check_route(dimension: str, route: str | None) -> None:
 def _write(value: object) -> str:
     if isinstance(value, str):
         return value
+    if type(value) in {int, float}:  # as JSON has it, in a tenth of the time
+        return str(value)
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
@@ -188,17 +170,44 @@ def _is_number(kind: str) -> bool:
     return any(name in kind for name in ("int", "float", "Decimal"))
 
 
-def _read_number(value: object) -> decimal.Decimal | None:
-    """Return a number, also one that is stored as text, as decimals are."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = decimal.Decimal(str(value))
-    except decimal.InvalidOperation:
-        return None
-    return number if number.is_finite() and number.adjusted() < _ADD.prec else None
+def _iter_numbers(counts: cabc.Mapping[str, int]) -> cabc.Iterator[tuple[decimal.Decimal, int]]:
+    """Yield the numbers among texts, with how often they occur. Decimals are stored as text."""
+    for text, count in counts.items():
+        try:
+            number = decimal.Decimal(text)
+        except decimal.InvalidOperation:
+            continue
+        if number.is_finite() and number.adjusted() < _ADD.prec:
+            yield number, count
 
 
-def _rank(numbers: cabc.Sequence[decimal.Decimal], part: float) -> decimal.Decimal:
-    """Return the smallest number that this part of the numbers does not exceed."""
-    return numbers[max(0, math.ceil(part * len(numbers)) - 1)]
+def _measure(row: ParameterRow, numbers: list[tuple[decimal.Decimal, int]]) -> ParameterRow:
+    """Return a row with its numbers.
+
+    :param numbers: sorted, with how often each occurs.
+    """
+    sum_ = decimal.Decimal(0)
+    for number, count in numbers:
+        sum_ = _ADD.add(sum_, _ADD.multiply(number, count))
+    ends = list(itertools.accumulate(count for _, count in numbers))
+    return dataclasses.replace(
+        row,
+        sum=sum_,
+        mean=float(sum_) / ends[-1],
+        median=float(_find_percentile(numbers, ends, 50)),
+        p90=float(_find_percentile(numbers, ends, 90)),
+        least=float(numbers[0][0]),
+        most=float(numbers[-1][0]),
+    )
+
+
+def _find_percentile(
+    numbers: list[tuple[decimal.Decimal, int]], ends: list[int], percent: int
+) -> decimal.Decimal:
+    """Return the smallest number that at least this part of all numbers does not exceed: the
+    nearest rank.
+
+    :param ends: how many numbers there are up to each one.
+    """
+    rank = -(-percent * ends[-1] // 100)
+    return numbers[bisect.bisect_left(ends, rank)][0]

@@ -1,4 +1,4 @@
-"""What ``/openapi.json`` says of the collector is so: by table, and by requests made up."""
+"""What ``/openapi.json`` says of the HTTP API is so: by table, and by requests made up."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import typing as t
 import jsonschema_rs
 import pytest
 import schemathesis
+import sqlalchemy as sa
 from flask import Flask
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,21 +21,27 @@ from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.test import Client, TestResponse
 
 from flask_eventtrack.collector.messages import MAX_BYTES
+from flask_eventtrack.dashboard.routes import ROUTES
 from flask_eventtrack.errors import RejectionCode, TokenCode
 
 from ..conftest import MakeHost
+from ..dashboard import staff
 from ..hosts import CHROME, SAME_ORIGIN, Host
 from ..manual import read
+from ..pipeline.waiting import PATIENT
+from ..store.people import ADA_UUID
 
 JSON_TYPE = "application/json"
 PARTNER = "https://partner.example"
 HOST_TOKEN = "of-the-host-for-tests-only-of-32-characters"
 TILL_TOKEN = "of-the-till-for-tests-only-of-32-characters"
+REPORT_TOKEN = "of-reports-for-tests-only-of-32-characters"
 CONFIG = {
     "EVENTTRACK_ADDRESS_LIMIT": None,
     "EVENTTRACK_ALLOWED_ORIGINS": [PARTNER],
     "EVENTTRACK_DEVICE_LIMIT": None,
     "EVENTTRACK_HOST_TOKENS": {"transactions": HOST_TOKEN, "charges": TILL_TOKEN},
+    "EVENTTRACK_REPORT_TOKENS": {"view": REPORT_TOKEN},
     "EVENTTRACK_JWT_KEYS": "for tests only, of 32 bytes or more",
     "EVENTTRACK_UNDEFINED_EVENTS": "store",
 }
@@ -46,6 +53,8 @@ SENDERS: dict[str, dict[str, str]] = {
     "a stranger": {"Sec-Fetch-Site": "cross-site"},
     "a back end": {"Authorization": f"Bearer {HOST_TOKEN}"},
 }
+READER = {"Authorization": f"Bearer {REPORT_TOKEN}", "Accept-Encoding": "identity"}
+REPORTS = [re.sub("<(.*?)>", r"{\1}", route.path) for route in ROUTES if route.is_for_programs]
 CHECKS: list[schemathesis.CheckFunction] = [
     schemathesis.checks.not_a_server_error,
     openapi_checks.status_code_conformance,
@@ -98,7 +107,7 @@ def test_the_document_is_valid_openapi(host: Host) -> None:
 
 
 def test_it_describes_each_route(host: Host) -> None:
-    """Paths and methods are those of the blueprint."""
+    """Paths and methods are those of the blueprint; of the dashboard's, what programs read."""
     routes = {
         (re.sub(r"<(\w+)>", r"{\1}", rule.rule.removeprefix("/_et")), method.lower())
         for rule in host.app.url_map.iter_rules()
@@ -106,6 +115,7 @@ def test_it_describes_each_route(host: Host) -> None:
         for method in (rule.methods or set()) - {"HEAD"}
         if method != "OPTIONS" or not getattr(rule, "provide_automatic_options", True)
     }
+    routes |= {(path, "get") for path in REPORTS}
     paths = fetch(host)["paths"]
     assert {(path, method) for path, methods in paths.items() for method in methods} == routes
 
@@ -120,7 +130,6 @@ def test_each_problem_of_the_collector_is_in_it(host: Host) -> None:
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \|", read("docs/reference/http-api.md"), re.MULTILINE)
     tokens = {(401, code) for code in t.get_args(TokenCode)}
     problems = {(int(status), code) for status, code in rows} | tokens
-    problems.discard((400, "invalid_report"))  # of the dashboard's pages
     assert {(status, code) for status, code in documented if code} == problems
     rejections = document["components"]["schemas"]["Rejection"]["properties"]["code"]["enum"]
     assert rejections == list(t.get_args(RejectionCode))
@@ -160,7 +169,8 @@ class Caller:
         method, path = operation.split()
         client = Client(host.app, TestResponse, use_cookies=False)
         headers = {"User-Agent": CHROME, **options.pop("headers", {})}
-        url = path.format(digest=host.state.scripts.digest, name=options.pop("name", "et"))
+        values = {"dimension": "source", "person": ADA_UUID, "name": options.pop("name", "et")}
+        url = path.format(digest=host.state.scripts.digest, **values)
         response = client.open(f"/_et{url}", method=method, headers=headers, **options)
         self.schema[path][method].validate_response(response)
         is_problem = response.mimetype == "application/problem+json"
@@ -237,9 +247,24 @@ def iter_answers(make: MakeHost, host: Host) -> cabc.Iterator[Answer]:
     yield ask(host, "GET /{digest}/{name}.js", name="none")
     yield ask(host, "GET /openapi.json")
     yield ask(host, "GET /catalogue.json")
-    yield ask(
-        make({**CONFIG, "EVENTTRACK_DASHBOARD_PERMISSION": lambda: True}), "GET /catalogue.json"
-    )
+    yield ask(host, "GET /catalogue.json", headers=READER)
+    yield from iter_reports(ask, host, make({**PATIENT, **CONFIG, "TESTING": False}))
+
+
+def iter_reports(ask: Caller, host: Host, broken: Host) -> cabc.Iterator[Answer]:
+    """Read each report, also where the database is away."""
+    staff.fill(host)
+    host.client().get("/?utm_source=paper")
+    host.flush()
+    with broken.state.pipeline.database.begin() as connection:
+        for name in ("session", "event", "transaction", "closed"):
+            connection.execute(sa.text(f"DROP TABLE eventtrack_{name}"))
+    for path in REPORTS:
+        wanted = {"query_string": "event=transaction.charge", "headers": READER}
+        yield ask(host, f"GET {path}", **wanted)
+        yield ask(host, f"GET {path}")
+        yield ask(host, f"GET {path}", headers=READER, query_string="site=%00")
+        yield ask(broken, f"GET {path}", **wanted)
 
 
 def test_each_answer_is_had_and_no_other(make: MakeHost) -> None:
@@ -261,6 +286,7 @@ def test_each_answer_is_had_and_no_other(make: MakeHost) -> None:
         *(f"{method} {path}" for path in POSTS for method in ("POST", "OPTIONS")),
         "POST /transactions",
         "GET /{digest}/{name}.js",
+        *(f"GET {path}" for path in REPORTS),
     ],
 )
 def test_nothing_that_is_made_up_gets_another_answer(make: MakeHost, operation: str) -> None:
@@ -270,16 +296,19 @@ def test_nothing_that_is_made_up_gets_another_answer(make: MakeHost, operation: 
     method, path = operation.split()
     described = load(host)[path][method]
     modes = [described.as_strategy(generation_mode=mode) for mode in schemathesis.GenerationMode]
+    is_report = path in REPORTS
+    if is_report:
+        staff.fill(host)
 
     @given(case=st.one_of(modes), sender=st.sampled_from(sorted(SENDERS)))
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=EXAMPLES // 5 if is_report else EXAMPLES,
         derandomize=True,
         deadline=None,
         suppress_health_check=list(HealthCheck),
     )
     def check(case: schemathesis.Case[t.Any], sender: str) -> None:
-        headers = {"User-Agent": CHROME, **SENDERS[sender]}
+        headers = {"User-Agent": CHROME, **SENDERS[sender], **(READER if is_report else {})}
         case.validate_response(case.call(headers=headers), checks=CHECKS)
 
     check()

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 import flask_eventtrack.dashboard
 from flask_eventtrack.dashboard.colours import contrast, fit_accent
+from flask_eventtrack.dashboard.host_chart import eventtrack_chart
 from flask_eventtrack.dashboard.render import make_environment
 from flask_eventtrack.errors import TooBusy
 
@@ -211,6 +212,8 @@ def test_every_template_is_rendered(
     for path in PAGES:
         host.flush()
         assert host.client().get(f"/_et{path}").status_code in {200, 400}, path
+    with host.app.test_request_context():
+        eventtrack_chart()
     make_environment.cache_clear()
     assert seen | OF_PEOPLE >= {path.name for path in (ROOM / "templates").iterdir()}
 

@@ -124,7 +124,7 @@ def test_nothing_else_is_below_a_link(office: Host) -> None:
     assert re.findall('(?s)<nav class="main".*?</nav>', page)[0].count("<a ") == 1
     for path in ("details/source", "details/source.json", "revenue", "parameters", "live"):
         assert office.client().get(url + path).status_code == 404
-    for path in ("live.json", "people", "people.csv", "audit", "links", "feed.css"):
+    for path in ("live.json", "people", "people.csv", "audit", "links", "embed.css"):
         assert office.client().get(url + path).status_code == 404
         assert office.client().get(f"/_et/{path}").status_code == 404
     guess = office.client().get(f"{url}overview.json?f=is:order.ship.to:ada@example.com")

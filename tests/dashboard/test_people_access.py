@@ -20,7 +20,7 @@ from ..test_security import HOSTILE
 from .staff import ADA_PAGE, PAGES, PHONE, look, text_of
 
 FOR_PEOPLE = (
-    *("/live", "/live.json", "/people", "/people.json", "/people.csv", "/feed.css"),
+    *("/live", "/live.json", "/people", "/people.json", "/people.csv"),
     *(f"/people/{ADA_UUID}", f"/people/{ADA_UUID}.json"),
 )
 TO_MANAGE = (

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
+import fractions
+import random
+import typing as t
 
 import pytest
 
+from flask_eventtrack import EventTrack
 from flask_eventtrack.errors import ReportError
 from flask_eventtrack.reports.filters import Filter
 from flask_eventtrack.reports.rows import Breakdown, ValueRow
 
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
+from ..store.records import an_event, write_records
 from .visits import Visitor, close_days, go_to, open_shop
 
 
@@ -127,6 +133,70 @@ def test_parameters_of_an_event(make: MakeHost, clock: FakeClock, database_url: 
     assert (of_site.events, of_site.parameters[0].values_in_all) == (1, 1)
     gifts = Filter.parse(["is:cart.put.gift:true"])
     assert reports.parameters("cart.put", reports.period("30d"), gifts).events == 1
+
+
+@dataclasses.dataclass
+class Reading:
+    one: int | None = None
+    even: int | None = None
+    odd: float | None = None
+    money: decimal.Decimal | None = None
+    several: list[int] | None = None
+
+
+def pick_readings() -> dict[str, list[t.Any]]:
+    """Return the values of each parameter: negative ones and equal ones are among them."""
+    draw = random.Random(16)
+    money = [decimal.Decimal(draw.randrange(-9999, 99_999)) / 100 for _ in range(25)]
+    return {
+        "one": [-7],
+        "even": [draw.randrange(-5, 30) for _ in range(40)],
+        "odd": [draw.uniform(-1, 1) for _ in range(31)] + [1e21, -1e-9],
+        "money": money + money[:5],
+        "several": [[draw.randrange(9) for _ in range(index)] for index in range(6)],
+    }
+
+
+def rank(values: list[t.Any], percent: int) -> float:
+    """Return the percentile by its definition: no more than that part of all values is less."""
+    return float(
+        min(v for v in values if sum(w <= v for w in values) * 100 >= percent * len(values))
+    )
+
+
+def test_percentiles_are_those_of_a_plain_count(
+    make: MakeHost, clock: FakeClock, database_url: str
+) -> None:
+    """Of one value, of even and odd numbers of values, decimals and lists; on each database."""
+    events = EventTrack(clock=clock)
+    events.define("meter.read", anonymous=True)(Reading)
+    host = make(events=events, url=database_url)
+    values = pick_readings()
+    stored = [
+        an_event(
+            "meter.read",
+            index,
+            params={
+                name: str(each[index]) if name == "money" else each[index]
+                for name, each in values.items()
+                if index < len(each)
+            },
+        )
+        for index in range(max(map(len, values.values())))
+    ]
+    write_records(host, *stored)
+    reports = host.state.reports
+    found = reports.parameters("meter.read", reports.period("7d"))
+    assert found.events == len(stored)
+    for row in found.parameters:
+        plain = values[row.name]
+        plain = [each for list_ in plain for each in list_] if row.name == "several" else plain
+        assert (row.median, row.p90) == (rank(plain, 50), rank(plain, 90)), row.name
+        exact = sum(fractions.Fraction(str(each)) for each in plain)
+        assert row.sum is not None
+        assert fractions.Fraction(row.sum) == exact, row.name
+        assert row.mean == float(exact) / len(plain), row.name
+        assert (row.least, row.most) == (float(min(plain)), float(max(plain))), row.name
 
 
 def test_undefined_events_are_not_reported(shop: Host) -> None:
