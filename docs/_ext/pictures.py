@@ -63,8 +63,9 @@ PICTURES = {
 def digest_sources() -> str:
     """Return a digest of what decides how the pictures look."""
     room = PACKAGE / "dashboard"
-    sources = [pathlib.Path(__file__), *room.glob("templates/*"), *room.glob("static/*.css")]
-    sources += (PACKAGE / "demo").glob("*.py")
+    styles = (room / "static" / name for name in ("dashboard.css", "people.css"))
+    pages = (path for path in room.glob("templates/*") if not path.name.startswith("host_"))
+    sources = [pathlib.Path(__file__), *styles, *pages, *(PACKAGE / "demo").glob("*.py")]
     digest = hashlib.sha256()
     for path in sorted(sources, key=lambda path: path.name):
         digest.update(path.name.encode() + path.read_bytes())

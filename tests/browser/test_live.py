@@ -6,10 +6,13 @@ import collections.abc as cabc
 import pathlib
 import re
 import threading
+import typing as t
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from werkzeug.serving import make_server
+
+from flask_eventtrack import data_rights
 
 from ..conftest import MakeHost
 from ..dashboard.staff import ADA_PAGE, PAGES, fill
@@ -136,6 +139,37 @@ def test_a_person_without_a_script(
     expect(plain_page.get_by_role("heading", level=1)).to_have_text(
         re.compile("This person is erased")
     )
+
+
+def test_what_is_typed_stays_while_an_erasure_goes_on(
+    shop: Host, url: str, page: Page, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page asks how far it is, and shows its end by itself."""
+    gate, iter_forget = threading.Event(), data_rights.iter_forget
+
+    def forget(*args: t.Any) -> t.Iterator[t.Any]:
+        assert gate.wait(20)
+        yield from iter_forget(*args)
+
+    monkeypatch.setattr("flask_eventtrack.dashboard.rights._PATIENCE", 0)
+    monkeypatch.setattr(data_rights, "iter_forget", forget)
+    page.clock.install()
+    page.goto(f"{url}{ADA_PAGE}/erase")
+    page.get_by_role("textbox").fill(ADA)
+    page.get_by_role("button", name="Erase for good").click()
+    title = page.get_by_role("heading", level=1)
+    expect(title).to_have_text("Erasing…")
+    page.get_by_role("textbox").fill("Ad")
+    with page.expect_response(f"{url}{ADA_PAGE}/erase"):
+        page.clock.fast_forward(3000)
+    expect(page.get_by_role("textbox")).to_have_value("Ad")
+    shop.clock.advance(seconds=1)
+    gate.set()
+    for thread in threading.enumerate():
+        if thread.name == "eventtrack-erasure":
+            thread.join(20)
+    page.clock.fast_forward(3000)
+    expect(title).to_have_text("This person is erased")
 
 
 def list_export(shop: Host) -> list[object]:
