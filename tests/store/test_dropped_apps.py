@@ -28,14 +28,14 @@ def use(host: Host) -> list[weakref.ref[object]]:
         host.events.forget("customer-1")
         engine = host.db.engine
     database = host.state.pipeline.database
-    return [weakref.ref(each) for each in (host.app, database, database.tables.event, engine)]
+    return [weakref.ref(each) for each in (host.app, database, engine, engine.dialect)]
 
 
 @pytest.mark.parametrize("name", ["host.db", ""], ids=["file", "memory"])
 def test_nothing_keeps_a_dropped_app_alive(
     tmp_path: pathlib.Path, clock: FakeClock, name: str
 ) -> None:
-    """No cache of a module holds an app's tables, its engine or its database."""
+    """No cache of a module holds an app's engine, what is made for it, or its database."""
     url = f"sqlite:///{tmp_path / name}" if name else "sqlite://"
     host = make_host(url, events=EventTrack(clock=clock), clock=clock, create=False)
     create_tables(host)
