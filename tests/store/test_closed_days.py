@@ -34,6 +34,7 @@ ZONES = {
     "Asia/Kathmandu": dt.datetime(2026, 3, 1, 17, tzinfo=dt.UTC),
     "Pacific/Tongatapu": dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC),
 }
+MINUTE = dt.timedelta(minutes=1)
 WHOLE_HOURS = ("America/New_York", "Europe/Berlin", "Pacific/Tongatapu", "UTC")
 
 
@@ -358,6 +359,31 @@ def test_an_erased_person_is_in_no_closed_day(make: MakeHost) -> None:
     stored = history.look()
     assert {row["person"] for row in stored.person_day} == people - {history.devices[0]}
     check(stored)
+    history.sweep(0, 0)
+    check_closed(history.look())
+
+
+def test_each_step_of_an_erasure_leaves_the_numbers_right(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing else marks a day: no session, or a session that another person began."""
+    monkeypatch.setattr("flask_eventtrack.store.erasure.BATCH_SIZE", 1)
+    history = three_days(make)
+    now = history.host.clock.moment
+    history.order(0, 3)  # 30 hours ago, without a session
+    assert [row["day"] for row in history.look().marked_days] == [dt.date(2026, 3, 29)]
+    night = now.replace(day=29, hour=21, minute=30)  # before midnight in Berlin, and after it
+    shared = SessionRef(uuidlib.uuid4(), history.devices[1], night)
+    for device, minutes in ((1, 0), (0, 50)):
+        page = history.page(device, now, 0, time=night + minutes * MINUTE, session=shared)
+        write_records(history.host, page)
+    history.sweep(0, 0)
+    check_closed(history.look())
+    theirs = {row["uuid"] for row in history.host.rows("session") if row["id"] == shared.id}
+    [other] = {history.devices[0], history.devices[1]} - theirs
+    for _ in history.host.state.pipeline.forget([other]):
+        check(history.look())
+    assert shared.id not in {row["id"] for row in history.host.rows("session")}
     history.sweep(0, 0)
     check_closed(history.look())
 
