@@ -64,6 +64,18 @@ def test_a_statement_is_stopped_and_the_snapshot_stays(db_host: Host) -> None:
         assert connection.scalar(sa.text("SELECT 1")) == 1
 
 
+def test_a_report_that_takes_too_long_is_stopped(
+    db_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its statements has a limit from the beginning."""
+    monkeypatch.setattr(reader, "STATEMENT_SECONDS", 0.05)
+    with (
+        pytest.raises(ReportUnavailable, match=r"did not answer a report within 0\.05 s"),
+        db_host.state.reports.reader.open() as connection,
+    ):
+        connection.execute(sa.text(ENDLESS[connection.dialect.name])).all()
+
+
 def test_a_third_report_waits(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """And gives up after some seconds."""
     monkeypatch.setattr(reader, "_PATIENCE", 0.01)

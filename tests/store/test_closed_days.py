@@ -21,6 +21,7 @@ from ..hosts import FakeClock, Host, make_host
 from ..pipeline.waiting import PATIENT
 from ..servers import make_database
 from .halves import browser_half
+from .persons import apply_aliases
 from .plain_counts import check, check_closed, look
 from .records import a_page, an_event, write_records
 
@@ -358,6 +359,7 @@ def test_an_erased_person_is_in_no_closed_day(make: MakeHost) -> None:
     history.forget(0, 0)
     stored = history.look()
     assert {row["person"] for row in stored.person_day} == people - {history.devices[0]}
+    assert stored.marked_people == []
     check(stored)
     history.sweep(0, 0)
     check_closed(history.look())
@@ -389,6 +391,54 @@ def test_each_step_of_an_erasure_leaves_the_numbers_right(
     assert shared.id not in dict(sessions_of(history))
     history.sweep(0, 0)
     check_closed(history.look())
+
+
+def test_a_session_that_moves_to_the_day_before_takes_its_visitor_along(make: MakeHost) -> None:
+    """By a late event."""
+    history = three_days(make)
+    morning = history.host.clock.moment.replace(day=29, hour=22, minute=10)  # 0:10 in Berlin
+    session_id = uuidlib.uuid4()
+    for moment in (morning, morning - 20 * MINUTE):
+        ref = SessionRef(session_id, history.devices[2], moment)
+        write_records(
+            history.host, history.page(5, history.host.clock.moment, 0, time=moment, session=ref)
+        )
+        check(history.look())
+        history.sweep(0, 0)
+        check_closed(history.look())
+
+
+def test_what_an_alias_changes_later_is_counted_again(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch rewrites some sessions, and a chore the others."""
+    history = three_days(make)
+    monkeypatch.setattr("flask_eventtrack.store.person._CHUNK", 1)
+    history.log_in(0, 0)
+    history.sweep(0, 0)
+    check_closed(history.look())
+    assert {row["person"] for row in history.look().sessions} >= set(history.devices)
+    assert apply_aliases(history.host) > 1
+    assert history.devices[0] not in {row["person"] for row in history.look().sessions}
+    check(history.look())
+
+
+def test_an_hour_of_two_days_marks_both() -> None:
+    """In Kathmandu, a day begins at 18:15 UTC."""
+    with tempfile.TemporaryDirectory() as folder:
+        host = open_site(f"sqlite:///{folder}/site.db", "Asia/Kathmandu")
+        try:
+            history = History(host, "Asia/Kathmandu")
+            began = host.clock.moment.replace(hour=18, minute=30)
+            for _ in range(4):
+                history.visit(0, 0)
+                history.wait(0, 3)
+            history.sweep(0, 0)
+            write_records(host, history.page(1, host.clock.moment, 0, time=began, session=None))
+            assert [row["day"].day for row in history.look().marked_days] == [1, 2]
+            check(history.look())
+        finally:
+            host.close()
 
 
 def test_pruned_days_stay_as_they_were_counted(make: MakeHost) -> None:
@@ -433,7 +483,9 @@ def test_values_beyond_the_largest_are_one_row(make: MakeHost) -> None:
 def test_no_mark_for_today(make: MakeHost) -> None:
     """The writer's usual work costs nothing: neither a log-in nor a page of today sets a mark."""
     history = three_days(make)
+    history.stand_in(2, 0)
     history.visit(0, 0)
+    assert history.look().marked_people == []
     history.log_in(0, 0)
     stored = history.look()
     assert stored.marked_days == []
