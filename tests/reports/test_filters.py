@@ -55,6 +55,8 @@ def test_a_filter_has_a_limit() -> None:
     """Whoever makes a longer one wants to keep the database busy."""
     with pytest.raises(ReportError, match="at most 20 conditions of 50 values each"):
         Filter.parse(f"is:source:{number}" for number in range(51))
+    with pytest.raises(ReportError, match="at most 20 conditions of 50 values each"):
+        Filter.parse(f"is:cart.put.field{number}:x" for number in range(21))
 
 
 def open_visited(make: MakeHost, clock: FakeClock, **options: str) -> Host:
