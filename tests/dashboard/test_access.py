@@ -116,6 +116,7 @@ DEBUG = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:5000"}
         ({}, 200),
         ({"HTTP_HOST": "127.0.0.1:5000"}, 200),
         ({"HTTP_HOST": "[::1]:5000", "REMOTE_ADDR": "::1"}, 200),
+        ({"HTTP_HOST": "[::1]", "REMOTE_ADDR": "::1"}, 200),
         ({"HTTP_HOST": "localhost"}, 200),
         ({"REMOTE_ADDR": "10.0.0.7"}, 404),
         ({"REMOTE_ADDR": ""}, 404),
