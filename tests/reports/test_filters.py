@@ -106,6 +106,7 @@ def test_each_field_filters_sessions(make: MakeHost, clock: FakeClock, database_
         ("at_least:cart.put.price:3.01",): 1,
         ("at_least:cart.put.price:3.01", "is:cart.put.sku:ink"): 0,
         ("is:cart.put.sku:ink",): 1,
+        ("at_most:cart.put.sku:5",): 0,
         ("is:cart.put.price:12.5",): 1,
         ("is:cart.put.gift:true",): 1,
         ("is:cart.put.gift:false",): 1,

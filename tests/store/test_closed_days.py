@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import pathlib
 import tempfile
 import typing as t
@@ -35,7 +36,7 @@ ZONES = {
     "Asia/Kathmandu": dt.datetime(2026, 3, 1, 17, tzinfo=dt.UTC),
     "Pacific/Tongatapu": dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC),
 }
-MINUTE = dt.timedelta(minutes=1)
+DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
 WHOLE_HOURS = ("America/New_York", "Europe/Berlin", "Pacific/Tongatapu", "UTC")
 
 
@@ -261,6 +262,64 @@ def test_a_day_is_closed_when_its_last_session_is_over(make: MakeHost) -> None:
     host.clock.advance(seconds=1)
     history.sweep(0, 0)
     assert history.look().closed.until == dt.date(2026, 3, 27)
+
+
+def test_a_day_that_is_not_closed_is_not_counted_again(make: MakeHost) -> None:
+    """Its mark waits until it is closed."""
+    history = three_days(make)
+    history.wait(0, 3)
+    history.sweep(0, 0)
+    history.host.clock.advance(hours=20, minutes=10)
+    history.visit(1, 2)  # 12 minutes ago, at 23:58
+    assert len(history.look().marked_days) == 1
+    history.sweep(0, 0)
+    assert len(history.look().marked_days) == 1
+    history.wait(0, 0)
+    history.sweep(0, 0)
+    check_closed(history.look())
+    assert history.look().marked_days == []
+
+
+def test_what_is_marked_meanwhile_is_left_to_the_next_run(make: MakeHost) -> None:
+    """So a run ends, however fast the marks come."""
+    history = three_days(make)
+    history.visit(1, 4)  # 25 hours ago
+    kinds = []
+    for step in itertools.islice(history.host.state.pipeline.close_days(), 9):
+        kinds.append(step.kind)
+        history.visit(1, 4)
+    assert kinds == ["recounted", "people"]
+    check(history.look())
+
+
+def test_a_clock_ahead_of_the_databases_closes_no_day(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what an earlier release has closed like that is opened again."""
+    clock = FakeClock(dt.datetime.now(dt.UTC).replace(microsecond=0) + 3 * DAY)
+    host = make(PATIENT, events=EventTrack(clock=clock))._replace(clock=clock)
+    history = History(host, "UTC")
+    history.visit(0, 0)
+    clock.advance(days=2)
+    assert next(host.state.pipeline.close_days(), None) is None
+    with monkeypatch.context() as patch:
+        patch.setattr("flask_eventtrack.store.closed_days.limit_by_database", lambda _, now: now)
+        assert [step.kind for step in host.state.pipeline.close_days()] == ["closed", "closed"]
+    first = next(host.state.pipeline.close_days(), None)
+    assert first is not None
+    assert first.kind == "reopened"
+
+
+def test_times_at_the_ends_of_the_calendar_set_no_mark(make: MakeHost) -> None:
+    """In America, the year 1 begins in the year 0."""
+    clock = FakeClock(ZONES["America/New_York"])
+    config = {**PATIENT, "EVENTTRACK_TIMEZONE": "America/New_York"}
+    host = make(config, events=EventTrack(clock=clock))._replace(clock=clock)
+    history = History(host, "America/New_York")
+    first = dt.datetime.min.replace(tzinfo=dt.UTC)
+    write_records(host, history.page(0, clock.moment, 0, time=first, session=None))
+    assert [row["time"] for row in host.rows("event")] == [first]
+    assert history.look().marked_days == []
 
 
 def open_site_of(make: MakeHost, **config: t.Any) -> Host:
