@@ -84,7 +84,7 @@ def _ask_host(state: State) -> Access | None:
 def _read_permit(permit: object) -> Access | None:
     if permit is True or isinstance(permit, str):
         return _ACCESS.get(permit)
-    if isinstance(permit, bytes) or not isinstance(permit, cabc.Collection):
+    if not isinstance(permit, cabc.Collection):
         return None
     sites = frozenset(site for site in permit if isinstance(site, str))
     return Access(sites=sites) if sites else None

@@ -194,7 +194,10 @@ class _Run:
         return str(self.closer.zone)
 
     def _begin(self, connection: sa.Connection) -> DayStep | None:
-        """Close the first day of all."""
+        """Begin before the first day of all.
+
+        In a step of its own: no other process can wait for a row that is not committed yet.
+        """
         latest = _find_latest(connection, self.tables, NEVER)
         if latest is not None:  # a run that counts everything anew was interrupted
             _delete_day(connection, self.tables, latest)
@@ -202,9 +205,9 @@ class _Run:
         first = _find_next(connection, self.tables, self.closer.zone, None)
         if first is None or first > self._find_last(connection):
             return None
-        row = {"id": _CLOSED, "zone": self.zone_name, "since": NEVER, "until": first}
+        row = {"id": _CLOSED, "zone": self.zone_name, "since": NEVER, "until": first - _DAY}
         connection.execute(self.tables.closed.insert().values(row))
-        return self._close(connection, first)
+        return DayStep("reopened", first)
 
     def _reopen(self, connection: sa.Connection, closed: Closed, anew: Closed) -> DayStep:
         """Remove the rows of the latest closed day, to count it anew."""

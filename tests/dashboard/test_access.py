@@ -55,6 +55,18 @@ def say_no_site() -> set[str]:
     return set()
 
 
+def say_one() -> int:
+    return 1
+
+
+def say_numbers() -> set[int]:
+    return {7}
+
+
+def say_bytes() -> bytes:
+    return b"manage"
+
+
 def answer(host: Host, path: str, method: str) -> tuple[t.Any, ...]:
     response = host.client().open(path, method=method)
     return response.status_code, response.data, sorted(response.headers)
@@ -77,7 +89,10 @@ def test_two_slashes_lead_to_the_same_nothing(host: Host) -> None:
     assert (one.status_code, one.text.replace("overview", "nothing")) == (308, other.text)
 
 
-@pytest.mark.parametrize("ask", [refuse, say_false, say_nothing, say_other, say_no_site])
+REFUSALS = refuse, say_false, say_nothing, say_other, say_no_site, say_one, say_numbers, say_bytes
+
+
+@pytest.mark.parametrize("ask", REFUSALS)
 def test_who_is_refused_sees_nothing(make: MakeHost, ask: cabc.Callable[[], object]) -> None:
     """Refusals of every kind are the same 404, also where a page would answer with an error."""
     host = make({"EVENTTRACK_DASHBOARD_PERMISSION": ask})
@@ -116,6 +131,7 @@ DEBUG = {"REMOTE_ADDR": "127.0.0.1", "HTTP_HOST": "localhost:5000"}
         ({}, 200),
         ({"HTTP_HOST": "127.0.0.1:5000"}, 200),
         ({"HTTP_HOST": "[::1]:5000", "REMOTE_ADDR": "::1"}, 200),
+        ({"HTTP_HOST": "[::1]", "REMOTE_ADDR": "::1"}, 200),
         ({"HTTP_HOST": "localhost"}, 200),
         ({"REMOTE_ADDR": "10.0.0.7"}, 404),
         ({"REMOTE_ADDR": ""}, 404),

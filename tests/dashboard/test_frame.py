@@ -136,6 +136,7 @@ def test_a_wrong_argument_is_said(make: MakeHost, clock: FakeClock) -> None:
         "?f=is:country:%00",
         "people?event=%00",
         "?period=custom&from=0001-01-01&to=0001-01-02&compare=none",
+        "?period=custom&from=2026-11-21&to=9999-12-31&compare=none",
         "?period=custom&from=1000-01-01&to=2026-11-21&compare=none&f=is:hour:12",
     ],
 )

@@ -66,7 +66,9 @@ def test_a_search_finds_a_customer(shop: Host, sought: str, by: str) -> None:
     assert f"<bdi>{by}</bdi>" in page
 
 
-@pytest.mark.parametrize("sought", ["nobody", "ad%", "ada_love", str(NOBODY), "A-2208", "\0", "%"])
+@pytest.mark.parametrize(
+    "sought", ["nobody", "ad%", "ada_love", str(NOBODY), "A-2208", "\0", "%", "\ud7ff"]
+)
 def test_a_search_finds_nobody(shop: Host, sought: str) -> None:
     """Signs of patterns are none."""
     page = text_of(look(shop, f"{PAGES}/people", query_string={"q": sought}))

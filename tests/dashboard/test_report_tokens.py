@@ -72,6 +72,12 @@ def test_scope_says_whether_traits_are_whole(host: Host) -> None:
     assert "ada@example.com" not in veiled
 
 
+def test_token_of_two_scopes_has_the_larger_one(make: MakeHost) -> None:
+    tokens = {"numbers": NUMBERS, "view": [NUMBERS]}
+    host = make({"EVENTTRACK_REPORT_TOKENS": tokens})
+    assert read(host, "/_et/people.json").status_code == 200
+
+
 def test_token_is_read_where_the_host_permits_nothing(make: MakeHost) -> None:
     host = make(
         {"EVENTTRACK_REPORT_TOKENS": NUMBERS, "EVENTTRACK_DASHBOARD_PERMISSION": lambda: False}

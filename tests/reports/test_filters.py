@@ -55,6 +55,8 @@ def test_a_filter_has_a_limit() -> None:
     """Whoever makes a longer one wants to keep the database busy."""
     with pytest.raises(ReportError, match="at most 20 conditions of 50 values each"):
         Filter.parse(f"is:source:{number}" for number in range(51))
+    with pytest.raises(ReportError, match="at most 20 conditions of 50 values each"):
+        Filter.parse(f"is:cart.put.field{number}:x" for number in range(21))
 
 
 def open_visited(make: MakeHost, clock: FakeClock, **options: str) -> Host:
@@ -104,6 +106,7 @@ def test_each_field_filters_sessions(make: MakeHost, clock: FakeClock, database_
         ("at_least:cart.put.price:3.01",): 1,
         ("at_least:cart.put.price:3.01", "is:cart.put.sku:ink"): 0,
         ("is:cart.put.sku:ink",): 1,
+        ("at_most:cart.put.sku:5",): 0,
         ("is:cart.put.price:12.5",): 1,
         ("is:cart.put.gift:true",): 1,
         ("is:cart.put.gift:false",): 1,

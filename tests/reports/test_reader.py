@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import pathlib
 import sqlite3
 import threading
+import types
 import typing as t
 
 import pytest
@@ -21,9 +23,16 @@ from ..hosts import FakeClock, Host
 from .visits import Visitor, go_to, open_shop
 
 ENDLESS = {
-    "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n) SELECT sum(x) FROM n",
+    "sqlite": "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x FROM n LIMIT 9999999) "
+    "SELECT sum(x) FROM n",
     "postgresql": "SELECT pg_sleep(30)",
     "mysql": "SELECT sleep(30)",
+}
+#: What takes about a tenth of a second.
+SLOW = {
+    "sqlite": ENDLESS["sqlite"].replace("9999999", "999999"),
+    "postgresql": "SELECT pg_sleep(0.1)",
+    "mysql": "SELECT sleep(0.1)",
 }
 
 
@@ -55,18 +64,44 @@ def test_a_report_sees_one_moment(db_host: Host) -> None:
 
 
 def test_a_statement_is_stopped_and_the_snapshot_stays(db_host: Host) -> None:
-    """The next one reads on the same connection."""
+    """The next ones read on the same connection, and have the usual time."""
     reports = db_host.state.reports
     with reports.reader.open() as connection:
-        endless = ENDLESS[connection.dialect.name]
+        endless, slow = (sa.text(each[connection.dialect.name]) for each in (ENDLESS, SLOW))
         with pytest.raises(TimeUp), reports.reader.limited(connection, 0.05):
-            connection.execute(sa.text(endless)).all()
-        assert connection.scalar(sa.text("SELECT 1")) == 1
+            connection.execute(endless).all()
+        connection.execute(slow).all()
+        with reports.reader.limited(connection, 0.05):
+            assert connection.scalar(sa.text("SELECT 1")) == 1
+        connection.execute(slow).all()
+
+
+def test_a_report_that_takes_too_long_is_stopped(
+    db_host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of its statements has a limit from the beginning."""
+    monkeypatch.setattr(reader, "STATEMENT_SECONDS", 0.05)
+    with (
+        pytest.raises(ReportUnavailable, match=r"did not answer a report within 0\.05 s"),
+        db_host.state.reports.reader.open() as connection,
+    ):
+        connection.execute(sa.text(ENDLESS[connection.dialect.name])).all()
+
+
+def test_a_mistake_in_a_statement_is_no_cut(host: Host) -> None:
+    """Only what took too long is said to be left out."""
+    with (
+        pytest.raises(ReportUnavailable, match="syntax error"),
+        host.state.reports.reader.open() as connection,
+        host.state.reports.reader.limited(connection, 1),
+    ):
+        connection.execute(sa.text("SELEC 1"))
 
 
 def test_a_third_report_waits(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     """And gives up after some seconds."""
-    monkeypatch.setattr(reader, "_PATIENCE", 0.01)
+    impatient = functools.partialmethod(reader.Reader.open, patience=0.01)
+    monkeypatch.setattr(reader.Reader, "open", impatient)
     reports = host.state.reports
     both = reports.reader.open(), reports.reader.open()
     with both[0], both[1], pytest.raises(TooBusy, match="Two reports are running already"):
@@ -162,8 +197,21 @@ def test_reports_of_two_threads_do_not_share_a_connection(host: Host) -> None:
     assert found == [0, 0]
 
 
+@pytest.mark.parametrize(
+    ("number", "sentence", "since", "sessions"),
+    [
+        (5, "of the last 3 of 11 months", "2026-09-01", 3),
+        (2, "of the last 7 of 324 days", "2026-11-14", 0),
+    ],
+)
 def test_a_filter_reads_the_newest_part_within_its_time(
-    make: MakeHost, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+    make: MakeHost,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    sentence: str,
+    since: str,
+    sessions: int,
 ) -> None:
     """What it could not read is said, and not guessed."""
     host = open_shop(make, clock)
@@ -171,7 +219,7 @@ def test_a_filter_reads_the_newest_part_within_its_time(
         Visitor(host).see("/", f"{day} 12:00")
     go_to(clock, "2026-11-20 12:00")
     host.flush()
-    reads = iter([False] * 5 + [True])
+    reads = iter([False] * number + [True])
     read = scan.read_sessions
 
     def read_some(*args: t.Any, **options: t.Any) -> None:
@@ -183,20 +231,44 @@ def test_a_filter_reads_the_newest_part_within_its_time(
     reports = host.state.reports
     found = reports.overview(reports.period("year"), Filter.parse(["is:device_type:desktop"]))
     assert found.cut is not None
-    assert found.cut.sentence == "of the last 3 of 11 months"
-    assert found.cut.since.date().isoformat() == "2026-09-01"
-    assert (found.numbers.sessions, found.numbers.visitors, found.before) == (3, 3, None)
+    assert found.cut.sentence == sentence
+    assert found.cut.since.date().isoformat() == since
+    numbers = found.numbers
+    assert (numbers.sessions, numbers.visitors, found.before) == (sessions, sessions, None)
 
 
-def test_nothing_read_is_said_too(
+def test_the_time_is_over_while_rows_are_added(
     make: MakeHost, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Instead of zeros without a word."""
+    """No database limits that: each of its statements has the time for itself."""
+    host = open_shop(make, clock)
+    Visitor(host).see("/")
+    host.flush()
+    late = types.SimpleNamespace(monotonic=lambda: float("inf"))
+    monkeypatch.setattr(scan, "time", late)
+    reports = host.state.reports
+    found = reports.overview(reports.period("30d"), Filter.parse(["is:device_type:desktop"]))
+    assert found.cut is not None
+
+
+@pytest.mark.parametrize(
+    ("days", "texts"), [("30", ["is:device_type:desktop"]), ("90", [])], ids=["filter", "no filter"]
+)
+def test_nothing_read_is_said_too(
+    make: MakeHost,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+    days: str,
+    texts: list[str],
+) -> None:
+    """Instead of zeros without a word; also where many days are not closed yet."""
     host = open_shop(make, clock)
     Visitor(host).see("/")
     host.flush()
     monkeypatch.setattr(counting, "SCAN_SECONDS", -1.0)
+    monkeypatch.setattr(scan, "read_sessions", None)  # no part is begun
     reports = host.state.reports
-    found = reports.overview(reports.period("30d"), Filter.parse(["is:device_type:desktop"]))
+    found = reports.overview(reports.period(f"{days}d"), Filter.parse(texts))
     assert found.cut is not None
-    assert (found.cut.sentence, found.numbers.sessions) == ("of the last 0 of 30 days", 0)
+    expected = f"of the last 0 of {days} days"
+    assert (found.cut.sentence, found.numbers.sessions) == (expected, 0)

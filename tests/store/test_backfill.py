@@ -16,9 +16,12 @@ from flask_eventtrack.store.tables import VERSION
 from flask_eventtrack.store.upgrade import upgrade_data
 
 from ..commands import run
+from ..conftest import MakeHost
 from ..hosts import START, Host
+from ..pipeline.waiting import PATIENT
 from .old_sessions import an_old_session, fill, insert_old
 from .persons import CUSTOMER, OTHER, apply_aliases, log_in, unapplied, wrong_people
+from .plain_counts import check, look
 from .records import DEVICE, a_page, an_event, an_id, at, session_of, write
 
 PHONE = uuidlib.UUID("44444444-4444-4444-8444-444444444444")
@@ -52,6 +55,18 @@ def test_people_are_filled_by_aliases(db_host: Host) -> None:
     assert "ET023" not in run(db_host, "doctor").output
     assert apply_aliases(db_host) == 1
     assert unapplied(db_host) == []
+
+
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago"])
+def test_days_that_were_closed_before_are_counted_again(make: MakeHost, zone: str) -> None:
+    """The upgrade does not know the site's zone, so it marks the days around a session's."""
+    shop = make({"EVENTTRACK_TIMEZONE": zone, **PATIENT})
+    write(shop, a_page("/", 3), identified=[log_in(anonymous=None)])
+    insert_old(shop, [an_old_session(DEVICE, each) for each in (1, -36_000)], {DEVICE: CUSTOMER})
+    shop.clock.advance(days=3)
+    assert list(shop.state.pipeline.close_days())
+    assert "2 sessions filled." in run(shop, "upgrade", "--data-only").output
+    check(look(shop, zone))
 
 
 def test_the_landing_route_is_that_of_the_first_page(db_host: Host) -> None:

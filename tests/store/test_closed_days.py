@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import pathlib
 import tempfile
 import typing as t
@@ -21,6 +22,7 @@ from ..hosts import FakeClock, Host, make_host
 from ..pipeline.waiting import PATIENT
 from ..servers import make_database
 from .halves import browser_half
+from .persons import apply_aliases
 from .plain_counts import check, check_closed, look
 from .records import a_page, an_event, write_records
 
@@ -34,6 +36,7 @@ ZONES = {
     "Asia/Kathmandu": dt.datetime(2026, 3, 1, 17, tzinfo=dt.UTC),
     "Pacific/Tongatapu": dt.datetime(2026, 3, 1, 9, tzinfo=dt.UTC),
 }
+DAY, MINUTE = dt.timedelta(days=1), dt.timedelta(minutes=1)
 WHOLE_HOURS = ("America/New_York", "Europe/Berlin", "Pacific/Tongatapu", "UTC")
 
 
@@ -261,6 +264,66 @@ def test_a_day_is_closed_when_its_last_session_is_over(make: MakeHost) -> None:
     assert history.look().closed.until == dt.date(2026, 3, 27)
 
 
+def test_a_day_that_is_not_closed_is_not_counted_again(make: MakeHost) -> None:
+    """Its mark waits until it is closed."""
+    history = three_days(make)
+    history.wait(0, 3)
+    history.sweep(0, 0)
+    history.host.clock.advance(hours=20, minutes=10)
+    history.visit(1, 2)  # 12 minutes ago, at 23:58
+    assert len(history.look().marked_days) == 1
+    history.sweep(0, 0)
+    assert len(history.look().marked_days) == 1
+    history.wait(0, 0)
+    history.sweep(0, 0)
+    check_closed(history.look())
+    assert history.look().marked_days == []
+
+
+def test_what_is_marked_meanwhile_is_left_to_the_next_run(make: MakeHost) -> None:
+    """So a run ends, however fast the marks come."""
+    history = three_days(make)
+    moment, kinds = history.host.clock.moment, []
+    write_records(history.host, history.page(1, moment, 25))
+    steps = history.host.state.pipeline.close_days()
+    for number, step in enumerate(itertools.islice(steps, 5)):
+        kinds.append(step.kind)
+        # In an earlier session, so that its visitor is marked as well.
+        write_records(history.host, history.page(1, moment, 31 + 6 * number))
+    assert kinds == ["recounted", "people"]
+    check(history.look())
+
+
+def test_a_clock_ahead_of_the_databases_closes_no_day(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And what an earlier release has closed like that is opened again."""
+    clock = FakeClock(dt.datetime.now(dt.UTC).replace(microsecond=0) + 3 * DAY)
+    host = make(PATIENT, events=EventTrack(clock=clock))._replace(clock=clock)
+    history = History(host, "UTC")
+    history.visit(0, 0)
+    clock.advance(days=2)
+    assert next(host.state.pipeline.close_days(), None) is None
+    with monkeypatch.context() as patch:
+        patch.setattr("flask_eventtrack.store.closed_days.limit_by_database", lambda _, now: now)
+        assert [step.kind for step in host.state.pipeline.close_days()][1:] == ["closed", "closed"]
+    first = next(host.state.pipeline.close_days(), None)
+    assert first is not None
+    assert first.kind == "reopened"
+
+
+def test_times_at_the_ends_of_the_calendar_set_no_mark(make: MakeHost) -> None:
+    """In America, the year 1 begins in the year 0."""
+    clock = FakeClock(ZONES["America/New_York"])
+    config = {**PATIENT, "EVENTTRACK_TIMEZONE": "America/New_York"}
+    host = make(config, events=EventTrack(clock=clock))._replace(clock=clock)
+    history = History(host, "America/New_York")
+    first = dt.datetime.min.replace(tzinfo=dt.UTC)
+    write_records(host, history.page(0, clock.moment, 0, time=first, session=None))
+    assert [row["time"] for row in host.rows("event")] == [first]
+    assert history.look().marked_days == []
+
+
 def open_site_of(make: MakeHost, **config: t.Any) -> Host:
     clock = FakeClock(ZONES["Europe/Berlin"])
     settings = {**PATIENT, "EVENTTRACK_TIMEZONE": "Europe/Berlin", **config}
@@ -357,9 +420,86 @@ def test_an_erased_person_is_in_no_closed_day(make: MakeHost) -> None:
     history.forget(0, 0)
     stored = history.look()
     assert {row["person"] for row in stored.person_day} == people - {history.devices[0]}
+    assert stored.marked_people == []
     check(stored)
     history.sweep(0, 0)
     check_closed(history.look())
+
+
+def sessions_of(history: History) -> list[tuple[uuidlib.UUID, uuidlib.UUID]]:
+    return [(row["id"], row["uuid"]) for row in history.host.rows("session")]
+
+
+def test_each_step_of_an_erasure_leaves_the_numbers_right(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where nothing else marks a day: no session, or a session that another person began."""
+    monkeypatch.setattr("flask_eventtrack.store.erasure.BATCH_SIZE", 1)
+    history = three_days(make)
+    now = history.host.clock.moment
+    history.order(0, 3)  # 30 hours ago, without a session
+    assert [row["day"] for row in history.look().marked_days] == [dt.date(2026, 3, 29)]
+    night = now.replace(day=29, hour=21, minute=30)  # before midnight in Berlin, and after it
+    shared = SessionRef(uuidlib.uuid4(), history.devices[1], night)
+    for device, minutes in ((1, 0), (0, 50), (1, 60)):
+        page = history.page(device, now, 0, time=night + minutes * MINUTE, session=shared)
+        write_records(history.host, page)
+    history.sweep(0, 0)
+    check_closed(history.look())
+    assert (shared.id, history.devices[1]) in sessions_of(history)
+    for _ in history.host.state.pipeline.forget([history.devices[0]]):
+        check(history.look())
+    assert shared.id not in dict(sessions_of(history))
+    history.sweep(0, 0)
+    check_closed(history.look())
+
+
+def test_a_session_that_moves_to_the_day_before_takes_its_visitor_along(make: MakeHost) -> None:
+    """By a late event."""
+    history = three_days(make)
+    morning = history.host.clock.moment.replace(day=29, hour=22, minute=10)  # 0:10 in Berlin
+    session_id = uuidlib.uuid4()
+    for moment in (morning, morning - 20 * MINUTE):
+        ref = SessionRef(session_id, history.devices[2], moment)
+        write_records(
+            history.host, history.page(5, history.host.clock.moment, 0, time=moment, session=ref)
+        )
+        check(history.look())
+        history.sweep(0, 0)
+        check_closed(history.look())
+
+
+def test_what_an_alias_changes_later_is_counted_again(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch rewrites some sessions, and a chore the others."""
+    history = three_days(make)
+    monkeypatch.setattr("flask_eventtrack.store.person._CHUNK", 1)
+    history.log_in(0, 0)
+    history.sweep(0, 0)
+    check_closed(history.look())
+    assert {row["person"] for row in history.look().sessions} >= set(history.devices)
+    assert apply_aliases(history.host) > 1
+    assert history.devices[0] not in {row["person"] for row in history.look().sessions}
+    check(history.look())
+
+
+def test_an_hour_of_two_days_marks_both() -> None:
+    """In Kathmandu, a day begins at 18:15 UTC."""
+    with tempfile.TemporaryDirectory() as folder:
+        host = open_site(f"sqlite:///{folder}/site.db", "Asia/Kathmandu")
+        try:
+            history = History(host, "Asia/Kathmandu")
+            began = host.clock.moment.replace(hour=18, minute=30)
+            for _ in range(4):
+                history.visit(0, 0)
+                history.wait(0, 3)
+            history.sweep(0, 0)
+            write_records(host, history.page(1, host.clock.moment, 0, time=began, session=None))
+            assert [row["day"].day for row in history.look().marked_days] == [1, 2]
+            check(history.look())
+        finally:
+            host.close()
 
 
 def test_pruned_days_stay_as_they_were_counted(make: MakeHost) -> None:
@@ -404,7 +544,9 @@ def test_values_beyond_the_largest_are_one_row(make: MakeHost) -> None:
 def test_no_mark_for_today(make: MakeHost) -> None:
     """The writer's usual work costs nothing: neither a log-in nor a page of today sets a mark."""
     history = three_days(make)
+    history.stand_in(2, 0)
     history.visit(0, 0)
+    assert history.look().marked_people == []
     history.log_in(0, 0)
     stored = history.look()
     assert stored.marked_days == []

@@ -99,7 +99,7 @@ def test_a_day_that_a_writer_holds_is_counted_again(pair: Pair, is_marked: bool)
     pair.sweep()
     if is_marked:
         write_records(pair.host, pair.late_visit())
-    with uncommitted(pair.other, pair.late_visit(days=1.1)):
+    with uncommitted(pair.other, pair.late_visit(days=1.25)):  # in a session of its own
         pair.sweep()
     assert len(pair.marked) == 1
     pair.check()
@@ -156,6 +156,29 @@ def test_two_sweepers_close_each_day_once(pair: Pair) -> None:
     closed = [step.day for step in steps if step.kind == "closed"]
     assert sorted(closed) == sorted(set(closed))
     assert len(closed) == 3
+    pair.check()
+
+
+def test_an_erasure_waits_for_the_day_that_is_closed(pair: Pair) -> None:
+    """Otherwise it would not see the person's row of that day, which would stay."""
+    person = pair.history.devices[0]
+    thread = threading.Thread(
+        target=lambda: [*pair.other.state.pipeline.forget([person])], daemon=True
+    )
+    is_waiting = threading.Event()
+
+    def begin() -> None:
+        thread.start()
+        assert is_waiting.wait(20)
+        thread.join(0.2)
+
+    with (
+        before(pair.other, "SELECT eventtrack_closed", is_waiting.set),
+        before(pair.host, "INSERT INTO eventtrack_returning", begin),
+    ):
+        pair.sweep()
+        thread.join(20)
+    assert person not in {row["person"] for row in pair.history.look().person_day}
     pair.check()
 
 
