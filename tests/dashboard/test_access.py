@@ -55,6 +55,10 @@ def say_no_site() -> set[str]:
     return set()
 
 
+def say_empty_site() -> list[str]:
+    return [""]
+
+
 def answer(host: Host, path: str, method: str) -> tuple[t.Any, ...]:
     response = host.client().open(path, method=method)
     return response.status_code, response.data, sorted(response.headers)
@@ -77,7 +81,9 @@ def test_two_slashes_lead_to_the_same_nothing(host: Host) -> None:
     assert (one.status_code, one.text.replace("overview", "nothing")) == (308, other.text)
 
 
-@pytest.mark.parametrize("ask", [refuse, say_false, say_nothing, say_other, say_no_site])
+@pytest.mark.parametrize(
+    "ask", [refuse, say_false, say_nothing, say_other, say_no_site, say_empty_site]
+)
 def test_who_is_refused_sees_nothing(make: MakeHost, ask: cabc.Callable[[], object]) -> None:
     """Refusals of every kind are the same 404, also where a page would answer with an error."""
     host = make({"EVENTTRACK_DASHBOARD_PERMISSION": ask})
