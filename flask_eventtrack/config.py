@@ -519,8 +519,8 @@ class Config:
     report_tokens: ReportTokens = _setting((), _tokens(*t.get_args(ReportScope)))
     """The tokens with which programs read the reports, the dashboard's pages as ``.json`` and
     ``.csv``: a str of at least 32 random characters, a list of these, or a dict of scope to these.
-    A scope is a word of ``EVENTTRACK_DASHBOARD_PERMISSION``: ``"numbers"``, which is the default,
-    ``"view"`` or ``"manage"``."""
+    The scopes are ``"numbers"``, which is the default, ``"view"`` and ``"manage"``. Each lets a
+    program read what it stands for in ``EVENTTRACK_DASHBOARD_PERMISSION``."""
 
     dashboard_name: str | None = _setting(None, _optional(_text))
     """The name in the head of the dashboard. None is the name of the site."""

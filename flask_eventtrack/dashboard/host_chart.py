@@ -26,14 +26,15 @@ def eventtrack_chart(
     compare: str = "none",
     site: str | None = None,
 ) -> Markup:
-    """Return a number of the dashboard and its chart as HTML; nothing unless the dashboard's
-    permission lets who asks see the numbers.
+    """Return a number of the dashboard and its chart as HTML.
+
+    It is empty if ``EVENTTRACK_DASHBOARD_PERMISSION`` does not let the request read numbers.
 
     :param measure: such as ``"visitors"``, ``"page_visits"``, ``"bounce_rate"``.
     :param period: as :meth:`Reports.period` takes it, such as ``"today"``, ``"30d"``, ``"month"``.
     :param compare: ``"previous"`` for the period before, ``"year"`` for the same days a year
         before, ``"none"``.
-    :param site: the only one to count; None counts all that who asks may see.
+    :param site: the only one to count; None counts all that the request may see.
     """
     state = get_state()
     access = find_access(state) if state.config.enabled else None

@@ -22,8 +22,9 @@ _MOST = 200
 
 
 def eventtrack_feed(user: t.Any, limit: int = 20) -> Markup:
-    """Return a customer's latest events as HTML; nothing unless the dashboard's permission lets
-    who asks see people.
+    """Return a customer's latest events as HTML.
+
+    It is empty if ``EVENTTRACK_DASHBOARD_PERMISSION`` does not let the request see people.
 
     :param user: a user of Flask-Login, a customer's id, or a profile's uuid.
     :param limit: at most 200.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from flask import Response, request
@@ -13,7 +14,7 @@ from ..state import State
 from .figures import quantify, shorten
 from .overview import describe_query
 from .plain import respond_json
-from .query import Query, read_query
+from .query import NAMING, Query, read_query
 from .render import find_root, render
 
 _LABEL = 60
@@ -58,7 +59,11 @@ def _read(state: State, access: Access) -> tuple[Query, Parameters]:
     action = request.args.get("event")
     if not action:
         raise ReportError("Name the event whose parameters to show, such as ?event=product.view.")
-    return query, state.reports.parameters(action, query.period, query.filter, sites=query.sites)
+    found = state.reports.parameters(action, query.period, query.filter, sites=query.sites)
+    if access.may_see_people:
+        return query, found
+    shown = tuple(each for each in found.parameters if each.name not in NAMING)
+    return query, dataclasses.replace(found, parameters=shown)
 
 
 def _draw(query: Query, action: str, row: ParameterRow) -> DrawnParameter:

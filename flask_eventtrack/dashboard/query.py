@@ -18,6 +18,8 @@ from ..request.access import Access
 from .dimensions import PANELS
 
 DEFAULT_PERIOD: t.Final = "30d"
+#: The parameters that name a person or an order: only for those who may see people.
+NAMING: t.Final = frozenset({"customer_id", "order_id"})
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -98,8 +100,7 @@ def read_query(reports: Reports, access: Access, root: str, args: MultiDict[str,
     measure = choose("measure", args.get("measure", "visitors"), MEASURES)
     bucket = choose("bucket", args.get("bucket") or period.default_bucket, BUCKETS)
     limit = Filter.parse(args.getlist("f"))
-    if access.link is not None and any(each.parameter for each in limit.conditions):
-        raise ReportError("A shared link has no filters on the parameters of events.")
+    _check_parameters(limit, access)
     site = args.get("site") or None
     if site is not None and access.sites is not None and site not in access.sites:
         raise ReportError(f"You may not see the site {site[:64]!r}.")
@@ -124,6 +125,14 @@ def read_query(reports: Reports, access: Access, root: str, args: MultiDict[str,
         access.sites if site is None else frozenset({site}),
         tabs,
     )
+
+
+def _check_parameters(limit: Filter, access: Access) -> None:
+    names = [each.parameter[1] for each in limit.conditions if each.parameter]
+    if names and access.link is not None:
+        raise ReportError("A shared link has no filters on the parameters of events.")
+    if not access.may_see_people and not NAMING.isdisjoint(names):
+        raise ReportError(f"You may not filter by {' or '.join(sorted(NAMING))}.")
 
 
 def _read_period(

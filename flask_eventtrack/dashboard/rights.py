@@ -77,14 +77,14 @@ def handle_rights(state: State, access: Access, person: str, act: str) -> Respon
         return not_found()
     asked, uuid = t.cast("Asked", act), read_uuid(person)
     last = _find_erasure(state, uuid) if asked == "erase" and uuid is not None else None
-    if last is not None and request.method == "GET":
+    if last is not None and request.method != "POST":
         return _show_erasure(state, access, person, last)
     found = find_owner(state, person)
     if found is None:
         return show_unknown(state, access)
     if str(found) != person:
         return redirect_to(state, found, f"/{act}")
-    if request.method == "GET":
+    if request.method != "POST":
         return _show_form(state, access, asked, found)
     return _take_form(state, access, asked, found)
 

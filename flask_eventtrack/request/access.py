@@ -86,7 +86,8 @@ def _read_permit(permit: object) -> Access | None:
         return _ACCESS.get(permit)
     if not isinstance(permit, cabc.Collection):
         return None
-    sites = frozenset(site for site in permit if isinstance(site, str))
+    # An empty name is no site, such as that of "".split(",").
+    sites = frozenset(site for site in permit if isinstance(site, str) and site)
     return Access(sites=sites) if sites else None
 
 

@@ -69,7 +69,7 @@ class _Bulk(t.NamedTuple):
     parameters_of: cabc.Callable[[_Rows], t.Any]
 
 
-# By the dialect, which is an engine's own: what is known of its server is in its statements.
+# By dialect: each engine has its own, and the statements depend on its server.
 _bulks: weakref.WeakKeyDictionary[sa.Dialect, dict[_Key, _Bulk]] = weakref.WeakKeyDictionary()
 
 
@@ -95,7 +95,7 @@ def _prepare(
     converters = [find(table.columns[name].type) for name in columns]
     is_whole = columns == table.columns.keys()
     values_of = msgspec.structs.astuple if is_whole else operator.attrgetter(*columns)
-    is_positional = compiled.positional  # it knows the dialect, which it would keep
+    is_positional = compiled.positional  # a closure over `compiled` would keep the dialect
 
     def parameters_of(rows: _Rows) -> t.Any:
         # A whole column at a time: msgspec then does most of the work.

@@ -6,7 +6,7 @@ import collections.abc as cabc
 import typing as t
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from .conftest import Site, run
 
@@ -208,7 +208,8 @@ def test_a_new_site_fills_itself(fresh: Site, chromium: Browser) -> None:
 
 
 def test_a_page_that_waits_tries_again(fresh: Site, page: Page) -> None:
-    """Once the database answers, the page shows what was asked for; until then nothing moves."""
+    """Once the database answers, the page shows what was asked for; until then nothing moves, also
+    if a proxy answers for the app. It asks once at a time."""
     page.clock.install()
     fresh.execute("ALTER TABLE eventtrack_closed RENAME TO eventtrack_away")
     page.goto(f"{fresh.url}/_et/")
@@ -216,6 +217,17 @@ def test_a_page_that_waits_tries_again(fresh: Site, page: Page) -> None:
     expect(title).to_have_text("The database does not answer")
     expect(page.get_by_text("This page tries again by itself.")).to_be_visible()
     page.evaluate("window.isSame = true")
+    with page.expect_response(f"{fresh.url}/_et/"):
+        page.clock.fast_forward(15_000)
+    held: list[Route] = []
+    page.route("**/_et/", lambda route: held.append(route))
+    with page.expect_request(f"{fresh.url}/_et/"):
+        page.clock.fast_forward(15_000)
+        page.clock.fast_forward(15_000)
+    assert page.evaluate("window.isSame")
+    [route] = held
+    route.fulfill(status=502, content_type="text/html", body="<h1>502 Bad Gateway</h1>")
+    page.unroute("**/_et/")
     with page.expect_response(f"{fresh.url}/_et/"):
         page.clock.fast_forward(15_000)
     assert page.evaluate("window.isSame")

@@ -67,6 +67,10 @@ def say_bytes() -> bytes:
     return b"manage"
 
 
+def say_empty_site() -> list[str]:
+    return [""]
+
+
 def answer(host: Host, path: str, method: str) -> tuple[t.Any, ...]:
     response = host.client().open(path, method=method)
     return response.status_code, response.data, sorted(response.headers)
@@ -89,7 +93,17 @@ def test_two_slashes_lead_to_the_same_nothing(host: Host) -> None:
     assert (one.status_code, one.text.replace("overview", "nothing")) == (308, other.text)
 
 
-REFUSALS = refuse, say_false, say_nothing, say_other, say_no_site, say_one, say_numbers, say_bytes
+REFUSALS = (
+    refuse,
+    say_false,
+    say_nothing,
+    say_other,
+    say_no_site,
+    say_empty_site,
+    say_one,
+    say_numbers,
+    say_bytes,
+)
 
 
 @pytest.mark.parametrize("ask", REFUSALS)

@@ -14,8 +14,8 @@ from flask_eventtrack.records import Client, Identified
 
 from ..conftest import MakeHost
 from ..hosts import CHROME, SAME_ORIGIN, Host
-from ..store.people import ADA_UUID, BOB_UUID
-from ..store.records import a_page, at, session_of, write_records
+from ..store.people import ADA, ADA_UUID, BOB_UUID
+from ..store.records import a_page, an_event, at, session_of, write_records
 from ..test_security import HOSTILE
 from .staff import ADA_PAGE, PAGES, PHONE, look, text_of
 
@@ -46,6 +46,32 @@ def test_without_permission_there_is_nothing(shop: Host, staff: str) -> None:
             assert method == "HEAD" or response.json["code"] == "not_found"  # type: ignore[index]
     assert shop.rows("audit") == []
     assert shop.rows("event", "id") == events
+
+
+@pytest.mark.parametrize("staff", ["numbers", "sites"])
+@pytest.mark.parametrize(
+    ("action", "name", "value"),
+    [("customer.login", "customer_id", ADA), ("transaction.charge", "order_id", "A-2207")],
+)
+def test_numbers_name_no_person(shop: Host, staff: str, action: str, name: str, value: str) -> None:
+    """No list of customers' ids or order numbers, and no filter that singles one out."""
+    login = an_event("customer.login", 8, uuid=ADA_UUID, params={"customer_id": ADA})
+    write_records(shop, login)
+    report, page = f"/_et/parameters.json?event={action}", f"/_et/parameters?event={action}"
+    guess = f"/_et/overview.json?period=today&f=is:{action}.{name}:{value}"
+    for path in (report, page):
+        assert value in text_of(look(shop, path, "view"))
+        shown = text_of(look(shop, path, staff))
+        assert (value in shown, name in shown, "1 event" in shown or '"events":1' in shown) == (
+            *(False, False),
+            True,
+        )
+    assert look(shop, guess, "view").status_code == 200
+    refused = look(shop, guess, staff)
+    assert (refused.status_code, refused.json["detail"]) == (  # type: ignore[index]
+        400,
+        "You may not filter by customer_id or order_id.",
+    )
 
 
 def test_the_navigation_shows_what_one_may_see(shop: Host) -> None:

@@ -86,3 +86,10 @@ def test_token_is_read_where_the_host_permits_nothing(make: MakeHost) -> None:
     assert read(host, "/_et/catalogue.json").status_code == 200
     assert read(host, "/_et/overview.json", None).status_code == 404
     assert read(host, "/_et/").status_code == 404
+
+
+def test_a_log_in_wall_lets_programs_through_by_their_endpoints() -> None:
+    """As the docs say: what a token opens has an endpoint with one of two ends."""
+    for route in ROUTES:
+        if not route.is_shared:
+            assert route.is_for_programs == route.endpoint.endswith(("_json", "_csv"))

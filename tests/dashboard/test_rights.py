@@ -46,6 +46,15 @@ def test_an_objection_is_recorded_and_withdrawn(shop: Host) -> None:
     assert "Has objected" not in text_of(look(shop, ADA_PAGE))
 
 
+def test_head_of_a_form_acts_on_no_one(shop: Host) -> None:
+    """It is the HEAD of its GET, whatever is sent with it."""
+    data = {"token": token_of(look(shop, f"{ADA_PAGE}/object").text), "typed": ADA}
+    for method in ("GET", "HEAD"):
+        path = f"{ADA_PAGE}/object"
+        assert look(shop, path, method=method, data=data, headers=SAME_ORIGIN).status_code == 200
+    assert audit(shop) == []
+
+
 def test_an_erasure_removes_everything_and_names_nobody(shop: Host) -> None:
     """Afterwards not even the audit says who it was."""
     look(shop, ADA_PAGE)

@@ -144,17 +144,23 @@
   const waiting = document.querySelector("[data-again]");
   if (waiting) {
     waiting.hidden = false;
+    let isLooking = false;
     const look = async () => {
-      if (document.hidden) return;
+      if (document.hidden || isLooking) return;
+      isLooking = true;
       try {
         const answer = await fetch(location.href);
         const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+        // A proxy's page, while the app starts again, would not look again.
+        if (answer.status >= 500 && !next.querySelector("[data-again]")) return;
         const text = (root, selector) => root.querySelector(selector)?.textContent;
         if (text(next, "h1") !== text(document, "h1")) return location.replace(location.pathname + location.search);
         const status = text(next, "[role=status]");
         if (status && status !== text(document, "[role=status]")) document.querySelector("[role=status]").textContent = status;
       } catch {
         // The next look may find the server again.
+      } finally {
+        isLooking = false;
       }
     };
     setInterval(look, waiting.dataset.again * 1000);
