@@ -217,6 +217,11 @@ def test_hostile_names_are_shown_as_text(office: Host, text: str) -> None:
         assert len(page) < 30_000
 
 
+def test_a_name_loses_what_a_database_cannot_store(office: Host) -> None:
+    send(office, name="A\0da", days="30")
+    assert "\0" not in office.rows("link")[0]["name"]
+
+
 @pytest.mark.parametrize(
     ("fields", "mistake"),
     [

@@ -521,6 +521,49 @@ def test_pruned_days_stay_as_they_were_counted(make: MakeHost) -> None:
     assert (later.daily, later.returning) == (before.daily, before.returning)
 
 
+def test_a_day_after_a_pruned_one_follows_it(make: MakeHost) -> None:
+    """A visitor with a late visit is not new again, though no day that is counted knows them."""
+    keep = {"session.*": dt.timedelta(days=2)}
+    history = History(open_site_of(make, EVENTTRACK_RETENTION=keep), "Europe/Berlin")
+    for device in (0, 1):
+        history.visit(device, 0)
+        history.host.clock.advance(hours=2)
+    history.host.clock.advance(hours=45)  # the first visit is two days old, the second is not
+    history.sweep(0, 0)
+    history.prune(0, 0)
+    closed = history.look().closed
+    assert closed is not None
+    assert closed.since == dt.date(2026, 3, 28)
+    write_records(history.host, history.page(1, history.host.clock.moment, 25))
+    history.sweep(0, 0)
+    days = [(r["day"].day, r["previous"]) for r in history.look().person_day if r["site"] == ""]
+    assert days == [(27, dt.date.min), (28, dt.date(2026, 3, 27))]
+
+
+def test_pages_of_pruned_events_stay_where_hours_are_of_two_days(tmp_path: pathlib.Path) -> None:
+    """The totals by hour cannot tell them there, so a day that is counted again keeps its pages."""
+    zone, keep = "Asia/Kathmandu", {"page.visit": dt.timedelta(days=2)}
+    host = open_site(f"sqlite:///{tmp_path}/site.db", zone, EVENTTRACK_RETENTION=keep)
+    try:
+        history = History(host, zone)
+        for _ in range(4):
+            history.visit(0, 0)
+            history.wait(0, 3)
+        history.sweep(0, 0)
+        before = [row for row in history.look().daily if row["dimension"] == "page"]
+        history.prune(0, 0)
+        first = min(row["started_at"] for row in history.look().sessions)
+        session = SessionRef(uuidlib.uuid4(), history.devices[1], first)
+        page = history.page(1, host.clock.moment, 0, time=first, session=session)
+        write_records(host, page)
+        assert len(history.look().marked_days) == 1
+        history.sweep(0, 0)
+        assert history.look().marked_days == []
+        assert before == [row for row in history.look().daily if row["dimension"] == "page"]
+    finally:
+        host.close()
+
+
 def test_values_beyond_the_largest_are_one_row(make: MakeHost) -> None:
     """500 actions and the rest, whose sum stays."""
     history = History(open_site_of(make), "Europe/Berlin")
