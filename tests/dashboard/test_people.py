@@ -176,7 +176,7 @@ def test_who_may_only_view_sees_no_address_in_full(shop: Host) -> None:
         Identified(uuid=BOB_UUID, customer_id=BOB, time=at(10), traits={"name": mail, mail: 1}),
         an_event("order.ship", 11, uuid=BOB_UUID, session=None, label=f"Sent to {mail}"),
         Identified(uuid=NOBODY, customer_id=mail, time=at(12), traits={}),
-        a_page(f"/?to={mail}", 12, uuid=NOBODY, session=session, params={"utm_source": mail}),
+        a_page(f"/?utm_source={mail}", 12, uuid=NOBODY, session=session),
         an_event("order.ship", 13, uuid=NOBODY, session=session, params={mail: [mail]}),
     )
     shop.clock.advance(seconds=20)
