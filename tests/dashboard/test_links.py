@@ -48,6 +48,7 @@ def share(host: Host, name: str = "the agency", days: str = "30", site: str = ""
     """Make a link, and return the path of its URL."""
     response = send(host, name=name, days=days, site=site)
     assert response.status_code == 303, response.text
+    assert response.headers["Cache-Control"] == "no-store"
     host.clock.advance(seconds=1)
     return find_urls(host)[0]
 
@@ -181,6 +182,7 @@ def test_what_opens_nothing_is_a_404(office: Host) -> None:
         "no text": "%ff%00",
         "the id alone": str(first["id"]),
     }
+    assert look(office, f"/_et/shared/{secrets['revoked']}/").status_code == 404
     for method in METHODS:
         wanted = answer(office, "/_et/no/such/page", method)
         for name, secret in secrets.items():

@@ -120,6 +120,7 @@ def test_an_alias_leads_to_its_person(shop: Host) -> None:
     """With the query of the link."""
     response = look(shop, f"{PAGES}/people/{PHONE}?action=order.ship")
     assert (response.status_code, response.location) == (302, f"{ADA_PAGE}?action=order.ship")
+    assert response.headers["Cache-Control"] == "no-store"
     assert look(shop, f"{PAGES}/people/{PHONE}/erase").location == f"{ADA_PAGE}/erase"
 
 

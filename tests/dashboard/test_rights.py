@@ -32,6 +32,7 @@ def test_an_export_is_everything_one_object_a_line(shop: Host) -> None:
     with shop.app.app_context():
         assert lines == list(shop.events.export(ADA))
     assert "attachment" in response.headers["Content-Disposition"]
+    assert response.headers["Cache-Control"] == "no-store"
     assert audit(shop) == [("unknown", "export", str(ADA_UUID))]
 
 
