@@ -122,6 +122,7 @@ def group_feed(
                 sessions.get(session_id) if session_id else None,
                 [describe_event(event, zone, shown) for event in of_session],
                 now,
+                shown,
                 is_lost=session_id is not None,
             )
             for session_id, of_session in itertools.groupby(of_day, lambda e: e.session_id)
@@ -131,11 +132,16 @@ def group_feed(
 
 
 def _make_group(
-    session: FeedSession | None, items: list[Item], now: dt.datetime, *, is_lost: bool
+    session: FeedSession | None,
+    items: list[Item],
+    now: dt.datetime,
+    shown: Veil,
+    *,
+    is_lost: bool,
 ) -> Group:
     if session is None:
         return Group("Session" if is_lost else "Outside a session", "", is_open=False, items=items)
-    came = [part for part in (session.source, session.utm_campaign) if part]
+    came = [shown(part) for part in (session.source, session.utm_campaign) if part]
     client = [part for part in (session.browser, session.os) if part]
     pages = figures.quantify(session.pages, "page")
     source = "direct" if came == ["direct"] else f"from {' / '.join(came)}" if came else ""

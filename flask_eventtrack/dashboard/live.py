@@ -111,7 +111,7 @@ def _describe_here(each: HereNow, now: dt.datetime, shown: Veil, root: str) -> H
         name=name_person(each.person, each.customer_id, shown),
         url=f"{root}/people/{each.person}",
         path=figures.shorten(shown(each.path or figures.MISSING), 60),
-        source=each.source or "",
+        source=shown(each.source or ""),
         note=" · ".join(filter(None, [country, each.device_type, pages])),
         age=write_age(each.last_seen_at, now),
     )

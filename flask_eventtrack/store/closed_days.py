@@ -199,7 +199,7 @@ class _Run:
         In a step of its own: no other process can wait for a row that is not committed yet.
         """
         latest = _find_latest(connection, self.tables, NEVER)
-        if latest is not None:  # a run that counts everything anew was interrupted
+        if latest is not None:  # the row that told of it was deleted
             _delete_day(connection, self.tables, latest)
             return DayStep("reopened", latest)
         first = _find_next(connection, self.tables, self.closer.zone, None)

@@ -48,6 +48,7 @@ def share(host: Host, name: str = "the agency", days: str = "30", site: str = ""
     """Make a link, and return the path of its URL."""
     response = send(host, name=name, days=days, site=site)
     assert response.status_code == 303, response.text
+    assert response.headers["Cache-Control"] == "no-store"
     host.clock.advance(seconds=1)
     return find_urls(host)[0]
 
@@ -127,8 +128,9 @@ def test_nothing_else_is_below_a_link(office: Host) -> None:
     for path in ("live.json", "people", "people.csv", "audit", "links", "embed.css"):
         assert office.client().get(url + path).status_code == 404
         assert office.client().get(f"/_et/{path}").status_code == 404
-    guess = office.client().get(f"{url}overview.json?f=is:order.ship.to:ada@example.com")
-    assert guess.status_code == 400
+    guess = "overview.json?f=is:transaction.charge.coupon:ada@example.com"
+    assert look(office, f"/_et/{guess}").status_code == 200
+    assert office.client().get(url + guess).status_code == 400
     for method in METHODS[2:6]:
         response = office.client().open(url, method=method, headers=SAME_ORIGIN)
         assert (response.status_code, response.headers["Allow"]) == (405, "GET")
@@ -180,6 +182,7 @@ def test_what_opens_nothing_is_a_404(office: Host) -> None:
         "no text": "%ff%00",
         "the id alone": str(first["id"]),
     }
+    assert look(office, f"/_et/shared/{secrets['revoked']}/").status_code == 404
     for method in METHODS:
         wanted = answer(office, "/_et/no/such/page", method)
         for name, secret in secrets.items():
@@ -215,6 +218,11 @@ def test_hostile_names_are_shown_as_text(office: Host, text: str) -> None:
     for page in (look(office, LINKS).text, kept, look(office, "/_et/audit").text):
         assert not re.search(r"<img src=x|<script>alert|href=\"javascript|\u202e", page)
         assert len(page) < 30_000
+
+
+def test_a_name_loses_what_a_database_cannot_store(office: Host) -> None:
+    send(office, name="A\0da", days="30")
+    assert "\0" not in office.rows("link")[0]["name"]
 
 
 @pytest.mark.parametrize(

@@ -155,6 +155,7 @@ def test_the_form_stays_on_its_page(make: MakeHost, clock: FakeClock, page: str)
     answer = host.client().get(f"/_et/{page}?by=channel&field=country&operator=is&value=DE")
     assert answer.headers["Location"].lower() == f"/_et/{page}?by=channel&f=is:country:de".lower()
     assert "X-Y" not in answer.headers
+    assert answer.headers["Cache-Control"] == "no-store"
 
 
 def test_periods_can_be_turned(make: MakeHost, clock: FakeClock) -> None:

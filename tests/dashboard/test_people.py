@@ -7,11 +7,12 @@ import re
 
 import pytest
 
+from flask_eventtrack.dashboard.host_feed import eventtrack_feed
 from flask_eventtrack.records import Identified
 
 from ..hosts import Host
 from ..store.people import ADA, ADA_UUID, BOB, BOB_UUID, NOBODY
-from ..store.records import an_event, at, session_of, write_records
+from ..store.records import a_page, an_event, at, session_of, write_records
 from .staff import ADA_PAGE, PAGES, PHONE, counted, look, text_of
 
 
@@ -119,6 +120,8 @@ def test_an_alias_leads_to_its_person(shop: Host) -> None:
     """With the query of the link."""
     response = look(shop, f"{PAGES}/people/{PHONE}?action=order.ship")
     assert (response.status_code, response.location) == (302, f"{ADA_PAGE}?action=order.ship")
+    assert response.headers["Cache-Control"] == "no-store"
+    assert look(shop, f"{PAGES}/people/{PHONE}/erase").location == f"{ADA_PAGE}/erase"
 
 
 @pytest.mark.parametrize("unknown", [str(NOBODY), "nonsense", "%F0%9F%98%80"])
@@ -168,17 +171,29 @@ def test_a_feed_of_one_action_says_where_it_goes_on(
 
 def test_who_may_only_view_sees_no_address_in_full(shop: Host) -> None:
     """Neither in traits nor in parameters, labels, lists, JSON and CSV."""
+    mail, session = "bob@x.example", session_of(NOBODY, 2, 12)
     write_records(
         shop,
-        Identified(uuid=BOB_UUID, customer_id=BOB, time=at(10), traits={"name": "bob@x.example"}),
-        an_event("order.ship", 11, uuid=BOB_UUID, session=None, label="Sent to bob@x.example"),
+        Identified(uuid=BOB_UUID, customer_id=BOB, time=at(10), traits={"name": mail, mail: 1}),
+        an_event("order.ship", 11, uuid=BOB_UUID, session=None, label=f"Sent to {mail}"),
+        Identified(uuid=NOBODY, customer_id=mail, time=at(12), traits={}),
+        a_page(f"/?utm_source={mail}", 12, uuid=NOBODY, session=session),
+        an_event("order.ship", 13, uuid=NOBODY, session=session, params={mail: [mail]}),
     )
+    shop.clock.advance(seconds=20)
     paths = [ADA_PAGE, f"{ADA_PAGE}.json", f"{PAGES}/people/{BOB_UUID}", f"{PAGES}/people"]
     paths += [f"{PAGES}/people.json", f"{PAGES}/people.csv?event=order.ship", f"{PAGES}/live"]
-    paths += [f"{PAGES}/live.json"]
+    paths += [f"{PAGES}/live.json", f"{PAGES}/people/{NOBODY}", f"{PAGES}/people/{NOBODY}.json"]
+    paths += [f"{PAGES}/people/{NOBODY}/feed"]
+
+    @shop.app.get(paths[-1])
+    def feed() -> str:
+        return eventtrack_feed(NOBODY)
+
     for path in paths:
         text = text_of(look(shop, path, "view"))
         assert not re.search("(?i)ada@|bob@", text), path
+        assert re.search("(?i)(a|b)…@", text), path
     assert "A…@Example.com" in text_of(look(shop, ADA_PAGE, "view"))
     assert "bob@x.example" in text_of(look(shop, f"{PAGES}/people/{BOB_UUID}"))
 

@@ -32,6 +32,7 @@ def test_an_export_is_everything_one_object_a_line(shop: Host) -> None:
     with shop.app.app_context():
         assert lines == list(shop.events.export(ADA))
     assert "attachment" in response.headers["Content-Disposition"]
+    assert response.headers["Cache-Control"] == "no-store"
     assert audit(shop) == [("unknown", "export", str(ADA_UUID))]
 
 
@@ -44,6 +45,7 @@ def test_an_objection_is_recorded_and_withdrawn(shop: Host) -> None:
     shop.clock.advance(seconds=60)
     assert act(shop, f"{ADA_PAGE}/withdraw", str(ADA_UUID)[:8]).status_code == 303
     assert "Has objected" not in text_of(look(shop, ADA_PAGE))
+    assert {action for _, action, _ in audit(shop)} == {"view", "object", "withdraw"}
 
 
 def test_head_of_a_form_acts_on_no_one(shop: Host) -> None:
@@ -142,6 +144,36 @@ def test_a_token_is_for_one_act_on_one_person_for_an_hour(shop: Host) -> None:
     shop.clock.advance(hours=1)
     assert post(f"{ADA_PAGE}/erase", ADA) == 400
     assert len(shop.rows("profile")) == 2
+
+
+def test_a_form_outlives_its_key_as_long_as_that_is_a_fallback(shop: Host) -> None:
+    """And a new form is signed with the new key."""
+    path, config = f"{ADA_PAGE}/export", shop.app.config
+
+    def post(token: str) -> int:
+        data = {"token": token, "typed": ADA}
+        return look(shop, path, method="POST", data=data, headers=SAME_ORIGIN).status_code
+
+    old = token_of(look(shop, path).text)
+    config.update(SECRET_KEY="new", SECRET_KEY_FALLBACKS=[config["SECRET_KEY"]])
+    new = token_of(look(shop, path).text)
+    assert (post(old), post(new)) == (200, 200)
+    config["SECRET_KEY_FALLBACKS"] = []
+    assert (post(old), post(new)) == (400, 200)
+
+
+def test_a_page_with_a_token_is_not_compressed(shop: Host) -> None:
+    """Its length would tell the token to somebody who chooses a part of the page."""
+    headers = {"Accept-Encoding": "gzip"}
+    paths = [f"{ADA_PAGE}/erase", f"{PAGES}/links"]
+    act(shop, f"{BOB_PAGE}/erase", BOB)
+    for path in (*paths, f"{BOB_PAGE}/erase"):
+        assert "Content-Encoding" not in look(shop, path, headers=headers).headers, path
+    assert look(shop, ADA_PAGE, headers=headers).headers["Content-Encoding"] == "gzip"
+
+
+def test_there_are_no_other_acts(shop: Host) -> None:
+    assert look(shop, f"{ADA_PAGE}/forget").status_code == 404
 
 
 def test_a_look_is_noted_once_an_hour_for_each_of_the_staff(shop: Host) -> None:

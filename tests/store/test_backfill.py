@@ -69,6 +69,16 @@ def test_days_that_were_closed_before_are_counted_again(make: MakeHost, zone: st
     check(look(shop, zone))
 
 
+def test_a_late_visit_before_a_session_is_filled(make: MakeHost) -> None:
+    """Whose days are counted again, keeps those of sessions without a person."""
+    shop = make(PATIENT)
+    insert_old(shop, [an_old_session(PHONE, 1)])
+    shop.clock.advance(days=3)
+    assert list(shop.state.pipeline.close_days())
+    write(shop, a_page("/", 86_400, uuid=PHONE, session=session_of(PHONE, 2, 86_400)))
+    check(look(shop, "UTC"))
+
+
 def test_the_landing_route_is_that_of_the_first_page(db_host: Host) -> None:
     """Where that page is stored, and has a rule: a page that was not found has none."""
     table = db_host.state.pipeline.database.tables.session

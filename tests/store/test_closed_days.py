@@ -275,9 +275,8 @@ def test_a_day_that_is_not_closed_is_not_counted_again(make: MakeHost) -> None:
     history.sweep(0, 0)
     assert len(history.look().marked_days) == 1
     history.wait(0, 0)
-    history.sweep(0, 0)
+    assert [step.kind for step in history.host.state.pipeline.close_days()] == ["closed"]
     check_closed(history.look())
-    assert history.look().marked_days == []
 
 
 def test_what_is_marked_meanwhile_is_left_to_the_next_run(make: MakeHost) -> None:
@@ -292,6 +291,18 @@ def test_what_is_marked_meanwhile_is_left_to_the_next_run(make: MakeHost) -> Non
         write_records(history.host, history.page(1, moment, 31 + 6 * number))
     assert kinds == ["recounted", "people"]
     check(history.look())
+
+
+def test_a_report_does_not_count_too_many_marked_people(
+    make: MakeHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is stored stands meanwhile, and the report says that some is counted again."""
+    history = three_days(make)
+    write_records(history.host, history.page(1, history.host.clock.moment, 25))
+    reports = history.host.state.reports
+    assert reports.overview(reports.period("7d")).recounting == 0
+    monkeypatch.setattr("flask_eventtrack.store.closed_days.MOST_PENDING", 0)
+    assert reports.overview(reports.period("7d")).recounting == 1
 
 
 def test_a_clock_ahead_of_the_databases_closes_no_day(
@@ -389,6 +400,27 @@ def test_rebuild_reports_counts_all_days(make: MakeHost) -> None:
     spoil(history)
     result = run(history.host, "rebuild-reports")
     assert result.output.endswith(f"{number} days counted.\n")
+    check_closed(history.look())
+
+
+def test_each_step_of_a_rebuild_leaves_the_numbers_right(make: MakeHost) -> None:
+    """Days that are removed are not closed meanwhile."""
+    history = three_days(make)
+    history.writer.recount_days(dt.date.min)
+    kinds = set()
+    for step in history.host.state.pipeline.close_days():
+        kinds.add(step.kind)
+        check(history.look())
+    assert kinds == {"reopened", "closed"}
+
+
+def test_days_are_counted_anew_if_none_is_known_to_be_closed(make: MakeHost) -> None:
+    """Whoever empties ``eventtrack_closed`` gets what it says."""
+    history = three_days(make)
+    database = history.host.state.pipeline.database
+    with database.begin() as connection:
+        connection.execute(database.tables.closed.delete())
+    history.sweep(0, 0)
     check_closed(history.look())
 
 
@@ -519,6 +551,55 @@ def test_pruned_days_stay_as_they_were_counted(make: MakeHost) -> None:
     later = history.look()
     assert later.marked_days == []
     assert (later.daily, later.returning) == (before.daily, before.returning)
+    history.prune(0, 0)
+    assert history.look().closed == after.closed
+
+
+def test_a_day_after_a_pruned_one_follows_it(make: MakeHost) -> None:
+    """A visitor with a late visit is not new again, though no day that is counted knows them."""
+    keep = {"session.*": dt.timedelta(days=2)}
+    history = History(open_site_of(make, EVENTTRACK_RETENTION=keep), "Europe/Berlin")
+    for device in (0, 1):
+        history.visit(device, 0)
+        history.host.clock.advance(hours=2)
+    history.host.clock.advance(hours=45)  # the first visit is two days old, the second is not
+    history.sweep(0, 0)
+    history.prune(0, 0)
+    closed = history.look().closed
+    assert closed is not None
+    assert closed.since == dt.date(2026, 3, 28)
+    write_records(history.host, history.page(1, history.host.clock.moment, 25))
+    history.sweep(0, 0)
+    days = [(r["day"].day, r["previous"]) for r in history.look().person_day if r["site"] == ""]
+    assert days == [(27, dt.date.min), (28, dt.date(2026, 3, 27))]
+    history.forget(1, 0)
+    stored = history.look()
+    assert stored.person_day == []
+    assert {row["day"].day: row["visitors"] for row in stored.returning} == {27: 2}
+
+
+def test_pages_of_pruned_events_stay_where_hours_are_of_two_days(tmp_path: pathlib.Path) -> None:
+    """The totals by hour cannot tell them there, so a day that is counted again keeps its pages."""
+    zone, keep = "Asia/Kathmandu", {"page.visit": dt.timedelta(days=2)}
+    host = open_site(f"sqlite:///{tmp_path}/site.db", zone, EVENTTRACK_RETENTION=keep)
+    try:
+        history = History(host, zone)
+        for _ in range(4):
+            history.visit(0, 0)
+            history.wait(0, 3)
+        history.sweep(0, 0)
+        before = [row for row in history.look().daily if row["dimension"] == "page"]
+        history.prune(0, 0)
+        first = min(row["started_at"] for row in history.look().sessions)
+        session = SessionRef(uuidlib.uuid4(), history.devices[1], first)
+        page = history.page(1, host.clock.moment, 0, time=first, session=session)
+        write_records(host, page)
+        assert len(history.look().marked_days) == 1
+        history.sweep(0, 0)
+        assert history.look().marked_days == []
+        assert before == [row for row in history.look().daily if row["dimension"] == "page"]
+    finally:
+        host.close()
 
 
 def test_values_beyond_the_largest_are_one_row(make: MakeHost) -> None:

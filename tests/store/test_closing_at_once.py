@@ -105,8 +105,11 @@ def test_a_day_that_a_writer_holds_is_counted_again(pair: Pair, is_marked: bool)
     pair.check()
 
 
-def test_a_visit_that_is_written_while_its_day_is_closed(pair: Pair) -> None:
+@pytest.mark.parametrize("is_marked", [False, True])
+def test_a_visit_that_is_written_while_its_day_is_closed(pair: Pair, is_marked: bool) -> None:
     """The sweeper does not see it; the mark is there when it is."""
+    if is_marked:
+        write_records(pair.host, pair.late_visit(days=1.25))
     with uncommitted(pair.other, pair.late_visit()):
         pair.sweep()
     assert len(pair.marked) == 1
