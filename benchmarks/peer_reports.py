@@ -1,9 +1,8 @@
-"""The same reports as plain queries over the events, and what else could answer them."""
+"""The same reports as plain queries over the events."""
 
 from __future__ import annotations
 
 import datetime as dt
-import importlib.util
 import typing as t
 
 import sqlalchemy as sa
@@ -26,7 +25,6 @@ QUERIES: t.Final = (
         for name in ("source", "country", "device_type")
     ),
 )
-_OTHERS = {"DuckDB": "duckdb", "Runlight": "runlight"}
 
 
 def read(connection: sa.Connection, bounds: tuple[dt.datetime, dt.datetime]) -> None:
@@ -35,9 +33,3 @@ def read(connection: sa.Connection, bounds: tuple[dt.datetime, dt.datetime]) -> 
     parameters = [sa.bindparam(name, type_=UTCDateTime()) for name in values]
     for query in QUERIES:
         connection.execute(sa.text(query).bindparams(*parameters), values).all()
-
-
-def say_absent() -> str:
-    """Return which other engines are not installed, so that none of them is measured."""
-    absent = [name for name, module in _OTHERS.items() if not importlib.util.find_spec(module)]
-    return f"Not measured, because not installed: {' and '.join(absent)}." if absent else ""

@@ -7,26 +7,21 @@ import contextlib
 import dataclasses
 import gc
 import os
-import pathlib
 import re
 import statistics
-import tempfile
 import time
 import typing as t
 
 import sqlalchemy as sa
 
-from flask_eventtrack.demo.filling import fill
 from flask_eventtrack.reports.filters import Filter
 from flask_eventtrack.reports.rows import Overview
 
-from . import peer_reports, us
-from .databases import KINDS, database, version_of
-from .hosts import Place
-from .report import Table, Unavailable, at_least, at_most, progress, rounds, versions, whole
-
-if t.TYPE_CHECKING:
-    from flask_eventtrack.state import State
+from . import dashboards, peer_reports
+from .databases import KINDS, version_of
+from .duck import STATEMENTS, Duck, answers_of, make_answers, open_duck
+from .history import COMPRESSED, Site, open_site
+from .report import Table, Unavailable, at_least, at_most, rounds, versions, whole
 
 TITLE = "The reports"
 _EVENTS, _QUICK_EVENTS = 1_000_000, 20_000
@@ -35,8 +30,12 @@ _NARROW = Filter.parse(["is:country:DE", "is:source:google"])
 _BROAD = Filter.parse(["is:device_type:desktop"])
 _OVERVIEW = "overview, 30 days"
 _PAGE = "page of the overview, 30 days"
-_COMPRESSED = {"Accept-Encoding": "gzip"}
 _WEIGHT = 30
+_DUCK = (
+    "DuckDB has the same rows in a file of its own, in the order of their time and with their "
+    "local time and day; the file stays open, and all processors are used. Its answers (numbers, "
+    "series by day, heatmap, ten largest rows of each panel) equal ours in each round."
+)
 _COLD_ROUNDS = 3
 
 
@@ -59,116 +58,23 @@ class _Figures:
     result: t.Any = None
 
 
-class _Site:
-    """An app whose database holds a history, with its days closed."""
-
-    def __init__(self, place: Place, kind: str, url: str) -> None:
-        self.kind = kind
-        self.url = url
-        settings: dict[str, t.Any] = {
-            "SQLALCHEMY_BINDS": {"events": url},
-            "EVENTTRACK_BIND_KEY": "events",
-            "EVENTTRACK_TIMEZONE": "Europe/Berlin",
-            "EVENTTRACK_DASHBOARD_PERMISSION": _may_manage,
-            **us.DURABILITIES[us.MEMORY],
-        }
-        self.app, self.db, _ = us.make_tracked(place, **settings)
-        self.state: State = self.app.extensions["eventtrack"]
-        self.client = self.app.test_client()
-        self.closing: list[float] = []
-        self.filling = 0.0
-
-    def fill(self, events: int, days: int) -> None:
-        """Write the history, and close its days."""
-        cpu, done = time.process_time(), 0
-        for filled in fill(self.state, events, days):
-            done += filled.events
-            if done % 100_000 < filled.events:
-                progress(f"{KINDS[self.kind]}: {done:,} of {events:,} events")
-        self.filling = done / (time.process_time() - cpu)
-        self._analyze()
-        self.closing = self.close_days()
-
-    def close_days(self, before: cabc.Callable[[], object] = lambda: None) -> list[float]:
-        """Close what is to be closed; return the seconds that each day took.
-
-        :param before: called before each of them.
-        """
-        steps, took = self.state.pipeline.writer.close_days(), list[float]()
-        while True:
-            before()
-            began = time.perf_counter()
-            step = next(steps, None)
-            if step is None:
-                return took
-            if step.kind == "closed":
-                took.append(time.perf_counter() - began)
-
-    def _analyze(self) -> None:
-        """Let PostgreSQL know what the tables hold, as its own daemon does after some time."""
-        if self.kind == "postgresql":
-            engine = sa.create_engine(self.url, isolation_level="AUTOCOMMIT")
-            with engine.connect() as connection:
-                connection.exec_driver_sql("VACUUM ANALYZE")
-            engine.dispose()
-
-    def scalar(self, query: sa.Executable) -> t.Any:
-        with self.state.reports.reader.open() as connection:
-            return connection.scalar(query)
-
-    def get(self, path: str) -> bytes:
-        response = self.client.get(f"{self.state.config.url_prefix}{path}", headers=_COMPRESSED)
-        assert response.status_code == 200, response.status
-        body: bytes = response.data
-        return body
-
-    def grow_cold(self) -> None:
-        """Drop what is cached of a SQLite file."""
-        self.state.reports.reader.close()
-        path = pathlib.Path(sa.make_url(self.url).database or "")
-        for name in (path, path.with_name(f"{path.name}-wal")):
-            if name.exists():
-                descriptor = os.open(name, os.O_RDONLY)
-                os.fsync(descriptor)
-                os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-                os.close(descriptor)
-
-    def close(self) -> None:
-        self.state.pipeline.close()
-        self.state.reports.reader.close()
-        for engine in self.db.engines.values():
-            engine.dispose()
-
-
-def _may_manage() -> str:
-    return "manage"
-
-
-@contextlib.contextmanager
-def _open_site(kind: str, events: int, days: int) -> cabc.Iterator[_Site]:
-    with tempfile.TemporaryDirectory() as folder, database(kind) as url:
-        site = _Site(Place(pathlib.Path(folder)), kind, url)
-        with site.app.app_context():
-            try:
-                site.fill(events, days)
-                yield site
-            finally:
-                site.close()
-
-
 def run(*, quick: bool) -> cabc.Iterator[Table]:
     events = int(os.environ.get("EVENTTRACK_BENCH_EVENTS", _QUICK_EVENTS if quick else _EVENTS))
     days = max(_DAYS, events * _YEAR // _YEARS_EVENTS)
     kinds = os.environ.get("EVENTTRACK_BENCH_DATABASES", ",".join(KINDS)).split(",")
     for kind in kinds:
         try:
-            with _open_site(kind, events, days) as site:
+            with open_site(kind, events, days) as site:
                 yield _measure(site, events, days, 2 if quick else 7)
         except Unavailable as error:
             yield Table(f"{KINDS[kind]} {error}", ("",))
+    if "sqlite" in kinds:
+        with open_site("sqlite", min(events, _EVENTS), _YEAR) as site:
+            yield _measure_year(site, min(events, _EVENTS), 2 if quick else 7)
+            yield dashboards.compare(site, 1 if quick else 5)
 
 
-def _measure(site: _Site, events: int, days: int, number: int) -> Table:
+def _measure(site: Site, events: int, days: int, number: int) -> Table:
     tasks = _list_tasks(site, days)
     figures = {task.name: _Figures() for task in tasks}
     with _counted() as count:
@@ -183,17 +89,27 @@ def _measure(site: _Site, events: int, days: int, number: int) -> Table:
     )
     for task in tasks:
         each = figures[task.name]
-        cells = [f"{statistics.median(each.wall):,.1f}", f"{statistics.median(each.cpu):,.1f}"]
         limit = at_most(task.limit, " ms") if task.limit else ""
-        table.add(task.name, *cells, str(each.statements), limit)
-    _add_peer(table, site, figures[_OVERVIEW], number)
+        table.add(task.name, *_cells(each), str(each.statements), limit)
+    _add_peer(table, site, number)
+    _add_duck(table, site, ["30d", *(["365d"] if days >= _YEAR else [])], number)
     _add_cold(table, site)
     _add_closing(table, site)
     table.notes.append(_note(site, figures, number))
     return table
 
 
-def _list_tasks(site: _Site, days: int) -> list[_Task]:
+def _measure_year(site: Site, events: int, number: int) -> Table:
+    table = Table(
+        f"{version_of(site.url)}: {events:,} events in a year, whose days are closed up to "
+        "yesterday, and the same rows in DuckDB.",
+        ("what", "ms", "our CPU, ms", "statements"),
+    )
+    _add_duck(table, site, ["30d", "365d"], number)
+    return table
+
+
+def _list_tasks(site: Site, days: int) -> list[_Task]:
     reports = site.state.reports
     year = [
         _Task("overview, 365 days", lambda: reports.overview(reports.period("365d")), 300),
@@ -231,13 +147,18 @@ def _list_tasks(site: _Site, days: int) -> list[_Task]:
     ]
 
 
-def _find_person(site: _Site) -> str:
+def _find_person(site: Site) -> str:
     """Return the customer with the most sessions."""
     tables = site.state.reports.reader.tables
     session, profile = tables.session.c, tables.profile.c
     query = sa.select(session.person).join(tables.profile, profile.uuid == session.person)
     query = query.group_by(session.person).order_by(sa.func.count().desc()).limit(1)
     return str(site.scalar(query))
+
+
+def _cells(figures: _Figures) -> tuple[str, str]:
+    wall, cpu = statistics.median(figures.wall), statistics.median(figures.cpu)
+    return f"{wall:,.1f}", f"{cpu:,.1f}"
 
 
 @contextlib.contextmanager
@@ -265,7 +186,7 @@ def _play(task: _Task, figures: _Figures, count: list[int]) -> None:
     figures.statements = count[0]
 
 
-def _add_peer(table: Table, site: _Site, ours: _Figures, number: int) -> None:
+def _add_peer(table: Table, site: Site, number: int) -> None:
     """Add seven of the overview's reports as anybody would write them, without comparison."""
     period = site.state.reports.period("30d")
     took, ratios = [], []
@@ -285,11 +206,38 @@ def _add_peer(table: Table, site: _Site, ours: _Figures, number: int) -> None:
     )
 
 
+def _add_duck(table: Table, site: Site, names: cabc.Sequence[str], number: int) -> None:
+    """Add the same answers by DuckDB over the same rows, without comparison as ours."""
+    try:
+        with open_duck(site) as peer:
+            for name in names:
+                _add_answers(table, site, peer, name, min(5, number))
+            table.notes.append(_DUCK)
+    except Unavailable as error:
+        table.notes.append(f"DuckDB: skipped: {error}.")
+
+
+def _add_answers(table: Table, site: Site, peer: Duck, name: str, number: int) -> None:
+    period = site.state.reports.period(name)
+    theirs, ours = _Figures(), _Figures()
+    read = _Task("", lambda: peer.read(period))
+    count = _Task("", lambda: site.state.reports.overview(period, comparison="none", bucket="day"))
+    for _ in rounds(number, f"DuckDB, {KINDS[site.kind]}, {period.days} days"):
+        _play(read, theirs, [0])
+        _play(count, ours, [0])
+        assert make_answers(period, *theirs.result) == answers_of(ours.result), name
+    ratios = [their / our for their, our in zip(theirs.wall, ours.wall, strict=True)]
+    days = f"{period.days} days"
+    table.add(f"overview, {days}, by day and without comparison", *_cells(ours))
+    table.add(f"DuckDB over the same rows, {days}: the same answers", *_cells(theirs), STATEMENTS)
+    table.add("… as times of ours", f"{statistics.median(ratios):.2f}")
+
+
 def _connect(url: str) -> sa.Connection:
     return sa.create_engine(url, poolclass=sa.NullPool).connect()
 
 
-def _add_cold(table: Table, site: _Site) -> None:
+def _add_cold(table: Table, site: Site) -> None:
     if site.kind != "sqlite":
         return
     took = []
@@ -301,7 +249,7 @@ def _add_cold(table: Table, site: _Site) -> None:
     table.add(f"{_PAGE}, cold", f"{statistics.median(took):,.1f}", "", "", at_most(500, " ms"))
 
 
-def _add_closing(table: Table, site: _Site) -> None:
+def _add_closing(table: Table, site: Site) -> None:
     table.add("to close a day", f"{1000 * statistics.median(site.closing):,.1f}")
     if site.kind != "sqlite":
         return
@@ -312,7 +260,7 @@ def _add_closing(table: Table, site: _Site) -> None:
     table.add("to close a day, cold", median, "", "", at_most(1000, " ms"))
 
 
-def _note(site: _Site, figures: cabc.Mapping[str, _Figures], number: int) -> str:
+def _note(site: Site, figures: cabc.Mapping[str, _Figures], number: int) -> str:
     parts = [
         f"{number} rounds, in which all take turns. The history was made at "
         f"{whole(site.filling)} events a second of processor time. The page of the overview with "
@@ -322,13 +270,13 @@ def _note(site: _Site, figures: cabc.Mapping[str, _Figures], number: int) -> str
     for name, each in figures.items():
         if isinstance(each.result, Overview) and each.result.cut:
             parts.append(f'"{name}" was cut: {each.result.cut.sentence}.')
-    parts += [peer_reports.say_absent(), f"{versions('psycopg', 'PyMySQL')}."]
-    return " ".join(filter(None, parts))
+    parts.append(f"{versions('psycopg', 'PyMySQL', 'duckdb')}.")
+    return " ".join(parts)
 
 
-def _weigh(site: _Site) -> int:
+def _weigh(site: Site) -> int:
     """Return how many bytes the overview is with all that it loads."""
     page = site.client.get(f"{site.state.config.url_prefix}/?period=30d").data.decode()
     links = set(re.findall(r'(?:href|src)="(/[^"]+/dashboard/[^"]+)"', page))
-    parts = [site.client.get(link, headers=_COMPRESSED).data for link in links]
+    parts = [site.client.get(link, headers=COMPRESSED).data for link in links]
     return len(site.get("/?period=30d")) + sum(map(len, parts))

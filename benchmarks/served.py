@@ -5,10 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import pathlib
-import socket
 import statistics
-import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +15,7 @@ from . import peers, us, wsgi
 from .client import Client, visit
 from .hosts import HELLO, LISTED, Place
 from .report import Table, Unavailable, at_most, percentile, progress, ratio, rounds, versions
+from .servers import gunicorn
 from .sink import sink
 
 TITLE = "CPU and latency added to a request through gunicorn"
@@ -29,7 +27,6 @@ _WORKERS = {
     "sync": ("a `sync` worker, which closes each connection; one client", ()),
     "gthread": (f"a `gthread` worker of 4 threads; {_CLIENTS} clients", ("--threads", "4")),
 }
-_START_UP = 60.0
 
 
 class Figure(t.NamedTuple):
@@ -85,39 +82,10 @@ def _start_all(
         place = Place(folder / str(at), url)
         place.folder.mkdir()
         with contextlib.suppress(Unavailable):
-            ports[name] = stack.enter_context(_gunicorn(name, place, worker, options))
+            call = f"benchmarks.served:create({name!r}, {str(place.folder)!r}, {place.sink!r})"
+            server = gunicorn(call, ("-k", worker, *options), _CPU)
+            ports[name] = stack.enter_context(server)
     return ports
-
-
-@contextlib.contextmanager
-def _gunicorn(name: str, place: Place, worker: str, options: tuple[str, ...]) -> cabc.Iterator[int]:
-    port = _free_port()
-    call = f"benchmarks.served:create({name!r}, {str(place.folder)!r}, {place.sink!r})"
-    server = ("-w", "1", "-k", worker, *options, "-b", f"127.0.0.1:{port}", "--timeout", "120")
-    command = [sys.executable, "-m", "gunicorn", *server, "--log-level", "critical", call]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        try:
-            _await_answer(process, port)
-            yield port
-        finally:
-            process.terminate()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def _await_answer(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + _START_UP
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            Client(port).get(_CPU)
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise Unavailable("the server does not start")
 
 
 _Figures = dict[tuple[str, str], list[tuple[Figure, Figure]]]
