@@ -196,8 +196,10 @@ def test_looks_at_two_people_are_two(shop: Host) -> None:
 
 def test_a_feed_has_a_limit(shop: Host) -> None:
     """Whatever the template asks for."""
-    given = {"uuid": ADA_UUID, "session": None}
-    write_records(shop, *(an_event("order.ship", 20 + n / 100, **given) for n in range(210)))
+    times = (20 + n / 100 for n in range(210))
+    write_records(
+        shop, *(an_event("order.ship", each, uuid=ADA_UUID, session=None) for each in times)
+    )
     with shop.app.test_request_context(headers={"X-Staff": "view"}):
         feed = eventtrack_feed(ADA, limit=10_000)
     assert feed.count('<li class="eventtrack-event') == 200
