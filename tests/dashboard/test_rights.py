@@ -193,6 +193,27 @@ def test_a_look_is_noted_once_an_hour_for_each_of_the_staff(shop: Host) -> None:
     ]
 
 
+def test_looks_at_two_people_are_two(shop: Host) -> None:
+    """By somebody whose name is longer than its column, and has what no database stores."""
+    shop.events.dashboard_user(lambda: "Grace\0" * 100)
+    for path in (ADA_PAGE, BOB_PAGE):
+        look(shop, path)
+    rows = audit(shop)
+    assert {subject for _, _, subject in rows} == {str(ADA_UUID), str(BOB_UUID)}
+    assert all(len(actor) == 255 and "\0" not in actor for actor, _, _ in rows)
+
+
+def test_a_feed_has_a_limit(shop: Host) -> None:
+    """Whatever the template asks for."""
+    times = (20 + n / 100 for n in range(210))
+    write_records(
+        shop, *(an_event("order.ship", each, uuid=ADA_UUID, session=None) for each in times)
+    )
+    with shop.app.test_request_context(headers={"X-Staff": "view"}):
+        feed = eventtrack_feed(ADA, limit=10_000)
+    assert feed.count('<li class="eventtrack-event') == 200
+
+
 def test_a_feed_in_the_hosts_own_page(shop: Host) -> None:
     """For staff only: everyone else gets the page without it."""
     from flask import render_template_string

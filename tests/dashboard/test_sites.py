@@ -48,7 +48,7 @@ def open_visited(make: MakeHost, clock: FakeClock, *sites: str) -> Host:
             close_days(host)
         if site in sites:
             Visitor(host, site).see(path, f"2026-11-0{day} 10:00").do(act)
-    go_to(clock, "2026-11-05 12:00")
+    go_to(clock, "2026-11-05 10:30")  # an hour of the day before is counted in part
     host.flush()
     return host
 
