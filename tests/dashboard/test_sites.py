@@ -7,6 +7,8 @@ import typing as t
 import pytest
 from werkzeug.test import TestResponse
 
+from flask_eventtrack.dashboard.host_chart import eventtrack_chart
+
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
 from ..reports.visits import Visitor, close_days, go_to, open_shop
@@ -54,6 +56,7 @@ def open_visited(make: MakeHost, clock: FakeClock, *sites: str) -> Host:
 
 
 def read(response: TestResponse) -> t.Any:
+    assert response.status_code == 200, response.text
     return response.json if response.is_json else response.text
 
 
@@ -62,12 +65,12 @@ def answers(make: MakeHost, clock: FakeClock) -> list[dict[str, t.Any]]:
     """What both hosts answer, the one with both sites first."""
     found = []
     for sites in ((MINE, OTHER), (MINE,)):
-        client = open_visited(make, clock, *sites).client()
-        responses = {each: client.get(f"/_et/{each}") for each in REPORTS}
-        assert {each.status_code for each in responses.values()} == {200}
-        found.append(
-            {path: each.json if each.is_json else each.text for path, each in responses.items()}
-        )
+        host = open_visited(make, clock, *sites)
+        client = host.client()
+        answers = {each: read(client.get(f"/_et/{each}")) for each in REPORTS}
+        with host.app.test_request_context():
+            answers["chart"] = eventtrack_chart(period="7d")
+        found.append(answers)
     return found
 
 
@@ -76,5 +79,6 @@ def test_no_report_tells_of_another_site(answers: list[dict[str, t.Any]]) -> Non
     seen, expected = answers
     assert expected["overview.json?period=7d"]["numbers"]["visitors"] == 5
     assert seen["overview.json?period=7d&f=is:site:blog.test"]["numbers"]["visitors"] == 0
-    for path in REPORTS:
+    assert "eventtrack-chart" in seen["chart"]
+    for path in (*REPORTS, "chart"):
         assert seen[path] == expected[path], path
