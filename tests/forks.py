@@ -10,6 +10,7 @@ from __future__ import annotations
 import atexit
 import collections.abc as cabc
 import contextlib
+import faulthandler
 import functools
 import gc
 import importlib
@@ -43,6 +44,8 @@ SITES = (
     "tests.browser.reported",
     "tests.browser.site",
 )
+#: The signal on which a fork writes to its log what its threads do.
+STACKS = signal.SIGUSR1
 Json = dict[str, t.Any]
 
 
@@ -92,6 +95,12 @@ class Fork:
                 raise subprocess.TimeoutExpired(str(self.pid), timeout)
             time.sleep(0.01)
         return status
+
+    def write_stacks(self) -> None:
+        """Have it write to its log what its threads do."""
+        if self.poll() is None:
+            os.kill(self.pid, STACKS)
+            time.sleep(0.5)
 
     def terminate(self) -> None:
         if self.poll() is None:
@@ -161,6 +170,8 @@ def _become(request: Json) -> None:
         os.dup2(old, new)
     os.close(nothing)
     os.close(log)
+    faulthandler.enable()
+    faulthandler.register(STACKS)
     os.chdir(request["cwd"])
     os.environ.clear()
     os.environ.update(request["env"])

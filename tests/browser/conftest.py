@@ -22,7 +22,7 @@ from flask_eventtrack.store.tables import Tables
 from ..forks import ROOT, SITES, Fork
 from ..servers import require_chromium
 
-TIMEOUT = 30.0
+TIMEOUT = 90.0
 
 
 class Site:
@@ -93,7 +93,7 @@ class Site:
             if found == wanted:
                 return rows
             if time.monotonic() > deadline:
-                raise AssertionError(f"{found} instead of {wanted}\n{self.log()}")
+                raise AssertionError(f"{found} instead of {wanted}\n{self._explain()}")
             time.sleep(0.05)
 
     def await_visits(self, count: int) -> list[dict[str, t.Any]]:
@@ -107,7 +107,7 @@ class Site:
                 assert len(rows) == count, rows
                 return rows
             time.sleep(0.05)
-        raise AssertionError(f"{[r['params'] for r in rows]}\n{self.log()}")
+        raise AssertionError(f"{[r['params'] for r in rows]}\n{self._explain()}")
 
     def await_claims(self, count: int) -> list[dict[str, t.Any]]:
         """Return the page visits once so many of them have been joined by a browser."""
@@ -119,7 +119,12 @@ class Site:
             if sum(row["claimed_by"] is not None for row in rows) == count:
                 return rows
             time.sleep(0.05)
-        raise AssertionError(f"{[(r['params'], r['claimed_by']) for r in rows]}\n{self.log()}")
+        raise AssertionError(f"{[(r['params'], r['claimed_by']) for r in rows]}\n{self._explain()}")
+
+    def _explain(self) -> str:
+        """Return the log, with what the threads of the server do now, or how it has ended."""
+        self._process.write_stacks()
+        return f"{self.log()}\nstatus of the server: {self._process.poll()}"
 
 
 @pytest.fixture(scope="session")
