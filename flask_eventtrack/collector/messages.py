@@ -13,6 +13,7 @@ from msgspec import Meta
 from ..config import MAX_POST_BYTES, Policy
 from ..errors import EventCode, InvalidEvent
 from ..request.checking import parse_time
+from ..structs import prepared
 from ..text import ACTION_MAX_LENGTH, clean_text
 
 MAX_BYTES = MAX_POST_BYTES
@@ -62,6 +63,7 @@ _Owner = t.Annotated[
 ]
 
 
+@prepared
 class PostedEvent(msgspec.Struct, kw_only=True):
     """An event as clients send it."""
 
@@ -74,6 +76,7 @@ class PostedEvent(msgspec.Struct, kw_only=True):
     page: _Page | None = None
 
 
+@prepared
 class Account(msgspec.Struct, kw_only=True):
     """What every post may say about its sender."""
 
@@ -94,6 +97,7 @@ class PostFields(Account, kw_only=True):
     owner: _Owner | None = None
 
 
+@prepared
 class Envelope(PostFields, kw_only=True):
     """A post: one event, or a batch."""
 
@@ -104,6 +108,7 @@ class Envelope(PostFields, kw_only=True):
         return min(max(size, (len(self.events) + self.dropped) * EVENT_BYTES), MAX_BYTES)
 
 
+@prepared
 class Choice(msgspec.Struct):
     """What the visitor allows to be recorded."""
 

@@ -18,6 +18,7 @@ import msgspec
 
 from ..config import Config, KeySource
 from ..errors import ConfigError, InvalidEvent, InvalidToken
+from ..structs import prepared
 from .visitor import CustomerId, VerifiedCustomer, check_customer_id
 
 if t.TYPE_CHECKING:
@@ -36,6 +37,7 @@ _RANGE = msgspec.Meta(ge=0, le=_LAST_DATE)
 _NumericDate = t.Annotated[int, _RANGE] | t.Annotated[float, _RANGE]  # RFC 7519, section 2
 
 
+@prepared
 class _Claims(msgspec.Struct):
     """The claims that name a customer and a time."""
 

@@ -25,6 +25,7 @@ from jwt.algorithms import has_crypto
 from ..bounded import BoundedDict
 from ..config import KeySource
 from ..errors import ConfigError, missing_package
+from ..structs import prepared
 from .visitor import VerifiedCustomer
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -53,6 +54,7 @@ _KEY_OIDS = (bytes.fromhex("06092a864886f70d010101"), bytes.fromhex("06072a8648c
 Stamp = tuple[int, int, int, int]
 
 
+@prepared
 class _JwkSet(msgspec.Struct):
     keys: list[dict[str, t.Any]]
 

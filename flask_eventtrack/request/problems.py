@@ -8,10 +8,12 @@ import msgspec
 from flask import Response
 
 from ..errors import ProblemCode
+from ..structs import prepared
 
 PROBLEM_TYPE: t.Final = "application/problem+json"
 
 
+@prepared
 class Problem(msgspec.Struct, kw_only=True):
     """Why the request failed (RFC 9457)."""
 

@@ -5,7 +5,7 @@ import re
 import typing as t
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from .conftest import Site
 
@@ -246,13 +246,16 @@ def test_pages_fit_every_screen_without_a_script(
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))
-    page.route(
-        f"{shop.url}/**",
-        lambda route: route.fulfill(
-            response=(answer := route.fetch(max_redirects=0)),
-            headers=answer.headers | {"content-security-policy": policy},
-        ),
-    )
+
+    def add_policy(route: Route) -> None:
+        if route.request.resource_type != "document":
+            route.continue_()
+            return
+        answer = route.fetch(max_redirects=0)
+        headers = answer.headers | {"content-security-policy": policy}
+        route.fulfill(response=answer, headers=headers)
+
+    page.route(f"{shop.url}/**", add_policy)
     shop_for_a_while(page, shop.url)
     paths = ("/", "/basket", "/checkout", "/about-you", "/about", "/lookbook/slow-morning")
     for path in (*paths, "/outside/ways-back"):
@@ -261,6 +264,7 @@ def test_pages_fit_every_screen_without_a_script(
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), path
         assert page.evaluate(BROKEN_WORDS) == [], path
     assert complaints == []
+    page.unroute_all(behavior="ignoreErrors")
     context.close()
 
 
