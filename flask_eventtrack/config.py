@@ -511,10 +511,10 @@ class Config:
     dashboard_permission: Permission | None = _setting(None, _callback)
     """A callable without arguments, called inside requests for what only your own staff may see:
     the dashboard at ``/_et/`` and ``/_et/catalogue.json``. It returns ``"numbers"`` to let them
-    read all but people, ``"view"`` to let them read everything, ``"manage"`` or True to let them
-    make changes as well, a set of sites to let them read the numbers of these sites only, and False
-    to answer 404. Without it, everyone gets 404. In debug
-    mode the dashboard then opens for a browser on the same machine."""
+    read all but people, ``"view"`` to let them read about people as well, ``"manage"`` or True to
+    let them make changes too, a set of sites to let them read the numbers of these sites only, and
+    False to answer 404. Without it, everyone gets 404. In debug mode the dashboard then opens for a
+    browser on the same machine."""
 
     report_tokens: ReportTokens = _setting((), _tokens(*t.get_args(ReportScope)))
     """The tokens with which programs read the reports, the dashboard's pages as ``.json`` and

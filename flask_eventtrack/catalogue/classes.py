@@ -20,7 +20,6 @@ import typing as t
 import msgspec
 from msgspec import inspect
 
-from ..structs import prepared
 from ..text import shorten
 from .coerce import coerce
 
@@ -87,7 +86,7 @@ class DataclassFields:
         if not isinstance(kind, inspect.DataclassType):
             raise TypeError("its fields cannot be read")
         hints = t.get_type_hints(schema)
-        self._schema, self._kind = prepared(schema), kind
+        self._schema, self._kind = schema, kind
         self.types: dict[str, str] = {
             field.name: _name_type(hints[field.name]) for field in kind.fields
         }
