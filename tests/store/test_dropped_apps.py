@@ -28,7 +28,9 @@ def use(host: Host) -> list[weakref.ref[object]]:
         host.events.forget("customer-1")
         engine = host.db.engine
     database = host.state.pipeline.database
-    return [weakref.ref(each) for each in (host.app, database, engine, engine.dialect)]
+    with database.read() as connection:
+        dialect = connection.dialect
+    return [weakref.ref(each) for each in (host.app, database, engine, dialect)]
 
 
 @pytest.mark.parametrize("name", ["host.db", ""], ids=["file", "memory"])
