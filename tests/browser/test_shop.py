@@ -28,6 +28,7 @@ def walk_through(page: Page, url: str) -> None:
     page.fill("#password", "demo")
     page.click("#login-button")
     expect(page.locator("#logout-form")).to_be_visible()
+    page.wait_for_load_state()
     page.goto(f"{url}/products/otto")
     page.click("#wish-button")
     page.goto(f"{url}/about-you")
@@ -273,15 +274,20 @@ def test_order_is_paid_at_a_bank_on_another_site(shop: Site, page: Page) -> None
     page.goto(f"{shop.url}/outside/leave")
     assert "//localhost:" in page.url
     page.click("text=A link in a newsletter")
+    page.wait_for_url("**/?utm_source=newsletter*")  # until its scripts have run, as below
     page.goto(f"{shop.url}/products/otto")
     page.click("#add-to-basket")
+    page.wait_for_url("**/basket")
     page.click("#checkout-link")
+    page.wait_for_url("**/checkout")
     page.fill("#name", "Ada")
     page.fill("#address", "1 Test Street")
     page.fill("#coupon", "WOBBLE10")
     page.click("#place-order")
+    page.wait_for_url("**/outside/bank/*")
     assert "//localhost:" in page.url
     page.click("#pay")
+    page.wait_for_url("**/orders/1")
     expect(page.get_by_role("status")).to_have_text("The bank says that everything is paid.")
     page.click(".back summary")
     page.click("#cancel-order")
