@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import functools
+import hashlib
 import os
 import struct
 import uuid as uuidlib
@@ -33,12 +34,19 @@ class _RandomBits:
 
 
 _random_bits = _RandomBits()
-# The fixed root of all orders' ids, so that every process derives the same ones.
-_ORDERS = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:order")
-
 
 # A UUID's own __setattr__ raises: it is immutable.
 _new_uuid, _set, _UNKNOWN = uuidlib.UUID.__new__, object.__setattr__, uuidlib.SafeUUID.unknown
+_VERSION_AND_VARIANT = 0xF000 << 64 | 0xC000 << 48
+_VERSION_5 = 0x5000 << 64 | 0x8000 << 48
+
+
+def _make_uuid(number: int) -> uuidlib.UUID:
+    """Return UUID(int=number) in half the time: its constructor checks what is known here."""
+    made = _new_uuid(uuidlib.UUID)
+    _set(made, "int", number)
+    _set(made, "is_safe", _UNKNOWN)
+    return made
 
 
 def uuid4() -> uuidlib.UUID:
@@ -55,12 +63,19 @@ def uuid7(now_ns: int, bits: int | None = None) -> uuidlib.UUID:
     """
     milliseconds, rest = now_ns // 1_000_000, now_ns % 1_000_000
     high = (milliseconds & 0xFFFF_FFFF_FFFF) << 16 | 0x7000 | rest * 4096 // 1_000_000
-    # UUID(int=...) in half the time: its constructor checks what is known here.
-    made = _new_uuid(uuidlib.UUID)
     bits = _random_bits() if bits is None else bits
-    _set(made, "int", high << 64 | 1 << 63 | bits >> 2)
-    _set(made, "is_safe", _UNKNOWN)
-    return made
+    return _make_uuid(high << 64 | 1 << 63 | bits >> 2)
+
+
+def uuid5(namespace: uuidlib.UUID, name: str) -> uuidlib.UUID:
+    """Return a UUID version 5: ``uuid.uuid5`` in half the time."""
+    text = namespace.int.to_bytes(16) + name.encode()
+    digest = int.from_bytes(hashlib.sha1(text, usedforsecurity=False).digest()[:16])
+    return _make_uuid(digest & ~_VERSION_AND_VARIANT | _VERSION_5)
+
+
+# The fixed root of all orders' ids, so that every process derives the same ones.
+_ORDERS = uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:order")
 
 
 def is_customer(profile: uuidlib.UUID) -> bool:
@@ -71,17 +86,17 @@ def is_customer(profile: uuidlib.UUID) -> bool:
 @functools.lru_cache(maxsize=4096)
 def session_id_of(device_id: uuidlib.UUID, number: int) -> uuidlib.UUID:
     """Return the id of a device's session, the same for all requests that open it at once."""
-    return uuidlib.uuid5(device_id, str(number))
+    return uuid5(device_id, str(number))
 
 
 def session_start_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
     """Return the id of a session's ``session.start``: the same in each process that writes it."""
-    return uuidlib.uuid5(session_id, "session.start")
+    return uuid5(session_id, "session.start")
 
 
 def session_end_id(session_id: uuidlib.UUID) -> uuidlib.UUID:
     """Return the id of a session's ``session.end``: the same in each process that writes it."""
-    return uuidlib.uuid5(session_id, "session.end")
+    return uuid5(session_id, "session.end")
 
 
 def charge_id(salt: str, order_id: str) -> uuidlib.UUID:
@@ -90,9 +105,9 @@ def charge_id(salt: str, order_id: str) -> uuidlib.UUID:
     :param salt: ``EVENTTRACK_PROFILE_SALT``. Order numbers can be guessed, and without it they
         could be found for the ids of erased people's orders.
     """
-    return uuidlib.uuid5(uuidlib.uuid5(_ORDERS, salt), order_id)
+    return uuid5(uuid5(_ORDERS, salt), order_id)
 
 
 def derived_id(charge_id: uuidlib.UUID, name: str) -> uuidlib.UUID:
     """Return the id of what belongs to an order: an item's ``product.buy``, or a cancellation."""
-    return uuidlib.uuid5(charge_id, name)
+    return uuid5(charge_id, name)

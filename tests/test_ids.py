@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from flask_eventtrack.ids import session_end_id, session_start_id, uuid7
+from flask_eventtrack.ids import session_end_id, session_start_id, uuid5, uuid7
 
 
 def test_uuid7_is_a_version_7_uuid_of_its_millisecond() -> None:
@@ -24,6 +24,13 @@ def test_uuid7_orders_by_the_nanosecond_within_a_millisecond() -> None:
 def test_uuid7_never_repeats_at_a_standing_clock() -> None:
     """The rest is random."""
     assert len({uuid7(1) for _ in range(10_000)}) == 10_000
+
+
+def test_uuid5_is_that_of_the_standard_library() -> None:
+    """Ids that are stored already were made by it."""
+    for number in range(2000):
+        namespace, name = uuid.UUID(int=number << 64 | number, version=4), f"Zoë {number}"
+        assert uuid5(namespace, name) == uuid.uuid5(namespace, name)
 
 
 def test_ids_of_session_start_and_end_are_derived_from_the_session() -> None:

@@ -8,7 +8,7 @@ import typing as t
 import uuid as uuidlib
 
 from ..errors import InvalidEvent
-from ..ids import session_id_of, uuid4
+from ..ids import session_id_of, uuid4, uuid5
 from ..records import (
     NOT_VOUCHED,
     VOUCHED_BY_COOKIE,
@@ -26,7 +26,7 @@ CustomerId = str | t.SupportsIndex | uuidlib.UUID
 #: The session cookie is sent again once it is older than this (nanoseconds).
 RENEW_AFTER = 60 * 1_000_000_000
 # The fixed root of all profiles' namespaces, so that every process derives the same ids.
-_ROOT = uuidlib.uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
+_ROOT = uuid5(uuidlib.NAMESPACE_URL, "urn:flask-eventtrack:profile")
 # Placeholder ids that apps pass when no one is logged in; they would make one person of many.
 _PLACEHOLDER = re.compile(
     r"(?:-1|0|0{8}(?:-0{4}){3}-0{12}|\[object object\]|anonymous(?:user)?|false|guest|n/a|nan|nil"
@@ -36,7 +36,7 @@ _PLACEHOLDER = re.compile(
 
 def customer_uuid(salt: str, customer_id: str) -> uuidlib.UUID:
     """Return the profile of a customer: a UUID version 5, the same on every device."""
-    return uuidlib.uuid5(uuidlib.uuid5(_ROOT, salt), customer_id)
+    return uuid5(uuid5(_ROOT, salt), customer_id)
 
 
 def check_customer_id(customer: object) -> str:
