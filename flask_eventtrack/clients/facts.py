@@ -63,8 +63,8 @@ class FactFinder:
         agent = self._agents.parse(client.user_agent)
         language = re.split("[,;]", client.language, maxsplit=1)[0].strip()
         return {
-            "browser": clean_text(agent.browser)[:64] or None,
-            "os": clean_text(agent.os)[:64] or None,
+            "browser": clean_text(agent.browser)[:64].strip() or None,
+            "os": clean_text(agent.os)[:64].strip() or None,
             "device_type": agent.device_type or None,
             "language": language if _LANGUAGE.fullmatch(language) else None,
             "country": self._country_of(client),

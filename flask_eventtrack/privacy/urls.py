@@ -277,7 +277,7 @@ def _read_campaign(query: str) -> dict[str, str]:
     ]
     given = {name: value for name, value in pairs if value}
     names = (*CAMPAIGN, *_SOURCES)
-    found = {name: clean_text(given[name])[:255] for name in names if name in given}
+    found = {name: clean_text(given[name])[:255].strip() for name in names if name in given}
     return found | {name: "" for name, _ in pairs if name in CLICK_IDS}
 
 

@@ -206,12 +206,15 @@ def _get_types(action: str, catalogue: Catalogue) -> dict[str, str]:
 
 
 def _of_text(column: sa.ColumnElement[t.Any], condition: Condition) -> _True:
-    text = sa.func.trim(sa.func.coalesce(column, ""))
+    """Return a condition on the column itself: of an expression, no index could tell."""
     if condition.operator == "contains":
-        return sa.or_(*(text.icontains(value, autoescape=True) for value in condition.values))
-    if condition.operator == "is_not":
-        return text.not_in(condition.values)
-    return text.in_(condition.values)
+        return sa.or_(*(column.icontains(value, autoescape=True) for value in condition.values))
+    is_unknown = column.is_(None)
+    if condition.operator == "is":
+        is_one = column.in_(condition.values)
+        return sa.or_(is_one, is_unknown) if "" in condition.values else is_one
+    is_other = column.not_in(condition.values)
+    return is_other if "" in condition.values else sa.or_(is_other, is_unknown)
 
 
 def _compare(number: sa.ColumnElement[t.Any], condition: Condition) -> _True:

@@ -91,7 +91,13 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("channel", text(16)),
         sa.Column("person", sa.Uuid()),
         sa.Column("exit_rule", text(255)),
-        sa.Index("ix_eventtrack_session_started_at", "started_at"),
+        # So that a filter does not look up sessions with other values. These columns hardly ever
+        # change; with more of them, PostgreSQL (2,704 bytes) or MariaDB (3,072) would refuse.
+        sa.Index(
+            "ix_eventtrack_session_started_at_and_dimensions",
+            *("started_at", "country", "source", "channel", "device_type", "browser", "os"),
+            *("language", "utm_campaign"),
+        ),
         sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
         sa.Index("ix_eventtrack_session_person_started_at", "person", "started_at"),
         # Without last_seen_at: it changes with each event of a session, and so would the index.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 
 import msgspec
 import pytest
@@ -27,6 +28,9 @@ POISON: list[tuple[object, object]] = [
     ("x" * 32_000, "x" * 32_000),
     ("😀" * 8_000, "😀" * 8_000),
 ]
+
+# Columns of sessions that have no other characters.
+ASCII = ("country", "language", "channel", "device_type")
 
 
 def test_poison_values_land(db_host: Host) -> None:
@@ -73,6 +77,23 @@ def test_a_poison_request_is_a_visit(db_host: Host, address: str, headers: dict[
     db_host.client().get(address, headers={**NAVIGATION, **headers})
     assert db_host.rows("rejected") == []
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
+
+
+def test_the_longest_values_fit_into_the_indexes_of_sessions(db_host: Host) -> None:
+    """Of characters of four bytes, in an order that no database compresses."""
+    db_host.client().get("/", headers=NAVIGATION)
+    table, rng = db_host.state.pipeline.database.tables.session, random.Random(1)
+    longest = {}
+    for column in {column for index in table.indexes for column in index.columns}:
+        if isinstance(column.type, sa.String):
+            first = ord("A") if column.name in ASCII else 0x20000
+            letters = (chr(first + rng.randrange(57)) for _ in range(column.type.length or 0))
+            longest[column.name] = "".join(letters)
+    assert longest.keys() >= {"source", "utm_campaign", "browser", *ASCII}
+    db_host.flush()
+    with db_host.state.pipeline.database.begin() as connection:
+        connection.execute(table.update().values(longest))
+    assert {name: the_session(db_host)[name] for name in longest} == longest
 
 
 def test_a_refused_event_is_set_aside_and_the_rest_lands(db_host: Host) -> None:
