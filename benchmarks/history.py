@@ -22,6 +22,7 @@ from .hosts import Place
 from .report import progress
 
 if t.TYPE_CHECKING:
+    from flask_eventtrack.records import Event
     from flask_eventtrack.state import State
 
 #: The headers of a client that takes compressed pages.
@@ -94,6 +95,11 @@ class Site:
     def scalar(self, query: sa.Executable) -> t.Any:
         with self.state.reports.reader.open() as connection:
             return connection.scalar(query)
+
+    def insert(self, happened: cabc.Collection[Event]) -> None:
+        """Put events on their way, and return once they are rows."""
+        assert self.state.pipeline.put(*happened), "no room"
+        self.state.pipeline.flush()
 
     def get(self, path: str) -> bytes:
         response = self.client.get(f"{self.state.config.url_prefix}{path}", headers=COMPRESSED)

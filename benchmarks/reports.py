@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from flask_eventtrack.reports.filters import Filter
 from flask_eventtrack.reports.rows import Overview
 
-from . import dashboards, peer_reports
+from . import beside, dashboards, peer_reports
 from .databases import KINDS, version_of
 from .duck import STATEMENTS, Duck, answers_of, make_answers, open_duck
 from .history import COMPRESSED, Site, open_site
@@ -68,6 +68,8 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
         try:
             with open_site(kind, events, days) as site:
                 yield _measure(site, events, days, 2 if quick else 7)
+                if kind == "sqlite":
+                    yield from beside.measure(site, quick=quick)
         except Unavailable as error:
             yield Table(f"{KINDS[kind]} {error}", ("",))
     if "sqlite" in kinds:

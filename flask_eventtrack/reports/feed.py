@@ -219,6 +219,13 @@ def read_since(
     :param since: only those that were stored at this moment or later.
     :param action: only those of this action, among the latest 2,000.
     """
+    if since is None:
+        # MariaDB would sort all events there are: no index has the order of equal moments.
+        moment = tables.event.c.stored_at
+        depth = _DEPTH if action else limit
+        since = connection.scalar(
+            sa.select(moment).order_by(moment.desc()).offset(depth - 1).limit(1)
+        )
     query = query_since(tables, since, limit, action)
     return [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
 

@@ -82,3 +82,26 @@ def test_looks_are_by_an_index(db_host: Host, what: str) -> None:
         way = "EXPLAIN QUERY PLAN " if connection.dialect.name == "sqlite" else "EXPLAIN "
         plan = "\n".join(str(row) for row in connection.exec_driver_sql(way + text))
     assert index in plan
+
+
+@pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
+def test_the_first_look_reads_the_latest_rows_only(db_host: Host) -> None:
+    """As MariaDB counts the rows that it has read."""
+    database = db_host.state.pipeline.database
+    write_records(
+        db_host, *(an_event(seconds=n, session=session_of(DEVICE, n, n)) for n in range(900))
+    )
+
+    with database.begin() as connection:
+        event = database.tables.event
+        connection.execute(event.update().values(stored_at=event.c.time))
+        connection.exec_driver_sql("ANALYZE TABLE eventtrack_event")
+
+    def count_reads() -> int:
+        rows = connection.exec_driver_sql("SHOW SESSION STATUS LIKE 'Handler_read%%'")
+        return sum(int(row[1]) for row in rows)
+
+    with database.read() as connection:
+        before = count_reads()
+        assert len(read_live(connection, database.tables, limit=10)) == 10
+        assert count_reads() - before < 500

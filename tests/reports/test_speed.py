@@ -85,6 +85,27 @@ def test_no_table_is_read_as_a_whole(make: MakeHost, clock: FakeClock, text: str
     assert [plan for plan in scans if plan.split()[1] not in _MARKS] == []
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_an_index_tells_which_sessions_match(
+    make: MakeHost, clock: FakeClock, database_url: str
+) -> None:
+    """PostgreSQL's plan says which conditions are part of the search in the index."""
+    host = open_sold(make, clock, url=database_url)
+    with statements() as found:
+        overview(host, "is:country:DE", "is:source:news")
+    with host.state.pipeline.database.read() as connection:
+        connection.exec_driver_sql("SET enable_seqscan = off")
+        plans = [
+            row[0]
+            for statement, parameters in found
+            if statement.startswith("SELECT eventtrack_session.started_at")
+            for row in connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+        ]
+    searches = [plan for plan in plans if "Index Cond" in plan]
+    assert searches
+    assert all("country" in each and "source" in each for each in searches)
+
+
 def test_months_before_the_first_visit_cost_nothing(make: MakeHost, clock: FakeClock) -> None:
     """A filter reads no part of the period before it."""
     host = open_sold(make, clock)
