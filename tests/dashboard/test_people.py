@@ -201,8 +201,8 @@ def test_who_may_only_view_sees_no_address_in_full(shop: Host) -> None:
 def test_statements_of_each_page(shop: Host) -> None:
     """One more is a decision."""
     expected = {
-        f"{PAGES}/live": 4,
-        f"{PAGES}/live.json": 4,
+        f"{PAGES}/live": 5,
+        f"{PAGES}/live.json": 5,
         f"{PAGES}/people": 4,
         f"{PAGES}/people?order=active": 4,
         f"{PAGES}/people?q=ada": 8,
