@@ -18,7 +18,7 @@ from .ports import HOST, free_port, is_free
 
 BIN = pathlib.Path(sys.executable).parent
 #: Seconds that a server may take to answer after its start, and to end after its signal.
-STARTS = 40.0
+STARTS = 90.0
 ENDS = 30.0
 _APP = "tests.faults.app:create_app"
 _RELOADED = "from tests.faults.app import create_app\n\napp = create_app()\n"
