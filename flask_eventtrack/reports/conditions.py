@@ -206,7 +206,7 @@ def _get_types(action: str, catalogue: Catalogue) -> dict[str, str]:
 
 
 def _of_text(column: sa.ColumnElement[t.Any], condition: Condition) -> _True:
-    """Return a condition on the column itself: of an expression, no index could tell."""
+    """Compare the column itself: an index cannot tell the value of an expression."""
     if condition.operator == "contains":
         return sa.or_(*(column.icontains(value, autoescape=True) for value in condition.values))
     is_unknown = column.is_(None)

@@ -222,7 +222,7 @@ def read_since(
     if since is None:
         # MariaDB would sort all events there are: no index has the order of equal moments.
         moment = tables.event.c.stored_at
-        depth = _DEPTH if action else limit
+        depth = _DEPTH if action else max(limit, 1)
         since = connection.scalar(
             sa.select(moment).order_by(moment.desc()).offset(depth - 1).limit(1)
         )

@@ -72,6 +72,7 @@ def test_lone_surrogate_in_a_posted_url_is_no_error(host: Host, name: str) -> No
             {"utm_campaign": "3", "utm_term": "1", "utm_content": "2"},
         ),
         ("https://h/?utm_source=" + "x" * 300, {"utm_source": "x" * 255}),
+        ("https://h/?utm_source=" + "x" * 254 + "+y", {"utm_source": "x" * 254}),
         ("https://h/?UTM_Source=n&Utm_Medium=e", {"utm_source": "n", "utm_medium": "e"}),
         ("https://h/?utm_source[]=n&utm_medium%5B%5D=e", {"utm_source": "n", "utm_medium": "e"}),
         (
@@ -85,7 +86,7 @@ def test_lone_surrogate_in_a_posted_url_is_no_error(host: Host, name: str) -> No
     ],
 )
 def test_campaign_is_read_off_the_url(url: str, campaign: dict[str, str]) -> None:
-    """Five parameters, decoded, each cut to 255 characters."""
+    """Five parameters, decoded, each cut to 255 characters, without spaces at its ends."""
     assert campaign_of(url) == campaign
 
 

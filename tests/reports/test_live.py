@@ -84,6 +84,14 @@ def test_looks_are_by_an_index(db_host: Host, what: str) -> None:
     assert index in plan
 
 
+def test_a_look_at_no_events_is_empty(db_host: Host) -> None:
+    """A limit of 0 is no error."""
+    write_records(db_host, an_event())
+    database = db_host.state.pipeline.database
+    with database.read() as connection:
+        assert read_live(connection, database.tables, limit=0) == []
+
+
 @pytest.mark.parametrize("database_url", ["mariadb"], indirect=True)
 def test_the_first_look_reads_the_latest_rows_only(db_host: Host) -> None:
     """As MariaDB counts the rows that it has read."""
