@@ -5,7 +5,7 @@ SQLALCHEMY ?= SQLAlchemy
 BIN = $(VENV)/bin
 PIP = $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: demo test check types wheel bench soak fuzz snippet openapi pictures crawlers reference docs clean
+.PHONY: demo test check lint built types wheel bench soak fuzz snippet openapi pictures crawlers reference docs clean
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -21,13 +21,16 @@ demo: $(VENV)/.demo
 test: $(VENV)/.test
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(ARGS)
 
-check: $(VENV)/.check node_modules
+check: lint types docs built
+
+lint: $(VENV)/.check
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
-	$(MAKE) types
 	$(BIN)/lint-imports
-	$(MAKE) docs
+
+# What is made out of the source, and committed, is as the source makes it.
+built: $(VENV)/.check node_modules
 	npm run --silent check-snippet
 	$(BIN)/python docs/_ext/openapi.py --check
 	$(BIN)/python docs/_ext/pictures.py --check

@@ -109,24 +109,31 @@ def db_host(make: MakeHost, database_url: str) -> Host:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def _freeze() -> None:
-    """Keep what was there before a module from being looked at after each of its tests.
+def _freeze() -> cabc.Iterator[None]:
+    """Keep what was there before a module from being looked at by collections in its tests.
 
-    The collections of ``_no_leaks`` took half of the suite's time: modules, SQLAlchemy's above all,
-    are hundreds of thousands of objects, and none of them is a test's.
+    They took half of the suite's time: modules, SQLAlchemy's above all, are hundreds of thousands
+    of objects, and none of them is a test's. What a module's tests left open is found at its end.
     """
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+    yield
+    gc.collect()
 
 
 @pytest.fixture(autouse=True)
 def _no_leaks() -> cabc.Iterator[None]:
     """No app context and no writer thread outlives a test."""
     yield
-    gc.collect()
     assert not current_app
-    left = [thread for thread in threading.enumerate() if thread.name == "eventtrack-writer"]
-    for thread in left:
+    if not _find_writers():
+        return
+    gc.collect()  # an app that a test has dropped ends its writer
+    for thread in _find_writers():
         thread.join(5)
-    assert not [thread for thread in left if thread.is_alive()]
+        assert not thread.is_alive()
+
+
+def _find_writers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "eventtrack-writer"]
