@@ -143,7 +143,11 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("settled_at", UTCDateTime()),
         *_touch("first"),
         *_touch("last"),
-        sa.Index("ix_eventtrack_transaction_time", "time"),
+        # With what reports read of orders, so that they look up no row.
+        sa.Index(
+            "ix_eventtrack_transaction_time_and_amount",
+            *("time", "session_id", "charge_id", "currency", "amount"),
+        ),
         sa.Index("ix_eventtrack_transaction_uuid_time", "uuid", "time"),
         sa.Index("ix_eventtrack_transaction_person_time", "person", "time"),
         sa.Index("ix_eventtrack_transaction_settled_at", "settled_at", "stored_at"),
