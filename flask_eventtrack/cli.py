@@ -37,6 +37,7 @@ from .store.tables import VERSION
 from .store.undefined import clear_names
 from .store.upgrade import upgrade, upgrade_data
 from .text import escape, quantify
+from .tracking_plan.command import catalogue_cli
 
 _FOLLOW_INTERVAL = 1.0
 
@@ -63,6 +64,7 @@ eventtrack_cli: AppGroup = _Group(
     "eventtrack", help="Look after the events of this app.", context_settings={"show_default": True}
 )
 eventtrack_cli.add_command(demo_data)
+eventtrack_cli.add_command(catalogue_cli)
 # What an erasure counts, in the order of Erased.
 _ERASED = ("event", "session", "alias", "transaction", "rejected record")
 _who = click.argument("who", metavar="WHO")

@@ -1,0 +1,11 @@
+"""The commands of ``flask eventtrack catalogue``."""
+
+from __future__ import annotations
+
+from flask.cli import AppGroup
+
+catalogue_cli: AppGroup = AppGroup(
+    "catalogue",
+    help="Look after the definitions of this app's events.",
+    context_settings={"show_default": True},
+)
