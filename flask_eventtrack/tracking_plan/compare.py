@@ -81,12 +81,24 @@ class _Side:
             schema = self._definitions.get(schema["$ref"].rpartition("/")[2], {})
         return schema
 
+    def expand(self, value: t.Any, depth: int = 0) -> t.Any:
+        """Return a schema with what its references stand for, for comparing."""
+        if depth > _DEEPEST:
+            return None
+        if isinstance(value, list):
+            return [self.expand(each, depth + 1) for each in value]
+        if isinstance(value, dict):
+            return {n: self.expand(each, depth + 1) for n, each in self.resolve(value).items()}
+        return value
+
     def options(self, schema: Json) -> list[Json]:
         """Return the schemas of which a value has to fit one."""
         schema = self.resolve(schema)
         several = schema.get("anyOf") or schema.get("oneOf")
         if several:
             return [option for each in several for option in self.options(each)]
+        if schema.get("format") == "decimal":  # numbers are decimals as well
+            return [schema, {"type": "number"}]
         kinds = schema.get("type")
         if isinstance(kinds, list):
             return [{**schema, "type": kind} for kind in kinds]
@@ -108,17 +120,18 @@ def _compare_params(action: str, old: _Side, new: _Side) -> cabc.Iterator[Change
 
 def _compare_param(action: str, name: str, old: _Side, new: _Side) -> cabc.Iterator[Change]:
     was, now = old.properties[name], new.properties[name]
-    if (name in old.required) != (name in new.required):
-        is_required = name in new.required
-        what = "is required now" if is_required else "is optional now"
-        yield Change(action, name, what, is_required)
+    is_required = name in new.required
     problem = find_narrowing(old, was, new, now)
+    if is_required and name not in old.required:
+        yield Change(action, name, "is required now", is_breaking=True)
     if problem:
         yield Change(action, name, problem, is_breaking=True)
+    elif not is_required and name in old.required:
+        yield Change(action, name, "is optional now", is_breaking=False)
     elif find_narrowing(new, now, old, was):
         yield Change(action, name, "takes more than before", is_breaking=False)
-    if was.get("description") != now.get("description"):
-        yield Change(action, name, "has another description", is_breaking=False)
+    elif is_required is (name in old.required) and old.expand(was) != new.expand(now):
+        yield Change(action, name, "has changed, and takes what it took", is_breaking=False)
 
 
 def find_narrowing(old: _Side, was: Json, new: _Side, now: Json, depth: int = 0) -> str:
@@ -148,7 +161,7 @@ def _find_problem(old: _Side, was: Json, new: _Side, now: Json, depth: int) -> s
     ):
         return f"was {_name(was)}, and is {_name(now)}"
     if values is not None:
-        return ""
+        return _find_limit(_limits_of(values), now)
     return _find_limit(was, now) or _find_inside(old, was, new, now, depth)
 
 
@@ -161,6 +174,14 @@ def _find_limit(was: Json, now: Json) -> str:
         if name in now and now[name] != was.get(name):
             return f"{name} was {was.get(name, 'not set')}, and is {now[name]}"
     return ""
+
+
+def _limits_of(values: list[t.Any]) -> Json:
+    """Return the limits that some values have in common."""
+    sizes = [len(each) for each in values if isinstance(each, str)]
+    numbers = [each for each in values if not isinstance(each, str | None)]
+    found: Json = {"minLength": min(sizes), "maxLength": max(sizes)} if sizes else {}
+    return found | ({"minimum": min(numbers), "maximum": max(numbers)} if numbers else {})
 
 
 def _is_above(new: float, old: float | None) -> bool:

@@ -75,7 +75,7 @@ def write_python(definitions: cabc.Iterable[Definition], *, takes_any: bool) -> 
     stub = _Stub()
     forms = [stub.write_form(each) for each in definitions if _may_track(each)]
     if takes_any:
-        forms.append(_form("typing.Any", "params: Mapping[str, object] | None = None,"))
+        forms.append(_form("str", "params: Mapping[str, object] | None = None,"))
     context = dict.fromkeys(sorted(CONTEXT_PARAMETERS), _ANY)
     records = [*_write_class(_CONTEXT, "typing.TypedDict", context), "", *stub.records]
     lines = [_HEAD, *stub.write_imports(), "", *records, *forms]
