@@ -33,6 +33,8 @@ def describe_fields(schema: type) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     for base in reversed(schema.__mro__[:-1]):
+        if base.__module__.partition(".")[0] == "pydantic":
+            continue
         found |= _read_docstring(_docstring_of(base)) | _read_source(base)
     return found | _read_pydantic(schema) | _read_annotations(schema)
 
