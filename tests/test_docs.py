@@ -79,7 +79,10 @@ def test_every_command_and_option_has_an_entry() -> None:
     text = read("docs/reference/cli.md")
     commands = cli.eventtrack_cli.commands
     assert set(re.findall(r"^## (.+)$", text, re.MULTILINE)) == set(commands)
-    options = {o for command in commands.values() for p in command.params for o in p.opts}
+    own = cli.catalogue_cli.commands
+    assert set(re.findall(r"^### catalogue (.+)$", text, re.MULTILINE)) == set(own)
+    all_commands = [*commands.values(), *own.values()]
+    options = {o for command in all_commands for p in command.params for o in p.opts}
     assert options <= find_entries("cli")
 
 
