@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import datetime as dt
 import logging
+import os
 import pathlib
 import sys
 import time
@@ -421,9 +422,9 @@ class EventTrack:
 
 def _place_of(frame: types.FrameType) -> str:
     """Return the file and line of a call; the file as seen from the working directory."""
-    path = pathlib.Path(frame.f_code.co_filename)
-    with contextlib.suppress(ValueError, OSError):  # another folder, or none any more
-        path = path.relative_to(pathlib.Path.cwd())
+    path = frame.f_code.co_filename
+    with contextlib.suppress(OSError):  # the folder is no more
+        path = path.removeprefix(f"{os.getcwd()}{os.sep}")  # noqa: PTH109 - a tenth of the time
     return f"{path}, line {frame.f_lineno}"
 
 

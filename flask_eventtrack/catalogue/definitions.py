@@ -93,9 +93,14 @@ class Definition:
         return None if self.schema is None else read_class(self.schema)
 
     @property
-    def types(self) -> dict[str, str]:
+    def types(self) -> cabc.Mapping[str, str]:
         """The parameters and their types, as written in Python."""
         return {} if self.fields is None else self.fields.types
+
+    @property
+    def parameters(self) -> cabc.Collection[str]:
+        """The names of the parameters, in their order."""
+        return () if self.fields is None else self.fields.parameters
 
     def check(
         self,
@@ -181,10 +186,10 @@ class Definition:
         :raises InvalidDefinition: naming the first one.
         """
         for name in self.unmasked:
-            if name not in self.types:
+            if name not in self.parameters:
                 raise InvalidDefinition(
                     f"{self.action!r}: unmasked: {name!r} is not a parameter; the parameters are: "
-                    f"{', '.join(self.types) or 'none'}."
+                    f"{', '.join(self.parameters) or 'none'}."
                 )
 
     def _find_label_problem(self, label: str) -> str | None:
@@ -202,8 +207,8 @@ class Definition:
                     f"{{{name}}} is not the plain name of a parameter; attributes, indexes and "
                     "nested fields are refused"
                 )
-            if self.schema is not None and name not in self.types:
-                there = ", ".join(self.types) or "none"
+            if self.schema is not None and name not in self.parameters:
+                there = ", ".join(self.parameters) or "none"
                 return f"{name!r} is not a parameter; the parameters are: {there}"
         return None
 
@@ -311,12 +316,12 @@ class Catalogue:
                 new = dataclasses.replace(
                     definition, schema=make_dataclass(schema), description=description
                 )
-                types = new.types
+                fields = new.fields
             except (AttributeError, NameError, TypeError, ValueError) as error:
                 raise InvalidDefinition(
                     f"{action!r}: {name} cannot be read as parameters: {error}."
                 ) from None
-            if old is not None and old.schema and old.types != types:
+            if old is not None and old.schema and fields and old.types != fields.types:
                 raise InvalidDefinition(f"{_say_defined(old)}, with other parameters.")
             taken = self._by_schema.get(schema)
             if taken is not None and taken.action != action:
