@@ -27,6 +27,7 @@ from flask_eventtrack import cli, config, doctor, errors, records
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
 from flask_eventtrack.request import cookies
+from flask_eventtrack.tracking_plan.command import catalogue_cli
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host
@@ -79,7 +80,7 @@ def test_every_command_and_option_has_an_entry() -> None:
     text = read("docs/reference/cli.md")
     commands = cli.eventtrack_cli.commands
     assert set(re.findall(r"^## (.+)$", text, re.MULTILINE)) == set(commands)
-    own = cli.catalogue_cli.commands
+    own = catalogue_cli.commands
     assert set(re.findall(r"^### catalogue (.+)$", text, re.MULTILINE)) == set(own)
     all_commands = [*commands.values(), *own.values()]
     options = {o for command in all_commands for p in command.params for o in p.opts}

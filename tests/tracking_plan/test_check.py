@@ -7,6 +7,7 @@ import datetime as dt
 import decimal
 import enum
 import json
+import types
 import typing as t
 import uuid
 
@@ -14,6 +15,7 @@ import pytest
 from msgspec import Meta
 
 from flask_eventtrack import EventTrack
+from flask_eventtrack.catalogue.definitions import Definition
 from flask_eventtrack.catalogue.params import normalise
 from flask_eventtrack.errors import InvalidEvent
 from flask_eventtrack.tracking_plan.compare import Change, compare
@@ -182,23 +184,23 @@ KINDS: dict[t.Any, list[t.Any]] = {
     dict[str, int]: [{}, {"sku": 1}],
 }
 KINDS |= {
-    **{list[kind]: [[], values, values[:1]] for kind, values in KINDS.items()},
-    **{kind | None: [None, *values] for kind, values in KINDS.items() if kind is not t.Any},
+    **{types.GenericAlias(list, kind): [[], each, each[:1]] for kind, each in KINDS.items()},
+    **{kind | None: [None, *each] for kind, each in KINDS.items() if kind is not t.Any},
 }
 
 
 def test_what_does_not_break_takes_all_that_was_taken() -> None:
     """By the definitions themselves: each type to each, required and optional."""
-    definitions = {}
+    definitions: dict[tuple[t.Any, bool], tuple[Definition, dict[str, t.Any], list[t.Any]]] = {}
     for kind, values in KINDS.items():
         for default in ({}, {"default": None}):
             events = EventTrack()
             events.define("a.b")(field_of(kind, **default))
-            params = [normalise({"x": each}, keeps_decimals=True) for each in values]
+            taken = [normalise({"x": each}, keeps_decimals=True) for each in values]
             definitions[kind, bool(default)] = (
                 events.catalogue.get("a.b"),
                 describe_own(events.catalogue),
-                [*params, *([{}] if default else [])],
+                [*taken, *([{}] if default else [])],
             )
     harmless = 0
     for old, (definition, before, taken) in definitions.items():
