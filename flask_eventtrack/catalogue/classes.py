@@ -57,7 +57,8 @@ class Fields(t.Protocol):
     """The fields of a class as parameters.
 
     ``parameters`` are their names, and ``types`` their types as written in Python; ``names`` has
-    all names by which they may be given. ``validates`` says whether the class validates its instances.
+    all names by which they may be given. ``validates`` says whether the class validates its
+    instances.
     """
 
     parameters: tuple[str, ...]
