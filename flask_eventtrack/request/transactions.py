@@ -28,8 +28,9 @@ from ..state import State
 from .checking import Time, check_access, parse_time, settle_time
 from .context import Current
 from .host_login import resolve
-from .navigation import may_be_page
-from .recording import be_active, read_visitor
+from .navigation import find_visit
+from .outside import read_visitor
+from .recording import be_active
 
 
 class Buyer(t.NamedTuple):
@@ -67,7 +68,7 @@ def find_buyer(
         if current is None or not _is_vouched_for(current, named):
             return Buyer(state.profile_of(named))
     elif visitor is not None:
-        return Buyer(*read_visitor(state, visitor, now)) if visitor else UNKNOWN
+        return _buyer_of(state, visitor) if visitor else UNKNOWN
     if current is None:
         return UNKNOWN
     resolve(current)
@@ -81,15 +82,14 @@ def find_buyer(
     return Buyer(who.uuid, session, client, find_visit(current), current)
 
 
+def _buyer_of(state: State, token: str) -> Buyer:
+    named = read_visitor(state, token)
+    return Buyer(named.uuid, named.session, visit_id=named.visit_id)
+
+
 def _is_vouched_for(current: Current, customer_id: str) -> bool:
     """Whether the request is this customer's own."""
     return current.verdict.is_person and resolve(current).customer_id == customer_id
-
-
-def find_visit(current: Current) -> uuidlib.UUID | None:
-    """Return the id of the page visit that a person's request may be."""
-    is_visit = current.verdict.is_person and may_be_page(current)
-    return current.visit_id if is_visit else None
 
 
 def make_charge(
