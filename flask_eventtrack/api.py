@@ -207,7 +207,8 @@ def identify(
 
     :param traits: what is known of the customer, such as ``{"plan": "pro"}``. Later values win.
     :returns: the uuid of the customer's profile. None if tracking is off, the visitor refused, a
-        bot made the request, the token of ``events.as_visitor()`` is empty, or ``EVENTTRACK_PRIVACY_IDENTITY`` is off.
+        bot made the request, the token of ``events.as_visitor()`` is empty, or
+        ``EVENTTRACK_PRIVACY_IDENTITY`` is off.
     :raises InvalidEvent: the id or the traits cannot be stored. Only in debug and testing; in
         production the error is logged and counted.
     """
@@ -257,7 +258,8 @@ def logout() -> None:
     if not state.config.enabled:
         return
     if find_block() is not None:
-        return answer_mistake(state, LOGOUT, _explain_as_visitor("logout()"))
+        answer_mistake(state, LOGOUT, _explain_as_visitor("logout()"))
+        return
     current = get_current_now(state)
     with state.guard("logging a customer out"):
         log_out(current)
@@ -395,6 +397,9 @@ class _OutsideVisitor(CurrentVisitor):
         if name in _OF_REQUESTS:
             raise _explain_as_visitor(f"current_visitor.{name}")
         return super().__getattribute__(name)
+
+    def __repr__(self) -> str:
+        return "<CurrentVisitor of as_visitor()>"
 
     def _read(self) -> NamedVisitor:
         if not self._token:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import typing as t
+import weakref
 
 from .outside import enter_block, find_token
 
@@ -13,7 +14,8 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 HEADER = "eventtrack_visitor"
 # The attribute of a running task's request that keeps the token of the block around it.
 _BEFORE = "_eventtrack_before"
-_NAME = "eventtrack"
+#: The Celery apps that are followed.
+_followed: weakref.WeakSet[t.Any] = weakref.WeakSet()
 
 
 def follow_celery(celery_app: t.Any) -> None:
@@ -39,17 +41,11 @@ def follow_celery(celery_app: t.Any) -> None:
     """
     from celery import signals  # only hosts that use it need it
 
-    def enter(*, task: t.Any, **_: object) -> None:
-        if task.app == celery_app:
-            _enter(task.request)
-
-    def leave(*, task: t.Any, **_: object) -> None:
-        _leave(task.request)
-
-    signals.before_task_publish.connect(_add_token, weak=False, dispatch_uid=_NAME)
-    own = f"{_NAME}.{id(celery_app)}"
-    signals.task_prerun.connect(enter, weak=False, dispatch_uid=own)
-    signals.task_postrun.connect(leave, weak=False, dispatch_uid=own)
+    find = getattr(celery_app, "_get_current_object", None)  # of a proxy, such as current_app
+    _followed.add(find() if find else celery_app)
+    signals.before_task_publish.connect(_add_token, weak=False)
+    signals.task_prerun.connect(_enter, weak=False)
+    signals.task_postrun.connect(_leave, weak=False)
 
 
 def _add_token(*, headers: dict[str, t.Any] | None = None, **_: object) -> None:
@@ -65,15 +61,18 @@ def _add_token(*, headers: dict[str, t.Any] | None = None, **_: object) -> None:
         headers[HEADER] = token
 
 
-def _enter(request: t.Any) -> None:
+def _enter(*, task: t.Any, **_: object) -> None:
     """Begin to act for the visitor of a task that is about to run."""
+    if task.app not in _followed:
+        return
+    request = task.request
     given = (request.headers or {}).get(HEADER, request.get(HEADER))
     if given is None and request.is_eager:
         given = find_token()
     setattr(request, _BEFORE, enter_block(given))
 
 
-def _leave(request: t.Any) -> None:
-    before = request.__dict__.pop(_BEFORE, _BEFORE)
+def _leave(*, task: t.Any, **_: object) -> None:
+    before = task.request.__dict__.pop(_BEFORE, _BEFORE)
     if before is not _BEFORE:  # another Celery app's
         enter_block(before)

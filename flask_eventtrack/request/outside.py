@@ -38,8 +38,7 @@ class NamedVisitor(t.NamedTuple):
     site: str
 
 
-@contextlib.contextmanager
-def as_visitor(token: str | None) -> cabc.Iterator[None]:
+def as_visitor(token: str | None) -> contextlib.AbstractContextManager[None]:
     """Act for a visitor outside their own request, such as in a job that the request started.
 
     ::
@@ -65,6 +64,11 @@ def as_visitor(token: str | None) -> cabc.Iterator[None]:
         events of customers who are named are recorded. None names no visitor: it is as if there
         were no block.
     """
+    return _act_for(token)
+
+
+@contextlib.contextmanager
+def _act_for(token: str | None) -> cabc.Iterator[None]:
     before = _TOKEN.set(token)
     try:
         yield

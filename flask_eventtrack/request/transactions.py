@@ -35,13 +35,15 @@ from .recording import be_active
 
 class Buyer(t.NamedTuple):
     """Whose an order is. ``current`` is the request in which they made it; ``visit_id`` the page
-    visit that it may be. Without a profile, it is not known whose the order is."""
+    visit that it may be, ``site`` the site of a token. Without a profile, it is not known whose the
+    order is."""
 
     profile: uuidlib.UUID | None = None
     session: SessionRef | None = None
     client: Client | None = None
     visit_id: uuidlib.UUID | None = None
     current: Current | None = None
+    site: str = ""
 
 
 UNKNOWN = Buyer()
@@ -84,7 +86,7 @@ def find_buyer(
 
 def _buyer_of(state: State, token: str) -> Buyer:
     named = read_visitor(state, token)
-    return Buyer(named.uuid, named.session, visit_id=named.visit_id)
+    return Buyer(named.uuid, named.session, visit_id=named.visit_id, site=named.site)
 
 
 def _is_vouched_for(current: Current, customer_id: str) -> bool:
@@ -132,7 +134,12 @@ def give_to(event: Event, buyer: Buyer) -> Event:
         for params in (event.params, *(item.params for item in order.items)):
             params.setdefault("visit", str(buyer.visit_id))
     return msgspec.structs.replace(
-        event, uuid=buyer.profile, session=buyer.session, client=buyer.client, order=order
+        event,
+        uuid=buyer.profile,
+        session=buyer.session,
+        client=buyer.client,
+        order=order,
+        site=buyer.site or event.site,
     )
 
 
