@@ -90,33 +90,33 @@ def _make_task(host: Host) -> type[t.Any]:
 
 
 def _add_tasks(celery: Celery) -> None:
-    @celery.task(name="shop.note")  # type: ignore[untyped-decorator]
+    @celery.task(name="shop.note", shared=False)  # type: ignore[untyped-decorator]
     def note(what: str) -> None:
         track("job.note", {"what": what})
 
-    @celery.task(name="shop.done")  # type: ignore[untyped-decorator]
+    @celery.task(name="shop.done", shared=False)  # type: ignore[untyped-decorator]
     def done(who: str) -> None:
         track("job.done", {"who": who}, customer="worker")
 
-    @celery.task(name="shop.single")  # type: ignore[untyped-decorator]
+    @celery.task(name="shop.single", shared=False)  # type: ignore[untyped-decorator]
     def single(who: str) -> None:
         note("single")
         done(who)
 
-    @celery.task(name="shop.nested")  # type: ignore[untyped-decorator]
+    @celery.task(name="shop.nested", shared=False)  # type: ignore[untyped-decorator]
     def nested(who: str) -> None:
         note.delay("inner")
         note("outer")
         done.delay(who)
 
-    @celery.task(name="shop.retried", bind=True, max_retries=2)  # type: ignore[untyped-decorator]
+    @celery.task(name="shop.retried", shared=False, bind=True, max_retries=2)  # type: ignore[untyped-decorator]
     def retried(self: t.Any, who: str) -> None:
         note(f"try {self.request.retries}")
         if self.request.retries < 2:
             raise self.retry(countdown=0)
         done(who)
 
-    @celery.task(name="shop.failing")  # type: ignore[untyped-decorator]
+    @celery.task(name="shop.failing", shared=False)  # type: ignore[untyped-decorator]
     def failing(who: str) -> None:
         note("before it fails")
         done(who)

@@ -80,10 +80,13 @@ def working(
         shop.host.close()
         shop.celery.close()
         if kind == "redis":
-            delete_keys(broker, queue)
+            leave_redis(shop, broker, queue)
 
 
-def delete_keys(url: str, prefix: str) -> None:
+def leave_redis(shop: Shop, url: str, prefix: str) -> None:
+    """Close the connections of the results, and delete what the test has made."""
+    shop.celery.backend.result_consumer.stop()
+    shop.celery.backend.client.close()
     redis = pytest.importorskip("redis")
     with redis.Redis.from_url(url) as client:
         for key in client.scan_iter(f"{prefix}*"):
@@ -136,7 +139,7 @@ def test_a_task_knows_the_visitor_as_in_a_worker(eager: Shop) -> None:
     """By the token: no customer is vouched for, not even in the request itself."""
     seen: list[object] = []
 
-    @eager.celery.task  # type: ignore[untyped-decorator]
+    @eager.celery.task(shared=False)  # type: ignore[untyped-decorator]
     def look() -> None:
         seen.extend([current_visitor.uuid, current_visitor.customer_id])
 
@@ -242,7 +245,7 @@ def test_tasks_of_another_celery_app_are_left_alone(eager: Shop) -> None:
     other.conf.task_always_eager = True
     seen: list[str] = []
 
-    @other.task  # type: ignore[untyped-decorator]
+    @other.task(shared=False)  # type: ignore[untyped-decorator]
     def look() -> None:
         seen.append(type(current_visitor._get_current_object()).__name__)  # type: ignore[attr-defined]
 
@@ -257,4 +260,3 @@ def test_celery_is_imported_only_by_those_who_follow_it() -> None:
     code = "import sys, flask_eventtrack; sys.exit('celery' in sys.modules)"
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     assert subprocess.run([sys.executable, "-c", code], env=environ, check=False).returncode == 0
-
