@@ -55,11 +55,7 @@ def connect(kind: str, url: str, name: str) -> dict[str, t.Any]:
         "task_queues": [Queue(name, auto_delete=kind == "rabbitmq", durable=False)],
     }
     if kind == "redis":
-        prefix = {"global_keyprefix": f"{name}:"}
-        settings |= {"broker_transport_options": prefix, "result_backend": url}
-        settings["result_backend_transport_options"] = prefix
-    else:
-        settings["task_ignore_result"] = True
+        settings["broker_transport_options"] = {"global_keyprefix": f"{name}:"}
     return settings
 
 
@@ -128,6 +124,6 @@ def __getattr__(name: str) -> Celery:
     if name != "celery":
         raise AttributeError(name)
     kind, url, queue = (os.environ[f"SHOP_{key}"] for key in ("KIND", "BROKER", "QUEUE"))
-    settings = connect(kind, url, queue)
+    settings = {**connect(kind, url, queue), "result_backend": os.environ["SHOP_RESULTS"]}
     folder = os.environ["SHOP_JOURNALS"]
     return make_shop(os.environ["SHOP_DATABASE"], folder, create=False, **settings).celery

@@ -60,33 +60,32 @@ def visit(shop: Shop, name: str, **headers: str) -> str:
 @pytest.fixture(params=["redis-prefork", "rabbitmq-threads"])
 def working(
     request: pytest.FixtureRequest, tmp_path: pathlib.Path
-) -> cabc.Iterator[tuple[Shop, str]]:
-    """A shop on SQLite with a worker of its own, and the kind of its broker."""
+) -> cabc.Iterator[Shop]:
+    """A shop on SQLite with a worker of its own."""
     kind, _, pool = request.param.partition("-")
     broker = {"redis": require_redis, "rabbitmq": require_rabbitmq}[kind]()
     url, queue = f"sqlite:///{tmp_path / 'shop.db'}", unique_name()
-    shop = make_shop(url, str(tmp_path / "web"), **connect(kind, broker, queue))
+    results = tmp_path / "results"
+    results.mkdir()
+    settings = {**connect(kind, broker, queue), "result_backend": f"file://{results}"}
+    shop = make_shop(url, str(tmp_path / "web"), **settings)
     command = [sys.executable, "-m", "celery", "--quiet", "--app", "tests.neighbours.celery_shop"]
     command += ["worker", "--pool", pool, "--concurrency", "1", "--loglevel", "WARNING"]
     command += ["--without-gossip", "--without-mingle", "--without-heartbeat"]
-    settings = {"KIND": kind, "BROKER": broker, "QUEUE": queue, "DATABASE": url}
-    settings["JOURNALS"] = str(tmp_path / "worker")
-    environ = {f"SHOP_{name}": value for name, value in settings.items()}
+    environ = {"SHOP_KIND": kind, "SHOP_BROKER": broker, "SHOP_QUEUE": queue, "SHOP_DATABASE": url}
+    environ |= {"SHOP_JOURNALS": str(tmp_path / "worker"), "SHOP_RESULTS": f"file://{results}"}
     try:
         with Program(tmp_path, url, **environ) as program:
             program.spawn(command)
-            yield shop, kind
+            yield shop
     finally:
         shop.host.close()
         shop.celery.close()
         if kind == "redis":
-            leave_redis(shop, broker, queue)
+            delete_keys(broker, queue)
 
 
-def leave_redis(shop: Shop, url: str, prefix: str) -> None:
-    """Close the connections of the results, and delete what the test has made."""
-    shop.celery.backend.result_consumer.stop()
-    shop.celery.backend.client.close()
+def delete_keys(url: str, prefix: str) -> None:
     redis = pytest.importorskip("redis")
     with redis.Redis.from_url(url) as client:
         for key in client.scan_iter(f"{prefix}*"):
@@ -97,18 +96,17 @@ def done(shop: Shop) -> set[str]:
     return {row["params"]["who"] for row in shop.host.events_of("job.done")}
 
 
-def test_a_workers_events_belong_to_the_visit_that_sent_the_task(working: tuple[Shop, str]) -> None:
+def test_a_workers_events_belong_to_the_visit_that_sent_the_task(working: Shop) -> None:
     """Each visitor's in their own session, whatever way a task was sent and however it ended; a
     visitor who refuses has no events, and a task without a request names a customer."""
-    shop, kind = working
-    names = [name for name in NOTES if name != "chord" or kind == "redis"]
-    sent = {visit(shop, name): name for name in names}
+    shop = working
+    sent = {visit(shop, name): name for name in NOTES}
     visit(shop, "single", **{"Sec-GPC": "1"})
     with shop.host.app.app_context():
         shop.celery.tasks["shop.done"].delay("of beat")
     most = len(sent) + 2
     wait_until(lambda: len(done(shop)) == most, STARTS, "the tasks are done")
-    count = sum(len(NOTES[name]) for name in names)
+    count = sum(map(len, NOTES.values()))
     wait_until(lambda: len(shop.host.events_of("job.note")) >= count, STARTS, "and their notes")
     for address, name in sent.items():
         check_notes(shop, name, address)
