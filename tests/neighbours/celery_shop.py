@@ -7,7 +7,7 @@ import typing as t
 
 from celery import Celery, Task, chain, chord, group
 from flask import request
-from kombu import Queue
+from kombu.entity import Queue
 
 from flask_eventtrack import EventTrack, track
 
@@ -52,7 +52,9 @@ def connect(kind: str, url: str, name: str) -> dict[str, t.Any]:
         "broker_url": url,
         "broker_connection_retry_on_startup": True,
         "task_default_queue": name,
-        "task_queues": [Queue(name, auto_delete=kind == "rabbitmq", durable=False)],
+        "task_queues": [
+            Queue(name, auto_delete=kind == "rabbitmq", durable=False)  # type: ignore[no-untyped-call]
+        ],
     }
     if kind == "redis":
         settings["broker_transport_options"] = {"global_keyprefix": f"{name}:"}

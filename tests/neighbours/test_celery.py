@@ -58,9 +58,7 @@ def visit(shop: Shop, name: str, **headers: str) -> str:
 
 
 @pytest.fixture(params=["redis-prefork", "rabbitmq-threads"])
-def working(
-    request: pytest.FixtureRequest, tmp_path: pathlib.Path
-) -> cabc.Iterator[Shop]:
+def working(request: pytest.FixtureRequest, tmp_path: pathlib.Path) -> cabc.Iterator[Shop]:
     """A shop on SQLite with a worker of its own."""
     kind, _, pool = request.param.partition("-")
     broker = {"redis": require_redis, "rabbitmq": require_rabbitmq}[kind]()
