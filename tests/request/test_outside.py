@@ -265,7 +265,7 @@ def test_tasks_of_asyncio_do_not_share_blocks(shop: Shop) -> None:
         first, second = asyncio.Event(), asyncio.Event()
         return await asyncio.gather(work(one, first, second), work(two, second, first))
 
-    assert asyncio.run(both()) == (one, two)
+    assert list(asyncio.run(both())) == [one, two]
 
 
 def test_generator_that_is_closed_elsewhere_raises_nothing(shop: Shop) -> None:
