@@ -124,11 +124,12 @@ def _track(
 ) -> uuidlib.UUID | None:
     action, params, is_valid = _read_arguments(state, event, params)
     token = find_block() if visitor is None and customer is None else visitor
-    named = read_visitor(state, token) if token and customer is None else None
-    if named is not None:
+    named, site = None, ""
+    if customer is None and token is not None and token != "":
+        named = read_visitor(state, token)
         site = named.site
-    else:
-        site = get_current(state).site if has_request_context() else ""
+    elif has_request_context():
+        site = get_current(state).site
     definition = find_definition(state, action, site)
     left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
     try:
@@ -251,8 +252,7 @@ def logout() -> None:
     customer, nothing happens.
 
     :raises NotRegistered: there is no request. In debug and testing also in
-        ``events.as_visitor()``: the visitor's device is told of a log-out in their own request
-        only.
+        ``events.as_visitor()``, which cannot change the visitor's cookies.
     """
     state = get_state()
     if not state.config.enabled:
@@ -378,10 +378,10 @@ class CurrentVisitor:
         """A signed text of up to 500 characters for ``events.as_visitor()`` and
         ``track(visitor=…)`` in a job that this request starts.
 
-        It names the device, the profile, the session, the page visit and the site, and has no end.
-        It vouches for no customer, and is no cookie. It is empty if the visitor refused, is a bot
-        or is left out by ``EVENTTRACK_VISITOR_FILTER``; ``track()`` then records nothing. For a
-        device that is new, the answer sends the cookies.
+        It names the device, the profile, the session, the page visit and the site. It does not
+        expire, vouches for no customer, and is no cookie. It is empty if the visitor refused, is a
+        bot or is left out by ``EVENTTRACK_VISITOR_FILTER``; ``track()`` then records nothing. When
+        a new visitor's token is read, the answer to the request sends the cookies.
         """
         return make_token(self._current)
 

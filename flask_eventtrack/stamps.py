@@ -36,9 +36,9 @@ class TracksSession:
         class Order(TracksSession, db.Model):
             id: Mapped[int] = mapped_column(primary_key=True)
 
-    An object that is made in a request gets these columns when its row is inserted. All are NULL if
-    it was made elsewhere, if the visitor refused, is a bot or is left out by
-    ``EVENTTRACK_VISITOR_FILTER``, and without ``EVENTTRACK_ENABLED`` or
+    An object that is made in a request, or in ``events.as_visitor()``, gets these columns when its
+    row is inserted. All are NULL if it was made elsewhere, if the visitor refused, is a bot or is
+    left out by ``EVENTTRACK_VISITOR_FILTER``, and without ``EVENTTRACK_ENABLED`` or
     ``EVENTTRACK_PRIVACY_IDENTITY``. A value that you set yourself stays. With
     ``eventtrack_session_id=None`` all stay NULL.
 

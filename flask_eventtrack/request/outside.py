@@ -51,18 +51,18 @@ def as_visitor(token: str | None) -> contextlib.AbstractContextManager[None]:
     In the block, ``track()`` and ``track_transaction()`` record for the visitor, unless the call
     names a customer or another visitor. The events belong to the session of the request in which
     the token was made, and name its page visit. This also holds in a request of someone else, such
-    as a payment provider's. Blocks may be nested: the innermost counts. It needs no app context
-    itself, and holds in the current thread or asyncio task. ``contextvars.copy_context()`` takes it
-    to another thread.
+    as a payment provider's. Blocks may be nested: the innermost counts. A block needs no app
+    context, and holds in the current thread or asyncio task. ``contextvars.copy_context()`` takes
+    it to another thread.
 
     A token cannot change the visitor's cookies: ``identify()`` stores only the traits, and
     ``logout()`` is a mistake. It vouches for no customer either: of ``current_visitor`` there are
     ``device_id``, ``uuid``, ``session_id``, ``customer_id`` (always None), ``policy`` and
     ``token``.
 
-    :param token: a :attr:`CurrentVisitor.token`. In the block of an empty one, only orders and
-        events of customers who are named are recorded. None names no visitor: it is as if there
-        were no block.
+    :param token: a :attr:`CurrentVisitor.token`. If it is empty, only orders and events of
+        customers who are named are recorded. None names no visitor: it is as if there were no
+        block.
     """
     return _act_for(token)
 
@@ -119,7 +119,7 @@ def make_token(current: Current) -> str:
 
 
 def read_visitor(state: State, token: str) -> NamedVisitor:
-    """Return whom a token names. It vouches for no customer, and has no end.
+    """Return whom a token names. It vouches for no customer, and does not expire.
 
     :raises InvalidEvent: the token was not made by this app.
     """
