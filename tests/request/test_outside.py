@@ -140,8 +140,11 @@ def test_site_of_the_visit_is_the_events(make: MakeHost) -> None:
     """And its rules hold: a job may do no more than the visit."""
     sites = {"EVENTTRACK_SITES": ["a.test", "b.test"], "EVENTTRACK_DENY": {"b.test": ["note.*"]}}
     shop = make_shop(make(sites))
-    shop.note(shop.open(Host="a.test"))
-    assert [row["site"] for row in shop.notes()] == ["a.test"]
+    token = shop.open(Host="a.test")
+    shop.note(token)
+    shop.run(token, lambda: track_transaction("A1", "1.00", "EUR"))
+    rows = shop.notes() + shop.host.events_of("transaction.charge")
+    assert [row["site"] for row in rows] == ["a.test"] * 2
     with pytest.raises(errors.InvalidEvent, match=r"not recorded on 'b\.test'"):
         shop.note(shop.open(Host="b.test"))
 
