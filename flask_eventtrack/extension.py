@@ -62,9 +62,11 @@ from .records import Clock
 from .reports.feed import FeedEvent, read_feed
 from .reports.library import Reports
 from .reports.reader import Reader
+from .request.celery_signals import follow_celery
 from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .request.navigation import EXEMPT
+from .request.outside import as_visitor
 from .signals import events_written, session_ended, session_started, transaction_contradicted
 from .sites import Sites
 from .state import (
@@ -371,6 +373,8 @@ class EventTrack:
     cancel_transaction: t.Final = staticmethod(transactions.cancel_transaction)
     identify: t.Final = staticmethod(api.identify)
     logout: t.Final = staticmethod(api.logout)
+    as_visitor: t.Final = staticmethod(as_visitor)
+    follow_celery: t.Final = staticmethod(follow_celery)
 
     @property
     def tables(self) -> Tables:

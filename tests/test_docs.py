@@ -338,6 +338,52 @@ def test_the_definitions_of_the_guide_work(make: MakeHost) -> None:
     assert sorted(labels) == ["Came back for the mug", "Viewed Mug", "Viewed Mug"]
 
 
+def test_the_jobs_of_the_guide_belong_to_the_visit(host: Host) -> None:
+    """Each way of working outside the request records for its visitor."""
+    events = host.events
+    for action in ("order.ship", "export.finish", "report.finish", "order.place"):
+        events.define(action)
+    host.app.config["CELERY_BROKER"] = "memory://"
+    names = run_blocks("docs/howto/track-in-jobs.md", {"app": host.app, "events": events})
+    names["celery"].conf.task_always_eager = True
+    order, queued = SimpleNamespace(id=1), list[t.Any]()
+
+    class Order(host.db.Model):  # type: ignore[name-defined,misc]
+        id = host.db.Column(host.db.Integer, primary_key=True)
+
+    names["follow_orders"](Order)
+
+    @host.app.get("/work")
+    def work() -> str:
+        names["begin"](order)
+        names["start_report"](SimpleNamespace(enqueue=lambda *call: queued.append(call)))
+        names["start_thread"]().join()
+        host.db.session.add(Order(id=1))
+        host.db.session.commit()
+        names["start_export"]()
+        return "<title>Working</title>"
+
+    with host.app.app_context():
+        host.db.create_all()
+    host.client().get("/work", headers=NAVIGATION)
+    [(job, token)] = queued
+    names["finish"](host.app, events, order)
+    job(token)
+    with events.as_visitor(token):
+        names["work_in_a_thread"](lambda: names["finish"](host.app, events, order)).join()
+    with host.app.app_context():
+        names["ship_all"]([order])
+    [page] = host.events_of("page.visit")
+    rows = [row for row in host.rows("event") if row["params"].get("visit") == str(page["id"])]
+    assert {row["session_id"] for row in rows} == {page["session_id"]}
+    assert collections.Counter(row["action"] for row in rows) == {
+        "order.ship": 3,
+        "report.finish": 2,
+        "order.place": 1,
+        "export.finish": 1,
+    }
+
+
 def test_the_calls_of_the_shops_guide_are_recorded(host: Host) -> None:
     """With the prices as it says."""
     with host.app.test_request_context(environ_base={"HTTP_USER_AGENT": CHROME}):
