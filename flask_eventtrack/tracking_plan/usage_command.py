@@ -123,55 +123,73 @@ def _describe(use: Use) -> dict[str, t.Any]:
 
 
 def _iter_lines(found: Usage, days: int) -> cabc.Iterator[str]:
+    others = [use for use, _ in found.not_defined]
+    width = max((len(use.action) for use in [*found.defined, *others]), default=0)
     yield _head(f"Defined: {len(found.defined)}")
-    yield click.style(_cut(_columns("action", f"in {days} d", "last hour (UTC)", "from")), dim=True)
-    for use in found.defined:
-        yield from _iter_use(use)
+    yield from _iter_defined(found, days, width)
     yield ""
     yield _head(f"Never seen: {len(found.never_seen)}")
+    yield from _iter_never_seen(found)
+    yield ""
+    yield _head(f"Not defined: {len(others) + found.more}")
+    yield from _iter_not_defined(found, days, width)
+
+
+def _iter_defined(found: Usage, days: int, width: int) -> cabc.Iterator[str]:
+    if found.defined:
+        yield _title(width, f"in {days} days", "from")
+    for use in found.defined:
+        yield _row(use, width, _name_places(use))
+        if use.undefined:
+            yield _detail("undefined", _list_counts(use.undefined), "yellow")
+        if use.undefined_of_latest:
+            names = ", ".join(use.undefined_of_latest)
+            yield _detail("undefined", f"in up to {LATEST} of the latest events: {names}", "yellow")
+        yield from _iter_refused(use)
+
+
+def _iter_never_seen(found: Usage) -> cabc.Iterator[str]:
     if not found.is_complete:
         yield "Totals of earlier days could not be read in time: these may have been seen then."
     for use in found.never_seen:
-        yield from _iter_use(use)
-    yield ""
-    yield _head(f"Not defined: {len(found.not_defined) + found.more}")
+        yield click.style(use.action, bold=True)
+        yield from _iter_refused(use)
+
+
+def _iter_not_defined(found: Usage, days: int, width: int) -> cabc.Iterator[str]:
     if found.not_defined:
-        head = _columns("action", "stored", "last hour (UTC)", "nearest definition")
-        yield click.style(_cut(head), dim=True)
+        yield _title(width, f"in {days} days", "nearest definition")
     for use, nearest in found.not_defined:
-        yield from _iter_use(use, nearest or "none")
+        yield _row(use, width, nearest or "none")
+        yield from _iter_refused(use)
     if found.more:
         yield f"and {found.more} more"
     if found.unnamed:
-        yield f"Refused and counted without an action: {found.unnamed}"
+        yield f"Events refused whose action was not kept: {found.unnamed}"
+
+
+def _iter_refused(use: Use) -> cabc.Iterator[str]:
+    if use.rejected:
+        yield _detail("refused", _list_counts(use.rejected), "red")
 
 
 def _head(text: str) -> str:
     return click.style(text, bold=True, underline=True)
 
 
-def _columns(action: str, count: str, seen: str, rest: str) -> str:
-    return f"{action:<32}  {count:>9}  {seen:<16}  {rest}".rstrip()
+def _title(width: int, count: str, rest: str) -> str:
+    return click.style(_cut(_columns("action", width, count, "last hour (UTC)", rest)), dim=True)
 
 
-def _iter_use(use: Use, rest: str | None = None) -> cabc.Iterator[str]:
-    """Yield the lines on an action: its numbers, then what was wrong with its events.
+def _columns(action: str, width: int, count: str, seen: str, rest: str) -> str:
+    return f"{action:<{width}}  {count:>12}  {seen:<16}  {rest}".rstrip()
 
-    :param rest: the last column, if it does not say where events come from.
-    """
+
+def _row(use: Use, width: int, rest: str) -> str:
     seen = f"{use.last_seen:%Y-%m-%d %H:00}" if use.last_seen else "never"
-    row = _cut(
-        _columns(use.action, str(use.count), seen, _name_places(use) if rest is None else rest)
-    )
+    row = _cut(_columns(use.action, width, f"{use.count}", seen, rest))
     action = escape(use.action)
-    yield click.style(action, bold=True) + row[len(action) :]
-    if use.undefined and rest is None:
-        yield _detail("undefined", _list_counts(use.undefined, "a name not kept"), "yellow")
-    if use.undefined_of_latest:
-        latest = f"in the latest {LATEST} events: {', '.join(use.undefined_of_latest)}"
-        yield _detail("undefined", latest, "yellow")
-    if use.rejected:
-        yield _detail("refused", _list_counts(use.rejected, "unknown"), "red")
+    return click.style(action, bold=True) + row[len(action) :]
 
 
 def _detail(name: str, text: str, colour: str) -> str:
@@ -179,17 +197,25 @@ def _detail(name: str, text: str, colour: str) -> str:
 
 
 def _name_places(use: Use) -> str:
-    """Return where the events come from: what sent them, and the first sites and URL rules."""
-    places = [f"{site}{url_rule}" for site, url_rule in use.places]
-    named = [place for place in places if place]
+    """Return where events come from: what sent the latest, and the first sites and URL rules.
+
+    A site is only named beside a rule if there is more than one.
+    """
+    is_one_site = len({site for site, _ in use.places}) == 1
+    names = [
+        url_rule if is_one_site and url_rule else f"{site}{url_rule}"
+        for site, url_rule in use.places
+    ]
+    named = list(filter(None, names))
     more = len(named) - _MOST_PLACES
     if more > 0:
         named = [*named[:_MOST_PLACES], f"{more} more"]
-    return "; ".join(filter(None, ["/".join(use.sources), ", ".join(named)]))
+    return ": ".join(filter(None, ["/".join(use.sources), ", ".join(named)]))
 
 
-def _list_counts(counts: cabc.Mapping[str, int], unnamed: str) -> str:
-    return ", ".join(f"{name or unnamed} {count}" for name, count in counts.items())
+def _list_counts(counts: cabc.Mapping[str, int]) -> str:
+    named = (f"{name or 'a name that was not kept'} {count}" for name, count in counts.items())
+    return ", ".join(named)
 
 
 def _cut(text: str) -> str:
