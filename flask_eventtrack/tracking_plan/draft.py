@@ -96,7 +96,7 @@ class _Draft:
             return f"events.define({', '.join(options)})\n"
         owned = [(sample.person, sample.params) for sample in self._samples]
         class_name = self._name_class(_camel(self._action))
-        lines = self._write_fields(owned, names, class_name, "event")
+        lines = self._write_fields(owned, names, class_name)
         options += [f"label={_propose_label(self._action, lines)}", *anonymous]
         head = f"@events.define({', '.join(options)})\n@dataclass\nclass {class_name}:\n"
         return "\n\n".join([*self._classes, head + _indent(lines)])
@@ -159,13 +159,10 @@ class _Draft:
         self._taken.add(name)
         return name
 
-    def _write_fields(
-        self, owned: list[_Owned], names: list[str], class_name: str, noun: str
-    ) -> list[str]:
+    def _write_fields(self, owned: list[_Owned], names: list[str], class_name: str) -> list[str]:
         """Return the lines of a class's fields, those without a default first.
 
         :param owned: dicts.
-        :param noun: what the dicts are.
         """
         required, optional = list[str](), list[str]()
         for name in names:
@@ -176,8 +173,7 @@ class _Draft:
                 required.append(f"{name}: {kind}")
             else:
                 default = "= None" if kind == "t.Any" else "| None = None"
-                share = f"in {len(given)} of {quantify(len(owned), noun)}"
-                optional.append(f"{name}: {kind} {default}  # {share}")
+                optional.append(f"{name}: {kind} {default}  # in {len(given)} of {len(owned)}")
         return required + optional
 
     def _write_type(self, owned: list[_Owned], class_name: str) -> str:
@@ -242,7 +238,7 @@ class _Draft:
             items = [(who, item) for who, values in owned for item in values.values()]
             return f"dict[str, {self._write_item(items, class_name)}]"
         class_name = self._name_class(class_name)
-        lines = self._write_fields(owned, sorted(counts), class_name, "time")
+        lines = self._write_fields(owned, sorted(counts), class_name)
         note = "    # Names that are no fields here are not stored.\n"
         self._classes.append(f"@dataclass\nclass {class_name}:\n{note}{_indent(lines)}")
         return class_name
