@@ -13,7 +13,6 @@ import json
 import keyword
 import re
 import typing as t
-import unicodedata
 
 import msgspec
 
@@ -112,12 +111,13 @@ class _Draft:
         return sorted(name for name in every - added if not is_secret_name(name))
 
     def _can_be_field(self, name: str) -> bool:
+        # msgspec may not find a field of a dataclass by a name that is not ASCII.
         return (
-            name.isidentifier()
+            name.isascii()
+            and name.isidentifier()
             and not keyword.iskeyword(name)
             and not name.startswith("_")
             and name not in _HIDING
-            and unicodedata.normalize("NFKC", name) == name  # as Python reads it
             and self._masker.mask_text(name) == name
         )
 
@@ -290,7 +290,7 @@ def _propose_label(action: str, lines: list[str]) -> str:
     for word in _LABELLING:
         for name in found:
             if re.split(r"[_\d]+|(?<=[a-z])(?=[A-Z])", name)[-1].lower() == word:
-                return json.dumps(f"{action_label(action)} {{{name}}}", ensure_ascii=False)
+                return json.dumps(f"{action_label(action)} {{{name}}}")
     return json.dumps(action_label(action))
 
 
