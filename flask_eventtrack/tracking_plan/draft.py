@@ -27,7 +27,8 @@ _Owned = tuple[str, t.Any]
 
 _MODULES = {"dt": "import datetime as dt", "t": "import typing as t"}
 # A field of such a name and with a default would hide what the types of other fields are made of.
-_HIDING = frozenset({"t", "dt", "bool", "int", "float", "str", "list", "dict"})
+# And dataclass would take the method `mro` of each class for a default.
+_MISLEADING = frozenset({"t", "dt", "bool", "int", "float", "str", "list", "dict", "mro"})
 # The server adds these to any event, browsers all of CONTEXT_PARAMETERS.
 _OF_SERVER = frozenset({"visit", "original_time"})
 _CLIENTS = frozenset({"browser", "app"})
@@ -117,7 +118,7 @@ class _Draft:
             and name.isidentifier()
             and not keyword.iskeyword(name)
             and not name.startswith("_")
-            and name not in _HIDING
+            and name not in _MISLEADING
             and self._masker.mask_text(name) == name
         )
 

@@ -115,13 +115,23 @@ def store(params: dict[str, t.Any]) -> dict[str, t.Any]:
     return {name: value for name, value in stored.items() if value is not None}
 
 
+def names_of(value: t.Any) -> set[str]:
+    """Return the names of all dicts in a value."""
+    if isinstance(value, list):
+        return set().union(*map(names_of, value))
+    if isinstance(value, dict):
+        return set(value).union(*map(names_of, value.values()))
+    return set()
+
+
 FUTURE = "from __future__ import annotations\n"
 
 
 @given(EVENTS, st.sampled_from(["server", "browser", "app"]), st.sampled_from(["", FUTURE]))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @example([{name: 1} for name in HOSTILE], "server", "")
 @example([dict.fromkeys(filter(None, HOSTILE), "a"), {}], "server", FUTURE)
+@example([{"self": [], "mro": []}], "server", "")
 @example([{"items": [dict.fromkeys(filter(None, HOSTILE), 1)]}, {}], "browser", "")
 @example([{"a": {"b": 1, "c": None}}, {"a": {"c": 2**62 + 1, "b": 1.5}}], "app", FUTURE)
 def test_a_draft_is_a_definition_that_takes_what_it_was_inferred_from(
@@ -134,7 +144,7 @@ def test_a_draft_is_a_definition_that_takes_what_it_was_inferred_from(
     definition = define(text, head=head)
     for params in stored:
         checked, undefined = definition.check(params)
-        assert checked.keys() == params.keys()
+        assert names_of(params) <= names_of(checked)
         assert set(undefined).isdisjoint(definition.types)
     assert definition.anonymous is (source != "server")
     assert not definition.server_only
