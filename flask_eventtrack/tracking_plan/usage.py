@@ -28,7 +28,7 @@ LATEST: t.Final = 100
 MOST_UNDEFINED: t.Final = 200
 # How many seconds older totals, and the latest events, may each take.
 _PATIENCE = 5.0
-_REJECTED = "rejected"
+_REJECTED, _INVALID = "rejected", "invalid"
 # Rejections of events whose action was not kept, as it may be no name.
 _OF_ACTION = ("invalid_action", "undefined_event", "too_many_undefined")
 
@@ -45,7 +45,8 @@ class Use:
         were not kept.
     :param undefined_of_latest: the undefined parameters of the latest events, if names were not
         kept.
-    :param rejected: how many events were refused, by code.
+    :param invalid: how many events were refused for a parameter of the definition, by name.
+    :param rejected: how many events were refused, by code, those in ``invalid`` among them.
     """
 
     action: str
@@ -56,6 +57,7 @@ class Use:
     sources: list[str] = dataclasses.field(default_factory=list)
     undefined: dict[str, int] = dataclasses.field(default_factory=dict)
     undefined_of_latest: list[str] = dataclasses.field(default_factory=list)
+    invalid: dict[str, int] = dataclasses.field(default_factory=dict)
     rejected: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
@@ -165,12 +167,12 @@ def _add_totals(
 def _add_quality(
     connection: sa.Connection, tables: Tables, since: dt.datetime, uses: dict[str, Use]
 ) -> int:
-    """Add rejections and undefined parameters; return how many rejected events have no action."""
+    """Add rejections and wrong parameters; return how many rejected events have no action."""
     quality = tables.quality.c
     keys = (quality.outcome, quality.action, quality.reason)
     query = (
         sa.select(*keys, sa.func.sum(quality.count).label("number"))
-        .where(quality.hour >= since, quality.outcome.in_([_REJECTED, UNDEFINED]))
+        .where(quality.hour >= since, quality.outcome.in_([_REJECTED, _INVALID, UNDEFINED]))
         .group_by(*keys)
         .order_by(sa.desc("number"), quality.reason)
     )
@@ -178,7 +180,8 @@ def _add_quality(
     for outcome, action, reason, count in connection.execute(query):
         if action:
             use = _find_use(uses, action)
-            (use.rejected if outcome == _REJECTED else use.undefined)[reason] = int(count)
+            counts = {_REJECTED: use.rejected, _INVALID: use.invalid, UNDEFINED: use.undefined}
+            counts[outcome][reason] = int(count)
         elif outcome == _REJECTED and reason in _OF_ACTION:
             unnamed += int(count)
     return unnamed

@@ -141,10 +141,10 @@ def _iter_defined(found: Usage, days: int, width: int) -> cabc.Iterator[str]:
     for use in found.defined:
         yield _row(use, width, _name_places(use))
         if use.undefined:
-            yield _detail("undefined", _list_counts(use.undefined), "yellow")
+            yield _detail("undefined parameters:", _list_counts(use.undefined), "yellow")
         if use.undefined_of_latest:
             names = ", ".join(use.undefined_of_latest)
-            yield _detail("undefined", f"in up to {LATEST} of the latest events: {names}", "yellow")
+            yield _detail(f"undefined in {LATEST} of the latest events:", names, "yellow")
         yield from _iter_refused(use)
 
 
@@ -170,7 +170,9 @@ def _iter_not_defined(found: Usage, days: int, width: int) -> cabc.Iterator[str]
 
 def _iter_refused(use: Use) -> cabc.Iterator[str]:
     if use.rejected:
-        yield _detail("refused", _list_counts(use.rejected), "red")
+        yield _detail("refused:", _list_counts(use.rejected), "red")
+    if use.invalid:
+        yield _detail("invalid parameters:", _list_counts(use.invalid), "red")
 
 
 def _head(text: str) -> str:

@@ -69,11 +69,12 @@ def test_usage_compares_definitions_with_what_arrived(db_host: Host) -> None:
         "Defined: 4",
         "action           in 30 days  last hour (UTC)   from",
         "order.placed              1  2026-11-21 12:00  server",
-        "    refused server_only 1",
+        "    refused: server_only 1",
         "page.visit                1  2026-11-21 14:00  server: /",
         "product.wish              2  2026-11-21 14:00  browser: localhost",
-        "    undefined colour 2, size 1",
-        "    refused invalid_param 1",
+        "    undefined parameters: colour 2, size 1",
+        "    refused: invalid_param 1",
+        "    invalid parameters: sku 1",
         "session.start             1  2026-11-21 14:00  server: localhost",
         "",
         "Never seen: 1",
@@ -82,7 +83,7 @@ def test_usage_compares_definitions_with_what_arrived(db_host: Host) -> None:
         "Not defined: 1",
         "action           in 30 days  last hour (UTC)   nearest definition",
         "order.placd               0  never             order.placed",
-        "    refused undefined_event 1",
+        "    refused: undefined_event 1",
         "Events refused whose action was not kept: 1",
     ]
 
@@ -103,6 +104,7 @@ def test_usage_as_json_has_everything(db_host: Host) -> None:
         "sources": ["browser"],
         "undefined": {"colour": 1},
         "undefined_of_latest": [],
+        "invalid": {},
         "rejected": {},
     }
     [other] = found["not_defined"]
@@ -152,9 +154,9 @@ def test_names_that_were_not_kept_are_read_from_the_latest_events(db_host: Host)
     track_on(db_host, "product.wish", {"sku": "A1", "Jane Doe": 1, "colour": "red"})
     db_host.flush()
     lines = print_usage(db_host)
-    counts = lines.index("    undefined a name that was not kept 1, colour 1")
+    counts = lines.index("    undefined parameters: a name that was not kept 1, colour 1")
     assert lines[counts + 1] == (
-        f"    undefined in up to {LATEST} of the latest events: Jane Doe, colour"
+        f"    undefined in {LATEST} of the latest events: Jane Doe, colour"
     )
 
 
@@ -166,9 +168,7 @@ def test_a_terminal_stays_safe(host: Host) -> None:
     lines = print_usage(host)
     assert all(line.isprintable() and len(line) <= 100 for line in lines)
     [cut] = [line for line in lines if "latest events" in line]
-    assert cut.startswith(
-        "    undefined in up to 100 of the latest events: \\u001b[2J\\n\\u202e0, "
-    )
+    assert cut.startswith("    undefined in 100 of the latest events: \\u001b[2J\\n\\u202e0, ")
     assert cut.endswith("…")
     names = by_action(read_json(host)["defined"])["product.wish"]["undefined_of_latest"]
     assert names == sorted(odd)
@@ -204,7 +204,7 @@ def test_colours_are_for_terminals(host: Host) -> None:
     runner = host.app.test_cli_runner()
     coloured = runner.invoke(args=["eventtrack", "catalogue", "usage"], color=True).output
     assert click.unstyle(coloured).rstrip() == plain
-    assert "\x1b[33m    undefined colour 1\x1b[0m" in coloured
+    assert "\x1b[33m    undefined parameters: colour 1\x1b[0m" in coloured
 
 
 @pytest.fixture
@@ -248,3 +248,14 @@ def test_usage_without_tables_says_what_to_do(make: MakeHost) -> None:
     assert answer.exit_code == 1
     assert "flask eventtrack upgrade" in answer.output
     assert len(answer.output.splitlines()) == 1
+
+
+def test_invalid_parameters_are_counted_by_name(make: MakeHost) -> None:
+    """Of browsers and of the server. Names that clients make up are not among them."""
+    host = define(make({"TESTING": False}))
+    wishes = [{"sku": [1]}, {"sku": "A1", "stars": "many"}, {"sku": "A1", "x" * 65: 1}]
+    post(host.client(), *({"action": "product.wish", "params": params} for params in wishes))
+    track_on(host, "product.wish", {"sku": 5})
+    [use] = [u for u in read_json(host)["never_seen"] if u["action"] == "product.wish"]
+    assert use["invalid"] == {"sku": 2, "stars": 1}
+    assert use["rejected"] == {"invalid_param": 3, "invalid_param_name": 1}
