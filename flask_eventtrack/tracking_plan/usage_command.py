@@ -189,7 +189,7 @@ def _columns(action: str, width: int, count: str, seen: str, rest: str) -> str:
 
 def _row(use: Use, width: int, rest: str) -> str:
     seen = f"{use.last_seen:%Y-%m-%d %H:00}" if use.last_seen else "never"
-    row = _cut(_columns(use.action, width, f"{use.count}", seen, rest))
+    row = _cut(_columns(use.action, width, f"{use.count:,}", seen, rest))
     action = escape(use.action)
     return click.style(action, bold=True) + row[len(action) :]
 
