@@ -17,7 +17,7 @@ from flask_eventtrack.tracking_plan.usage import LATEST, MOST_UNDEFINED, read_us
 from ..collector.posts import post
 from ..commands import run
 from ..conftest import MakeHost
-from ..hosts import NAVIGATION, START, Host
+from ..hosts import NAVIGATION, SAME_ORIGIN, START, Host
 
 
 @dataclasses.dataclass
@@ -118,22 +118,24 @@ def test_usage_as_json_has_everything(db_host: Host) -> None:
 def test_stored_actions_without_a_definition_are_not_defined(make: MakeHost) -> None:
     """The most frequent come first."""
     host = define(make({"EVENTTRACK_UNDEFINED_EVENTS": "store"}))
-    for action in ("zebra.crossing", "product.wishes", "product.wishes"):
+    for action in ("zebra.crossing", "product.wishes", "zebra.crossing"):
         track_on(host, action)
     rows = [(use["action"], use["count"], use["nearest"]) for use in read_json(host)["not_defined"]]
-    assert rows == [("product.wishes", 2, "product.wish"), ("zebra.crossing", 1, None)]
-    assert "zebra.crossing             1  2026-11-21 12:00  none" in print_usage(host)
+    assert rows == [("zebra.crossing", 2, None), ("product.wishes", 1, "product.wish")]
+    assert "zebra.crossing             2  2026-11-21 12:00  none" in print_usage(host)
 
 
 def test_counts_are_of_the_days_asked_for(db_host: Host) -> None:
     """When a definition was last seen is told nevertheless."""
     define(db_host)
     track_on(db_host, "order.placed")
+    post(db_host.client(), {"action": "order.placed"})
     db_host.flush()
     db_host.clock.advance(days=40)
     for days, count in (("30", 0), ("60", 1)):
         use = by_action(read_json(db_host, "--days", days)["defined"])["order.placed"]
         assert (use["count"], use["last_seen"]) == (count, "2026-11-21T12:00:00Z")
+        assert use["rejected"] == ({"server_only": 1} if count else {})
         assert use["sources"] == ["server"]
 
 
@@ -193,6 +195,14 @@ def test_sites_are_named_beside_the_rules_if_there_are_several(host: Host) -> No
     host.client().get("/products/cup", headers=NAVIGATION, base_url="http://a.example")
     [row] = [line for line in print_usage(host) if line.startswith("page.visit ")]
     assert row.endswith("  server: localhost/products/<slug>, a.example/, a.exa…")
+
+
+def test_posts_that_are_no_events_are_not_counted(host: Host) -> None:
+    """Only events whose action was not kept."""
+    host.client().post("/_et/in", data="{", headers=SAME_ORIGIN)
+    post(host.client(), {"action": "jane doe"})
+    assert len([row for row in host.rows("quality") if row["outcome"] == "rejected"]) == 2
+    assert read_json(host)["rejected_without_action"] == 1
 
 
 def test_colours_are_for_terminals(host: Host) -> None:
@@ -259,3 +269,26 @@ def test_invalid_parameters_are_counted_by_name(make: MakeHost) -> None:
     [use] = [u for u in read_json(host)["never_seen"] if u["action"] == "product.wish"]
     assert use["invalid"] == {"sku": 2, "stars": 1}
     assert use["rejected"] == {"invalid_param": 3, "invalid_param_name": 1}
+
+
+def test_bots_events_count_for_nothing(make: MakeHost) -> None:
+    """Neither for the usage nor for a draft."""
+    host = make({"EVENTTRACK_BOTS": "tag", "EVENTTRACK_UNDEFINED_EVENTS": "store"})
+    host.events.define("a.b")
+
+    @host.app.get("/wish/<kind>")
+    def wish(kind: str) -> str:
+        track("a.b", {kind: 1})
+        track("a.c", {kind: 1})
+        return "<title>Wish</title>"
+
+    host.client("Googlebot/2.1").get("/wish/bot", headers=NAVIGATION)
+    assert {row["source"] for row in host.rows("event")} == {"bot"}
+    found = read_json(host)
+    assert (found["defined"], found["not_defined"]) == ([], [])
+    assert run(host, "catalogue", "draft", "a.c").exit_code == 1
+    host.client().get("/wish/person", headers=NAVIGATION)
+    assert by_action(read_json(host)["defined"])["a.b"]["sources"] == ["server"]
+    draft = run(host, "catalogue", "draft", "a.c").output
+    assert "    person: int\n" in draft
+    assert "bot" not in draft
