@@ -341,9 +341,14 @@ class Identified(
 
 
 class Outcome(t.NamedTuple):
-    """Why an event was not recorded or lacks a value, for the data-quality counters."""
+    """Why an event was not recorded or lacks a value, for the data-quality counters.
 
-    outcome: t.Literal["rejected", "dropped", "duplicate", "left_out", "contradicted", "cut"]
+    An ``invalid`` one has a parameter's name as ``reason``, and is counted as ``rejected`` too.
+    """
+
+    outcome: t.Literal[
+        "rejected", "invalid", "dropped", "duplicate", "left_out", "contradicted", "cut"
+    ]
     action: str
     reason: str = ""
 

@@ -288,8 +288,13 @@ class Catalogue:
         raise UndefinedEvent("undefined_event", f"{action!r} is not defined.{hint}")
 
     def _suggest(self, action: str) -> str:
+        nearest = self.find_nearest(action)
+        return "" if nearest is None else f" Did you mean {nearest!r}?"
+
+    def find_nearest(self, action: str) -> str | None:
+        """Return the defined action that is most like ``action``, or None."""
         nearest = difflib.get_close_matches(action, self._by_action, n=1, cutoff=0.5)
-        return f" Did you mean {nearest[0]!r}?" if nearest else ""
+        return nearest[0] if nearest else None
 
     def find_for(self, instance: object) -> Definition | None:
         """Return the definition with the class of ``instance``, or None."""

@@ -224,6 +224,9 @@ def refuse(state: State, action: object, error: InvalidEvent, sender: Sender | N
     """Count a refused event and tell the receivers of ``event_rejected``."""
     name = countable_action(state, action, sender)
     state.pipeline.count(Outcome("rejected", name, error.code))
+    definition = state.catalogue.find(name)
+    if definition is not None and error.param is not None and error.param in definition.types:
+        state.pipeline.count(Outcome("invalid", name, error.param))
     send(state, event_rejected, error=error, action=name)
 
 

@@ -19,12 +19,15 @@ from .markdown import write_markdown
 from .python_stub import write_python
 from .snapshot import FILE, describe_own, read_snapshot, write_snapshot
 from .typescript import write_typescript
+from .usage_command import draft_command, usage
 
 catalogue_cli: AppGroup = AppGroup(
     "catalogue",
     help="Look after the definitions of this app's events.",
     context_settings={"show_default": True},
 )
+catalogue_cli.add_command(usage)
+catalogue_cli.add_command(draft_command)
 
 
 def _write_json(state: State) -> str:

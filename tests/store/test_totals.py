@@ -40,7 +40,8 @@ def test_quality_counts_what_came_of_events(db_host: Host) -> None:
 
 
 def test_quality_of_a_refused_post(db_host: Host) -> None:
-    """What the collector rejects stands in the quality table with its reason."""
+    """What the collector rejects stands in the quality table with its reason; a parameter that does
+    not fit its definition, by its name."""
     client = db_host.client()
     events = [{"action": "no.such"}, {"action": "bad"}, {"action": "element.view"}]
     client.post("/_et/in", json={"events": events}, headers=SAME_ORIGIN)
@@ -48,4 +49,5 @@ def test_quality_of_a_refused_post(db_host: Host) -> None:
         ("rejected", "no.such", "undefined_event"): 1,
         ("rejected", "", "invalid_action"): 1,
         ("rejected", "element.view", "invalid_param"): 1,
+        ("invalid", "element.view", "id"): 1,
     }
