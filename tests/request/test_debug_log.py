@@ -1,0 +1,65 @@
+"""In debug, the app's log has a line for each event that is recorded or refused."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from flask_eventtrack import track
+from flask_eventtrack.errors import UndefinedEvent
+
+from ..conftest import MakeHost
+from ..hosts import NAVIGATION, SAME_ORIGIN, Host
+
+
+def make_debug_host(make: MakeHost, *, debug: bool) -> Host:
+    host = make({"DEBUG": debug})
+    host.events.define("mug.view", anonymous=True)
+
+    @host.app.get("/mug")
+    def mug() -> str:
+        track("mug.view", {"sku": "A1", "note": "x\n" * 200})
+        return "<title>Mug</title>"
+
+    @host.app.get("/wrong")
+    def wrong() -> str:
+        with pytest.raises(UndefinedEvent):
+            track("mug.veiw")
+        return "<title>Wrong</title>"
+
+    return host
+
+
+def test_what_a_request_recorded_is_in_the_log(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What was refused too, with the reason; each in one line."""
+    host = make_debug_host(make, debug=True)
+    client = host.client()
+    with caplog.at_level(logging.INFO, host.app.logger.name):
+        client.get("/mug", headers=NAVIGATION)
+        client.get("/wrong", headers=NAVIGATION)
+        client.post("/_et/in", json={"action": "a.b"}, headers=SAME_ORIGIN)
+    view, visit, refused, wrong, posted = [
+        each.getMessage() for each in caplog.records if each.name == host.app.logger.name
+    ]
+    assert view.startswith("EventTrack recorded mug.view in GET /mug: sku='A1', note='x\\nx\\n")
+    assert view.endswith("…")
+    assert len(view) < 260
+    assert visit.startswith("EventTrack recorded page.visit in GET /mug: url='http://")
+    assert refused == (
+        "EventTrack refused mug.veiw in GET /wrong: 'mug.veiw' is not defined. "
+        "Did you mean 'mug.view'?"
+    )
+    assert wrong.startswith("EventTrack recorded page.visit in GET /wrong: ")
+    assert posted.startswith("EventTrack refused a.b in POST /_et/in: 'a.b' is not defined.")
+    assert not any("\n" in line for line in (view, visit, refused, wrong, posted))
+
+
+def test_in_production_the_log_is_quiet(make: MakeHost, caplog: pytest.LogCaptureFixture) -> None:
+    """Nothing listens, so nothing is expanded for it."""
+    host = make_debug_host(make, debug=False)
+    with caplog.at_level(logging.INFO):
+        host.client().get("/mug", headers=NAVIGATION)
+    assert [each for each in caplog.messages if each.startswith("EventTrack")] == []
