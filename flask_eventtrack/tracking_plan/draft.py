@@ -22,14 +22,14 @@ from ..privacy.secret_names import is_secret_name
 from ..text import action_label, quantify
 from .samples import Sample
 
-# What a value is, and whose event it is from.
+# The person whose event has a value, and the value.
 _Owned = tuple[str, t.Any]
 
 _MODULES = {"dt": "import datetime as dt", "t": "import typing as t"}
 # A field of such a name and with a default would hide what the types of other fields are made of.
 # And dataclass would take the method `mro` of each class for a default.
 _MISLEADING = frozenset({"t", "dt", "bool", "int", "float", "str", "list", "dict", "mro"})
-# The server adds these to any event, browsers all of CONTEXT_PARAMETERS.
+# The server adds these to any event; the script adds all of CONTEXT_PARAMETERS.
 _OF_SERVER = frozenset({"visit", "original_time"})
 _CLIENTS = frozenset({"browser", "app"})
 # A float holds larger integers only in part.
@@ -141,7 +141,8 @@ class _Draft:
         return [
             *self._list_names("These parameters cannot be fields, and stay undefined:", odd),
             *self._list_names(
-                "These look like secrets. They are masked as long as they are undefined:", secret
+                "These look like secrets. Fields for them could end the masking of their values:",
+                secret,
             ),
         ]
 

@@ -144,7 +144,7 @@ def _iter_defined(found: Usage, days: int, width: int) -> cabc.Iterator[str]:
             yield _detail("undefined parameters:", _list_counts(use.undefined), "yellow")
         if use.undefined_of_latest:
             names = ", ".join(use.undefined_of_latest)
-            yield _detail(f"undefined in {LATEST} of the latest events:", names, "yellow")
+            yield _detail(f"undefined in the latest events ({LATEST} at most):", names, "yellow")
         yield from _iter_refused(use)
 
 

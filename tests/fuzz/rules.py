@@ -191,7 +191,9 @@ class Stored:
         )
         self._check_counted(new, counts.pop("accepted", collections.Counter()))
         assert reasons == ledger.rejected
-        counts.pop("rejected", None)
+        assert counts.pop("invalid", collections.Counter()) <= counts.pop(
+            "rejected", collections.Counter()
+        )
         again = counts.pop("duplicate", collections.Counter()).total() - ledger.duplicates
         assert 0 <= again - self._count_repeated() <= len(self._occupied), again
         assert counts.pop("dropped", collections.Counter()).total() == ledger.dropped

@@ -158,7 +158,7 @@ def test_names_that_were_not_kept_are_read_from_the_latest_events(db_host: Host)
     lines = print_usage(db_host)
     counts = lines.index("    undefined parameters: a name that was not kept 1, colour 1")
     assert lines[counts + 1] == (
-        f"    undefined in {LATEST} of the latest events: Jane Doe, colour"
+        f"    undefined in the latest events ({LATEST} at most): Jane Doe, colour"
     )
 
 
@@ -170,7 +170,9 @@ def test_a_terminal_stays_safe(host: Host) -> None:
     lines = print_usage(host)
     assert all(line.isprintable() and len(line) <= 100 for line in lines)
     [cut] = [line for line in lines if "latest events" in line]
-    assert cut.startswith("    undefined in 100 of the latest events: \\u001b[2J\\n\\u202e0, ")
+    assert cut.startswith(
+        "    undefined in the latest events (100 at most): \\u001b[2J\\n\\u202e0, "
+    )
     assert cut.endswith("…")
     names = by_action(read_json(host)["defined"])["product.wish"]["undefined_of_latest"]
     assert names == sorted(odd)
