@@ -102,7 +102,9 @@ class DataclassFields:
 
     @functools.cached_property
     def _kind(self) -> inspect.Type:
-        return inspect.type_info(self._schema)
+        kind = inspect.type_info(self._schema)
+        _encode_names(kind)
+        return kind
 
     def read(self, values: dict[str, t.Any], *, lenient: bool) -> cabc.Mapping[str, t.Any]:
         typed = self._convert(values, values, lenient=lenient)
@@ -115,12 +117,13 @@ class DataclassFields:
         return msgspec.json.schema(self._schema)
 
     def _convert(self, values: t.Any, given: dict[str, t.Any], *, lenient: bool) -> t.Any:
+        kind = self._kind
         try:
             return msgspec.convert(values, self._schema, str_keys=True, dec_hook=_remake)
         except msgspec.ValidationError as error:
             if not lenient:
                 raise self._explain(error, given) from None
-        return self._convert(coerce(values, self._kind), given, lenient=False)
+        return self._convert(coerce(values, kind), given, lenient=False)
 
     def _explain(self, error: msgspec.ValidationError, given: dict[str, t.Any]) -> Misfit:
         text = str(error)
@@ -220,6 +223,22 @@ class ModelFields:
         path = ".".join([name, *map(str, steps)])
         value = given.get(place[0]) if path == name else error["input"]
         return Misfit(f"{text[0].lower()}{text[1:]}: {shorten(value)}", name, path)
+
+
+def _encode_names(kind: inspect.Type) -> None:
+    """Have msgspec encode the names of all fields: of names that are not ASCII, it compares what it
+    has encoded before, and misses all others."""
+    todo: list[t.Any] = [kind]
+    seen = set[int]()
+    while todo:
+        each = todo.pop()
+        if isinstance(each, tuple | list):
+            todo += each
+        elif isinstance(each, inspect.Type | inspect.Field) and id(each) not in seen:
+            seen.add(id(each))
+            if isinstance(each, inspect.Field):
+                msgspec.json.encode(each.name)
+            todo += (getattr(each, name) for name in each.__struct_fields__)
 
 
 def read_class(schema: type) -> Fields:

@@ -7,6 +7,7 @@ import collections
 import dataclasses
 import enum
 import ipaddress
+import json
 import pathlib
 import typing as t
 
@@ -318,3 +319,28 @@ def test_token_that_is_no_text_is_named(host: Host) -> None:
         pytest.raises(InvalidEvent, match="A visitor's token is a str, not int"),
     ):
         track("a.b", visitor=t.cast("t.Any", 5))
+
+
+@dataclasses.dataclass
+class Maß:
+    länge: int
+
+
+@dataclasses.dataclass
+class Möbel:
+    größe: int
+    maße: list[Maß] = dataclasses.field(default_factory=list)
+    neben: Möbel | None = None
+
+
+def test_fields_may_have_names_of_any_alphabet(host: Host) -> None:
+    """Also those of classes inside."""
+    host.events.define("moebel.view")(Möbel)
+    params = json.loads('{"größe": 5, "maße": [{"länge": 7}], "neben": {"größe": 1}}')
+    with host.app.test_request_context():
+        track("moebel.view", params)
+    [row] = host.events_of("moebel.view")
+    assert row["params"]["größe"] == 5
+    assert row["params"]["maße"] == [{"länge": 7}]
+    assert row["params"]["neben"]["größe"] == 1
+    assert row["undefined"] is None
