@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import dataclasses
 import datetime as dt
 import functools
 import os
@@ -44,9 +45,8 @@ class CapturingPipeline(Pipeline):
     """
 
     def __init__(self, original: Pipeline, state: State, log: Log, *, writes: bool) -> None:
-        super().__init__(
-            original.database, original._hooks, lambda: MemoryQueue(sys.maxsize), dt.timedelta()
-        )
+        hooks = dataclasses.replace(original._hooks, erasures=None)  # which is a file
+        super().__init__(original.database, hooks, lambda: MemoryQueue(sys.maxsize), dt.timedelta())
         self.writes = writes
         self._original = original
         self._state = state
@@ -145,9 +145,11 @@ class Capture:
         if self._options.write and original.has_thread:
             original.leave(_PATIENCE)
         made = CapturingPipeline(original, state, self._log, writes=self._options.write)
-        self._restore.append(functools.partial(_restore, state, original, state.admits_bots))
+        before = state.admits_bots, state.sites.writes
+        self._restore.append(functools.partial(_restore, state, original, before))
         state.pipelines.replace(made)
         state.admits_bots = not self._options.filter_bots
+        state.sites.writes = False
         self._sources.append(Source(state, from_ns(state.clock())))
 
     def _note_rejected(self, sender: Flask, action: str, error: InvalidEvent) -> None:
@@ -156,6 +158,6 @@ class Capture:
             self._log.explain(action, error)
 
 
-def _restore(state: State, original: Pipeline, admits_bots: bool) -> None:
+def _restore(state: State, original: Pipeline, before: tuple[bool, bool]) -> None:
     state.pipelines.replace(original)
-    state.admits_bots = admits_bots
+    state.admits_bots, state.sites.writes = before

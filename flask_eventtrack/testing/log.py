@@ -42,9 +42,9 @@ class Mistake(t.NamedTuple):
 class Log:
     """What was captured, from any thread.
 
-    ``changed`` is notified of each change, and its lock guards the rest. ``allowed`` are the
-    patterns of actions whose mistakes are no failure. ``people`` leads from an anonymous profile to the
-    customer's, and from an order to its buyer.
+    ``changed`` is notified of each change, and its lock guards the rest. ``allowed`` are patterns:
+    mistakes of the actions that match one are no failure. ``people`` leads from an anonymous
+    profile to the customer's, and from an order to its buyer.
     """
 
     def __init__(self) -> None:

@@ -14,7 +14,8 @@ import pytest
 if t.TYPE_CHECKING:
     from .tracked import Tracked
 
-_MARKER = "tracked"
+# Of the fixture and of its marker.
+_NAME = "tracked"
 _OPTIONS = ("allow_mistakes", "forbid_personal_data", "filter_bots")
 _INI = "eventtrack_"
 _CHECK = pytest.StashKey[cabc.Callable[[], None]]()
@@ -30,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker."""
     config.addinivalue_line(
-        "markers", f"{_MARKER}(**options): options of Flask-EventTrack's events.capture()."
+        "markers", f"{_NAME}(**options): options of Flask-EventTrack's events.capture()."
     )
 
 
@@ -41,7 +42,7 @@ def tracked(request: pytest.FixtureRequest) -> cabc.Iterator[Tracked]:
 
     options: dict[str, bool] = {name: request.config.getini(_INI + name) for name in _OPTIONS}
     options["stored"] = "live_server" in request.fixturenames
-    for marker in reversed(list(request.node.iter_markers(_MARKER))):
+    for marker in reversed(list(request.node.iter_markers(_NAME))):
         options.update(marker.kwargs)
     capture = Capture(Options(**options))
     request.node.stash[_CHECK] = capture.check
@@ -49,11 +50,23 @@ def tracked(request: pytest.FixtureRequest) -> cabc.Iterator[Tracked]:
     capture.close()
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Set up our fixture before all others: pytest-flask's server is a copy of this process."""
+    names: list[str] = getattr(item, "fixturenames", [])
+    if _NAME in names:
+        names.remove(_NAME)
+        names.insert(0, _NAME)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> cabc.Iterator[None]:
     """Fail a test that passes but for its mistakes."""
-    __tracebackhide__ = True
     yield
     check = item.stash.get(_CHECK, None)
-    if check is not None:
+    if check is None:
+        return
+    try:
         check()
+    except AssertionError as error:
+        pytest.fail(str(error), pytrace=False)
