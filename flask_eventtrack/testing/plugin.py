@@ -12,13 +12,14 @@ import typing as t
 import pytest
 
 if t.TYPE_CHECKING:
+    from .capture import Capture
     from .tracked import Tracked
 
 # Of the fixture and of its marker.
 _NAME = "tracked"
 _OPTIONS = ("allow_mistakes", "forbid_personal_data", "filter_bots")
 _INI = "eventtrack_"
-_CHECK = pytest.StashKey[cabc.Callable[[], None]]()
+_CAPTURE = pytest.StashKey["Capture"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -45,7 +46,7 @@ def tracked(request: pytest.FixtureRequest) -> cabc.Iterator[Tracked]:
     for marker in reversed(list(request.node.iter_markers(_NAME))):
         options.update(marker.kwargs)
     capture = Capture(Options(**options))
-    request.node.stash[_CHECK] = capture.check
+    request.node.stash[_CAPTURE] = capture
     yield capture.open()
     capture.close()
 
@@ -62,11 +63,13 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> cabc.Iterator[None]:
     """Fail a test that passes but for its mistakes."""
+    capture: Capture | None = item.stash.get(_CAPTURE, None)
+    if capture is not None:
+        capture.skip_stored()  # the tables may have been made by a fixture
     yield
-    check = item.stash.get(_CHECK, None)
-    if check is None:
+    if capture is None:
         return
     try:
-        check()
+        capture.check()
     except AssertionError as error:
         pytest.fail(str(error), pytrace=False)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import collections
 import datetime as dt
 import uuid as uuidlib
 
 import sqlalchemy as sa
 
-from ..records import Event, SessionRef
+from ..records import Event, Outcome, SessionRef
 from ..store.engine import Database
 
 
@@ -34,6 +35,22 @@ def read_stored(
             row.anonymous_uuid: row.customer_uuid for row in connection.execute(alias.select())
         }
     return events, people
+
+
+def count_outcomes(database: Database) -> collections.Counter[Outcome]:
+    """Return how many events were not recorded so far, and why.
+
+    :raises sqlalchemy.exc.SQLAlchemyError: there are no tables, or the database is away.
+    """
+    if database.is_in_memory:
+        return collections.Counter()
+    table = database.tables.quality
+    key = (table.c.outcome, table.c.action, table.c.reason)
+    query = sa.select(*key, sa.func.sum(table.c["count"])).group_by(*key)
+    with database.read() as connection:
+        return collections.Counter(
+            {Outcome(*names): int(count) for *names, count in connection.execute(query)}
+        )
 
 
 def _event_of(row: sa.Row[tuple[object, ...]]) -> Event:

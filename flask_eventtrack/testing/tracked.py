@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import datetime as dt
 import fnmatch
@@ -10,12 +11,12 @@ import typing as t
 import uuid as uuidlib
 
 from ..identity.visitor import CustomerId
-from ..records import Event
+from ..records import Event, Outcome
 from ..state import State
 from ..text import quantify
 from .log import Log, Mistake
 from .matching import Wanted, find_nearest, find_steps, write_difference, write_events
-from .stored import read_stored
+from .stored import count_outcomes, read_stored
 
 _R = t.TypeVar("_R")
 #: An action, or an action and parameters.
@@ -26,10 +27,24 @@ _PAUSE = 0.1
 
 
 class Source(t.NamedTuple):
-    """An app whose events are captured, and since when."""
+    """An app whose events are captured, and since when.
+
+    ``counted`` are the outcomes in the database that have been looked at.
+    """
 
     state: State
     since: dt.datetime
+    counted: collections.Counter[Outcome]
+
+    def count_new(self) -> collections.Counter[Outcome]:
+        """Return the outcomes that other processes have written since the last call.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: there are no tables, or the database is away.
+        """
+        now = count_outcomes(self.state.pipeline.database)
+        new = now - self.counted
+        self.counted.update(new)
+        return new
 
 
 class Tracked:
@@ -67,6 +82,10 @@ class Tracked:
     def mistakes(self) -> list[Mistake]:
         """The undefined and rejected events that the test has not allowed yet."""
         with self._log.changed:
+            if self._waits:
+                for source in self._sources:
+                    for outcome in source.count_new().elements():
+                        self._log.note(outcome)
             return list(self._log.mistakes)
 
     def of(self, visitor: CustomerId) -> list[Event]:
@@ -174,15 +193,22 @@ class Tracked:
             f"{missing} ({place}) was not recorded{after}.\n\n{_write_all(events, found)}"
         )
 
-    def assert_rejected(self, action: str, code: str | None = None) -> None:
+    def assert_rejected(
+        self, action: str, code: str | None = None, *, within: float | None = None
+    ) -> None:
         """Assert that an event was rejected. It then does not fail the test.
 
         :param code: why, such as ``"customer_required"``: one of the codes of rejected events.
+        :param within: seconds to wait for it.
         :raises AssertionError: listing what was rejected.
         """
         __tracebackhide__ = True
+
+        def find() -> list[Mistake]:
+            return [m for m in self.mistakes if m.action == action and code in {None, m.code}]
+
+        found = self._await(find, bool, within)
         with self._log.changed:
-            found = [m for m in self._log.mistakes if m.action == action and code in {None, m.code}]
             self._log.mistakes = [m for m in self._log.mistakes if m not in found]
         if not found:
             text = f"{action} ({code})" if code else action

@@ -182,7 +182,7 @@ def test_personal_data_fails_the_test_if_asked_to(suite: pytest.Pytester, way: s
 def test_a_live_servers_events_are_read_from_its_database(
     suite: pytest.Pytester, tmp_path: pathlib.Path
 ) -> None:
-    """They are waited for, and its clients need not look like browsers."""
+    """They are waited for, as are rejections. Its clients need not look like browsers."""
     suite.makeini("[pytest]\nlive_server_scope = function")
     result = run(
         suite,
@@ -206,10 +206,26 @@ def test_a_live_servers_events_are_read_from_its_database(
             with urllib.request.urlopen(url, b"", timeout=30) as answer:
                 assert answer.status == 200
             tracked.assert_event("order.pay", amount="9.99", within=30)
+
+        def post(live_server):
+            url, own = live_server.url("/_et/in"), {{"Sec-Fetch-Site": "same-origin"}}
+            headers = {{"Content-Type": "application/json", **own}}
+            body = b'{{"events": [{{"action": "order.pya"}}, {{"action": "order.pay"}}]}}'
+            request = urllib.request.Request(url, body, headers)
+            urllib.request.urlopen(request, timeout=30).close()
+
+        def test_expected(tracked, live_server):
+            post(live_server)
+            tracked.assert_rejected("order.pya", "undefined_event", within=30)
+
+        def test_undefined(tracked, live_server):
+            post(live_server)
+            tracked.assert_event("order.pay", within=30)
         """,
         "--live-server-wait=30",
     )
-    result.assert_outcomes(passed=1)
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["  order.pya (undefined_event)"])
 
 
 def test_strict_markers_know_ours(suite: pytest.Pytester) -> None:
