@@ -19,8 +19,9 @@ from .matching import Wanted, find_nearest, find_steps, write_difference, write_
 from .stored import count_outcomes, read_stored
 
 _R = t.TypeVar("_R")
-#: An action, or an action and parameters.
+#: An action, or a pair of an action and parameters.
 Step = str | tuple[str, cabc.Mapping[str, t.Any]]
+# Seconds to wait for a server in another process.
 _PATIENCE = 5.0
 # Seconds between two looks into the database.
 _PAUSE = 0.1
@@ -215,15 +216,15 @@ class Tracked:
             raise AssertionError(f"{text} was not rejected.\n\n{_write_rejected(self.mistakes)}")
 
     def allow_mistakes(self, *patterns: str) -> None:
-        """Keep undefined and rejected events from failing the test.
+        """Allow undefined and rejected events: they do not fail the test.
 
-        :param patterns: of their actions, such as ``"product.*"``; all by default.
+        :param patterns: which actions, such as ``"product.*"``; all by default.
         """
-        for pattern in patterns or ("*",):
-            self._log.allowed.append(pattern)
+        self._log.allowed += patterns or ("*",)
 
     def assert_no_mistakes(self) -> None:
-        """Assert that no event was rejected, undefined or has lost a value. The end does it too.
+        """Assert that no event was rejected, was undefined or has lost a value, apart from those that
+        the test expects. It is also called at the end.
 
         :raises AssertionError: listing them.
         """
@@ -310,11 +311,9 @@ def _owners_of(event: Event, people: cabc.Mapping[uuidlib.UUID, uuidlib.UUID]) -
     owners = {event.uuid}
     if event.session is not None:
         owners.add(event.session.device_id)
-    owner: uuidlib.UUID | None = event.uuid
-    for _ in range(len(people)):
-        owner = people.get(owner) if owner is not None else None
-        if owner is not None:
-            owners.add(owner)
+    owner = event.uuid
+    while (owner := people.get(owner, owner)) not in owners:
+        owners.add(owner)
     return owners
 
 
