@@ -35,17 +35,17 @@ from .request.checking import (
     settle_time,
 )
 from .request.context import Current, get_current, get_current_now
-from .request.host_login import LOGIN, log_in, log_out, resolve
+from .request.host_login import LOGIN, LOGOUT, log_in, log_out, resolve
 from .request.mistakes import answer_mistake, count_left_out, raises_mistakes
+from .request.navigation import find_visit
+from .request.outside import NamedVisitor, find_block, make_token, read_visitor
 from .request.recording import (
     Append,
     make_event,
     put,
     put_in_transaction,
-    read_visitor,
     record,
 )
-from .request.transactions import find_visit
 from .state import State, get_state
 from .store.engine import Database
 
@@ -61,6 +61,8 @@ def track(
     in_transaction: bool = False,
 ) -> uuidlib.UUID | None:
     """Record an event of the current visitor, or of a customer or visitor who is named.
+
+    The current visitor is that of ``events.as_visitor()`` in its block, else that of the request.
 
     ::
 
@@ -81,6 +83,7 @@ def track(
     :param customer: the id of the customer whom the event belongs to, as the host app knows them.
         Such an event has no session. None names no customer.
     :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor outside the request.
+        ``events.as_visitor()`` names one for all calls in a block.
     :param in_transaction: whether to write the event as a row in the host's own ``db.session``: it
         is stored if and only if the host commits. This asks the database at once, and raises what
         the database raises. It needs the events in the default database (no
@@ -120,7 +123,13 @@ def _track(
     append: Append,
 ) -> uuidlib.UUID | None:
     action, params, is_valid = _read_arguments(state, event, params)
-    site = get_current(state).site if has_request_context() else ""
+    token = find_block() if visitor is None and customer is None else visitor
+    named, site = None, ""
+    if customer is None and token is not None and token != "":
+        named = read_visitor(state, token)
+        site = named.site
+    elif has_request_context():
+        site = get_current(state).site
     definition = find_definition(state, action, site)
     left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
     try:
@@ -133,26 +142,27 @@ def _track(
         profile, session = state.profile_of(customer), None
         if not state.config.privacy_identity:
             return None
-    elif visitor == "":  # the token of a visitor who refused
+    elif named is not None:
+        profile, session = named.uuid, named.session
+        _name_visit(named.visit_id, definition, checked.params)
+    elif token is not None:  # that of a visitor of whom nothing may be recorded
         return None
-    elif visitor is not None:
-        profile, session = read_visitor(state, visitor, now)
     else:
         current = get_current_now(state)
         resolve(current)
-        _name_visit(current, definition, checked.params)
+        _name_visit(find_visit(current), definition, checked.params)
         return record(current, checked, now, moment, append)
     event = make_event(checked, now, moment, profile, session=session, site=site)
     return event.id if append(state, None, event) else None
 
 
-def _name_visit(current: Current, definition: Definition, params: dict[str, t.Any]) -> None:
-    """Add the page visit in whose request an event happens, unless the host says which one."""
+def _name_visit(
+    visit_id: uuidlib.UUID | None, definition: Definition, params: dict[str, t.Any]
+) -> None:
+    """Add the page visit that an event comes from, unless the host says which one."""
     is_page = definition.action in {PAGE_VISIT, PAGE_ENGAGE}
-    if not is_page and "visit" not in definition.types and "visit" not in params:
-        visit_id = find_visit(current)
-        if visit_id is not None:
-            params["visit"] = str(visit_id)
+    if visit_id is not None and not is_page and "visit" not in definition.types:
+        params.setdefault("visit", str(visit_id))
 
 
 def _read_arguments(
@@ -193,11 +203,13 @@ def identify(
     """Identify the visitor of this request as a customer, who is vouched for in this session.
 
     Their anonymous history becomes the customer's. ``customer.login`` is recorded unless they were
-    known as this customer already. Outside a request only the traits are stored.
+    known as this customer already. Outside a request, and in ``events.as_visitor()``, only the
+    traits are stored.
 
     :param traits: what is known of the customer, such as ``{"plan": "pro"}``. Later values win.
     :returns: the uuid of the customer's profile. None if tracking is off, the visitor refused, a
-        bot made the request, or ``EVENTTRACK_PRIVACY_IDENTITY`` is off.
+        bot made the request, the token of ``events.as_visitor()`` is empty, or
+        ``EVENTTRACK_PRIVACY_IDENTITY`` is off.
     :raises InvalidEvent: the id or the traits cannot be stored. Only in debug and testing; in
         production the error is logged and counted.
     """
@@ -214,7 +226,10 @@ def identify(
         return None
     if not state.config.privacy_identity:
         return None
-    if has_request_context():
+    token = find_block()
+    if token == "":
+        return None
+    if token is None and has_request_context():
         with state.guard("identifying a customer"):
             current = get_current_now(state)
             if current.visitor.customer_id != customer:
@@ -235,9 +250,15 @@ def logout() -> None:
     ``customer.logout`` is recorded, the session ends, and the device gets a new anonymous profile:
     the next person at a shared computer is not taken for the customer. If the device belongs to no
     customer, nothing happens.
+
+    :raises NotRegistered: there is no request. In debug and testing also in
+        ``events.as_visitor()``, which cannot change the visitor's cookies.
     """
     state = get_state()
     if not state.config.enabled:
+        return
+    if find_block() is not None:
+        answer_mistake(state, LOGOUT, _explain_as_visitor("logout()"))
         return
     current = get_current_now(state)
     with state.guard("logging a customer out"):
@@ -245,7 +266,12 @@ def logout() -> None:
 
 
 class CurrentVisitor:
-    """The visitor of the current request; read it through ``current_visitor``."""
+    """The visitor of the current request; read it through ``current_visitor``.
+
+    In ``events.as_visitor()`` it is the visitor whom the token names. Then ``customer_id`` is
+    None, ``session_id`` the session of the events, ``policy`` ``"full"``, or ``"none"`` if the
+    token is empty; the other members raise ``NotRegistered``, and so do the ids if it is empty.
+    """
 
     def __init__(self, current: Current) -> None:
         self._current = current
@@ -349,17 +375,73 @@ class CurrentVisitor:
 
     @property
     def token(self) -> str:
-        """A signed text for ``track(visitor=…)`` in a job that this request starts.
+        """A signed text of up to 500 characters for ``events.as_visitor()`` and
+        ``track(visitor=…)`` in a job that this request starts.
 
-        It is empty if the visitor refused or ``EVENTTRACK_VISITOR_FILTER`` leaves them out, and
-        ``track()`` then records nothing.
+        It names the device, the profile, the session, the page visit and the site. It does not
+        expire, vouches for no customer, and is no cookie. It is empty if the visitor refused, is a
+        bot or is left out by ``EVENTTRACK_VISITOR_FILTER``; ``track()`` then records nothing. When
+        a new visitor's token is read, the answer to the request sends the cookies.
         """
-        if self.policy != "full" or self._current.verdict.is_filtered:
-            return ""
-        visitor, tokens = resolve(self._current), self._current.state.tokens
-        session = visitor.session_token(self._current.arrival)
-        device = tokens.write_device(visitor.device_token())
-        return f"{device}~{tokens.write_session(session)}" if session else device
+        return make_token(self._current)
+
+
+class _OutsideVisitor(CurrentVisitor):
+    """The visitor of a block of ``as_visitor()``."""
+
+    def __init__(self, state: State, token: str) -> None:
+        self._state = state
+        self._token = token
+
+    def __getattribute__(self, name: str) -> t.Any:
+        if name in _OF_REQUESTS:
+            raise _explain_as_visitor(f"current_visitor.{name}")
+        return super().__getattribute__(name)
+
+    def __repr__(self) -> str:
+        return "<CurrentVisitor of as_visitor()>"
+
+    def _read(self) -> NamedVisitor:
+        if not self._token:
+            raise NotRegistered(
+                "The visitor's token is empty: nothing may be recorded of them, and they have no "
+                "ids. Look at current_visitor.token first."
+            )
+        return read_visitor(self._state, self._token)
+
+    @property
+    def device_id(self) -> uuidlib.UUID:
+        return self._read().device_id
+
+    @property
+    def uuid(self) -> uuidlib.UUID:
+        return self._read().uuid
+
+    @property
+    def session_id(self) -> uuidlib.UUID:
+        return self._read().session_id
+
+    @property
+    def customer_id(self) -> None:
+        return None
+
+    @property
+    def policy(self) -> Policy:
+        return "full" if self._token else "none"
+
+    @property
+    def token(self) -> str:
+        return self._token
+
+
+_OF_REQUESTS = frozenset({"is_new", "is_bot", "feed", "sessions", "profile"})
+
+
+def _explain_as_visitor(name: str) -> NotRegistered:
+    return NotRegistered(
+        f"{name} needs the visitor's own request. In events.as_visitor() a token stands for it, "
+        "which vouches for no customer and cannot change cookies."
+    )
 
 
 def _by_session(visitor: Visitor) -> uuidlib.UUID | None:
@@ -368,8 +450,10 @@ def _by_session(visitor: Visitor) -> uuidlib.UUID | None:
 
 
 def _current_visitor() -> CurrentVisitor:
-    return CurrentVisitor(get_current(get_state()))
+    token, state = find_block(), get_state()
+    return CurrentVisitor(get_current(state)) if token is None else _OutsideVisitor(state, token)
 
 
-#: The visitor of the current request: a proxy for :class:`CurrentVisitor`.
+#: The visitor of ``events.as_visitor()`` or of the current request: a proxy for
+#: :class:`CurrentVisitor`.
 current_visitor: CurrentVisitor = t.cast("CurrentVisitor", LocalProxy(_current_visitor))

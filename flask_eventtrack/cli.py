@@ -27,7 +27,8 @@ from .pipeline.health import examine as examine_health
 from .privacy.report import SOURCES, compare
 from .private_files import replace_private
 from .reports.export import iter_person
-from .reports.feed import FeedEvent, iter_new, read_latest
+from .reports.feed import FeedEvent, Wanted, iter_new, read_latest
+from .reports.refused import Refused, iter_refused
 from .state import State, find_state, get_state, this_app
 from .store.closed_days import count_closed
 from .store.erasure import Erased, count_rows
@@ -101,16 +102,32 @@ def upgrade_command(*, data_only: bool) -> None:
 @eventtrack_cli.command()
 @click.option("-n", "--lines", type=click.IntRange(min=0), default=20, help="How many at first.")
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new events until Ctrl+C.")
+@click.option("--action", "actions", multiple=True, help="Of these actions, such as 'product.*'.")
+@click.option("--customer", metavar="WHO", help="Of a customer's id, or a profile's uuid.")
+@click.option("--refused", is_flag=True, help="And what was refused: in this hour, then as it is.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
-def tail(*, lines: int, follow: bool, as_json: bool) -> None:
+def tail(
+    *,
+    lines: int,
+    follow: bool,
+    actions: tuple[str, ...],
+    customer: str | None,
+    refused: bool,
+    as_json: bool,
+) -> None:
     """Print the events that were written last."""
-    database = get_state().pipeline.database
-    latest = read_latest(database, max(1, lines))  # following begins after the last one
-    pages = itertools.chain([latest[:lines]], iter_new(database, latest) if follow else ())
+    state = get_state()
+    database, writer = state.pipeline.database, state.pipeline.writer
+    person = None if customer is None else data_rights.parse_person(state, customer)
+    wanted = Wanted(actions, None if person is None else person.profiles)
+    latest = read_latest(database, max(1, lines), wanted)  # following begins after the last one
+    pages = itertools.chain([latest[:lines]], iter_new(database, latest, wanted) if follow else ())
+    lost = iter_refused(database, lambda: writer.now) if refused else itertools.repeat([])
     for page in pages:
-        for stored in page:
-            event = stored.event
+        for event in (stored.event for stored in page):
             click.echo(json.dumps(event._asdict(), default=str) if as_json else _as_text(event))
+        for each in next(lost):
+            click.echo(json.dumps(each._asdict()) if as_json else _as_refusal(each))
         if follow:
             time.sleep(_FOLLOW_INTERVAL)
 
@@ -403,6 +420,13 @@ def health(*, as_json: bool) -> None:
 
 
 def _as_text(event: FeedEvent) -> str:
-    moment = event.time.strftime("%Y-%m-%d %H:%M:%S")
-    who = str(event.uuid)[:8]
-    return escape(f"{moment}  {who}  {event.source:<7}  {event.action:<24}  {event.label}")
+    moment = click.style(event.time.strftime("%Y-%m-%d %H:%M:%S"), dim=True)
+    who, source = str(event.uuid)[:8], f"{event.source:<7}"
+    action = click.style(f"{escape(event.action):<24}", bold=True)
+    return f"{moment}  {who}  {escape(source)}  {action}  {escape(event.label)}"
+
+
+def _as_refusal(refused: Refused) -> str:
+    outcome = click.style(f"{escape(refused.outcome):<19}", fg="red")
+    what = f"{escape(refused.action):<24}  {escape(refused.reason)}"
+    return f"{outcome}  {quantify(refused.number, 'event'):<17}  {what}"

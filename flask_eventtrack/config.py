@@ -413,6 +413,10 @@ class Config:
     """The secret from which customers' profile uuids are derived. Set your own before the first
     customer logs in, and never change it: a new salt gives every customer a new profile."""
 
+    definitions: tuple[str, ...] = _setting((), _texts)
+    """The modules that define your events, such as ``["shop.events", "blog.events"]``. ``init_app``
+    imports them, so that each process knows all events, commands too."""
+
     undefined_events: t.Literal["reject", "store"] = _setting("reject", _one_of("reject", "store"))
     """What happens to events with an action that is not defined: they are rejected or stored."""
 

@@ -6,8 +6,11 @@ import collections.abc as cabc
 import contextlib
 import datetime as dt
 import logging
+import os
 import pathlib
+import sys
 import time
+import types
 import typing as t
 import weakref
 
@@ -18,7 +21,15 @@ from . import api, data_rights, transactions
 from .browser import load_scripts
 from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
-from .catalogue.definitions import Definition, read_keep, read_unmasked
+from .catalogue.definitions import (
+    Definition,
+    Status,
+    at_place,
+    read_keep,
+    read_status,
+    read_unmasked,
+)
+from .catalogue.modules import load_definitions
 from .cli import eventtrack_cli
 from .clients.channels import Channels
 from .clients.countries import CountryDatabase
@@ -51,9 +62,11 @@ from .records import Clock
 from .reports.feed import FeedEvent, read_feed
 from .reports.library import Reports
 from .reports.reader import Reader
+from .request.celery_signals import follow_celery
 from .request.cookies import cookie_reader, may_prefix
 from .request.flask_login import follow_flask_login
 from .request.navigation import EXEMPT
+from .request.outside import as_visitor
 from .signals import events_written, session_ended, session_started, transaction_contradicted
 from .sites import Sites
 from .state import (
@@ -126,6 +139,7 @@ class EventTrack:
         _refuse_second(app)
         escape_log()
         config = load_config(app.config)
+        load_definitions(config.definitions)
         db = _find_db(app, db)
         database = _open_database(app, db, config)
         replica = _open_replica(app, db, config, database)
@@ -230,6 +244,9 @@ class EventTrack:
         server_only: bool = False,
         keep: dt.timedelta | float | None = None,
         unmasked: list[str] | tuple[str, ...] = (),
+        description: str = "",
+        owner: str = "",
+        status: Status = "active",
     ) -> cabc.Callable[[type[_F]], type[_F]]:
         """Define an event. Used as a decorator, it takes the parameters from the class.
 
@@ -250,17 +267,29 @@ class EventTrack:
             ``EVENTTRACK_RETENTION`` says; ``timedelta.max`` is forever.
         :param unmasked: parameters that are not masked, such as order numbers that look like card
             numbers. Values with a link and parameters with a secret name are masked anyway.
+        :param description: what the event means. The default is the first paragraph of the class's
+            docstring.
+        :param owner: the person or team that answers questions about it.
+        :param status: ``"deprecated"`` for an event that is still recorded, but should no longer be
+            sent. The first time that it is, a warning is logged.
         :raises InvalidEvent: the action is malformed.
-        :raises InvalidDefinition: the definition contradicts another, or cannot be used.
+        :raises InvalidDefinition: the definition contradicts another, or cannot be used. The
+            messages of both begin with the file and line of the call.
         """
-        definition = Definition(
-            action=action,
-            label=label,
-            anonymous=anonymous,
-            server_only=server_only,
-            keep=read_keep(action, keep),
-            unmasked=_read_unmasked(action, unmasked),
-        )
+        place = _place_of(sys._getframe(1))
+        with at_place(place):
+            definition = Definition(
+                action=action,
+                label=label,
+                anonymous=anonymous,
+                server_only=server_only,
+                keep=read_keep(action, keep),
+                unmasked=_read_unmasked(action, unmasked),
+                description=description,
+                owner=owner,
+                status=read_status(action, status),
+                place=place,
+            )
         return self.catalogue.define(definition)
 
     def exempt(self, view: _F) -> _F:
@@ -347,6 +376,8 @@ class EventTrack:
     cancel_transaction: t.Final = staticmethod(transactions.cancel_transaction)
     identify: t.Final = staticmethod(api.identify)
     logout: t.Final = staticmethod(api.logout)
+    as_visitor: t.Final = staticmethod(as_visitor)
+    follow_celery: t.Final = staticmethod(follow_celery)
 
     @property
     def tables(self) -> Tables:
@@ -431,6 +462,14 @@ class EventTrack:
         if database.is_in_memory:
             state.pipeline.flush()
         return read_feed(database, profiles, before, limit)
+
+
+def _place_of(frame: types.FrameType) -> str:
+    """Return the file and line of a call; the file as seen from the working directory."""
+    path = frame.f_code.co_filename
+    with contextlib.suppress(OSError):  # the folder is no more
+        path = path.removeprefix(f"{os.getcwd()}{os.sep}")  # noqa: PTH109 - a tenth of the time
+    return f"{path}, line {frame.f_lineno}"
 
 
 def _read_unmasked(action: str, names: object) -> tuple[str, ...]:

@@ -12,7 +12,8 @@ from sqlalchemy.orm import InstanceState, Mapped, Mapper, mapped_column
 
 from .request.context import get_current_now
 from .request.host_login import resolve
-from .request.transactions import find_visit
+from .request.navigation import find_visit
+from .request.outside import find_block, read_visitor
 from .state import State, find_state, this_app
 from .store.dialects import family_of
 
@@ -35,9 +36,9 @@ class TracksSession:
         class Order(TracksSession, db.Model):
             id: Mapped[int] = mapped_column(primary_key=True)
 
-    An object that is made in a request gets these columns when its row is inserted. All are NULL if
-    it was made elsewhere, if the visitor refused, is a bot or is left out by
-    ``EVENTTRACK_VISITOR_FILTER``, and without ``EVENTTRACK_ENABLED`` or
+    An object that is made in a request, or in ``events.as_visitor()``, gets these columns when its
+    row is inserted. All are NULL if it was made elsewhere, if the visitor refused, is a bot or is
+    left out by ``EVENTTRACK_VISITOR_FILTER``, and without ``EVENTTRACK_ENABLED`` or
     ``EVENTTRACK_PRIVACY_IDENTITY``. A value that you set yourself stays. With
     ``eventtrack_session_id=None`` all stay NULL.
 
@@ -78,18 +79,23 @@ _Stamp = tuple[uuidlib.UUID, uuidlib.UUID, uuidlib.UUID | None]
 def _note_maker(target: object, args: object, kwargs: object) -> None:
     """Note who makes an object. Its attributes wait until the row is inserted: ``merge()`` would
     copy them to a row that exists already."""
-    stamp = None
-    state = find_state(this_app()) if has_request_context() else None
+    stamp, token, is_request = None, find_block(), has_request_context()
+    may_act = is_request or (token is not None and has_app_context())
+    state = find_state(this_app()) if may_act else None
     if state is not None:
         with state.guard("stamping an object"):
-            stamp = _make_stamp(state)
-        request.__dict__[_KEY] = stamp
+            stamp = _make_stamp(state, token)
+        if is_request:
+            request.__dict__[_KEY] = stamp
     _state_of(target).info[_KEY] = stamp
 
 
-def _make_stamp(state: State) -> _Stamp | None:
-    if not (state.config.enabled and state.config.privacy_identity):
+def _make_stamp(state: State, token: str | None) -> _Stamp | None:
+    if not (state.config.enabled and state.config.privacy_identity) or token == "":
         return None
+    if token is not None:
+        named = read_visitor(state, token)
+        return named.session_id, named.uuid, named.visit_id
     current = get_current_now(state)
     if not current.verdict.is_person:
         return None

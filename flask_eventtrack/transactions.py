@@ -17,6 +17,7 @@ from .records import CANCEL, CHARGE
 from .request.checking import Time
 from .request.context import get_current_now
 from .request.mistakes import answer_mistake, count_left_out, raises_mistakes
+from .request.outside import find_block
 from .request.recording import put, put_in_transaction
 from .request.transactions import UNKNOWN, find_buyer, give_to, make_cancellation, make_charge
 from .state import State, get_state
@@ -80,7 +81,8 @@ def track_transaction(
     :param channel: where it was sold, such as ``"web"`` or ``"pos"``.
     :param customer: the id of the customer who ordered, if it is not the visitor of this request.
     :param visitor: a :attr:`CurrentVisitor.token`, to record for that visitor in another request,
-        such as when the payment is confirmed. If it is empty, the order is no one's.
+        such as when the payment is confirmed. If it is empty, the order is no one's. The default
+        is the visitor of ``events.as_visitor()``, in its block.
     :param time: when it was ordered, in the forms that ``track()`` takes.
     :param in_transaction: whether to write it in the host's own ``db.session``, as ``track()``
         does: it is stored if and only if the host commits.
@@ -170,6 +172,10 @@ def _charge(
 ) -> uuidlib.UUID | None:
     current = get_current_now(state) if has_request_context() else None
     site = current.site if current else ""
+    token = find_block()
+    if token is not None:  # the request is someone else's
+        current = None
+        visitor = token if visitor is None else visitor
     now = state.clock()
     left_out: list[InvalidEvent] | None = None if raises_mistakes() else []
     try:

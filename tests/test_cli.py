@@ -25,7 +25,7 @@ from flask_eventtrack.identity.visitor import customer_uuid
 
 from .commands import run
 from .conftest import MakeHost
-from .hosts import NAVIGATION, START, Host
+from .hosts import NAVIGATION, SAME_ORIGIN, START, Host
 from .manual import ROOT
 
 
@@ -133,6 +133,48 @@ def test_tail_refuses_a_negative_number(db_host: Host) -> None:
     answer = run(db_host, "tail", "-n", "-1")
     assert answer.exit_code == 2
     assert "Invalid value" in answer.output
+
+
+@pytest.mark.parametrize(
+    ("options", "labels"),
+    [
+        (["--action", "a.b"], ["Did one", "Did two", "Did three"]),
+        (["--action", "a.*"], ["Did one", "Did two", "Did three"]),
+        (["--action", "c.*", "--action", "x_y.*"], ["Other", "Under"]),
+        (["--action", "x-y.*"], []),
+        (["--action", "%"], []),
+        (["--customer", "7"], ["Did one", "Did two", "Did three"]),
+        (["--customer", "8"], ["Other", "Under"]),
+        (["--customer", "8", "--action", "a.b"], []),
+        (["--customer", "9"], []),
+        (["--action", "a.b", "-n", "1"], ["Did three"]),
+    ],
+)
+def test_tail_of_some_events(db_host: Host, options: list[str], labels: list[str]) -> None:
+    """Of actions, by name or pattern, and of a person."""
+    make_busy(db_host)
+    db_host.events.define("c.d", label="Other")
+    db_host.events.define("x_y.z", label="Under")
+    with db_host.app.app_context():
+        for action in ("c.d", "x_y.z"):
+            track(action, customer="8")
+            db_host.clock.advance(seconds=1)
+        db_host.events.flush()
+    lines = run(db_host, "tail", "--json", *options).output.splitlines()
+    assert [json.loads(line)["label"] for line in lines] == labels
+
+
+def test_tail_tells_what_was_refused(make: MakeHost) -> None:
+    """With the reason, of this hour."""
+    host = make_busy(make())
+    for body in ({"action": "a.x"}, {"action": "a.x"}, {"action": "a.b", "params": 1}):
+        host.client().post("/_et/in", json=body, headers=SAME_ORIGIN)
+    host.events_of("a.b")
+    found = [line.split() for line in run(host, "tail", "-n0", "--refused").output.splitlines()]
+    assert ["rejected", "2", "events", "a.x", "undefined_event"] in found
+    assert len(found) == 2
+    host.clock.advance(hours=1)
+    assert run(host, "tail", "-n0", "--refused").output == ""
 
 
 def test_tail_of_nothing_prints_nothing(host: Host) -> None:

@@ -27,6 +27,7 @@ from flask_eventtrack import cli, config, doctor, errors, records
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
 from flask_eventtrack.request import cookies
+from flask_eventtrack.tracking_plan.command import catalogue_cli
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host
@@ -79,7 +80,10 @@ def test_every_command_and_option_has_an_entry() -> None:
     text = read("docs/reference/cli.md")
     commands = cli.eventtrack_cli.commands
     assert set(re.findall(r"^## (.+)$", text, re.MULTILINE)) == set(commands)
-    options = {o for command in commands.values() for p in command.params for o in p.opts}
+    own = catalogue_cli.commands
+    assert set(re.findall(r"^### catalogue (.+)$", text, re.MULTILINE)) == set(own)
+    all_commands = [*commands.values(), *own.values()]
+    options = {o for command in all_commands for p in command.params for o in p.opts}
     assert options <= find_entries("cli")
 
 
@@ -137,7 +141,7 @@ def test_every_browser_call_has_an_entry() -> None:
     """What the script offers is what the page describes."""
     source = (PACKAGE / "browser/eventtrack.d.ts").read_text()
     api = source.partition("interface Api {")[2].partition("\n  }")[0]
-    calls = re.findall(r"^    (\w+)\(", api, re.MULTILINE)
+    calls = re.findall(r"^    (\w+)[<(]", api, re.MULTILINE)
     found = re.findall(
         r"^`eventtrack\.(\w+)\(", read("docs/reference/browser-api.md"), re.MULTILINE
     )
@@ -337,6 +341,52 @@ def test_the_definitions_of_the_guide_work(make: MakeHost) -> None:
         run_blocks("docs/howto/define-events.md", names, slice(1, None))
     labels = [row["label"] for row in host.events_of("product.view")]
     assert sorted(labels) == ["Came back for the mug", "Viewed Mug", "Viewed Mug"]
+
+
+def test_the_jobs_of_the_guide_belong_to_the_visit(host: Host) -> None:
+    """Each way of working outside the request records for its visitor."""
+    events = host.events
+    for action in ("order.ship", "export.finish", "report.finish", "order.place"):
+        events.define(action)
+    host.app.config["CELERY_BROKER"] = "memory://"
+    names = run_blocks("docs/howto/track-in-jobs.md", {"app": host.app, "events": events})
+    names["celery"].conf.task_always_eager = True
+    order, queued = SimpleNamespace(id=1), list[t.Any]()
+
+    class Order(host.db.Model):  # type: ignore[name-defined,misc]
+        id = host.db.Column(host.db.Integer, primary_key=True)
+
+    names["follow_orders"](Order)
+
+    @host.app.get("/work")
+    def work() -> str:
+        names["begin"](order)
+        names["start_report"](SimpleNamespace(enqueue=lambda *call: queued.append(call)))
+        names["start_thread"]().join()
+        host.db.session.add(Order(id=1))
+        host.db.session.commit()
+        names["start_export"]()
+        return "<title>Working</title>"
+
+    with host.app.app_context():
+        host.db.create_all()
+    host.client().get("/work", headers=NAVIGATION)
+    [(job, token)] = queued
+    names["finish"](host.app, events, order)
+    job(token)
+    with events.as_visitor(token):
+        names["work_in_a_thread"](lambda: names["finish"](host.app, events, order)).join()
+    with host.app.app_context():
+        names["ship_all"]([order])
+    [page] = host.events_of("page.visit")
+    rows = [row for row in host.rows("event") if row["params"].get("visit") == str(page["id"])]
+    assert {row["session_id"] for row in rows} == {page["session_id"]}
+    assert collections.Counter(row["action"] for row in rows) == {
+        "order.ship": 3,
+        "report.finish": 2,
+        "order.place": 1,
+        "export.finish": 1,
+    }
 
 
 def test_the_calls_of_the_shops_guide_are_recorded(host: Host) -> None:

@@ -8,6 +8,48 @@
 declare namespace EventTrack {
   type Params = { [name: string]: unknown };
 
+  /**
+   * The parameters of each event. `flask eventtrack catalogue export --format typescript` fills it;
+   * until then `track()` takes any action.
+   */
+  interface Events {}
+
+  /** The attributes with parameters of each event, filled likewise. */
+  interface Attributes {}
+
+  /** Parameters that any event may have: what it is about. The script adds most of them itself. */
+  interface Context {
+    url?: string;
+    title?: string;
+    content_type?: string;
+    content_id?: string;
+    publisher?: string;
+    object_type?: string;
+    object_id?: string;
+  }
+
+  type Action = keyof Events extends never ? string : keyof Events;
+
+  /** What follows the action in `track()`. */
+  type Rest<A> = A extends keyof Events
+    ? {} extends Events[A]
+      ? [params?: Events[A] & Context, label?: string]
+      : [params: Events[A] & Context, label?: string]
+    : [params?: Params, label?: string];
+
+  /**
+   * The attributes of an element that sends an event on a click, when it is seen, or when a pointer
+   * rests on it. For typed templates such as TSX: `<button {...tagged} />`.
+   */
+  type ElementAttributes<A extends Action = Action> = A extends keyof Attributes
+    ? On<A> & Attributes[A] & { "data-eventtrack-label"?: string }
+    : On<A> & { [name: `data-eventtrack-${string}`]: string | number | boolean };
+
+  type On<A> =
+    | { "data-eventtrack": A }
+    | { "data-eventtrack-view": A }
+    | { "data-eventtrack-hover": A };
+
   /** Why something was refused. */
   interface Problem {
     /** Stable, for programs: `undefined_event`, `invalid_params`, `no_answer`, … */
@@ -45,10 +87,10 @@ declare namespace EventTrack {
     /**
      * Something happened.
      * @param action as the server defines it, such as `product.view`
-     * @param params a plain object of JSON values
-     * @param label the sentence shown in feeds, instead of the definition's
+     * @param rest `params`, a plain object of JSON values, and `label`, the sentence shown in feeds
+     *   instead of the definition's
      */
-    track(action: string, params?: Params, label?: string): Promise<Result>;
+    track<A extends Action>(action: A, ...rest: Rest<A>): Promise<Result>;
 
     /** A single-page app has shown another page: its visit. `location` is already the new one. */
     page(params?: Params): Promise<Result>;

@@ -10,6 +10,7 @@ import collections.abc as cabc
 import contextlib
 import dataclasses
 import enum
+import functools
 import inspect as pyinspect
 import ipaddress
 import numbers
@@ -55,13 +56,17 @@ class Misfit(ValueError):
 class Fields(t.Protocol):
     """The fields of a class as parameters.
 
-    ``types`` has the parameters and their types, as written in Python; ``names`` has all names by
-    which they may be given. ``validates`` says whether the class validates its instances.
+    ``parameters`` are their names, and ``types`` their types as written in Python; ``names`` has
+    all names by which they may be given. ``validates`` says whether the class validates its
+    instances.
     """
 
-    types: dict[str, str]
+    parameters: tuple[str, ...]
     names: cabc.Set[str]
     validates: bool
+
+    @property
+    def types(self) -> cabc.Mapping[str, str]: ...
 
     def read(self, values: dict[str, t.Any], *, lenient: bool) -> cabc.Mapping[str, t.Any]:
         """Return plain values as the class reads them, with its defaults.
@@ -82,22 +87,29 @@ class DataclassFields:
     validates = False
 
     def __init__(self, schema: type) -> None:
-        kind = inspect.type_info(schema)
-        if not isinstance(kind, inspect.DataclassType):
-            raise TypeError("its fields cannot be read")
-        hints = t.get_type_hints(schema)
-        self._schema, self._kind = schema, kind
-        self.types: dict[str, str] = {
-            field.name: _name_type(hints[field.name]) for field in kind.fields
+        # It refuses types that are not understood, and looks at the class while one thread runs.
+        msgspec.json.Decoder(schema, dec_hook=_remake)
+        self._schema = schema
+        self.parameters: tuple[str, ...] = tuple(each.name for each in dataclasses.fields(schema))
+        self.names: cabc.Set[str] = frozenset(self.parameters)
+
+    @functools.cached_property
+    def types(self) -> dict[str, str]:
+        hints = t.get_type_hints(self._schema)
+        return {
+            each.name: _name_type(hints[each.name]) for each in dataclasses.fields(self._schema)
         }
-        self.names: cabc.Set[str] = self.types.keys()
+
+    @functools.cached_property
+    def _kind(self) -> inspect.Type:
+        return inspect.type_info(self._schema)
 
     def read(self, values: dict[str, t.Any], *, lenient: bool) -> cabc.Mapping[str, t.Any]:
         typed = self._convert(values, values, lenient=lenient)
         return t.cast("dict[str, t.Any]", _read_fields(typed))
 
     def dump(self, instance: t.Any) -> cabc.Mapping[str, t.Any]:
-        return {name: getattr(instance, name) for name in self.types}
+        return {name: getattr(instance, name) for name in self.parameters}
 
     def describe(self) -> t.Any:
         return msgspec.json.schema(self._schema)
@@ -144,6 +156,7 @@ class ModelFields:
         self.types: dict[str, str] = {
             n: _name_type(hint) for n, hint in (self._hints | results).items()
         }
+        self.parameters: tuple[str, ...] = tuple(self.types)
         aliases = {name: _iter_aliases(field.validation_alias) for name, field in fields.items()}
         #: The field of each alias.
         self._by_alias = {alias: name for name, each in aliases.items() for alias in each}

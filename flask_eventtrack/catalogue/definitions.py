@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import dataclasses
 import datetime as dt
 import difflib
@@ -23,8 +24,11 @@ from .classes import (
     read_class,
     restored_if_refused,
 )
+from .descriptions import describe_class
 from .params import normalise
 
+#: Whether an action is still meant to be recorded. A deprecated one is, and that is said.
+Status = t.Literal["active", "deprecated"]
 #: Parameters that the snippet and the server add: never counted as undefined.
 CONTEXT_PARAMETERS = frozenset(
     {
@@ -61,6 +65,9 @@ class Definition:
     :param server_only: whether it is never accepted over HTTP.
     :param keep: how long its events are kept; None for as long as ``EVENTTRACK_RETENTION`` says.
     :param unmasked: the parameters that are not masked.
+    :param description: what the event means, in a sentence or two.
+    :param owner: the person or team that answers questions about it.
+    :param place: the file and line of the definition, for error messages.
     """
 
     action: str
@@ -71,6 +78,10 @@ class Definition:
     keep: dt.timedelta | None = None
     builtin: bool = False
     unmasked: tuple[str, ...] = ()
+    status: Status = "active"
+    description: str = dataclasses.field(default="", compare=False)
+    owner: str = dataclasses.field(default="", compare=False)
+    place: str = dataclasses.field(default="", compare=False)
 
     @functools.cached_property
     def fields(self) -> Fields | None:
@@ -82,9 +93,14 @@ class Definition:
         return None if self.schema is None else read_class(self.schema)
 
     @property
-    def types(self) -> dict[str, str]:
+    def types(self) -> cabc.Mapping[str, str]:
         """The parameters and their types, as written in Python."""
         return {} if self.fields is None else self.fields.types
+
+    @property
+    def parameters(self) -> cabc.Collection[str]:
+        """The names of the parameters, in their order."""
+        return () if self.fields is None else self.fields.parameters
 
     def check(
         self,
@@ -170,10 +186,10 @@ class Definition:
         :raises InvalidDefinition: naming the first one.
         """
         for name in self.unmasked:
-            if name not in self.types:
+            if name not in self.parameters:
                 raise InvalidDefinition(
                     f"{self.action!r}: unmasked: {name!r} is not a parameter; the parameters are: "
-                    f"{', '.join(self.types) or 'none'}."
+                    f"{', '.join(self.parameters) or 'none'}."
                 )
 
     def _find_label_problem(self, label: str) -> str | None:
@@ -191,8 +207,8 @@ class Definition:
                     f"{{{name}}} is not the plain name of a parameter; attributes, indexes and "
                     "nested fields are refused"
                 )
-            if self.schema is not None and name not in self.types:
-                there = ", ".join(self.types) or "none"
+            if self.schema is not None and name not in self.parameters:
+                there = ", ".join(self.parameters) or "none"
                 return f"{name!r} is not a parameter; the parameters are: {there}"
         return None
 
@@ -231,19 +247,21 @@ class Catalogue:
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the action is defined already, or the label is wrong.
         """
-        action = check_action(definition.action)
-        if action == PRODUCT_BUY:  # it is revenue, which no browser may make up
-            definition = dataclasses.replace(definition, anonymous=False, server_only=True)
-        old = self._find_own(action)
-        # A factory that runs for each app defines the same events on a shared object again.
-        if old is not None and old != definition:
-            raise InvalidDefinition(f"{action!r} is defined already, with other options.")
-        definition.check_label()
-        if old is None:
-            self._by_action[action] = definition
+        with at_place(definition.place):
+            action = check_action(definition.action)
+            if action == PRODUCT_BUY:  # it is revenue, which no browser may make up
+                definition = dataclasses.replace(definition, anonymous=False, server_only=True)
+            old = self._find_own(action)
+            # A factory that runs for each app defines the same events on a shared object again.
+            if old is not None and old != definition:
+                raise InvalidDefinition(f"{_say_defined(old)}, with other options.")
+            definition.check_label()
+            if old is None:
+                self._by_action[action] = definition
 
         def decorate(schema: _T) -> _T:
-            self._add_schema(definition, schema, old)
+            with at_place(definition.place):
+                self._add_schema(definition, schema, old)
             return schema
 
         return decorate
@@ -294,14 +312,17 @@ class Catalogue:
             raise InvalidDefinition(f"{action!r}: {name} {obstacle}. {TAKEN}.")
         with restored_if_refused(schema):
             try:
-                new = dataclasses.replace(definition, schema=make_dataclass(schema))
-                types = new.types
+                description = definition.description or describe_class(schema)
+                new = dataclasses.replace(
+                    definition, schema=make_dataclass(schema), description=description
+                )
+                fields = new.fields
             except (AttributeError, NameError, TypeError, ValueError) as error:
                 raise InvalidDefinition(
                     f"{action!r}: {name} cannot be read as parameters: {error}."
                 ) from None
-            if old is not None and old.schema and old.types != types:
-                raise InvalidDefinition(f"{action!r} is defined already, with other parameters.")
+            if old is not None and old.schema and fields and old.types != fields.types:
+                raise InvalidDefinition(f"{_say_defined(old)}, with other parameters.")
             taken = self._by_schema.get(schema)
             if taken is not None and taken.action != action:
                 raise InvalidDefinition(
@@ -310,6 +331,22 @@ class Catalogue:
             new.check_label()
             new.check_unmasked()
         self._by_action[action] = self._by_schema[schema] = new
+
+
+@contextlib.contextmanager
+def at_place(place: str) -> cabc.Iterator[None]:
+    """Begin the errors of a definition with its file and line."""
+    try:
+        yield
+    except InvalidDefinition as error:
+        raise InvalidDefinition(f"{place}: {error}" if place else f"{error}") from None
+    except InvalidEvent as error:
+        raise InvalidEvent(error.code, f"{place}: {error}" if place else f"{error}") from None
+
+
+def _say_defined(old: Definition) -> str:
+    place = f" in {old.place}" if old.place else ""
+    return f"{old.action!r} is defined already{place}"
 
 
 def refuse_reserved(action: str) -> None:
@@ -331,6 +368,14 @@ def read_keep(action: str, keep: dt.timedelta | float | None) -> dt.timedelta | 
             f"{action!r}: keep is a timedelta or a number of seconds, more than 0, not {keep!r}."
         )
     return duration
+
+
+def read_status(action: str, status: str) -> Status:
+    if status not in t.get_args(Status):
+        raise InvalidDefinition(
+            f"{action!r}: status is 'active' or 'deprecated', not {shorten(status)}."
+        )
+    return t.cast("Status", status)
 
 
 def read_unmasked(action: str, names: object) -> tuple[str, ...]:

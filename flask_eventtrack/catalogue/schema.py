@@ -7,8 +7,8 @@ import typing as t
 
 import msgspec
 
-from .classes import Fields
-from .definitions import Catalogue
+from .definitions import Catalogue, Definition
+from .descriptions import describe_fields
 
 
 def describe_catalogue(catalogue: Catalogue) -> dict[str, t.Any]:
@@ -17,23 +17,41 @@ def describe_catalogue(catalogue: Catalogue) -> dict[str, t.Any]:
     ``params`` is the JSON Schema (2020-12) of the parameters; others are stored too. The rest are
     fields of :class:`Definition`.
     """
+    return {definition.action: describe_definition(definition) for definition in catalogue}
+
+
+def describe_definition(definition: Definition) -> dict[str, t.Any]:
+    """Return a definition as JSON values, with the JSON Schema of its parameters."""
     return {
-        definition.action: {
-            "label": definition.label,
-            "anonymous": definition.anonymous,
-            "server_only": definition.server_only,
-            "builtin": definition.builtin,
-            "params": _describe_params(definition.fields),
-        }
-        for definition in catalogue
+        "description": definition.description,
+        "owner": definition.owner,
+        "status": definition.status,
+        "label": definition.label,
+        "anonymous": definition.anonymous,
+        "server_only": definition.server_only,
+        "builtin": definition.builtin,
+        "params": _describe_params(definition),
     }
 
 
-def _describe_params(fields: Fields | None) -> msgspec.Raw:
-    """Return the JSON Schema of a class, or of any object if the class has none."""
-    # It has none if a default is not JSON, there is no schema for a type, or two classes have the
+def _describe_params(definition: Definition) -> dict[str, t.Any]:
+    """Return the JSON Schema of the parameters, or of any object if there is none."""
+    # There is none if a default is not JSON, there is no schema for a type, or two classes have the
     # same name. pydantic raises a RuntimeError.
     with contextlib.suppress(TypeError, ValueError, KeyError, RuntimeError):
-        if fields is not None:
-            return msgspec.Raw(msgspec.json.encode(fields.describe()))
-    return msgspec.Raw(b'{"type":"object"}')
+        if definition.fields is not None and definition.schema is not None:
+            described = msgspec.json.encode(definition.fields.describe())
+            schema: dict[str, t.Any] = msgspec.json.decode(described)
+            _add_descriptions(schema, describe_fields(definition.schema))
+            return schema
+    return {"type": "object"}
+
+
+def _add_descriptions(schema: dict[str, t.Any], texts: dict[str, str]) -> None:
+    """Add the descriptions of fields that have none."""
+    main = schema
+    if "$ref" in schema:
+        main = schema["$defs"][schema["$ref"].rpartition("/")[2]]
+    for name, text in texts.items():
+        if name in main.get("properties", {}):
+            main["properties"][name].setdefault("description", text)

@@ -87,6 +87,24 @@ class VisitToken(t.NamedTuple):
     device_id: uuidlib.UUID
 
 
+class VisitorToken(t.NamedTuple):
+    """The content of ``current_visitor.token``: who acts outside a request, and where they began.
+
+    ``sessions`` counts the device's sessions, and ``started`` is when the last of them began
+    (microseconds since the epoch): the one that the events belong to. 0 in a token of an older
+    release that names no session. ``follows`` is that of :class:`SessionToken`. ``visit_id`` is
+    the page visit in whose request the token was made, if it may be one; ``site`` the app's site.
+    """
+
+    device_id: uuidlib.UUID
+    uuid: uuidlib.UUID
+    sessions: int
+    started: int
+    follows: bool = False
+    visit_id: uuidlib.UUID | None = None
+    site: str = ""
+
+
 class Owner(t.NamedTuple):
     """The visitor and session that a page's events belong to: the content of the CSRF token.
 
@@ -154,6 +172,9 @@ class TokenCodec:
         # and the customer's id.
         self._session = _Format(keys, "eventtrack.session", "16sIQQB")
         self._visit = _Format(keys, "eventtrack.visit", "16s16s")  # visit; device
+        # device; profile; sessions so far; when the last one began; whether it follows another; the
+        # visit, or zeros. Then follows the site.
+        self._visitor = _Format(keys, "eventtrack.visitor", "16s16sIQ?16s")
         self._link = _Format(keys, "eventtrack.link", "16s")  # the link to the overview
         # device; when it expires. Then follow the sessions so far, when the open one began, and the
         # profile, encrypted. Older releases ignore them.
@@ -183,11 +204,12 @@ class TokenCodec:
         rule, uuid = self._rule, uuidlib.UUID(bytes=profile)
         expires = 0 if rule.max_age is None else int.from_bytes(rest[:4])
         # A device from before the rule is as good as a new one: its age is unknown.
-        if (rule.max_age is not None and not expires) or not (
-            rule.takes_customers or not is_customer(uuid)
-        ):
+        if (rule.max_age is not None and not expires) or not self._takes(uuid):
             return None
         return DeviceToken(uuidlib.UUID(bytes=device), uuid, sessions, ended, expires)
+
+    def _takes(self, profile: uuidlib.UUID) -> bool:
+        return self._rule.takes_customers or not is_customer(profile)
 
     def write_session(self, token: SessionToken) -> str:
         voucher = _VOUCHERS.index(token.vouched_by) | (_FOLLOWS if token.follows else 0)
@@ -238,6 +260,43 @@ class TokenCodec:
         if found is None:
             return None
         return VisitToken(uuidlib.UUID(bytes=found[0]), uuidlib.UUID(bytes=found[1]))
+
+    def write_visitor(self, token: VisitorToken) -> str:
+        visit = bytes(16) if token.visit_id is None else token.visit_id.bytes
+        return self._visitor.write(
+            token.device_id.bytes,
+            token.uuid.bytes,
+            token.sessions,
+            token.started,
+            token.follows,
+            visit,
+            rest=token.site.encode(),
+        )
+
+    def read_visitor(self, value: str) -> VisitorToken | None:
+        found = self._visitor.read(value)
+        if found is None:
+            return self._read_older_visitor(value)
+        device, profile, sessions, started, follows, visit, site = found
+        uuid = uuidlib.UUID(bytes=profile)
+        if not self._takes(uuid):
+            return None
+        visit_id = uuidlib.UUID(bytes=visit) if any(visit) else None
+        device_id = uuidlib.UUID(bytes=device)
+        return VisitorToken(device_id, uuid, sessions, started, follows, visit_id, site.decode())
+
+    def _read_older_visitor(self, value: str) -> VisitorToken | None:
+        """Read a token of release 0.1: the values of the two cookies."""
+        device_value, _, session_value = value.partition("~")
+        device = self.read_device(device_value)
+        if device is None:
+            return None
+        session = match_session(device, self.read_session(session_value) if session_value else None)
+        if session is None or device.ended:
+            return VisitorToken(device.device_id, device.uuid, device.sessions, 0)
+        return VisitorToken(
+            device.device_id, device.uuid, session.number, session.started, session.follows
+        )
 
     def write_link(self, link_id: uuidlib.UUID) -> str:
         return self._link.write(link_id.bytes)

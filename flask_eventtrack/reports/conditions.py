@@ -198,7 +198,7 @@ def check_events(limits: Filter, catalogue: Catalogue) -> None:
                 )
 
 
-def _get_types(action: str, catalogue: Catalogue) -> dict[str, str]:
+def _get_types(action: str, catalogue: Catalogue) -> cabc.Mapping[str, str]:
     definition = catalogue.find(action)
     if definition is None:
         raise ReportError(f"The event {shorten(action)} is not defined.")

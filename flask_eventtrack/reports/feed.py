@@ -200,11 +200,30 @@ def _read_page(
         return [_read_event(row) for row in connection.execute(query)]
 
 
-def read_latest(database: Database, limit: int) -> list[Stored]:
+class Wanted(t.NamedTuple):
+    """Which events are wanted: of one of these patterns of actions, and of one of these profiles.
+
+    A pattern such as ``product.*`` has ``*`` for any characters. Nothing given means all.
+    """
+
+    actions: tuple[str, ...] = ()
+    profiles: cabc.Collection[uuidlib.UUID] | None = None
+
+    def conditions(self, tables: Tables) -> cabc.Iterator[sa.ColumnElement[bool]]:
+        event = tables.event.c
+        if self.actions:
+            patterns = (each.replace("/", "//").replace("%", "/%") for each in self.actions)
+            likes = (each.replace("_", "/_").replace("*", "%") for each in patterns)
+            yield sa.or_(*(event.action.like(each, escape="/") for each in likes))
+        if self.profiles is not None:
+            yield event.uuid.in_(self.profiles)
+
+
+def read_latest(database: Database, limit: int, wanted: Wanted | None = None) -> list[Stored]:
     """Return the events written last: batch by batch, and in each as they happened."""
     event = database.tables.event.c
     query = _stored(database.tables).order_by(event.stored_at.desc(), event.time.desc())
-    return _read(database, query.limit(limit))
+    return _read(database, query.where(*_conditions(database, wanted)).limit(limit))
 
 
 def read_since(
@@ -246,7 +265,13 @@ def query_since(
     return query
 
 
-def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Stored]]:
+def _conditions(database: Database, wanted: Wanted | None) -> list[sa.ColumnElement[bool]]:
+    return list(wanted.conditions(database.tables)) if wanted else []
+
+
+def iter_new(
+    database: Database, latest: list[Stored], wanted: Wanted | None = None
+) -> cabc.Iterator[list[Stored]]:
     """Yield, at each step, the events written since the last one; the first follows ``latest``.
 
     A row gets its time before its transaction commits, so each step looks back for the rows of
@@ -255,7 +280,7 @@ def iter_new(database: Database, latest: list[Stored]) -> cabc.Iterator[list[Sto
     last = latest[-1].stored_at if latest else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     known: set[uuidlib.UUID] | None = None
     while True:
-        query = _stored(database.tables)
+        query = _stored(database.tables).where(*_conditions(database, wanted))
         rows = _read(database, query.where(query.selected_columns[0] >= last - SLOWEST_COMMIT))
         if known is None:
             known = {row.event.id for row in rows if row.stored_at <= last}

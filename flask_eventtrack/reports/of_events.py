@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from ..errors import ReportError
 from ..records import PAGE_VISIT
-from ..store.reading import TimeUp
+from ..store.reading import give_up
 from ..store.session_counts import Counts, pack
 from ..store.tables import Tables
 from ..text import shorten
@@ -106,7 +106,7 @@ def read_parameters(
                 for name in names & params.keys():
                     found.values[name].add(params[name])
             if time.monotonic() > due:
-                raise TimeUp
+                give_up(connection)
     return found
 
 

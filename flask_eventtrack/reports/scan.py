@@ -11,7 +11,7 @@ import sqlalchemy as sa
 
 from ..records import PAGE_VISIT
 from ..store.dialects import id_as_text, ids_parameter, is_among
-from ..store.reading import TimeUp
+from ..store.reading import give_up
 from ..store.session_counts import session_query
 from ..store.tables import Tables
 from .sums import Slice, Sums
@@ -59,7 +59,7 @@ def read_sessions(
                 ids += [row[-1] for row in rows]
                 into.add_sessions([row[:-1] for row in rows], slices)
             if time.monotonic() > due:
-                raise TimeUp
+                give_up(connection)
 
 
 class Happened(t.NamedTuple):

@@ -62,6 +62,14 @@ def find_definition(
             ) from None
         definition = Definition(action=action, anonymous=True)
     check_access(state, action, site)
+    if definition.status == "deprecated":
+        ask = f" Ask its owner: {definition.owner}." if definition.owner else ""
+        state.warn_once(
+            f"deprecated: {action}",
+            "%r is deprecated, and still sent. It is recorded.%s",
+            action,
+            ask,
+        )
     return definition
 
 

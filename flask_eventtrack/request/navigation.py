@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import typing as t
+import uuid as uuidlib
 
 from flask import Request
 
@@ -85,6 +86,12 @@ def may_be_page(current: Current) -> bool:
             and has_page(current)
         )
     return may_be
+
+
+def find_visit(current: Current) -> uuidlib.UUID | None:
+    """Return the id of the page visit that a person's request may be."""
+    is_visit = current.verdict.is_person and may_be_page(current)
+    return current.visit_id if is_visit else None
 
 
 def has_page(current: Current) -> bool:

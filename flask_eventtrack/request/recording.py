@@ -10,8 +10,8 @@ import uuid as uuidlib
 import msgspec
 
 from ..errors import InvalidEvent
-from ..identity.tokens import VouchedBy, match_session
-from ..identity.visitor import Visitor, resume_visitor
+from ..identity.tokens import VouchedBy
+from ..identity.visitor import Visitor
 from ..ids import uuid7
 from ..records import (
     PAGE_ENGAGE,
@@ -127,28 +127,6 @@ def be_active(current: Current, now: int) -> Visitor:
     open_session(current, now)
     current.keep_visitor(now)
     return current.visitor
-
-
-def read_visitor(state: State, token: str, now: int) -> tuple[uuidlib.UUID, SessionRef | None]:
-    """Return the profile and the session of a visitor's token.
-
-    :raises InvalidEvent: the token was not made by this app.
-    """
-    if not isinstance(token, str):
-        raise InvalidEvent(
-            "invalid_visitor", f"A visitor's token is a str, not {type(token).__name__}."
-        )
-    device_token, _, session_token = token.partition("~")
-    device = state.tokens.read_device(device_token)
-    if device is None:
-        raise InvalidEvent("invalid_visitor", "The visitor's token was not made by this app.")
-    session = state.tokens.read_session(session_token) if session_token else None
-    # Whatever its age: a session that has ended takes late events.
-    session = match_session(device, session)
-    now = session.last * 1000 if session else now
-    visitor = resume_visitor(device, session, now, state.lifetimes)
-    visitor.stop_vouching()  # the job records what it knows itself
-    return visitor.uuid, visitor.session if visitor.started is not None else None
 
 
 def make_event(

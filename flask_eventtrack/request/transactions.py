@@ -28,19 +28,22 @@ from ..state import State
 from .checking import Time, check_access, parse_time, settle_time
 from .context import Current
 from .host_login import resolve
-from .navigation import may_be_page
-from .recording import be_active, read_visitor
+from .navigation import find_visit
+from .outside import read_visitor
+from .recording import be_active
 
 
 class Buyer(t.NamedTuple):
     """Whose an order is. ``current`` is the request in which they made it; ``visit_id`` the page
-    visit that it may be. Without a profile, it is not known whose the order is."""
+    visit that it may be, ``site`` the site of a token. Without a profile, it is not known whose the
+    order is."""
 
     profile: uuidlib.UUID | None = None
     session: SessionRef | None = None
     client: Client | None = None
     visit_id: uuidlib.UUID | None = None
     current: Current | None = None
+    site: str = ""
 
 
 UNKNOWN = Buyer()
@@ -67,7 +70,7 @@ def find_buyer(
         if current is None or not _is_vouched_for(current, named):
             return Buyer(state.profile_of(named))
     elif visitor is not None:
-        return Buyer(*read_visitor(state, visitor, now)) if visitor else UNKNOWN
+        return _buyer_of(state, visitor) if visitor else UNKNOWN
     if current is None:
         return UNKNOWN
     resolve(current)
@@ -81,15 +84,14 @@ def find_buyer(
     return Buyer(who.uuid, session, client, find_visit(current), current)
 
 
+def _buyer_of(state: State, token: str) -> Buyer:
+    named = read_visitor(state, token)
+    return Buyer(named.uuid, named.session, visit_id=named.visit_id, site=named.site)
+
+
 def _is_vouched_for(current: Current, customer_id: str) -> bool:
     """Whether the request is this customer's own."""
     return current.verdict.is_person and resolve(current).customer_id == customer_id
-
-
-def find_visit(current: Current) -> uuidlib.UUID | None:
-    """Return the id of the page visit that a person's request may be."""
-    is_visit = current.verdict.is_person and may_be_page(current)
-    return current.visit_id if is_visit else None
 
 
 def make_charge(
@@ -132,7 +134,12 @@ def give_to(event: Event, buyer: Buyer) -> Event:
         for params in (event.params, *(item.params for item in order.items)):
             params.setdefault("visit", str(buyer.visit_id))
     return msgspec.structs.replace(
-        event, uuid=buyer.profile, session=buyer.session, client=buyer.client, order=order
+        event,
+        uuid=buyer.profile,
+        session=buyer.session,
+        client=buyer.client,
+        order=order,
+        site=buyer.site or event.site,
     )
 
 

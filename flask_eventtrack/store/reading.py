@@ -24,6 +24,7 @@ _STEPS = 2000
 _PG_STOPPED = frozenset({"57014"})
 _MYSQL_STOPPED = frozenset({1969, 3024, 1317})
 _DUE = "eventtrack_due"
+_CLOSING_SECONDS = 5.0
 # How a transaction begins; its limit is set behind the first statement. For PostgreSQL, compiling
 # a query takes longer than that saves.
 _BEGIN = {
@@ -95,6 +96,15 @@ def limited(connection: sa.Connection, seconds: float, usual: float) -> cabc.Ite
         _limit(connection, usual)
         raise TimeUp from None
     _limit(connection, usual)
+
+
+def give_up(connection: sa.Connection) -> t.NoReturn:
+    """Stop reading a result whose time is over, with time to close its cursor.
+
+    :raises TimeUp: always.
+    """
+    _limit(connection, _CLOSING_SECONDS)
+    raise TimeUp
 
 
 def _limit(connection: sa.Connection, seconds: float) -> None:

@@ -19,8 +19,8 @@ from .matching import Wanted, find_nearest, find_steps, write_difference, write_
 from .stored import count_outcomes, read_stored
 
 _R = t.TypeVar("_R")
-#: An action, or a pair of an action and parameters.
-Step = str | tuple[str, cabc.Mapping[str, t.Any]]
+#: An action and parameters.
+Pair = tuple[str, cabc.Mapping[str, t.Any]]
 # Seconds to wait for a server in another process.
 _PATIENCE = 5.0
 # Seconds between two looks into the database.
@@ -164,7 +164,7 @@ class Tracked:
             raise AssertionError(f"{what} was recorded.\n\n{_write_all(events, found)}")
 
     def assert_sequence(
-        self, *steps: Step, visitor: CustomerId | None = None, within: float | None = None
+        self, *steps: str | Pair, visitor: CustomerId | None = None, within: float | None = None
     ) -> list[Event]:
         """Assert that events were recorded in this order, and return them.
 
@@ -223,8 +223,9 @@ class Tracked:
         self._log.allowed += patterns or ("*",)
 
     def assert_no_mistakes(self) -> None:
-        """Assert that no event was rejected, was undefined or has lost a value, apart from those that
-        the test expects. It is also called at the end.
+        """Assert that no event was rejected, was undefined or has lost a value.
+
+        Those that the test expects do not count. It is called at the end as well.
 
         :raises AssertionError: listing them.
         """

@@ -18,6 +18,7 @@ from flask_eventtrack.identity.tokens import (
     Owner,
     SessionToken,
     TokenCodec,
+    VisitorToken,
     VisitToken,
 )
 
@@ -26,12 +27,14 @@ DEVICE = DeviceToken(ONE, TWO, 3, ended=True)
 SESSION = SessionToken(ONE, 3, 1, 2**60, "token", "été", 2**61)
 OWNER = Owner(ONE, TWO, 3, 2**50)
 VISIT = VisitToken(ONE, TWO)
+VISITOR = VisitorToken(ONE, TWO, 3, 2**50, follows=True, visit_id=ONE, site="shop.example")
 KEYS = ["old", "new"]
 
 WRITE: dict[str, cabc.Callable[[TokenCodec], str]] = {
     "device": lambda codec: codec.write_device(DEVICE),
     "session": lambda codec: codec.write_session(SESSION),
     "visit": lambda codec: codec.write_visit(VISIT),
+    "visitor": lambda codec: codec.write_visitor(VISITOR),
     "link": lambda codec: codec.write_link(ONE),
     "csrf": lambda codec: codec.write_csrf(OWNER, 2**60)[9:],  # without the epoch
 }
@@ -39,6 +42,7 @@ READ: dict[str, cabc.Callable[[TokenCodec, str], object]] = {
     "device": lambda codec, value: codec.read_device(value) == DEVICE,
     "session": lambda codec, value: codec.read_session(value) == SESSION,
     "visit": lambda codec, value: codec.read_visit(value) == VISIT,
+    "visitor": lambda codec, value: codec.read_visitor(value) == VISITOR,
     "link": lambda codec, value: codec.read_link(value) == ONE,
     "csrf": lambda codec, value: codec.is_csrf_of(value, ONE, 2**60 - 1),
 }
