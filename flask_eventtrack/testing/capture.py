@@ -76,6 +76,8 @@ class CapturingPipeline(Pipeline):
 
     def flush(self, timeout: float | None = None) -> None:
         if self.writes:
+            if self._original.has_thread:  # two may not write at once
+                self._original.leave(_PATIENCE)
             super().flush(timeout)
 
     def abandon(self) -> None:
@@ -152,8 +154,6 @@ class Capture:
         if not self._belongs(state):
             return
         original = state.pipelines.get()
-        if self._options.write and original.has_thread:
-            original.leave(_PATIENCE)
         made = CapturingPipeline(original, state, self._log, writes=self._options.write)
         before = state.admits_bots, state.sites.writes
         self._restore.append(functools.partial(_restore, state, original, before))

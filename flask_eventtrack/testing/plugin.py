@@ -49,6 +49,7 @@ def tracked(request: pytest.FixtureRequest) -> cabc.Iterator[Tracked]:
     request.node.stash[_CAPTURE] = capture
     yield capture.open()
     capture.close()
+    del request.node.stash[_CAPTURE]  # it holds the apps
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -58,11 +58,13 @@ def test_what_was_tracked_before_and_after_is_written(make: MakeHost) -> None:
 
 @pytest.mark.parametrize("url", [{}, {"url": "sqlite://"}], ids=["file", "memory"])
 def test_a_flush_writes_if_it_is_asked_to(make: MakeHost, url: dict[str, t.Any]) -> None:
-    """In the test's own thread, with the sessions that the writer makes."""
+    """In the test's own thread, with the sessions that the writer makes. The app's thread ends."""
     shop = make_shop(make, create=True, **url)
+    shop.client().post("/pay", data={"amount": "1.00"})
+    shop.flush()
     with shop.events.capture(write=True) as tracked:
         shop.client().post("/pay", data={"amount": "9.99"})
-        assert shop.actions() == {"order.pay": 1, "session.start": 1}
+        assert shop.actions() == {"order.pay": 2, "session.start": 2}
         assert not [t for t in threading.enumerate() if t.name == "eventtrack-writer"]
         tracked.assert_event("order.pay")
 

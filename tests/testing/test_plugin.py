@@ -228,6 +228,29 @@ def test_a_live_servers_events_are_read_from_its_database(
     result.stdout.fnmatch_lines(["  order.pya (undefined_event)"])
 
 
+def test_an_app_is_free_after_its_test(suite: pytest.Pytester) -> None:
+    """Nothing of ours holds it, so that it ends with its thread and its connections."""
+    result = run(
+        suite,
+        """
+        import gc
+        import weakref
+
+        apps = []
+
+        def test_pay(app, client, tracked):
+            apps.append(weakref.ref(app.extensions["eventtrack"]))
+            client.post("/pay")
+            tracked.assert_event("order.pay")
+
+        def test_after():
+            gc.collect()
+            assert apps[0]() is None
+        """,
+    )
+    result.assert_outcomes(passed=2)
+
+
 def test_strict_markers_know_ours(suite: pytest.Pytester) -> None:
     """It is registered, with its options in the help."""
     result = suite.runpytest_subprocess("--markers", "-p", "no:schemathesis")
