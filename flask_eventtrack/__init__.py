@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from . import errors, signals
-from .api import CurrentVisitor, current_visitor, identify, logout, track
-from .extension import EventTrack
-from .pages.snippet import eventtrack_snippet
-from .pipeline.health import Health
-from .records import Event
-from .reports.feed import FeedEvent
-from .reports.filters import Filter
-from .reports.library import Reports
-from .reports.period import Period
-from .reports.rows import Breakdown, Numbers, Overview, Parameters
-from .reports.sessions import Profile, TrackedSession
-from .stamps import TracksSession
-from .store.touches import Touch
-from .transactions import cancel_transaction, track_transaction
+import importlib
+import typing as t
+
+if t.TYPE_CHECKING:
+    from . import errors, signals
+    from .api import CurrentVisitor, current_visitor, identify, logout, track
+    from .extension import EventTrack
+    from .pages.snippet import eventtrack_snippet
+    from .pipeline.health import Health
+    from .records import Event
+    from .reports.feed import FeedEvent
+    from .reports.filters import Filter
+    from .reports.library import Reports
+    from .reports.period import Period
+    from .reports.rows import Breakdown, Numbers, Overview, Parameters
+    from .reports.sessions import Profile, TrackedSession
+    from .stamps import TracksSession
+    from .store.touches import Touch
+    from .testing.tracked import Tracked
+    from .transactions import cancel_transaction, track_transaction
 
 __all__ = [
     "Breakdown",
@@ -33,6 +38,7 @@ __all__ = [
     "Profile",
     "Reports",
     "Touch",
+    "Tracked",
     "TrackedSession",
     "TracksSession",
     "cancel_transaction",
@@ -45,3 +51,37 @@ __all__ = [
     "track",
     "track_transaction",
 ]
+
+# Imported when they are first used. pytest imports the testing kit's plugin whenever it starts, and
+# all of this would take it a second.
+_NAMES = {
+    "api": "CurrentVisitor current_visitor identify logout track",
+    "extension": "EventTrack",
+    "pages.snippet": "eventtrack_snippet",
+    "pipeline.health": "Health",
+    "records": "Event",
+    "reports.feed": "FeedEvent",
+    "reports.filters": "Filter",
+    "reports.library": "Reports",
+    "reports.period": "Period",
+    "reports.rows": "Breakdown Numbers Overview Parameters",
+    "reports.sessions": "Profile TrackedSession",
+    "stamps": "TracksSession",
+    "store.touches": "Touch",
+    "testing.tracked": "Tracked",
+    "transactions": "cancel_transaction track_transaction",
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
+_MODULES |= {"errors": "errors", "signals": "signals"}
+
+if not t.TYPE_CHECKING:  # which would otherwise take any name for one of ours
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        module = importlib.import_module(f".{_MODULES[name]}", __name__)
+        found = globals()[name] = module if name == _MODULES[name] else getattr(module, name)
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})

@@ -77,6 +77,7 @@ from .state import (
     DashboardUser,
     State,
     get_state,
+    register,
     warn_of_memory,
 )
 from .store.batch import Written
@@ -89,6 +90,8 @@ from .store.tombstones import Tombstones
 
 if t.TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
+
+    from .testing.capture import Capture
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -143,7 +146,7 @@ class EventTrack:
         state = self._make_state(app, config, database, replica)
         if config.durability is None:
             _follow_drops(app, state, db.metadatas[config.bind_key])
-        app.extensions[EXTENSION] = state
+        register(app, state)
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
         app.jinja_env.globals["eventtrack_chart"] = eventtrack_chart
         app.jinja_env.globals["eventtrack_feed"] = eventtrack_feed
@@ -385,6 +388,43 @@ class EventTrack:
     def reports(self) -> Reports:
         """The current app's reports: the numbers of the dashboard, for your own code."""
         return get_state().reports
+
+    def capture(
+        self,
+        *,
+        write: bool = False,
+        stored: bool = False,
+        allow_mistakes: bool = False,
+        forbid_personal_data: bool = False,
+        filter_bots: bool = False,
+    ) -> Capture:
+        """Return a context in which tests see events at once. It gives a :class:`Tracked`.
+
+        ::
+
+            with events.capture() as tracked:
+                client.post("/pay")
+            tracked.assert_event("order.pay", amount="9.99")
+
+        It captures the events of all apps of this object, also of those that are made inside. There
+        is no thread and no journal meanwhile, and bots count as people.
+
+        :param write: whether ``flush()`` writes the events to the database. Otherwise they are
+            never written, and there need be no tables.
+        :param stored: whether to look in the database as well, where the process of a server
+            writes. Assertions then wait up to 5 seconds for an event.
+        :param allow_mistakes: whether undefined and rejected events are allowed. Otherwise they
+            raise ``AssertionError`` at the end.
+        :param forbid_personal_data: whether e-mail addresses, card numbers, tokens and secrets in
+            parameters and labels raise ``AssertionError`` at the end.
+        :param filter_bots: whether bots are filtered as ``EVENTTRACK_BOTS`` says.
+        """
+        from .testing.capture import Capture, Options  # apps in production need none of it
+
+        return Capture(
+            Options(write, stored, allow_mistakes, forbid_personal_data, filter_bots),
+            lambda state: state.callbacks is self._callbacks,
+        )
 
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything that the current app tracked so far is in its database.

@@ -46,6 +46,8 @@ class Sites:
         self._most = _MOST_MATCHES if self.is_named else MOST_UNNAMED
         self._register = None if self.is_named else register
         self._is_refused = False
+        #: Whether new hosts are noted in the file. Tests switch it off.
+        self.writes: bool = True
         self._seen: set[str] = set()
         #: Return the site of a ``Host`` header, or of a host name.
         self.find: t.Final = functools.lru_cache(maxsize=1024)(self._find)
@@ -67,7 +69,7 @@ class Sites:
         if len(self._seen) >= self._most:
             return False
         noted = [name]
-        if self._register is not None and not self._is_refused:
+        if self._register is not None and self.writes and not self._is_refused:
             try:
                 noted = _add_line(self._register, name, self._most)
             except PermissionError as error:

@@ -8,6 +8,7 @@ import logging
 import pathlib
 import typing as t
 import uuid as uuidlib
+import weakref
 
 from blinker import NamedSignal
 from flask import Flask, current_app
@@ -61,7 +62,7 @@ class Callbacks:
     dashboard_user: DashboardUser | None = None
 
 
-@dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True)
+@dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True, eq=False)
 class State:
     """One app's registration: ``app.extensions["eventtrack"]``.
 
@@ -72,7 +73,8 @@ class State:
     whether its answers may be page visits; ``has_login`` whether Flask-Login may have loaded a
     user; ``recent_ids`` are the last event ids that this process took from clients; ``url_rules``
     the rules of the last URLs, each with the moment until which it is remembered; ``warned`` the
-    kinds of warnings that were logged.
+    kinds of warnings that were logged; ``admits_bots`` says that bots count as people, as they do
+    where a test captures events.
     """
 
     config: Config
@@ -111,6 +113,7 @@ class State:
     has_pages: dict[str, bool] = dataclasses.field(default_factory=dict)
     has_login: bool = True
     is_set_up: bool = False
+    admits_bots: bool = False
 
     @property
     def pipeline(self) -> Pipeline:
@@ -182,6 +185,19 @@ def warn_of_memory(state: State) -> None:
 def this_app() -> Flask:
     """Return the current app itself, which is the sender of signals."""
     return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]
+
+
+#: The registrations of this process's apps, and who is told of each new one.
+registered: t.Final[weakref.WeakSet[State]] = weakref.WeakSet()
+watchers: t.Final[list[cabc.Callable[[State], None]]] = []
+
+
+def register(app: Flask, state: State) -> None:
+    """Put the registration on an app."""
+    app.extensions[EXTENSION] = state
+    registered.add(state)
+    for watch in watchers:
+        watch(state)
 
 
 def find_state(app: Flask) -> State | None:

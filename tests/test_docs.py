@@ -316,10 +316,15 @@ def test_the_tutorials_doctor_says_what_it_says(tmp_path: pathlib.Path) -> None:
     ]
 
 
-def test_the_tests_of_the_guide_pass(tmp_path: pathlib.Path) -> None:
-    """Each test that the guide shows passes, in the files that it tells hosts to write."""
-    page = "docs/howto/test-your-app.md"
-    write_files(page, tmp_path, "set_start_method")
+@pytest.mark.parametrize(
+    ("page", "last"),
+    [("test-your-app", "set_start_method"), ("testing-kit", "class PaymentTest")],
+    ids=["database", "kit"],
+)
+def test_the_tests_of_the_guide_pass(tmp_path: pathlib.Path, page: str, last: str) -> None:
+    """Each test that a guide shows passes, in the files that it tells hosts to write."""
+    page = f"docs/howto/{page}.md"
+    write_files(page, tmp_path, last)
     # Python 3.13 warns of the in-memory database that Flask-SQLAlchemy leaves to the collector.
     ignored = "ignore::pytest.PytestUnraisableExceptionWarning"
     options = ["-q", "-p", "no:cacheprovider", "-W", ignored, "--live-server-wait=30"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import pathlib
 
 from flask import Flask, render_template_string
@@ -12,6 +13,8 @@ import flask_eventtrack
 package = pathlib.Path(flask_eventtrack.__file__).parent
 assert "site-packages" in package.parts, package
 assert (package / "py.typed").is_file()
+[plugin] = importlib.metadata.entry_points(group="pytest11", name="flask_eventtrack")
+assert plugin.module == "flask_eventtrack.testing.plugin", plugin
 
 app = Flask(__name__)
 app.config.update(SECRET_KEY="of a clean environment", SQLALCHEMY_DATABASE_URI="sqlite://")

@@ -256,7 +256,7 @@ def _write_signature(function: t.Any) -> str:
     """Return the ``def`` of a function without its body; long ones with a line an argument."""
     node = parse(function)
     if "self" in inspect.signature(function).parameters and node.name != "__init__":
-        del node.args.args[0]
+        del (node.args.posonlyargs or node.args.args)[0]
     for arg in ast.walk(node.args):
         if isinstance(arg, ast.arg) and arg.annotation:
             arg.annotation = ast.Name(_hint(function, arg.annotation))

@@ -12,14 +12,11 @@ from flask.testing import FlaskClient
 
 from example_app.models import Order, OrderItem, db
 from example_app.tracking import events
+from flask_eventtrack import Tracked
 
-from .helpers import ask_bank, order, pay, recorded, rows, story, submit
+from .helpers import ask_bank, order, pay, rows, story, submit
 
 ADDRESS = {"name": "Ada", "address": "1 Test Street"}
-
-
-def bought() -> list[dict[str, t.Any]]:
-    return recorded("product.buy")
 
 
 def amounts() -> list[int]:
@@ -31,24 +28,23 @@ def _by_time(row: dict[str, t.Any]) -> t.Any:
     return row["time"]
 
 
-def test_the_basket_tracks_what_goes_in_and_out(client: FlaskClient) -> None:
+def test_the_basket_tracks_what_goes_in_and_out(client: FlaskClient, tracked: Tracked) -> None:
     """A smaller quantity is a removal of the difference."""
     submit(client, "/basket/add", sku="K-03", quantity="3")
     submit(client, "/basket/update", sku="K-03", quantity="1")
     submit(client, "/basket/remove", sku="K-03")
-    assert recorded("product.addToCart") == [
-        {
-            "sku": "K-03",
-            "name": "Otto",
-            "quantity": 3,
-            "final_unit_price": "26.00",
-            "currency": "EUR",
-        }
-    ]
-    assert recorded("product.removeFromCart") == [
-        {"sku": "K-03", "name": "Otto", "quantity": 2},
-        {"sku": "K-03", "name": "Otto", "quantity": 1},
-    ]
+    otto = {"sku": "K-03", "name": "Otto"}
+    added, *removed = tracked.assert_sequence(
+        "product.addToCart", "product.removeFromCart", "product.removeFromCart"
+    )
+    assert added.params == {
+        **otto,
+        "quantity": 3,
+        "final_unit_price": "26.00",
+        "currency": "EUR",
+    }
+    assert [event.params for event in removed] == [{**otto, "quantity": 2}, {**otto, "quantity": 1}]
+    assert len(tracked.events) == 3
 
 
 def test_a_change_of_the_quantity_says_so(client: FlaskClient) -> None:
@@ -91,28 +87,25 @@ def test_whatever_happens_to_the_basket_is_said(
     assert said in client.get(answer.location).text
 
 
-def test_an_unchanged_basket_tracks_nothing(client: FlaskClient) -> None:
+def test_an_unchanged_basket_tracks_nothing(client: FlaskClient, tracked: Tracked) -> None:
     """The same quantity again, and more than fits in: 20 of each is the most."""
     submit(client, "/basket/add", sku="K-03", quantity="50")
     submit(client, "/basket/update", sku="K-03", quantity="20")
     submit(client, "/basket/add", sku="K-03", quantity="1")
-    [added] = recorded("product.addToCart")
-    assert added["quantity"] == 20
-    assert recorded("product.removeFromCart") == []
+    tracked.assert_event("product.addToCart", quantity=20)
+    assert len(tracked.events) == 1
 
 
-def test_a_paid_order_is_a_transaction(client: FlaskClient) -> None:
+def test_a_paid_order_is_a_transaction(client: FlaskClient, tracked: Tracked) -> None:
     """Two of Otto and one of Bruno. Neither name nor address is in the events."""
     order(client, K_03=2, K_01=1)
-    assert recorded("transaction.charge") == []
+    tracked.assert_no_event("transaction.charge")
     assert pay(client).location == "/orders/1"
-    [charge] = recorded("transaction.charge")
-    assert (charge["order_id"], charge["total"], charge["total_minor"]) == ("1", "66.50", 6650)
-    assert (charge["currency"], charge["quantity"]) == ("EUR", 3)
-    assert {(each["sku"], each["quantity"], each["amount_minor"]) for each in bought()} == {
-        ("K-03", 2, 5200),
-        ("K-01", 1, 1450),
-    }
+    paid = {"total": "66.50", "total_minor": 6650, "currency": "EUR", "quantity": 3}
+    tracked.assert_event("transaction.charge", paid, order_id="1", times=1)
+    tracked.assert_event("product.buy", sku="K-03", quantity=2, amount_minor=5200)
+    tracked.assert_event("product.buy", sku="K-01", quantity=1, amount_minor=1450)
+    tracked.assert_event("product.buy", times=2)
 
 
 def test_an_order_is_the_last_of_its_story(client: FlaskClient) -> None:
@@ -129,13 +122,15 @@ def test_an_order_is_the_last_of_its_story(client: FlaskClient) -> None:
     ]
 
 
-def test_the_bank_may_say_it_twice(client: FlaskClient) -> None:
+@pytest.mark.tracked(write=True)
+def test_the_bank_may_say_it_twice(client: FlaskClient, tracked: Tracked) -> None:
     """A reload of the page that the bank leads to is no second payment."""
     order(client, K_03=1)
     answer = ask_bank(client)
     client.get(answer)
     client.get(answer)
-    assert len(recorded("transaction.charge")) == len(bought()) == 1
+    tracked.assert_event("transaction.charge", times=1)
+    assert amounts() == [2600]
 
 
 def test_an_order_that_is_not_paid_is_no_revenue(client: FlaskClient) -> None:
@@ -157,13 +152,12 @@ def test_only_the_bank_says_that_an_order_is_paid(client: FlaskClient, answer: s
     assert rows(events.tables.transaction) == []
 
 
-def test_a_coupon_is_a_discount(client: FlaskClient) -> None:
+def test_a_coupon_is_a_discount(client: FlaskClient, tracked: Tracked) -> None:
     """A tenth of 66.50; small letters will do."""
     order(client, coupon="wobble10", K_03=2, K_01=1)
     pay(client)
-    [charge] = recorded("transaction.charge")
-    assert (charge["total_minor"], charge["discount_minor"]) == (5985, 665)
-    assert charge["coupon"] == "WOBBLE10"
+    discount = {"total_minor": 5985, "discount_minor": 665, "coupon": "WOBBLE10"}
+    tracked.assert_event("transaction.charge", discount, times=1)
 
 
 def test_an_unknown_coupon_is_said(client: FlaskClient) -> None:

@@ -52,6 +52,11 @@ class Pipelines:
         """Return this process's pipeline, or None if it was not used yet."""
         return self._by_pid.get(os.getpid())
 
+    def replace(self, pipeline: Pipeline) -> None:
+        """Have this process use another pipeline, as a test does that captures events."""
+        self._by_pid[os.getpid()] = pipeline
+        _begun.add(pipeline)
+
     def _begin(self) -> Pipeline:
         self.abandon_others()
         made = self._make()

@@ -18,9 +18,10 @@ import typing as t
 import uuid as uuidlib
 
 import msgspec
+from sqlalchemy import orm
 
 from ..errors import FlushTimeout
-from ..records import EndReason, Outcome, Record, decode_record, encode_record
+from ..records import EndReason, Event, Outcome, Record, decode_record, encode_record
 from ..store.closed_days import DayStep
 from ..store.engine import Database
 from ..store.erasure import Erased
@@ -70,6 +71,9 @@ class Pipeline:
     ) -> None:
         self.database = database
         self.writer: Writer = Writer(database, hooks)
+        #: Whether records become rows. Those that a test captures need not.
+        self.writes: bool = True
+        self._hooks = hooks
         self._make_queue = make_queue
         self._made: Queue | None = None
         self._interval = flush_interval.total_seconds()
@@ -109,6 +113,10 @@ class Pipeline:
     def status(self) -> Status:
         """Where this pipeline stands; it is not to be changed."""
         return self._status
+
+    @property
+    def _uses_thread(self) -> bool:
+        return not self.database.is_in_memory
 
     @property
     def has_thread(self) -> bool:
@@ -156,8 +164,11 @@ class Pipeline:
             self._status.put += by
             self._notify()
 
-    def expect_uncounted(self) -> None:
-        """Have the thread look for events that a host is about to commit in its own transaction."""
+    def expect_uncounted(self, event: Event, db_session: orm.Session) -> None:
+        """Have the thread look for an event that a host is about to commit in its own transaction.
+
+        :param db_session: the host's.
+        """
         with self._lock:
             self._status.expecting_until = time.monotonic() + _EXPECTATION
             self._notify()
@@ -167,7 +178,7 @@ class Pipeline:
         if self._status.due_at == NEVER:
             self._status.due_at = time.monotonic() + self._interval
         self._changed.notify_all()
-        if self.database.is_in_memory or (self._thread is not None and self._thread.is_alive()):
+        if not self._uses_thread or (self._thread is not None and self._thread.is_alive()):
             return
         thread = threading.Thread(target=self._run, name="eventtrack-writer", daemon=True)
         try:
@@ -188,10 +199,10 @@ class Pipeline:
         this = threading.current_thread()
         if this is self._thread or this is self._writing_thread:
             return  # a log handler or a receiver of our signals asks: it would wait for itself
-        if self.database.is_in_memory:
-            self._drain()
-        else:
+        if self._uses_thread:
             self._await_written(timeout)
+        else:
+            self._drain()
         if self._is_expecting:
             self._count_uncounted()
 
@@ -500,7 +511,7 @@ class Pipeline:
             target = self._status.put
         with self._write_alone():
             while self._status.life != "closed" and self._drain_batch():
-                if not self.database.is_in_memory and self._may_rest(target):
+                if self._uses_thread and self._may_rest(target):
                     break
 
     @contextlib.contextmanager

@@ -125,7 +125,8 @@ class Current:
         has_signal = environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1"
         agent = environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH]
         # There is none in app.test_request_context().
-        bot = find_bot(agent) if agent or not this_app().testing else None
+        is_exempt = state.admits_bots or (not agent and this_app().testing)
+        bot = None if is_exempt else find_bot(agent)
         return judge(choice, has_signal=has_signal, bot=bot, config=state.config)
 
     def treat_as_app(self) -> None:

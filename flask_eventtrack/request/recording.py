@@ -70,13 +70,14 @@ def put_in_transaction(state: State, current: Current | None, event: Event) -> b
     if event.is_engagement:
         raise InvalidEvent("no_transaction", f"{PAGE_ENGAGE!r} is a part of a visit, and no row.")
     db_session = this_app().extensions["sqlalchemy"].session
-    tables = state.pipeline.database.tables
-    salt = state.config.profile_salt
-    if event.order is not None and is_known(db_session.execute, tables, event, salt):
-        return True
-    for insert in insert_uncounted(tables, event, state.access.admits):
-        db_session.execute(insert)
-    state.pipeline.expect_uncounted()
+    if state.pipeline.writes:
+        tables = state.pipeline.database.tables
+        salt = state.config.profile_salt
+        if event.order is not None and is_known(db_session.execute, tables, event, salt):
+            return True
+        for insert in insert_uncounted(tables, event, state.access.admits):
+            db_session.execute(insert)
+    state.pipeline.expect_uncounted(event, db_session())
     if current is not None:
         current.recorded = True
     _announce(state, [event])

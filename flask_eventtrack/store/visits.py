@@ -119,12 +119,17 @@ class Visit(msgspec.Struct, gc=False):
         self.is_engaged = True
 
     def _join(self, server: dict[str, t.Any], browser: dict[str, t.Any]) -> None:
-        owned = {name: server[name] for name in _OWNED & server.keys()}
-        route = browser["url"].partition("#")[2]  # which no browser sends to its server
-        if route and "url" in owned:
-            owned["url"] += f"#{route}"
-        self.row.params = {**server, **browser, **owned}
+        self.row.params = join_halves(server, browser)
         self.row.label = page_label(self.row.params)
+
+
+def join_halves(server: dict[str, t.Any], browser: dict[str, t.Any]) -> dict[str, t.Any]:
+    """Return the parameters of a visit from those of its two halves."""
+    owned = {name: server[name] for name in _OWNED & server.keys()}
+    route = browser["url"].partition("#")[2]  # which no browser sends to its server
+    if route and "url" in owned:
+        owned["url"] += f"#{route}"
+    return {**server, **browser, **owned}
 
 
 def visit_of(row: EventRow, key: uuidlib.UUID | None = None) -> Visit:

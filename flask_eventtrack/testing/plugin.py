@@ -1,0 +1,76 @@
+"""The plugin for pytest: the fixture ``tracked``.
+
+pytest imports this module in each run, also of projects that do not use it. So whatever else is
+needed is imported by the fixture.
+"""
+
+from __future__ import annotations
+
+import collections.abc as cabc
+import typing as t
+
+import pytest
+
+if t.TYPE_CHECKING:
+    from .capture import Capture
+    from .tracked import Tracked
+
+# Of the fixture and of its marker.
+_NAME = "tracked"
+_OPTIONS = ("allow_mistakes", "forbid_personal_data", "filter_bots")
+_INI = "eventtrack_"
+_CAPTURE = pytest.StashKey["Capture"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of ``pyproject.toml``."""
+    for option in _OPTIONS:
+        text = f"What the fixture 'tracked' of Flask-EventTrack gives to capture({option}=…)."
+        parser.addini(_INI + option, text, type="bool", default=False)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line(
+        "markers", f"{_NAME}(**options): options of Flask-EventTrack's events.capture()."
+    )
+
+
+@pytest.fixture
+def tracked(request: pytest.FixtureRequest) -> cabc.Iterator[Tracked]:
+    """The events that the apps of this process record during the test."""
+    from .capture import Capture, Options
+
+    options: dict[str, bool] = {name: request.config.getini(_INI + name) for name in _OPTIONS}
+    options["stored"] = "live_server" in request.fixturenames
+    for marker in reversed(list(request.node.iter_markers(_NAME))):
+        options.update(marker.kwargs)
+    capture = Capture(Options(**options))
+    request.node.stash[_CAPTURE] = capture
+    yield capture.open()
+    capture.close()
+    del request.node.stash[_CAPTURE]  # it holds the apps
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Set up our fixture before all others: pytest-flask's server is a copy of this process."""
+    names: list[str] = getattr(item, "fixturenames", [])
+    if _NAME in names:
+        names.remove(_NAME)
+        names.insert(0, _NAME)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> cabc.Iterator[None]:
+    """Fail a test that passes but for its mistakes."""
+    capture: Capture | None = item.stash.get(_CAPTURE, None)
+    if capture is not None:
+        capture.skip_stored()  # the tables may have been made by a fixture
+    yield
+    if capture is None:
+        return
+    try:
+        capture.check()
+    except AssertionError as error:
+        pytest.fail(str(error), pytrace=False)
