@@ -12,8 +12,14 @@ from ..privacy.urls import clean_beginning, find_campaign, query_of
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
-from ..request.debug_log import follow_events
-from ..request.host_hooks import HookList, close_idle, exempt_from_csrf, open_bypass
+from ..request.debug_log import follow_events, tell_browser
+from ..request.host_hooks import (
+    HookList,
+    close_idle,
+    exempt_from_csrf,
+    open_bypass,
+    run_last,
+)
 from ..request.host_login import resolve
 from ..request.navigation import has_page, is_navigation, may_be_page
 from ..request.recording import make_anonymous, open_session, put
@@ -60,6 +66,7 @@ class PageHooks:
         if app.debug:
             app.after_request_funcs[None].append(TagCheck(state))
             follow_events(app)
+            run_last(app, tell_browser)
         close_idle(app)
         state.is_set_up = True
         state.has_login = hasattr(app, "login_manager")

@@ -1,10 +1,14 @@
-"""In debug, a line in the app's log for each event that is recorded or refused."""
+"""In debug, what requests record and what is refused: in the app's log, and in a header.
+
+The header is ``Server-Timing``, which browsers show with each answer, and which scripts can read.
+"""
 
 from __future__ import annotations
 
 import typing as t
+import urllib.parse
 
-from flask import Flask, has_request_context, request
+from flask import Flask, Response, has_request_context, request
 
 from ..errors import InvalidEvent
 from ..records import Event
@@ -12,6 +16,8 @@ from ..signals import event_accepted, event_rejected
 from ..text import escape
 
 _LENGTH = 200
+_TOLD = "_eventtrack_told"
+_MOST_TOLD = 20
 
 
 def follow_events(app: Flask) -> None:
@@ -20,18 +26,30 @@ def follow_events(app: Flask) -> None:
     event_rejected.connect(_log_rejected, app)
 
 
+def tell_browser(response: Response) -> Response:
+    """Say in the header of an answer what its request has recorded."""
+    for text in request.__dict__.get(_TOLD, ()):
+        response.headers.add("Server-Timing", f'eventtrack;desc="{urllib.parse.quote(text)}"')
+    return response
+
+
 def _log_accepted(app: Flask, event: Event, **_: t.Any) -> None:
     undefined = f", undefined: {', '.join(event.undefined)}" if event.undefined else ""
-    _log(app, "recorded", event.action, f"{_write(event.params)}{undefined}")
+    _tell(app, "recorded", event.action, f"{_write(event.params)}{undefined}")
 
 
 def _log_rejected(app: Flask, action: str, error: InvalidEvent, **_: t.Any) -> None:
-    _log(app, "refused", action or "an event", error.message)
+    _tell(app, "refused", action or "an event", error.message)
 
 
-def _log(app: Flask, what: str, action: str, text: str) -> None:
-    where = f" in {request.method} {request.path}" if has_request_context() else ""
+def _tell(app: Flask, what: str, action: str, text: str) -> None:
     cut = text if len(text) <= _LENGTH else f"{text[: _LENGTH - 1]}…"
+    where = ""
+    if has_request_context():
+        where = f" in {request.method} {request.path}"
+        told: list[str] = request.__dict__.setdefault(_TOLD, [])
+        if len(told) < _MOST_TOLD:
+            told.append(f"{what} {action}: {cut}")
     app.logger.info("%s", escape(f"EventTrack {what} {action}{where}: {cut}"))
 
 

@@ -103,6 +103,17 @@ def open_bypass(app: Flask, before: Hook, after: cabc.Sequence[Hook]) -> None:
     teardown[None] = TeardownList(teardown.get(None, ()))
 
 
+def run_last(app: Flask, hook: Hook) -> None:
+    """Run a hook after all others that run after a request.
+
+    The list is replaced: requests of other threads may be going through the old one.
+    """
+    hooks: t.Any = app.after_request_funcs[None]
+    own = hooks._own if isinstance(hooks, HookList) else ()
+    after: t.Any = app.after_request_funcs
+    after[None] = HookList([hook, *hooks[:]], own)
+
+
 def close_idle(app: Flask) -> None:
     """Give Flask plain lists where no hook is the host's, which makes requests cheaper."""
     for hooks in (*_kinds(app), t.cast("t.Any", app.teardown_request_funcs)):

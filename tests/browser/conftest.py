@@ -28,7 +28,9 @@ TIMEOUT = 90.0
 class Site:
     """A server process on a free port of 127.0.0.1, and its database."""
 
-    def __init__(self, module: str, folder: pathlib.Path, scheme: str = "http") -> None:
+    def __init__(
+        self, module: str, folder: pathlib.Path, scheme: str = "http", **settings: str
+    ) -> None:
         self._log = folder / "server.log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -44,6 +46,7 @@ class Site:
             "FLASK_SQLALCHEMY_DATABASE_URI": database,
             "FLASK_SECRET_KEY": "a secret for tests only",
             "PYTHONUNBUFFERED": "1",
+            **settings,
         }
         self._process = Fork([module], cwd=ROOT, env=environ, log=self._log, preload=SITES)
         self._wait_until_it_answers()
@@ -169,13 +172,24 @@ def site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
 
 
 @pytest.fixture
+def debug_site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
+    """The same in debug mode."""
+    yield from run("tests.browser.site", tmp_path, FLASK_DEBUG="true")
+
+
+@pytest.fixture
 def secure_site(tmp_path: pathlib.Path, chromium: Browser) -> cabc.Iterator[Site]:
     """The same over HTTPS, with a certificate that nobody has signed."""
     yield from run("tests.browser.site", tmp_path, "https")
 
 
-def run(module: str, folder: pathlib.Path, scheme: str = "http") -> cabc.Iterator[Site]:
-    """Yield a server, and stop it afterwards."""
-    site = Site(module, folder, scheme)
+def run(
+    module: str, folder: pathlib.Path, scheme: str = "http", **settings: str
+) -> cabc.Iterator[Site]:
+    """Yield a server, and stop it afterwards.
+
+    :param settings: variables of its environment.
+    """
+    site = Site(module, folder, scheme, **settings)
     yield site
     site.stop()

@@ -107,6 +107,15 @@ def test_debugging_logs_each_answer(site: Site, page: Page) -> None:
     assert any(kind == "warning" and "undefined_event" in text for kind, text in messages)
 
 
+def test_debugging_logs_what_the_server_recorded(debug_site: Site, page: Page) -> None:
+    """With the page, where the app is in debug mode."""
+    with page.expect_console_message(
+        lambda message: message.text.startswith("eventtrack: recorded page.visit: ")
+    ) as told:
+        start(debug_site, page, "/app")
+    assert "title='App'" in told.value.text
+
+
 def test_debugging_says_each_mistake_once(site: Site, page: Page) -> None:
     """Why an event was rejected, however often it was."""
     warnings: list[str] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import urllib.parse
 
 import pytest
 
@@ -57,9 +58,25 @@ def test_what_a_request_recorded_is_in_the_log(
     assert not any("\n" in line for line in (view, visit, refused, wrong, posted))
 
 
+def test_what_a_request_recorded_is_in_a_header(make: MakeHost) -> None:
+    """Of each answer; the browser half writes it to the console."""
+    client = make_debug_host(make, debug=True).client()
+    for _ in range(2):
+        headers = client.get("/wrong", headers=NAVIGATION).headers.getlist("Server-Timing")
+        told = [urllib.parse.unquote(header) for header in headers]
+        assert told[0] == (
+            "eventtrack;desc=\"refused mug.veiw: 'mug.veiw' is not defined. "
+            "Did you mean 'mug.view'?\""
+        )
+        assert told[1].startswith('eventtrack;desc="recorded page.visit: ')
+        assert len(told) == 2
+    assert client.get("/mug").headers["Server-Timing"].isascii()
+
+
 def test_in_production_the_log_is_quiet(make: MakeHost, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing listens, so nothing is expanded for it."""
     host = make_debug_host(make, debug=False)
     with caplog.at_level(logging.INFO):
-        host.client().get("/mug", headers=NAVIGATION)
+        answer = host.client().get("/mug", headers=NAVIGATION)
+    assert "Server-Timing" not in answer.headers
     assert [each for each in caplog.messages if each.startswith("EventTrack")] == []

@@ -1,7 +1,8 @@
 import { parse } from "../natives.js";
 
 /**
- * Logs each event with its answer, and warns of each mistake once.
+ * Logs what the server has recorded with the page and each event with its answer, and warns of each
+ * mistake once.
  * @param {import("../core.js").Core} core
  */
 export function debug({ hooks, settings }) {
@@ -11,6 +12,9 @@ export function debug({ hooks, settings }) {
     if (!said.has(message)) console.warn("eventtrack:", code, message, about);
     said.add(message);
   };
+  const [page] = performance.getEntriesByType("navigation");
+  for (const { name, description } of /** @type {any} */ (page)?.serverTiming || [])
+    if (name === "eventtrack") console.log("eventtrack:", decodeURIComponent(description));
   hooks.answer = (encoded, { status, error }) => {
     const { action, label, params } = parse(encoded);
     console.log("eventtrack:", status, action, label || "", params);
