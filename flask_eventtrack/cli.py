@@ -27,7 +27,7 @@ from .pipeline.health import examine as examine_health
 from .privacy.report import SOURCES, compare
 from .private_files import replace_private
 from .reports.export import iter_person
-from .reports.feed import FeedEvent, Wanted, iter_new, read_latest
+from .reports.feed import FeedEvent, Wanted, find_newest, iter_new, read_latest
 from .reports.refused import Refused, iter_refused
 from .state import State, find_state, get_state, this_app
 from .store.closed_days import count_closed
@@ -120,8 +120,10 @@ def tail(
     database, writer = state.pipeline.database, state.pipeline.writer
     person = None if customer is None else data_rights.parse_person(state, customer)
     wanted = Wanted(actions, None if person is None else person.profiles)
-    latest = read_latest(database, max(1, lines), wanted)  # following begins after the last one
-    pages = itertools.chain([latest[:lines]], iter_new(database, latest, wanted) if follow else ())
+    since = find_newest(database)
+    latest = read_latest(database, lines, wanted) if lines else []
+    new = iter_new(database, since, latest, wanted) if follow else ()
+    pages = itertools.chain([latest], new)
     lost = iter_refused(database, lambda: writer.now) if refused else itertools.repeat([])
     for page in pages:
         for event in (stored.event for stored in page):

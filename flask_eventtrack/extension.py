@@ -64,6 +64,7 @@ from .reports.library import Reports
 from .reports.reader import Reader
 from .request.celery_signals import follow_celery
 from .request.cookies import cookie_reader, may_prefix
+from .request.debug_log import follow_events
 from .request.flask_login import follow_flask_login
 from .request.navigation import EXEMPT
 from .request.outside import as_visitor
@@ -156,6 +157,8 @@ class EventTrack:
             app.register_blueprint(make_blueprint(app, config.url_prefix))
             app.register_blueprint(make_dashboard(app, config.url_prefix))
             follow_flask_login(app)
+            if app.debug:
+                follow_events(app)
             if app.debug and database.is_in_memory:
                 warn_of_memory(state)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import functools
 import json
 import os
 import pathlib
@@ -22,6 +23,8 @@ from msgspec import Meta
 
 from flask_eventtrack import identify, track
 from flask_eventtrack.identity.visitor import customer_uuid
+from flask_eventtrack.reports.feed import Wanted, find_newest, iter_new
+from flask_eventtrack.reports.refused import iter_refused
 
 from .commands import run
 from .conftest import MakeHost
@@ -175,6 +178,54 @@ def test_tail_tells_what_was_refused(make: MakeHost) -> None:
     assert len(found) == 2
     host.clock.advance(hours=1)
     assert run(host, "tail", "-n0", "--refused").output == ""
+
+
+def test_what_is_refused_is_told_once(make: MakeHost) -> None:
+    """Also what was counted in the hour before, and what comes late."""
+    host = make()
+    post = functools.partial(host.client().post, "/_et/in", headers=SAME_ORIGIN)
+    database = host.state.pipeline.database
+    for _ in range(3):
+        post(json={"action": "a.x"})
+    host.events_of("a.x")
+    host.clock.advance(hours=1)
+    post(json={"action": "a.y"})
+    host.events_of("a.y")
+    steps = iter_refused(database, lambda: host.clock.moment)
+    with host.app.app_context():
+        assert [(each.action, each.number) for each in next(steps)] == [("a.y", 1)]
+        assert next(steps) == []
+        for _ in range(2):
+            post(json={"action": "a.y"})
+        host.clock.advance(hours=1)
+        host.events.flush()
+        assert [(each.action, each.number) for each in next(steps)] == [("a.y", 2)]
+        assert next(steps) == []
+
+
+def test_following_some_events_reads_the_latest_only(db_host: Host) -> None:
+    """Though none of them ever happened: not all events there are, at each step."""
+    make_busy(db_host)
+    database = db_host.state.pipeline.database
+    asked: list[t.Any] = []
+    sa.event.listen(
+        sa.Engine, "before_cursor_execute", listener := lambda *given: asked.append(given[3])
+    )
+    try:
+        with db_host.app.app_context():
+            steps = iter_new(database, find_newest(database), [], Wanted(("c.*",)))
+            assert next(steps) == []
+            db_host.events.define("c.d")
+            track("c.d", customer="8")
+            track("a.b", customer="8")
+            db_host.events.flush()
+            assert [row.event.action for row in next(steps)] == ["c.d"]
+            assert next(steps) == []
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", listener)
+    assert "2026-11-21" in f"{asked}" or "datetime(2026, 11, 21" in f"{asked}"
+    long_ago = ("1969-12", "1970-01", "(1969, 12", "(1970, 1")
+    assert not any(moment in f"{asked}" for moment in long_ago)
 
 
 def test_tail_of_nothing_prints_nothing(host: Host) -> None:

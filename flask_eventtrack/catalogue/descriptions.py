@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import ast
 import collections.abc as cabc
+import functools
 import inspect
 import itertools
+import linecache
 import re
-import textwrap
 import typing as t
 
 import msgspec
 
-_FIELD = re.compile(r":(?:param|ivar|var)\s+(?:[^:\s]+\s+)*(\w+)\s*:")
+_FIELD = re.compile(r":(?:param|ivar|var)[ \t]+(?:[^:\s]+[ \t]+)*(\w+)[ \t]*:")
 # The next field, or the end of the paragraph.
 _END = re.compile(r"\n\s*(?=:\w)|\n\s*\n")
 
@@ -40,10 +41,11 @@ def describe_fields(schema: type) -> dict[str, str]:
 
 
 def _docstring_of(schema: type) -> str:
-    text = vars(schema).get("__doc__") or ""
+    text = vars(schema).get("__doc__")
     # @dataclass writes the signature where there is no docstring.
-    is_made = text.startswith(f"{schema.__name__}(")
-    return "" if is_made or not isinstance(text, str) else inspect.cleandoc(text)
+    if not isinstance(text, str) or text.startswith(f"{schema.__name__}("):
+        return ""
+    return inspect.cleandoc(text)
 
 
 def _read_docstring(text: str) -> dict[str, str]:
@@ -56,10 +58,35 @@ def _read_docstring(text: str) -> dict[str, str]:
 def _read_source(schema: type) -> dict[str, str]:
     """Return the texts that stand below the fields of a class, where its source can be read."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(schema)))
-    except (OSError, TypeError, SyntaxError):
+        file = inspect.getsourcefile(schema)
+    except TypeError:
         return {}
-    body = tree.body[0].body if isinstance(tree.body[0], ast.ClassDef) else []
+    return {} if file is None else _read_file(file).get(schema.__qualname__, {})
+
+
+@functools.lru_cache(maxsize=256)
+def _read_file(file: str) -> dict[str, dict[str, str]]:
+    """Return the texts below the fields of all classes in a file, by their qualified names."""
+    try:
+        tree = ast.parse("".join(linecache.getlines(file)))
+    except (SyntaxError, ValueError):
+        return {}
+    found: dict[str, dict[str, str]] = {}
+    todo: list[tuple[str, ast.AST]] = [("", tree)]
+    while todo:
+        place, node = todo.pop()
+        for child in ast.iter_child_nodes(node):
+            inner = place
+            if isinstance(child, ast.ClassDef):
+                found[place + child.name] = _read_body(child.body)
+                inner = f"{place}{child.name}."
+            elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+                inner = f"{place}{child.name}.<locals>."
+            todo.append((inner, child))
+    return found
+
+
+def _read_body(body: list[ast.stmt]) -> dict[str, str]:
     found = {}
     for field, text in itertools.pairwise(body):
         is_field = isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)

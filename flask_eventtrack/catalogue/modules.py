@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import importlib
-import importlib.util
 
 from ..errors import ConfigError
 
@@ -16,11 +15,16 @@ def load_definitions(names: cabc.Iterable[str]) -> None:
     """
     for name in names:
         try:
-            is_there = importlib.util.find_spec(name) is not None
-        except (ImportError, ValueError):  # a package above it is missing, or is no package
-            is_there = False
-        if not is_there:
-            raise ConfigError(
-                f"EVENTTRACK_DEFINITIONS names {name!r}, and there is no such module."
-            )
-        importlib.import_module(name)
+            importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            if not f"{name}.".startswith(f"{error.name}."):  # one that the module imports
+                raise
+            raise _no_module(name) from error
+        except TypeError as error:
+            if not name.startswith("."):
+                raise
+            raise _no_module(name) from error
+
+
+def _no_module(name: str) -> ConfigError:
+    return ConfigError(f"EVENTTRACK_DEFINITIONS names {name!r}, and there is no such module.")

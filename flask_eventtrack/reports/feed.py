@@ -269,24 +269,39 @@ def _conditions(database: Database, wanted: Wanted | None) -> list[sa.ColumnElem
     return list(wanted.conditions(database.tables)) if wanted else []
 
 
+def find_newest(database: Database) -> dt.datetime:
+    """Return when an event was last written; long ago if none was."""
+    with database.read() as connection:
+        newest: dt.datetime | None = connection.scalar(
+            sa.select(sa.func.max(database.tables.event.c.stored_at))
+        )
+    return newest or dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+
+
 def iter_new(
-    database: Database, latest: list[Stored], wanted: Wanted | None = None
+    database: Database,
+    since: dt.datetime,
+    told: cabc.Iterable[Stored],
+    wanted: Wanted | None = None,
 ) -> cabc.Iterator[list[Stored]]:
-    """Yield, at each step, the events written since the last one; the first follows ``latest``.
+    """Yield, at each step, the events written since the last one.
+
+    :param since: where the first step begins, as :func:`find_newest` told it.
+    :param told: events that were read after that.
 
     A row gets its time before its transaction commits, so each step looks back for the rows of
     slow transactions.
     """
-    last = latest[-1].stored_at if latest else dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-    known: set[uuidlib.UUID] | None = None
+    last, known = since, {row.event.id for row in told}
+    is_first = True
     while True:
+        newest = find_newest(database)
         query = _stored(database.tables).where(*_conditions(database, wanted))
         rows = _read(database, query.where(query.selected_columns[0] >= last - SLOWEST_COMMIT))
-        if known is None:
-            known = {row.event.id for row in rows if row.stored_at <= last}
+        if is_first:
+            known |= {row.event.id for row in rows if row.stored_at <= last}
         yield [row for row in rows if row.event.id not in known]
-        known = {row.event.id for row in rows}
-        last = max(last, *(row.stored_at for row in rows)) if rows else last
+        known, last, is_first = {row.event.id for row in rows}, max(last, newest), False
 
 
 def _read(database: Database, query: sa.Select[t.Any]) -> list[Stored]:

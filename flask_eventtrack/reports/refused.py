@@ -24,25 +24,33 @@ class Refused(t.NamedTuple):
     number: int
 
 
+class _Key(t.NamedTuple):
+    hour: dt.datetime
+    outcome: str
+    action: str
+    reason: str
+
+
 def iter_refused(
     database: Database, now: cabc.Callable[[], dt.datetime]
 ) -> cabc.Iterator[list[Refused]]:
     """Yield, at each step, what was refused since the last one; at first, in this hour."""
-    known: dict[tuple[dt.datetime, str, str, str], int] = {}
+    known: dict[_Key, int] | None = None
     while True:
-        moment = now()
-        hour = moment.replace(minute=0, second=0, microsecond=0)
+        hour = now().replace(minute=0, second=0, microsecond=0)
         row = database.tables.quality.c
         query = sa.select(row.hour, row.outcome, row.action, row.reason, row.count)
         # The hour before is still counted for a moment.
-        first = hour - _HOUR if known else hour
-        query = query.where(row.hour >= first, row.outcome.in_(OUTCOMES))
+        query = query.where(row.hour >= hour - _HOUR, row.outcome.in_(OUTCOMES))
         with database.read() as connection:
-            found = {tuple(key): int(count) for *key, count in connection.execute(query).all()}
-        fresh = [
-            Refused(outcome.strip(), action.strip(), reason.strip(), count - known.get(key, 0))
-            for key, count in sorted(found.items())
-            for _, outcome, action, reason in [key]
+            rows = connection.execute(query).all()
+        found = {_Key(*key): int(count) for *key, count in rows}
+        if known is None:
+            known = {key: count for key, count in found.items() if key.hour < hour}
+        fresh = {key: count - known.get(key, 0) for key, count in sorted(found.items())}
+        yield [
+            Refused(key.outcome.strip(), key.action.strip(), key.reason.strip(), number)
+            for key, number in fresh.items()
+            if number > 0
         ]
-        yield [each for each in fresh if each.number > 0]
-        known = t.cast("dict[tuple[dt.datetime, str, str, str], int]", found)
+        known = found

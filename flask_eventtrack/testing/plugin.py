@@ -56,9 +56,16 @@ def tracked(request: pytest.FixtureRequest) -> cabc.Iterator[Tracked]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Set up our fixture before all others: pytest-flask's server is a copy of this process."""
     names: list[str] = getattr(item, "fixturenames", [])
-    if _NAME in names:
+    if _NAME in names and _is_ours(item):
         names.remove(_NAME)
         names.insert(0, _NAME)
+
+
+def _is_ours(item: pytest.Item) -> bool:
+    """Whether the fixture of a test is ours, and none of the project's own with the same name."""
+    info: t.Any = getattr(item, "_fixtureinfo", None)
+    found = getattr(info, "name2fixturedefs", {}).get(_NAME) or [None]
+    return getattr(getattr(found[-1], "func", None), "__module__", "") == __name__
 
 
 @pytest.hookimpl(wrapper=True)

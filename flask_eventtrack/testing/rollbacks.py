@@ -45,8 +45,9 @@ class _Watch:
         if transaction in self._transactions:
             self._forget()
 
-    def _note_commit(self, _: t.Any) -> None:
-        self._is_committed = True
+    def _note_commit(self, db_session: orm.Session) -> None:
+        if db_session.get_nested_transaction() is None:  # a savepoint commits nothing
+            self._is_committed = True
 
     def _note_end(self, _: t.Any, transaction: orm.SessionTransaction) -> None:
         # A session that is closed rolls back, and says so nowhere else.

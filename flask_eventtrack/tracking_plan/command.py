@@ -6,6 +6,7 @@ import collections.abc as cabc
 import json
 import pathlib
 import sys
+import typing as t
 
 import click
 from flask.cli import AppGroup
@@ -85,7 +86,7 @@ def check(*, file: pathlib.Path, update: bool, as_json: bool) -> None:
     """
     now = describe_own(get_state().catalogue)
     try:
-        changes = compare(read_snapshot(file) if file.exists() or not update else {}, now)
+        changes = compare(_read_committed(file, update=update), now)
         if update:
             write_snapshot(file, now)
     except FileNotFoundError:
@@ -102,6 +103,16 @@ def check(*, file: pathlib.Path, update: bool, as_json: bool) -> None:
         elif changes and not breaking:
             click.echo("Nothing breaks. Commit the changes with --update.")
     sys.exit(bool(breaking) and not update)
+
+
+def _read_committed(file: pathlib.Path, *, update: bool) -> dict[str, dict[str, t.Any]]:
+    """Return the committed definitions; none if the file is written anew and has none."""
+    try:
+        return read_snapshot(file)
+    except (FileNotFoundError, ConfigError):
+        if update:
+            return {}
+        raise
 
 
 def _show(changes: list[Change]) -> None:

@@ -13,15 +13,8 @@ import typing as t
 from ..text import shorten
 
 Json = dict[str, t.Any]
-_LOWER, _UPPER = (
-    ("minimum", "exclusiveMinimum", "minLength", "minItems"),
-    (
-        "maximum",
-        "exclusiveMaximum",
-        "maxLength",
-        "maxItems",
-    ),
-)
+_LOWER = ("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties")
+_UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties")
 _DEEPEST = 20
 
 
@@ -113,7 +106,11 @@ def _compare_params(action: str, old: _Side, new: _Side) -> cabc.Iterator[Change
             is_required = name in new.required
             what = "is new and required" if is_required else "is new"
             yield Change(action, name, what, is_required)
-    for name in old.properties.keys() - new.properties.keys():
+    if new.is_closed is not old.is_closed:
+        verb = "no longer takes" if new.is_closed else "takes"
+        sentence = f"{verb} parameters that it does not define"
+        yield Change(action, None, sentence, new.is_closed)
+    for name in sorted(old.properties.keys() - new.properties.keys()):
         # Without a definition it is stored all the same, unless the class forbids that.
         yield Change(action, name, "is gone", new.is_closed)
 
@@ -194,22 +191,30 @@ def _is_below(new: float, old: float | None) -> bool:
 
 def _find_inside(old: _Side, was: Json, new: _Side, now: Json, depth: int) -> str:
     """Compare the items of lists, and the names of objects."""
-    for key, what in (("items", "an item"), ("additionalProperties", "a value")):
-        inner = now.get(key)
-        if isinstance(inner, dict):
-            outer = was.get(key)
-            problem = find_narrowing(
-                old, outer if isinstance(outer, dict) else {}, new, inner, depth + 1
-            )
-            if problem:
-                return f"{what} {problem}"
+    is_closed = [each.get("additionalProperties") is False for each in (was, now)]
+    if is_closed == [False, True]:
+        return "no longer takes other names in it"
     for name in sorted(set(now.get("required", ())) - set(was.get("required", ()))):
         return f"{name} in it is required now"
+    for what, outer, inner in _iter_inside(was, now):
+        problem = find_narrowing(old, outer, new, inner, depth + 1)
+        if problem:
+            return f"{what} {problem}"
+    return ""
+
+
+def _iter_inside(was: Json, now: Json) -> cabc.Iterator[tuple[str, Json, Json]]:
+    """Yield the parts of two schemas: what they are, the old one and the new one."""
+    for key, what in (("items", "an item"), ("additionalProperties", "a value")):
+        if isinstance(now.get(key), dict):
+            outer = was.get(key)
+            yield what, outer if isinstance(outer, dict) else {}, now[key]
+    places = zip(was.get("prefixItems", ()), now.get("prefixItems", ()), strict=False)
+    yield from (("an item", outer, inner) for outer, inner in places)
     before = was.get("properties", {})
     for name, inner in now.get("properties", {}).items():
-        if name in before and (problem := find_narrowing(old, before[name], new, inner, depth + 1)):
-            return f"{name} in it {problem}"
-    return ""
+        if name in before:
+            yield f"{name} in it", before[name], inner
 
 
 def _values_of(schema: Json) -> list[t.Any] | None:

@@ -6,6 +6,7 @@ except choices that several people have sent often.
 
 from __future__ import annotations
 
+import builtins
 import collections
 import collections.abc as cabc
 import datetime as dt
@@ -72,6 +73,7 @@ class _Draft:
         self._types: list[str] = []
         # A class of the name of a field would be hidden by the field's default.
         self._taken = {name for sample in samples for name in _iter_names(sample.params)}
+        self._taken |= {*dir(builtins), "EventTrack"}
 
     def write(self, stored: int, refused: int) -> str:
         """Return the whole source."""

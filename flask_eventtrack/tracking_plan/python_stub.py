@@ -7,7 +7,6 @@ The stub stands for ``flask_eventtrack/__init__.py`` alone. It has all names of 
 from __future__ import annotations
 
 import collections.abc as cabc
-import enum
 import importlib
 import json
 import keyword
@@ -158,7 +157,9 @@ class _Stub:
         found: t.Any = sys.modules.get(module)
         for step in name.split("."):
             found = getattr(found, step, None)
-        if found is not schema or module == "__main__" or module.startswith("flask_eventtrack."):
+        is_name = all(map(_is_name, [*module.split("."), *name.split(".")]))
+        is_ours = module == "__main__" or module.startswith("flask_eventtrack.")
+        if found is not schema or is_ours or not is_name:
             return None
         self.modules.add(module)
         return f"{module}.{name}"
@@ -168,7 +169,7 @@ def _write_class(
     name: str, base: str, fields: cabc.Mapping[str, tuple[str, str]]
 ) -> cabc.Iterator[str]:
     """Yield the lines of a typed dict; each field has a type and a description."""
-    if any(not field.isidentifier() or keyword.iskeyword(field) for field in fields):
+    if not all(map(_is_name, fields)):
         yield f"{name} = typing.TypedDict("
         yield f"    {name!r},"
         yield f"    {{{', '.join(f'{field!r}: {kind}' for field, (kind, _) in fields.items())}}},"
@@ -183,14 +184,20 @@ def _write_class(
         yield "    pass"
 
 
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not keyword.iskeyword(text)
+
+
 def _form(event: str, params: str) -> str:
     return f"@typing.overload\ndef track(\n    event: {event},\n    {params}\n{_OPTIONS}"
 
 
 def _write_literal(values: tuple[t.Any, ...]) -> str:
-    known = [each for each in values if isinstance(each, str | int | bool | None)]
-    literals = [each.value if isinstance(each, enum.Enum) else each for each in known]
-    return f"typing.Literal[{', '.join(map(repr, literals))}]" if literals else "object"
+    literals = [repr(each) for each in values if not isinstance(each, float)]
+    found = [f"typing.Literal[{', '.join(literals)}]"] if literals else []
+    if len(literals) < len(values):
+        found.append("float")
+    return " | ".join(found) or "typing.Never"
 
 
 def _make_name(title: str, taken: cabc.Container[str]) -> str:

@@ -7,6 +7,7 @@ import dataclasses
 import datetime as dt
 import decimal
 import enum
+import math
 import types
 import typing as t
 import uuid
@@ -47,38 +48,44 @@ _KINDS: dict[t.Any, Kind] = {
 _UNIONS = (t.Union, types.UnionType)
 
 
-class Scalar(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Scalar:
     """A value without parts."""
 
     kind: Kind
 
 
-class Choice(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Choice:
     """One of some values; ``enumeration`` is the class whose values they are, if there is one."""
 
     values: tuple[t.Any, ...]
     enumeration: type[enum.Enum] | None = None
 
 
-class Items(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Items:
     """A list."""
 
     of: Shape
 
 
-class Names(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Names:
     """An object with any names."""
 
     of: Shape
 
 
-class Either(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Either:
     """A value of one of some shapes."""
 
     options: tuple[Shape, ...]
 
 
-class Part(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Part:
     """A name of an object."""
 
     name: str
@@ -87,7 +94,8 @@ class Part(t.NamedTuple):
     description: str
 
 
-class Object(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Object:
     """An object with these names, which a class defines."""
 
     schema: type
@@ -95,7 +103,8 @@ class Object(t.NamedTuple):
 
 
 #: A class that is being read already: it contains itself.
-class Again(t.NamedTuple):
+@dataclasses.dataclass(frozen=True, slots=True)
+class Again:
     """The object of a class that contains this value."""
 
     schema: type
@@ -126,7 +135,7 @@ def read_shape(hint: t.Any, inside: tuple[type, ...] = ()) -> Shape:
     if origin in _UNIONS:
         return _join([read_shape(each, inside) for each in arguments])
     if origin is t.Literal:
-        return Choice(arguments)
+        return _choose(arguments)
     if isinstance(origin, type):
         return _read_class(origin, arguments, inside)
     return Scalar("any")
@@ -138,9 +147,23 @@ def _join(options: cabc.Iterable[Shape]) -> Shape:
     return found[0] if len(found) == 1 else Either(found)
 
 
+def _choose(values: tuple[t.Any, ...], enumeration: type[enum.Enum] | None = None) -> Shape:
+    """Return the shape of one of some values; those that JSON does not have may be anything."""
+    plain = [each.value if isinstance(each, enum.Enum) else each for each in values]
+    known = tuple(each for each in plain if _is_plain(each))
+    choice = Choice(known, enumeration)
+    return choice if len(known) == len(plain) else Either((choice, Scalar("any")))
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int | None)
+
+
 def _read_class(kind: type, arguments: tuple[t.Any, ...], inside: tuple[type, ...]) -> Shape:
     if issubclass(kind, enum.Enum):
-        return Choice(tuple(each.value for each in kind), kind)
+        return _choose(tuple(kind), kind)
     if issubclass(kind, cabc.Mapping):
         return Names(read_shape(arguments[1], inside) if len(arguments) == 2 else Scalar("any"))
     if issubclass(kind, cabc.Collection) and not issubclass(kind, str | bytes):

@@ -15,6 +15,7 @@ from .shapes import Either, Items, Kind, Names, Object, Scalar, Shape, read_para
 #: The name of the file, in the folder from which the command is called.
 FILE: t.Final = "eventtrack.catalogue.json"
 _VERSION = 1
+_NAMES = frozenset({"anonymous", "server_only", "label", "params"})
 _FORMATS: dict[Kind, str] = {"moment": "date-time", "time": "time"}
 
 
@@ -85,7 +86,9 @@ def read_snapshot(path: pathlib.Path) -> dict[str, dict[str, t.Any]]:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         version, definitions = document["version"], document["definitions"]
-        is_ours = version == _VERSION and all("params" in each for each in definitions.values())
+        is_ours = version == _VERSION and all(
+            each.keys() >= _NAMES for each in definitions.values()
+        )
     except (ValueError, KeyError, TypeError, AttributeError):
         is_ours = False
     if not is_ours:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections.abc as cabc
 import json
 import re
-import typing as t
 
 from ..catalogue.definitions import Definition
 from .shapes import (
@@ -104,7 +103,7 @@ def _write(shape: Shape, depth: int) -> str:
         case Scalar(kind):
             return _KINDS[kind]
         case Choice(values):
-            return " | ".join(map(_write_value, values)) or "never"
+            return " | ".join(map(json.dumps, values)) or "never"
         case Items(of):
             return f"Array<{_write(of, depth)}>"
         case Names(of):
@@ -140,10 +139,6 @@ def _write_text(shape: Shape) -> str:
             own = [option for option in options if option != Scalar("null")]
             return " | ".join(dict.fromkeys(map(_write_text, own))) or "string"
     return "string"
-
-
-def _write_value(value: t.Any) -> str:
-    return json.dumps(value) if isinstance(value, str | int | float | bool | None) else "unknown"
 
 
 def _name(name: str) -> str:

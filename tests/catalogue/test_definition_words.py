@@ -15,6 +15,7 @@ from msgspec import Meta
 
 from flask_eventtrack import EventTrack, track
 from flask_eventtrack.catalogue.descriptions import describe_fields
+from flask_eventtrack.catalogue.modules import load_definitions
 from flask_eventtrack.errors import ConfigError, InvalidDefinition, InvalidEvent
 
 from ..conftest import MakeHost
@@ -207,8 +208,55 @@ def test_a_wrong_definition_in_a_module_stops_the_app(
 
 def test_a_module_that_fails_raises_its_own_error(host: Host, package: pathlib.Path) -> None:
     """An import inside of it is not taken for the module itself."""
-    from flask_eventtrack.catalogue.modules import load_definitions
-
     (package / "mugs.py").write_text("import nowhere_at_all\n")
     with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
         load_definitions(["wares.mugs"])
+
+
+def test_a_package_that_fails_raises_its_own_error(package: pathlib.Path) -> None:
+    """A dependency of it that is missing is no missing module of definitions."""
+    (package / "__init__.py").write_text("import nowhere_at_all\n")
+    (package / "mugs.py").write_text("")
+    with pytest.raises(ModuleNotFoundError, match="nowhere_at_all"):
+        load_definitions(["wares.mugs"])
+
+
+def test_a_docstring_of_another_type_describes_nothing() -> None:
+    """Such as a lazy translation."""
+
+    class Lazy:
+        name: str
+
+    Lazy.__doc__ = t.cast("str", object())
+    events = EventTrack()
+    events.define("a.b")(Lazy)
+    assert events.catalogue.get("a.b").description == ""
+
+
+def test_a_field_list_without_its_colon_describes_nothing() -> None:
+    """Nor does the line below it."""
+
+    @dataclasses.dataclass
+    class Loose:
+        """A class.
+
+        :param sku the stock number
+        note: not a field
+        """
+
+        sku: str
+        note: str
+
+    assert describe_fields(Loose) == {}
+
+
+def test_classes_inside_of_others_are_described() -> None:
+    """Also in functions."""
+
+    class Outer:
+        @dataclasses.dataclass
+        class Inner:
+            sku: str
+            """The stock number."""
+
+    assert describe_fields(Outer.Inner) == {"sku": "The stock number."}

@@ -11,6 +11,7 @@ import types
 import typing as t
 import uuid
 
+import pydantic
 import pytest
 from msgspec import Meta
 
@@ -95,6 +96,8 @@ def field_of(kind: t.Any, **default: t.Any) -> type:
         (list[int], list[float], ""),
         (list[t.Any], list[int], "an item was anything, and is integer"),
         (dict[str, str], dict[str, int], "a value was string, and is integer"),
+        (tuple[int, str], tuple[int, int], "an item was string, and is integer"),
+        (dict[str, int], t.Annotated[dict[str, int], Meta(min_length=2)], "minProperties"),
         (Line, LongLine, "quantity in it is required now"),
         (Line, OpenLine, ""),
         (LongLine, Line, ""),
@@ -138,6 +141,23 @@ def test_a_parameter_of_the_label_that_is_gone_breaks() -> None:
         ("y", False),
         ("x", True),
     ]
+
+
+class Open(pydantic.BaseModel):
+    x: int
+
+
+class Closed(Open, extra="forbid"):
+    pass
+
+
+def test_a_model_that_forbids_other_parameters_breaks() -> None:
+    """Also inside of another."""
+    assert [each.is_breaking for each in changes_of(Open, Closed)] == [True]
+    assert [each.is_breaking for each in changes_of(Closed, Open)] == [False]
+    models = [pydantic.create_model("Outer", inner=(inner, ...)) for inner in (Open, Closed)]
+    [change] = changes_of(*models)
+    assert (change.param, change.is_breaking) == ("inner", True)
 
 
 @pytest.mark.parametrize(
@@ -275,3 +295,16 @@ def test_the_file_is_the_same_in_each_process(project: Project) -> None:
     project.run("check", "--update")
     assert path.read_text() == first
     assert EVENTS.count("@events.define") + 1 == len(json.loads(first)["definitions"])
+
+
+def test_a_broken_file_is_written_anew(project: Project) -> None:
+    """Such as one with the marks of a merge, or of which a name was removed."""
+    path = project.folder / "eventtrack.catalogue.json"
+    path.write_text("<<<<<<< HEAD\n")
+    project.run("check", exit_code=1)
+    project.run("check", "--update")
+    assert project.run("check") == "Nothing has changed.\n"
+    document = json.loads(path.read_text())
+    del document["definitions"]["mug.view"]["anonymous"]
+    path.write_text(json.dumps(document))
+    assert "is no catalogue of this release" in project.run("check", exit_code=1)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import enum
 import json
 import os
 import pathlib
 import re
 import subprocess
 import sys
+import types
+import typing as t
 
+import pydantic
 import pytest
 
 from ..commands import run
@@ -143,6 +149,61 @@ def test_where_undefined_events_are_stored_the_stub_takes_any(make: MakeHost) ->
         run(host, "catalogue", "export", "--format", "python").output for host in (strict, open_)
     ]
     assert ["    event: str,\n" in text for text in texts] == [False, True]
+
+
+class Odd(enum.Enum):
+    TEXT = "s"
+    HALF = 0.5
+    DAY = dt.date(2026, 11, 21)
+
+
+class OddValues(pydantic.BaseModel):
+    odd: Odd
+    member: t.Literal[Odd.TEXT]
+    either: list[int] | dict[str, int]
+
+
+def test_odd_types_are_written(
+    make: MakeHost, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And compile: what JSON does not have may be anything."""
+    monkeypatch.chdir(tmp_path)  # tsc looks for its settings there
+    host = make()
+    host.events.define("odd.see", anonymous=True, description='Ends */ here "quoted".\nAnd on.')(
+        OddValues
+    )
+    texts = {
+        kind: run(host, "catalogue", "export", "--format", kind).output
+        for kind in ("typescript", "python")
+    }
+    assert (
+        "either: Array<number | bigint> | { [name: string]: number | bigint };"
+        in (texts["typescript"])
+    )
+    assert '      odd: "s" | 0.5 | unknown;' in texts["typescript"]
+    assert '      member: "s";' in texts["typescript"]
+    assert "either: Sequence[int] | Mapping[str, int]" in texts["python"]
+    assert "typing.Literal['s'] | float | object" in texts["python"]
+    compile(texts["python"], "stub", "exec")
+    (tmp_path / "odd.d.ts").write_text(texts["typescript"])
+    command = [node_tool("tsc"), "--noEmit", "--strict", "--types", "", "--lib", "es2022,dom"]
+    files = [str(DECLARATIONS), str(tmp_path / "odd.d.ts")]
+    assert find_wrong_lines([*command, *files], "odd.d.ts") == set()
+
+
+def test_a_class_of_a_module_that_cannot_be_imported_by_name_is_left_out(make: MakeHost) -> None:
+    """As that of an app in ``my-shop.py``."""
+    host = make()
+    module = types.ModuleType("my-shop")
+    schema = dataclasses.make_dataclass("Wish", [("sku", str)])
+    schema.__module__, schema.__qualname__ = "my-shop", "Wish"
+    vars(module)["Wish"] = schema
+    sys.modules["my-shop"] = module
+    host.events.define("wish.make")(schema)
+    text = run(host, "catalogue", "export", "--format", "python").output
+    del sys.modules["my-shop"]
+    compile(text, "stub", "exec")
+    assert "my-shop" not in text
 
 
 def test_markdown_reads_as_a_plan(project: Project) -> None:
