@@ -73,6 +73,14 @@ def test_what_a_request_recorded_is_in_a_header(make: MakeHost) -> None:
     assert client.get("/mug").headers["Server-Timing"].isascii()
 
 
+def test_commands_log_too(make: MakeHost, caplog: pytest.LogCaptureFixture) -> None:
+    """No request has come before."""
+    host = make_debug_host(make, debug=True)
+    with caplog.at_level(logging.INFO, host.app.logger.name), host.app.app_context():
+        track("mug.view", customer="7")
+    assert caplog.messages == ["EventTrack recorded mug.view: no parameters"]
+
+
 def test_in_production_the_log_is_quiet(make: MakeHost, caplog: pytest.LogCaptureFixture) -> None:
     """Nothing listens, so nothing is expanded for it."""
     host = make_debug_host(make, debug=False)

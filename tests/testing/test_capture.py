@@ -149,6 +149,13 @@ def test_an_event_of_the_hosts_transaction_goes_with_it(shop: Host) -> None:
         session.commit()
         pay("4.00")
         session.remove()
+        with session.begin_nested():
+            pay("5.00")
+        session.remove()
+        pay("6.00")
+        with session.begin_nested():
+            session.execute(sa.text("SELECT 1"))
+        session.close()
         assert [event.params["amount"] for event in tracked.events] == ["2.00"]
 
 

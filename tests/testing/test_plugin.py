@@ -255,3 +255,26 @@ def test_strict_markers_know_ours(suite: pytest.Pytester) -> None:
     """It is registered, with its options in the help."""
     result = suite.runpytest_subprocess("--markers", "-p", "no:schemathesis")
     result.stdout.fnmatch_lines(["@pytest.mark.tracked(**options): options of*"])
+
+
+def test_a_fixture_of_the_projects_own_keeps_its_place(suite: pytest.Pytester) -> None:
+    """Though it is called as ours is."""
+    suite.makepyfile(
+        """
+        import pytest
+
+        made = []
+
+        @pytest.fixture(autouse=True)
+        def first():
+            made.append("first")
+
+        @pytest.fixture
+        def tracked():
+            made.append("tracked")
+
+        def test_order(tracked):
+            assert made == ["first", "tracked"]
+        """
+    )
+    suite.runpytest_subprocess("-q").assert_outcomes(passed=1)

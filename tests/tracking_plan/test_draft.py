@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import collections.abc as cabc
 import dataclasses
 import datetime as dt
@@ -228,6 +229,14 @@ class OrderPlaced:
 """
     )
     assert define(text, "order.placed").anonymous
+
+
+@pytest.mark.parametrize("action", ["event.track", "type.error", "list.-"])
+def test_a_class_hides_nothing_of_the_module_it_is_pasted_into(action: str) -> None:
+    """Neither a built-in name nor ours."""
+    source = draft(action, make_samples({"a": 1}))
+    [name] = re.findall(r"^class (\w+):", source, re.MULTILINE)
+    assert name not in {*dir(builtins), "EventTrack"}
 
 
 def test_an_event_without_parameters_needs_no_class() -> None:
