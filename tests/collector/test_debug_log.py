@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from ..conftest import MakeHost
 from ..hosts import SAME_ORIGIN, Host
 from .posts import post, post_one
+
+
+def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what was logged beside the lines of ``tests/request/test_debug_log.py``."""
+    return [each.getMessage() for each in caplog.records if each.levelno >= logging.WARNING]
 
 
 @pytest.fixture
@@ -43,7 +50,7 @@ def test_rejected_event_is_logged_once(
     """A click that a visitor may not send, or that no one has defined."""
     for _ in range(2):
         post_one(shop.client(), {"action": action})
-    assert caplog.messages == [f"A client's event was rejected {entry}"]
+    assert warnings_of(caplog) == [f"A client's event was rejected {entry}"]
 
 
 def test_each_kind_of_rejection_is_logged(shop: Host, caplog: pytest.LogCaptureFixture) -> None:
@@ -56,9 +63,9 @@ def test_each_kind_of_rejection_is_logged(shop: Host, caplog: pytest.LogCaptureF
         {"action": 5},
     ):
         post_one(shop.client(), event)
-    assert len(caplog.messages) == 4  # the first two are of one kind
-    assert "parameter 'href': it is required (str) and was not given" in caplog.messages[0]
-    assert not any("\n" in message for message in caplog.messages)
+    assert len(warnings_of(caplog)) == 4  # the first two are of one kind
+    assert "parameter 'href': it is required (str) and was not given" in warnings_of(caplog)[0]
+    assert not any("\n" in message for message in warnings_of(caplog))
 
 
 def test_post_that_fails_is_logged_once(shop: Host, caplog: pytest.LogCaptureFixture) -> None:
@@ -67,7 +74,7 @@ def test_post_that_fails_is_logged_once(shop: Host, caplog: pytest.LogCaptureFix
         headers = {"Sec-Fetch-Site": "cross-site"}
         assert shop.client().post("/_et/in", json={}, headers=headers).status_code == 403
         assert shop.client().post("/_et/in", data="{", headers=SAME_ORIGIN).status_code == 415
-    assert [message[:56] for message in caplog.messages] == [
+    assert [message[:56] for message in warnings_of(caplog)] == [
         "A post to /_et/in was answered with 403 (foreign_origin)",
         "A post to /_et/in was answered with 415 (unsupported_typ",
     ]
@@ -81,7 +88,7 @@ def test_nothing_is_logged_without_debug(
     host.app.testing = is_testing
     post_one(host.client(), {"action": "signup.clik"})
     host.client().post("/_et/in", json={}, headers={"Sec-Fetch-Site": "cross-site"})
-    assert caplog.messages == []
+    assert warnings_of(caplog) == []
 
 
 @pytest.mark.parametrize("is_late", [False, True])
@@ -90,11 +97,11 @@ def test_database_in_memory_is_logged_once(
 ) -> None:
     """At the start; with the first request where ``app.run(debug=True)`` turns debug mode on."""
     host = make({"DEBUG": not is_late}, url="sqlite://")
-    assert len(caplog.messages) == (not is_late)
+    assert len(warnings_of(caplog)) == (not is_late)
     host.app.debug = True
     for _ in range(2):
         host.client().get("/")
-    [message] = caplog.messages
+    [message] = warnings_of(caplog)
     assert "Events live in this process and vanish with it" in message
 
 
@@ -103,4 +110,4 @@ def test_database_in_a_file_or_without_debug_is_not_logged(
 ) -> None:
     for host in (make({"DEBUG": True}), make(url="sqlite://")):
         post(host.client(), {"action": "button.click"})
-    assert caplog.messages == []
+    assert warnings_of(caplog) == []
