@@ -102,7 +102,6 @@ class Object:
     parts: tuple[Part, ...]
 
 
-#: A class that is being read already: it contains itself.
 @dataclasses.dataclass(frozen=True, slots=True)
 class Again:
     """The object of a class that contains this value."""
@@ -202,8 +201,3 @@ def _fields_of_model(schema: t.Any) -> dict[str, t.Any]:
     """Return the fields of a model of pydantic; none of another class."""
     fields: dict[str, t.Any] = getattr(schema, "__pydantic_fields__", None) or {}
     return fields
-
-
-def is_for_browsers(definition: Definition) -> bool:
-    """Whether a browser may send an event by ``track()``."""
-    return not definition.server_only and definition.action not in {"page.visit", "page.engage"}

@@ -22,7 +22,6 @@ from .shapes import (
     Part,
     Scalar,
     Shape,
-    is_for_browsers,
     read_params,
 )
 
@@ -60,7 +59,7 @@ _NO_PARAMETERS = frozenset(
 
 def write_typescript(definitions: cabc.Iterable[Definition]) -> str:
     """Return a file of declarations of the events that browsers may send."""
-    found = [each for each in definitions if is_for_browsers(each)]
+    found = [each for each in definitions if _is_for_browsers(each)]
     lines = [_HEAD, "declare namespace EventTrack {", "  interface Events {"]
     for each in found:
         lines += _comment(_describe(each), "    ")
@@ -71,6 +70,11 @@ def write_typescript(definitions: cabc.Iterable[Definition]) -> str:
     for each in found:
         lines.append(f"    {_name(each.action)}: {_write_attributes(read_params(each))};")
     return "\n".join([*lines, "  }", "}", ""])
+
+
+def _is_for_browsers(definition: Definition) -> bool:
+    """Whether a browser may send an event by ``track()``."""
+    return not definition.server_only and definition.action not in {"page.visit", "page.engage"}
 
 
 def _describe(definition: Definition) -> list[str]:
