@@ -9,6 +9,7 @@ import typing as t
 from . import (
     browser,
     collector,
+    copied,
     growth,
     memory,
     outages,
@@ -17,6 +18,7 @@ from . import (
     requests,
     served,
     startup,
+    streams,
     transactions,
     writer,
 )
@@ -27,9 +29,11 @@ SECTIONS: dict[str, types.ModuleType] = {
     "transactions": transactions,
     "collector": collector,
     "writer": writer,
+    "streams": streams,
     "growth": growth,
     "outages": outages,
     "reports": reports,
+    "copied": copied,
     "memory": memory,
     "startup": startup,
     "browser": browser,

@@ -13,11 +13,12 @@ import typing as t
 
 import sqlalchemy as sa
 
+from flask_eventtrack.money import Money
 from flask_eventtrack.records import PAGE_VISIT
 from flask_eventtrack.reports.amounts import Amounts
 from flask_eventtrack.reports.overview import PANELS
 from flask_eventtrack.reports.period import Period
-from flask_eventtrack.reports.rows import Money, Numbers, Overview
+from flask_eventtrack.reports.rows import Numbers, Overview
 from flask_eventtrack.store.dialects import id_as_text
 from flask_eventtrack.store.local_days import iter_days
 from flask_eventtrack.store.types import NAIVE

@@ -1,4 +1,4 @@
-"""What starting an app takes with us."""
+"""What starting an app takes with us, and what its definitions cost later."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 import tempfile
 import time
 
+from . import defined
 from .report import Table, at_most, rounds
 
 TITLE = "Start-up"
@@ -62,6 +63,7 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
     yield _compare(
         "Likewise, with us, for an app of many events.", _DEFINITIONS, number, _MOST_DEFINING
     )
+    yield defined.compare(quick=quick)
 
 
 def _compare(title: str, scripts: dict[str, str], number: int, most: int) -> Table:

@@ -18,7 +18,7 @@ from flask import Flask
 from flask_eventtrack import EventTrack
 from flask_eventtrack.pipeline.schedule import BATCH_SIZE
 
-from . import floors, us, writers
+from . import floors, logged, us, writers
 from .databases import KINDS, database, version_of
 from .hosts import Place
 from .report import Table, Unavailable, at_least, ratio, rounds, versions, whole
@@ -56,7 +56,7 @@ class Ours:
 
 
 @contextlib.contextmanager
-def open_ours(url: str) -> cabc.Iterator[Ours]:
+def open_ours(url: str, **config: t.Any) -> cabc.Iterator[Ours]:
     """Set us up on an empty database; waiting events stay in memory."""
     with tempfile.TemporaryDirectory() as folder:
         place = Place(pathlib.Path(folder))
@@ -64,6 +64,7 @@ def open_ours(url: str) -> cabc.Iterator[Ours]:
             "SQLALCHEMY_BINDS": {"events": url},
             "EVENTTRACK_BIND_KEY": "events",
             **us.DURABILITIES[us.MEMORY],
+            **config,
         }
         app, db, events = us.make_tracked(place, **settings)
         ours = Ours(app, events)
@@ -108,6 +109,7 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
     table.notes.append(f"{number} rounds of {size} events; {versions('psycopg', 'PyMySQL')}.")
     yield table
     yield _compare_numbers(*((6000, 1) if quick else (60_000, 5)))
+    yield logged.compare(*((600, 2) if quick else (6000, 15)))
 
 
 def _compare_numbers(size: int, number: int) -> Table:

@@ -14,7 +14,7 @@ author = copyright = "The Flask-EventTrack maintainers"  # noqa: A001 - Sphinx r
 release = tomllib.loads((HERE.parent / "pyproject.toml").read_text())["project"]["version"]
 version = release.rpartition(".")[0]
 
-extensions = ["myst_parser", "reference"]
+extensions = ["myst_parser", "llms", "reference"]
 exclude_patterns = ["_build", "_ext"]
 nitpicky = True
 myst_enable_extensions = ["deflist", "fieldlist"]

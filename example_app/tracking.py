@@ -2,8 +2,9 @@
 
 ``anonymous=True`` lets the browser of any visitor send the event; otherwise the customer must be
 logged in. With ``server_only=True`` only the views may send it. Some events
-are built in: ``product.view``, ``product.addToCart``, ``product.removeFromCart`` and
-``search.query``. Orders are transactions: ``orders.py``.
+are built in: ``product.view``, ``product.addToCart``, ``product.removeFromCart``,
+``search.query``, and those of the banner and the forms, which the templates tag. Orders are
+transactions: ``orders.py``.
 """
 
 from __future__ import annotations
@@ -22,14 +23,6 @@ class ProductWish:
 
     sku: str
     name: str
-
-
-@events.define("banner.click", label="Clicked the {id} banner", anonymous=True)
-@dataclass
-class BannerClick:
-    """A visitor followed the banner on the home page."""
-
-    id: str
 
 
 @events.define("lookbook.like", label="Liked the look {look}", anonymous=True)

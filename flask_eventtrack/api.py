@@ -35,6 +35,7 @@ from .request.checking import (
     settle_time,
 )
 from .request.context import Current, get_current, get_current_now
+from .request.debug_log import tell_unrecorded
 from .request.host_login import LOGIN, LOGOUT, log_in, log_out, resolve
 from .request.mistakes import answer_mistake, count_left_out, raises_mistakes
 from .request.navigation import find_visit
@@ -104,12 +105,20 @@ def track(
         append = put_in_transaction if in_transaction else put
         return _track(state, event, params, label, time, customer, visitor, append)
     except (InvalidEvent, NotRegistered) as error:
-        answer_mistake(state, event if isinstance(event, str) else type(event).__name__, error)
+        answer_mistake(state, _name_action(state, event), error)
     except SQLAlchemyError:  # of the host's own transaction
         raise
     except Exception as error:  # noqa: BLE001 - the edge: the view goes on whatever we do
         state.report_failure("tracking an event", error)
     return None
+
+
+def _name_action(state: State, event: str | object) -> str:
+    """Return the action of an event, or the name of a class that defines none."""
+    if isinstance(event, str):
+        return event
+    definition = state.catalogue.find_for(event)
+    return type(event).__name__ if definition is None else definition.action
 
 
 def _track(
@@ -151,7 +160,10 @@ def _track(
         current = get_current_now(state)
         resolve(current)
         _name_visit(find_visit(current), definition, checked.params)
-        return record(current, checked, now, moment, append)
+        event_id = record(current, checked, now, moment, append)
+        if event_id is None:
+            tell_unrecorded(current, action)
+        return event_id
     event = make_event(checked, now, moment, profile, session=session, site=site)
     return event.id if append(state, None, event) else None
 

@@ -20,6 +20,7 @@ import zoneinfo
 
 from .errors import ConfigError
 from .origins import origin_of, site_of
+from .text import clean_text
 
 PREFIX = "EVENTTRACK_"
 
@@ -92,6 +93,7 @@ HostTokens = tuple[ScopedToken[HostScope], ...]
 ReportTokens = tuple[ScopedToken[ReportScope], ...]
 
 
+_RELEASE_LENGTH = 64
 # RFC 6750, section 2.1.
 _SCOPED_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]{32,}=*")
 
@@ -198,6 +200,12 @@ def _mask(key: str, value: object) -> bool | MaskRules:
 
 def _is_mask_rule(rule: object) -> bool:
     return callable(rule) or (isinstance(rule, re.Pattern) and isinstance(rule.pattern, str))
+
+
+def _release(key: str, value: object) -> str:
+    text = " ".join(clean_text(value).split()) if isinstance(value, str) else ""
+    expected = f"a str of 1 to {_RELEASE_LENGTH} characters, such as '1.4.2'"
+    return text if 0 < len(text) <= _RELEASE_LENGTH else _refuse(key, value, expected)
 
 
 def _texts(key: str, value: object) -> tuple[str, ...]:
@@ -341,10 +349,15 @@ def _hash_token(key: str, token: object) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
 
-def _setting(default: _D, parse: _Parser[_V]) -> _D | _V:
-    """Return a field of :class:`Config` that carries its parser."""
+def _setting(default: _D, parse: _Parser[_V], *, is_secret: bool = False) -> _D | _V:
+    """Return a field of :class:`Config` that carries its parser.
+
+    :param is_secret: whether ``repr()`` leaves it out.
+    """
     # By a factory, as a dataclass takes no dict for a default.
-    return dataclasses.field(default_factory=lambda: default, metadata={"parse": parse})
+    return dataclasses.field(
+        default_factory=lambda: default, repr=not is_secret, metadata={"parse": parse}
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -387,6 +400,10 @@ class Config:
     calls of ``track()`` anonymously, with ``source`` ``"bot"``, and leaves them out of the
     totals."""
 
+    agents: bool = _setting(True, _boolean)
+    """Whether to count what agents read: the programs of AI assistants, search engines and other
+    bots. A number is stored for each day, agent, route and status, and nothing else about them."""
+
     privacy: t.Literal["audience"] | None = _setting(None, _optional(_one_of("audience")))
     """A preset of other settings; those that you set yourself take precedence. ``"audience"`` is
     for measuring an audience without asking for consent, where the law allows it: it sets
@@ -414,8 +431,8 @@ class Config:
     customer logs in, and never change it: a new salt gives every customer a new profile."""
 
     definitions: tuple[str, ...] = _setting((), _texts)
-    """The modules that define your events, such as ``["shop.events", "blog.events"]``. ``init_app``
-    imports them, so that each process knows all events, commands too."""
+    """The modules that define your events, such as ``["shop.tracking", "blog.tracking"]``.
+    ``init_app`` imports them, so that each process knows all events, commands too."""
 
     undefined_events: t.Literal["reject", "store"] = _setting("reject", _one_of("reject", "store"))
     """What happens to events with an action that is not defined: they are rejected or stored."""
@@ -526,6 +543,10 @@ class Config:
     The scopes are ``"numbers"``, which is the default, ``"view"`` and ``"manage"``. Each lets a
     program read what it stands for in ``EVENTTRACK_DASHBOARD_PERMISSION``."""
 
+    mcp: bool = _setting(False, _boolean)
+    """Whether assistants may read reports at ``/_et/mcp``, over the Model Context Protocol, with a
+    token of ``EVENTTRACK_REPORT_TOKENS``. ``flask eventtrack mcp`` needs no setting."""
+
     dashboard_name: str | None = _setting(None, _optional(_text))
     """The name in the head of the dashboard. None is the name of the site."""
 
@@ -538,6 +559,10 @@ class Config:
     )
     """The accent colour of the dashboard, such as ``"#4f46e5"``."""
 
+    release: str | None = _setting(None, _optional(_release))
+    """The version of your app, such as ``"1.4.2"``: at most 64 characters. The first process that
+    runs it adds a note to that day of the dashboard's chart. None adds no notes."""
+
     timezone: dt.tzinfo = _setting(dt.UTC, _zone)
     """The time zone of the days in reports, such as ``"Europe/Berlin"``. After a change,
     the app counts all earlier days anew, in the background."""
@@ -545,6 +570,17 @@ class Config:
     reports_bind_key: str | None = _setting(None, _optional(_text))
     """The Flask-SQLAlchemy bind that reports read from, such as a read replica of the database with
     the tables. None reads from the database itself."""
+
+    reports_url: str | None = _setting(None, _optional(_text), is_secret=True)
+    """The copy in ClickHouse that ``flask eventtrack copy --follow`` keeps:
+    ``"clickhousedb://user:password@host:8123/database"`` (``[clickhouse]`` extra). Reports with
+    filters are counted there, however long the period is. It needs ``EVENTTRACK_COMMIT_LOG``. None
+    counts everything in the database itself."""
+
+    commit_log: bool = _setting(False, _boolean)
+    """Whether changes of events, sessions and orders are logged in the order of their commits, for
+    copies of the tables elsewhere and for ``events.on()``. It adds three tables, and columns to
+    three tables. Set it for all processes of the app, workers and commands too."""
 
     secret_parameters: tuple[str, ...] = _setting(SECRET_PARAMETERS, _lower_texts)
     """Query parameters that are removed from recorded URLs and referrers, and from URLs that are
@@ -611,11 +647,12 @@ class Config:
     """How long an event may wait so that it is written together with others: a timedelta, or
     seconds."""
 
-    durability: t.Literal["memory", "journal", "durable"] | None = _setting(
-        None, _optional(_one_of("memory", "journal", "durable"))
+    durability: t.Literal["memory", "journal", "durable", "stream"] | None = _setting(
+        None, _optional(_one_of("memory", "journal", "durable", "stream"))
     )
     """What an acknowledged event survives before it is in the database: ``"memory"`` nothing,
-    ``"journal"`` the death of the process, ``"durable"`` also a power failure. None stands for
+    ``"journal"`` the death of the process, ``"durable"`` also a power failure. ``"stream"`` is for
+    servers without a disk: the event is in Redis, see ``EVENTTRACK_STREAM_URL``. None stands for
     ``"journal"``, or for ``"memory"`` if ``app.testing`` is True when the first event is recorded,
     so that no test gets the events of another one."""
 
@@ -630,6 +667,21 @@ class Config:
     buffer_size: int = _setting(20_000, _count)
     """How many events may wait in memory, where there is no journal. When it is full, the same
     happens as with a full journal."""
+
+    stream_url: str | None = _setting(None, _optional(_text))
+    """The Redis through which events go to ``flask eventtrack worker``, which writes them to the
+    database: ``"redis://…"`` (``[redis]`` extra). None has each process write its own events."""
+
+    stream_name: str | None = _setting(
+        None, _optional(_matching(r"[A-Za-z0-9._-]{1,64}", "1 to 64 letters, digits or '._-'"))
+    )
+    """What the keys in that Redis are named by, so that apps with other databases can use the same
+    Redis. None is a fingerprint of the database's address: set it where web servers and workers
+    reach the database by different addresses."""
+
+    stream_max_bytes: int = _setting(1024 * 1024 * 1024, _count)
+    """How many bytes events may take in that Redis. When there are more, they wait in the journal
+    of their process."""
 
     statement_timeout: dt.timedelta = _setting(dt.timedelta(seconds=30), _duration)
     """How long the writer waits for an answer of PostgreSQL, MariaDB or MySQL before it gives up
@@ -656,6 +708,16 @@ def load_config(values: cabc.Mapping[str, t.Any]) -> Config:
         raise ConfigError(
             "EVENTTRACK_FRAMES = 'embed' needs cookies with Secure, and EVENTTRACK_COOKIE_SECURE "
             "is False: remove it, or set EVENTTRACK_FRAMES to True."
+        )
+    if config.durability == "stream" and config.stream_url is None:
+        raise ConfigError(
+            "EVENTTRACK_DURABILITY = 'stream' needs the Redis that keeps the events: set "
+            "EVENTTRACK_STREAM_URL."
+        )
+    if config.reports_url is not None and not config.commit_log:
+        raise ConfigError(
+            "EVENTTRACK_REPORTS_URL names a copy, which follows the commit log: set "
+            "EVENTTRACK_COMMIT_LOG for all processes, and run 'flask eventtrack upgrade'."
         )
     return config
 

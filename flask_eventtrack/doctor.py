@@ -17,18 +17,22 @@ from sqlalchemy.exc import SQLAlchemyError
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from .config import Config
-from .errors import ConfigError
+from .errors import ConfigError, ReportUnavailable
 from .neighbours import find_blocked, list_neighbours
 from .pipeline.health import list_orphans, list_waiting
 from .pipeline.homes import find_obstacle, list_bad, list_faults, list_homes, list_stranded
 from .privacy.report import compare
+from .reports.elsewhere import CopyUnusable
 from .sites import MOST_UNNAMED, OTHER
 from .state import State
 from .store.rejected import count_rejected
-from .store.schema import UPGRADE_HINT, find_faults, find_missing, name_of
+from .store.schema import UPGRADE_HINT, find_faults, find_missing, has_unused_log, name_of
 from .store.tables import Tables
 from .store.upgrade import has_steps_left
-from .text import quantify
+from .text import escape, quantify
+
+if t.TYPE_CHECKING:
+    from .stream.redis_streams import PartitionStatus
 
 _WRITE_OF_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _KEY_MIN_LENGTH = 16
@@ -94,6 +98,15 @@ def _check_tables(connection: sa.Connection, state: State) -> cabc.Iterator[Find
         return
     if late := list(_list_late(connection, tables)):
         yield _warning("ET023", " ".join(late), UPGRADE_HINT)
+    if has_unused_log(connection, tables):
+        yield _warning(
+            "ET044",
+            "The tables have a commit log, but EVENTTRACK_COMMIT_LOG is off here: what this "
+            "process changes is not logged, and copies of the tables miss it.",
+            "Set it in all processes. If nothing reads the log, drop eventtrack_commit, "
+            "eventtrack_gone and eventtrack_follower.",
+        )
+    yield from _check_functions(connection, state)
     kept, removed = count_rejected(connection, tables)
     if kept:
         more = f" {removed} more were removed to make room." if removed else ""
@@ -102,6 +115,39 @@ def _check_tables(connection: sa.Connection, state: State) -> cabc.Iterator[Find
             f"The database has refused {quantify(kept, 'event')}.{more}",
             "Read the reasons in eventtrack_rejected.",
         )
+
+
+def _check_functions(connection: sa.Connection, state: State) -> cabc.Iterator[Finding]:
+    if state.pipeline.database.tables.follower is None:
+        return
+    from .reports.explore.functions import read_functions  # which needs the commit log
+
+    now, known = state.pipeline.writer.now, state.callbacks.function_names
+    for each in read_functions(connection, state.pipeline.database.tables):
+        if each.name not in known:
+            yield _warning(
+                "ET045",
+                f"eventtrack_follower has the position of {escape(each.name)!r}, and no function "
+                "of events.on() has this name.",
+                "If it was renamed, give it the former name with name=. If it was removed, delete "
+                "its row.",
+            )
+        elif each.failing_since is not None:
+            yield _warning(
+                "ET046",
+                f"The function {escape(each.name)!r} has failed with an event "
+                f"{quantify(each.tries, 'time')}: {escape(each.error or '')}.",
+                "Look for its traceback in the app's log. Later events wait until it succeeds, or "
+                "until that event is given up.",
+            )
+        elif each.is_late(now):
+            yield _warning(
+                "ET047",
+                f"The function {escape(each.name)!r} is {quantify(each.behind, 'transaction')} "
+                "behind.",
+                "Start a process of the app if none runs. Otherwise the function is slow: give its "
+                "requests a timeout, and leave long work to a job.",
+            )
 
 
 def _list_late(connection: sa.Connection, tables: Tables) -> cabc.Iterator[str]:
@@ -221,6 +267,15 @@ def _check_privacy(app: Flask, state: State) -> cabc.Iterator[Finding]:
         )
 
 
+def _check_assistants(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if state.config.mcp and not state.config.report_tokens:
+        yield _warning(
+            "ET043",
+            "EVENTTRACK_MCP is on, but no assistant can ask: there are no tokens.",
+            "Set EVENTTRACK_REPORT_TOKENS. 'flask eventtrack mcp' needs neither.",
+        )
+
+
 def _check_waiting(app: Flask, state: State) -> cabc.Iterator[Finding]:
     found = list_waiting(state.journal) if state.journal else []
     late = [each for each in found if each.oldest and _is_late(state, each.oldest)]
@@ -258,6 +313,75 @@ def _check_clock(app: Flask, state: State) -> cabc.Iterator[Finding]:
                 "Correct it. If it is right, run 'flask eventtrack prune --yes': until then, "
                 "events that are old by this clock only are not pruned.",
             )
+
+
+def _check_stream(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    if state.config.stream_url is None:
+        return
+    from .stream.redis_streams import open_streams
+
+    streams = open_streams(state.config, state.pipeline.database)
+    try:
+        server, found, workers = streams.server(), streams.partitions(), streams.workers()
+    except streams.errors as error:
+        yield _error(
+            "ET048",
+            f"Redis cannot be reached: {escape(error)}",
+            "Start it, or correct EVENTTRACK_STREAM_URL. Meanwhile events wait in the journal.",
+        )
+        return
+    finally:
+        streams.close()
+    if server.has_aof is False:
+        yield _warning(
+            "ET049",
+            "Redis keeps nothing on its disk: if it is killed, the events that no worker has "
+            "written are lost, unless they were sent in its last minute.",
+            "Set appendonly to yes.",
+        )
+    if server.may_evict:
+        yield _error(
+            "ET050",
+            "Redis removes keys when it is full, which may be events.",
+            "Set maxmemory-policy to noeviction, or use another Redis.",
+        )
+    yield from _check_workers(found, workers)
+
+
+def _check_workers(found: list[PartitionStatus], workers: list[str]) -> cabc.Iterator[Finding]:
+    late = [each for each in found if (each.oldest or 0) > _LATE.total_seconds()]
+    if not workers:
+        yield _warning(
+            "ET051",
+            "No worker writes the events that are sent to Redis.",
+            "Start one with 'flask eventtrack worker'.",
+        )
+    elif late:
+        frames = sum(each.frames for each in late)
+        yield _warning(
+            "ET052",
+            f"The workers are late: {quantify(frames, 'frame')} of events wait in "
+            f"{quantify(len(late), 'stream')}, the oldest for "
+            f"{max(each.oldest or 0 for each in late):,.0f} s.",
+            "Look for 'cannot work' and 'newer release' in their logs. If there is no such line, "
+            "start another worker.",
+        )
+
+
+def _check_copy(app: Flask, state: State) -> cabc.Iterator[Finding]:
+    reader = state.reports.reader
+    if reader.elsewhere is None:
+        return
+    try:
+        with contextlib.suppress(ReportUnavailable), reader.open() as connection:
+            reader.elsewhere.check(connection)
+    except CopyUnusable as problem:
+        yield _warning(
+            "ET053",
+            f"Reports cannot use the copy: {escape(problem.__cause__ or problem)}",
+            "Start ClickHouse and 'flask eventtrack copy --follow', or correct "
+            "EVENTTRACK_REPORTS_URL. Meanwhile all reports run on the app's database.",
+        )
 
 
 def _mode_of(path: pathlib.Path) -> int:
@@ -411,7 +535,10 @@ _CHECKS: tuple[cabc.Callable[[Flask, State], cabc.Iterator[Finding]], ...] = (
     _check_erasures,
     _check_privacy,
     _check_waiting,
+    _check_assistants,
     _check_clock,
+    _check_stream,
+    _check_copy,
     _check_key_files,
     _check_secrets,
     _check_proxy,

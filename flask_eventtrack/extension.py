@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import functools
 import logging
 import os
 import pathlib
@@ -22,6 +23,7 @@ from .browser import load_scripts
 from .catalogue.access import Access
 from .catalogue.builtin import builtin_catalogue
 from .catalogue.definitions import (
+    Catalogue,
     Definition,
     Status,
     at_place,
@@ -30,19 +32,19 @@ from .catalogue.definitions import (
     read_unmasked,
 )
 from .catalogue.modules import load_definitions
-from .cli import eventtrack_cli
+from .cli.group import eventtrack_cli
 from .clients.channels import Channels
 from .clients.countries import CountryDatabase
 from .clients.facts import AgentParser, FactFinder
 from .collector.routes import make_blueprint
 from .config import Config, load_config, parse_site
-from .dashboard.host_chart import eventtrack_chart
-from .dashboard.host_feed import eventtrack_feed
 from .dashboard.routes import make_dashboard
+from .digest import Every
 from .errors import ConfigError, InvalidDefinition
 from .identity.jwt import CustomerTokens
 from .identity.tokens import DeviceRule, TokenCodec
 from .identity.visitor import CustomerId, Lifetimes
+from .later import imported_later
 from .limits import Limiter, Novelty, VisitLimiter
 from .log import escape_log
 from .pages.hooks import PageHooks
@@ -53,14 +55,15 @@ from .pipeline.health import Health, examine
 from .pipeline.homes import find_obstacle
 from .pipeline.journal import Journal
 from .pipeline.pipeline import Pipeline
-from .pipeline.queue import MemoryQueue, Queue
+from .pipeline.queue import FindSent, MemoryQueue, Queue
+from .pipeline.sink import Sink
 from .pipeline.writer import Hooks
 from .privacy.masking import Masker
 from .privacy.secret_names import is_secret_name
 from .privacy.urls import UrlCleaner
 from .records import Clock
+from .reports.explore.goals import Goals
 from .reports.feed import FeedEvent, read_feed
-from .reports.library import Reports
 from .reports.reader import Reader
 from .request.celery_signals import follow_celery
 from .request.cookies import cookie_reader, may_prefix
@@ -79,6 +82,7 @@ from .state import (
     State,
     get_state,
     register,
+    registered,
     warn_of_memory,
 )
 from .store.batch import Written
@@ -92,6 +96,10 @@ from .store.tombstones import Tombstones
 if t.TYPE_CHECKING:
     from flask_sqlalchemy import SQLAlchemy
 
+    from .digest.making import Digest
+    from .reports.elsewhere import Elsewhere
+    from .reports.library import Reports
+    from .store.new_events import StoredEvent
     from .testing.capture import Capture
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
@@ -100,6 +108,9 @@ _F = t.TypeVar("_F")
 _L = t.TypeVar("_L", bound=CustomerLoader)
 _I = t.TypeVar("_I", bound=CustomerIdHook)
 _U = t.TypeVar("_U", bound=DashboardUser)
+_O = t.TypeVar("_O", bound="cabc.Callable[[StoredEvent], object]")
+_eventtrack_chart = imported_later("dashboard.host_chart.eventtrack_chart")
+_eventtrack_feed = imported_later("dashboard.host_feed.eventtrack_feed")
 # Options that our own engine sets itself.
 _OWN_OPTIONS = frozenset(
     {"hide_parameters", "max_overflow", "pool", "pool_pre_ping", "pool_size", "poolclass", "url"}
@@ -126,6 +137,7 @@ class EventTrack:
         self, app: Flask | None = None, db: SQLAlchemy | None = None, *, clock: Clock = time.time_ns
     ) -> None:
         self.catalogue: t.Final = builtin_catalogue()
+        self._goals = Goals()
         self._callbacks = Callbacks()
         self._clock = clock
         if app is not None:
@@ -141,21 +153,29 @@ class EventTrack:
         escape_log()
         config = load_config(app.config)
         load_definitions(config.definitions)
+        self._goals.check(self.catalogue)
+        if self._callbacks.functions is not None:
+            _require_log(config)
         db = _find_db(app, db)
-        database = _open_database(app, db, config)
+        database = _open_database(app, db, config, self._clock)
         replica = _open_replica(app, db, config, database)
         state = self._make_state(app, config, database, replica)
         if config.durability is None:
             _follow_drops(app, state, db.metadatas[config.bind_key])
         register(app, state)
         app.jinja_env.globals["eventtrack_snippet"] = eventtrack_snippet
-        app.jinja_env.globals["eventtrack_chart"] = eventtrack_chart
-        app.jinja_env.globals["eventtrack_feed"] = eventtrack_feed
+        app.jinja_env.globals["eventtrack_chart"] = _eventtrack_chart
+        app.jinja_env.globals["eventtrack_feed"] = _eventtrack_feed
         app.cli.add_command(eventtrack_cli)
         if config.enabled:
             PageHooks(state).register(app)
             app.register_blueprint(make_blueprint(app, config.url_prefix))
-            app.register_blueprint(make_dashboard(app, config.url_prefix))
+            dashboard = make_dashboard(app, config.url_prefix)
+            if config.mcp:
+                from .assistants.endpoint import add_endpoint
+
+                add_endpoint(app, dashboard)
+            app.register_blueprint(dashboard)
             follow_flask_login(app)
             if app.debug:
                 follow_events(app)
@@ -174,6 +194,7 @@ class EventTrack:
         access = Access(config.allow, config.deny)
         countries = CountryDatabase(config.country_database) if config.country_database else None
         reference = weakref.ref(app)  # the writer must not keep an app alive
+        callbacks = weakref.ref(self._callbacks)  # and a function may know its app
         journal = _journal_folder(app, database, config)
         sites = _make_sites(app, config, journal)
         pages = VisitExpander(urls, sites)
@@ -204,11 +225,24 @@ class EventTrack:
             retention=lambda: Retention(
                 self.catalogue.keeps(), config.retention, keeps_revenue=config.keep_revenue
             ),
+            functions=lambda: found.functions if (found := callbacks()) else None,
+            is_testing=lambda: bool((app := reference()) and app.testing),
         )
         tokens = TokenCodec(_secret_keys(app), _device_rule(config), self._clock)
         make_queue = _queue_maker(reference, journal, database, config)
-        pipelines = Pipelines(lambda: Pipeline(database, hooks, make_queue, config.flush_interval))
-        reader = Reader(replica, lambda: pipelines.get().flush())
+        make_sink = _sink_maker(reference, database, config, self._clock)
+        pipelines = Pipelines(
+            lambda: Pipeline(
+                database,
+                hooks,
+                make_queue,
+                config.flush_interval,
+                sink=make_sink(),
+                sends_at_once=config.durability == "stream",
+            )
+        )
+        elsewhere = _open_elsewhere(config, database, self._clock)
+        reader = Reader(replica, lambda: pipelines.get().flush(), elsewhere)
         scripts = load_scripts()
         return State(
             config=config,
@@ -233,9 +267,7 @@ class EventTrack:
             expand=pages.expand,
             clock=self._clock,
             lifetimes=Lifetimes(_to_ns(config.session_timeout), _to_ns(config.vouched_for)),
-            reports=Reports(
-                reader, config.timezone, self._clock, self.catalogue, config.profile_salt
-            ),
+            make_reports=_reports_maker(reader, config, self._clock, self.catalogue, self._goals),
         )
 
     def define(
@@ -293,7 +325,35 @@ class EventTrack:
                 status=read_status(action, status),
                 place=place,
             )
-        return self.catalogue.define(definition)
+            return self.catalogue.define(definition)
+
+    def goal(
+        self,
+        name: str,
+        event: str,
+        *,
+        where: list[str] | tuple[str, ...] = (),
+        description: str = "",
+    ) -> None:
+        """Define a goal: an event or a page that is worth something.
+
+        ::
+
+            events.goal("signup", "account.create", where=["is:plan:pro"])
+            events.goal("read the prices", "page:/pricing", where=["at_least:scroll:75"])
+
+        A session reaches it with one event that meets all conditions. The dashboard shows how many
+        did, and any report can be filtered by it: ``is:goal:signup``. Define events first:
+        ``init_app()`` checks that they are there.
+
+        :param event: an action, or ``page:`` and a URL rule.
+        :param where: conditions on parameters: ``is:plan:pro``, ``at_least:price:20`` and
+            ``at_most:quantity:3``. Several with the same operator and parameter are alternatives.
+        :param description: what it is worth, for the dashboard.
+        :raises InvalidDefinition: something is malformed, or there is another goal of this name.
+            The message begins with the file and line of the call.
+        """
+        self._goals.define(name, event, where, description, _place_of(sys._getframe(1)))
 
     def exempt(self, view: _F) -> _F:
         """Mark a view function, a view class or a blueprint whose pages are not visits.
@@ -302,6 +362,55 @@ class EventTrack:
         """
         setattr(getattr(view, "__func__", view), EXEMPT, True)
         return view
+
+    @t.overload
+    def on(
+        self, pattern: str, function: _O, *, name: str | None = None, tries: int = ...
+    ) -> _O: ...
+
+    @t.overload
+    def on(
+        self, pattern: str, *, name: str | None = None, tries: int = ...
+    ) -> cabc.Callable[[_O], _O]: ...
+
+    def on(
+        self, pattern: str, function: _O | None = None, *, name: str | None = None, tries: int = 12
+    ) -> _O | cabc.Callable[[_O], _O]:
+        """Have a function called with each stored event of some actions, after the commit.
+
+        ::
+
+            @events.on("order.*")
+            def tell_the_warehouse(event):
+                requests.post(URL, json={"id": str(event.id), **event.params}, timeout=10)
+
+        It gets a :class:`StoredEvent`, in an app context, in a thread beside the requests, and in
+        one process at a time: at least once, and in the order of the commits. If it raises an
+        exception, it is called with the same event again after 1 second, then 2, and so on up to 5
+        minutes, and later events wait. It needs :confval:`EVENTTRACK_COMMIT_LOG`. The manual's page
+        "Run your code on events" has more.
+
+        :param pattern: an action, a prefix with ``.*``, or ``*`` for all events.
+        :param function: the function, where this is not used as a decorator.
+        :param name: the name under which the database keeps the function's position. The default is
+            the function's module and qualified name. A new name begins with the events that are
+            stored from then on.
+        :param tries: how often it is called with the same event before that event is given up.
+        :raises InvalidDefinition: something is malformed, or the name is taken.
+        :raises ConfigError: an app of this object has no commit log.
+        """
+        from .pipeline.functions import Functions  # which an app without functions does not need
+
+        def add(function: _O) -> _O:
+            for state in list(registered):
+                if state.callbacks is self._callbacks:
+                    _require_log(state.config)
+            functions = self._callbacks.functions or Functions()
+            functions.add(pattern, function, name, tries)
+            self._callbacks.functions = functions
+            return function
+
+        return add if function is None else add(function)
 
     def customer_loader(self, load: _L) -> _L:
         """Decorate a function that returns the id of the customer who is logged in, or None.
@@ -370,6 +479,32 @@ class EventTrack:
         state = get_state()
         return state.customer_tokens.issue(customer_id, state.clock(), expires_in)
 
+    @staticmethod
+    def digest(every: Every = "week", *, once: bool = False) -> Digest | None:
+        """Return the last whole day, week or month of the current app as a mail.
+
+        ::
+
+            digest = events.digest("week", once=True)
+            if digest is not None:
+                send("team@example.com", digest.subject, digest.text, digest.html)
+
+        Your own mailer sends it. It has the numbers of the dashboard's overview with their changes,
+        and the top sources, pages, countries and events. A week begins on Monday; days are those of
+        ``EVENTTRACK_TIMEZONE``.
+
+        :param every: ``"day"``, ``"week"`` or ``"month"``.
+        :param once: whether only the first call for a period gets its digest, among all processes.
+            The others get None. If the process ends before it has sent the mail, no other call gets
+            it.
+        :returns: the mail; never None without ``once``.
+        :raises ReportError: there is no such period.
+        :raises ReportUnavailable: the database did not answer. The next call gets the digest.
+        """
+        from .digest.making import digest  # most processes send none
+
+        return digest(every, once=once)
+
     forget: t.Final = staticmethod(data_rights.forget)
     export: t.Final = staticmethod(data_rights.export)
     opt_out: t.Final = staticmethod(data_rights.opt_out)
@@ -412,10 +547,14 @@ class EventTrack:
         It captures the events of all apps of this object, also of those that are made inside. There
         is no thread and no journal meanwhile, and bots count as people.
 
+        In a capture inside another, both see the events, and the inner one answers for mistakes:
+        those that it fails for, expects or allows do not fail the outer one.
+
         :param write: whether ``flush()`` writes the events to the database. Otherwise they are
             never written, and there need be no tables.
         :param stored: whether to look in the database as well, where the process of a server
-            writes. Assertions then wait up to 5 seconds for an event.
+            writes. Assertions then wait up to 5 seconds for an event. A server that was forked from
+            this process writes whenever the test looks, any other one by itself.
         :param allow_mistakes: whether undefined and rejected events are allowed. Otherwise they
             raise ``AssertionError`` at the end.
         :param forbid_personal_data: whether e-mail addresses, card numbers, tokens and secrets in
@@ -432,11 +571,17 @@ class EventTrack:
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything that the current app tracked so far is in its database.
 
+        Where no thread runs the functions of :meth:`on`, they run here then: in tests, which set
+        ``app.testing``, and with SQLite in memory. What they raise is raised.
+
         :param timeout: seconds to wait; None waits for as long as the attempt takes.
         :raises FlushTimeout: it took longer; the events are kept.
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused; the events are kept.
         """
-        get_state().pipeline.flush(timeout)
+        pipeline = get_state().pipeline
+        pipeline.flush(timeout)
+        if self._callbacks.functions is not None:
+            pipeline.run_functions()
 
     def health(self) -> Health:
         """Return how writing the current app's events goes, for a health page of your own.
@@ -483,6 +628,14 @@ def _read_unmasked(action: str, names: object) -> tuple[str, ...]:
                 f"{action!r}: unmasked: {name!r} is the name of a secret, and is always masked."
             )
     return unmasked
+
+
+def _require_log(config: Config) -> None:
+    if not config.commit_log:
+        raise ConfigError(
+            "events.on() reads the commit log, which is off: set EVENTTRACK_COMMIT_LOG to True, in "
+            "all processes of the app, then run 'flask eventtrack upgrade'."
+        )
 
 
 def _refuse_second(app: Flask) -> None:
@@ -574,18 +727,35 @@ def _open_replica(app: Flask, db: SQLAlchemy, config: Config, database: Database
     return Database(engine, database.tables, _engine_options(app, db, key), wal=False)
 
 
-def _open_database(app: Flask, db: SQLAlchemy, config: Config) -> Database:
+def _open_elsewhere(config: Config, database: Database, clock: Clock) -> Elsewhere | None:
+    """Return the copy in which reports are counted, if one is named. It connects when asked."""
+    if config.reports_url is None:
+        return None
+    from .clickhouse.problems import CopyProblem
+    from .clickhouse.reports import CopyReports
+    from .clickhouse.server import parse_place
+
+    try:
+        return CopyReports(parse_place(config.reports_url), database, clock)
+    except CopyProblem as problem:
+        raise ConfigError(f"EVENTTRACK_REPORTS_URL is wrong. {problem}") from None
+
+
+def _open_database(app: Flask, db: SQLAlchemy, config: Config, clock: Clock) -> Database:
     engine = _find_engine(app, db, "EVENTTRACK_BIND_KEY", config.bind_key)
     metadata = db.metadatas.setdefault(
         config.bind_key, sa.MetaData(info={"bind_key": config.bind_key})
     )
     return Database(
         engine,
-        Tables.for_metadata(metadata),
+        Tables.for_metadata(
+            metadata, has_log=config.commit_log, has_stream=config.stream_url is not None
+        ),
         _engine_options(app, db, config.bind_key),
         wal=config.sqlite_wal,
         is_durable=config.durability == "durable",
         timeout=config.statement_timeout.total_seconds(),
+        clock=clock,
     )
 
 
@@ -607,7 +777,7 @@ def _follow_drops(app: Flask, state: State, metadata: sa.MetaData) -> None:
 
 def _journal_folder(app: Flask, database: Database, config: Config) -> pathlib.Path | None:
     """Return the folder for this database's journals, or None if events wait in memory."""
-    if database.is_in_memory or config.durability == "memory":
+    if database.is_in_memory or config.durability in {"memory", "stream"}:
         return None
     return _file_folder(app, config) / database.fingerprint
 
@@ -628,7 +798,7 @@ def _queue_maker(
     journal: pathlib.Path | None,
     database: Database,
     config: Config,
-) -> cabc.Callable[[], Queue]:
+) -> cabc.Callable[[FindSent | None], Queue]:
     """Return a function that makes a journal, or a queue in memory.
 
     A queue is in memory if there can be no journal, and in tests: the next test would adopt one.
@@ -642,15 +812,63 @@ def _queue_maker(
             obstacle,
         )
     if journal is None or obstacle:
-        return lambda: MemoryQueue(config.buffer_size)
+        return lambda _: MemoryQueue(config.buffer_size)
     is_durable = config.durability == "durable"
     former = journal.with_name(database.former_fingerprint)
 
-    def make() -> Queue:
+    def make(find_sent: FindSent | None) -> Queue:
         app = reference()
         if config.durability is None and app is not None and app.testing:
             return MemoryQueue(config.buffer_size)
-        return Journal(journal, config.journal_max_bytes, is_durable=is_durable, former=former)
+        return Journal(
+            journal,
+            config.journal_max_bytes,
+            is_durable=is_durable,
+            former=former,
+            find_sent=find_sent,
+        )
+
+    return make
+
+
+def _reports_maker(
+    reader: Reader, config: Config, clock: Clock, catalogue: Catalogue, goals: Goals
+) -> cabc.Callable[[], Reports]:
+    """Return a function that makes the reports when they are first read."""
+
+    @functools.cache
+    def make() -> Reports:
+        from .reports.library import Reports  # which an app needs only where numbers are read
+
+        return Reports(reader, config.timezone, clock, catalogue, config.profile_salt, goals)
+
+    return make
+
+
+def _sink_maker(
+    reference: weakref.ref[Flask], database: Database, config: Config, clock: Clock
+) -> cabc.Callable[[], Sink | None]:
+    """Return a function that makes what takes records to workers; None if there are none.
+
+    Nor are there any in tests: those of hosts run without workers.
+    """
+    if config.stream_url is None:
+        return lambda: None
+    if database.is_in_memory:
+        raise ConfigError(
+            "EVENTTRACK_STREAM_URL is set, and the database is in memory, where no worker can "
+            "write: use a file, or remove the setting."
+        )
+    from .stream.forwarder import Forwarder  # which other apps do not need
+    from .stream.redis_streams import open_streams
+
+    open_streams(config, database)  # a wrong URL is told now
+
+    def make() -> Sink | None:
+        app = reference()
+        if config.durability is None and app is not None and app.testing:
+            return None
+        return Forwarder(open_streams(config, database), clock)
 
     return make
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import decimal
 import re
 
@@ -9,7 +10,7 @@ from .errors import InvalidEvent
 from .text import shorten
 
 #: An amount of money: a Decimal, an integer, or a decimal number as text.
-Money = decimal.Decimal | int | str
+Amount = decimal.Decimal | int | str
 
 # ISO 4217, list one of 2026-01-01: the currencies by the number of digits of their minor unit, such
 # as cents. Those of the last line were withdrawn after 2022; older orders have them.
@@ -36,6 +37,70 @@ _NUMBER = re.compile(r"[+-]?\d{1,30}(?:\.\d{0,30})?", re.ASCII)
 _CONTEXT = decimal.Context(prec=80, rounding=decimal.ROUND_HALF_UP)
 
 
+class Digits(decimal.Decimal):
+    """A decimal that is stored as text with all of its digits, also where a number could be."""
+
+    __slots__ = ()
+
+
+@dataclasses.dataclass(frozen=True, init=False)
+class Money:
+    """An amount of a currency, for the parameters of a definition.
+
+    It is stored as ``{"amount": "9.90", "currency": "EUR"}``: the amount as text with all of its
+    digits, at least those of the currency's minor unit. Clients send the same, or one text:
+    ``"9.90 EUR"``. Labels and pages show ``EUR 9.90``.
+
+    :param amount: a Decimal, an integer or decimal text such as 9.90, and no float; below 0 too.
+    :param currency: a code of ISO 4217 such as EUR.
+    :raises InvalidEvent: the amount is a float or no number, or there is no such currency.
+    """
+
+    amount: decimal.Decimal
+    currency: str
+
+    def __init__(self, amount: Amount, currency: str) -> None:
+        object.__setattr__(self, "amount", amount)
+        object.__setattr__(self, "currency", currency)
+        self.__post_init__()
+
+    def __post_init__(self) -> None:
+        currency = check_currency(self.currency)
+        amount = _parse_decimal(self.amount, "amount") or decimal.Decimal(0)  # -0 is 0
+        object.__setattr__(self, "currency", currency)
+        object.__setattr__(self, "amount", Digits(pad_money(amount, currency)))
+
+    def __str__(self) -> str:
+        return f"{self.currency} {self.amount:f}"
+
+
+def split_money(text: str) -> dict[str, str] | None:
+    """Return "9.90 EUR" or "EUR 9.90" as the parts of :class:`Money`; None if it is neither."""
+    words = text.split()
+    if len(words) != 2:
+        return None
+    amount, currency = words if words[1] in _DIGITS else reversed(words)
+    return {"amount": amount, "currency": currency} if currency in _DIGITS else None
+
+
+def has_float(value: object) -> bool:
+    """Whether an amount of money in a mapping, or in a list of them, is a float."""
+    match value:
+        case {"amount": float(), "currency": _}:
+            return True
+        case list():
+            return any(map(has_float, value))
+    return False
+
+
+def show_money(value: object) -> str | None:
+    """Return a stored :class:`Money` as text: "EUR 9.90"; None for any other value."""
+    match value:
+        case {"amount": str(amount), "currency": str(currency), **rest} if not rest:
+            return f"{currency} {amount}" if currency in _DIGITS else None
+    return None
+
+
 def check_currency(currency: object, param: str = "currency") -> str:
     """Return the code of a currency.
 
@@ -56,6 +121,17 @@ def parse_money(value: object, param: str) -> decimal.Decimal:
     :param param: the name of what it is, for the error.
     :raises InvalidEvent: it is a float, no number, or negative.
     """
+    amount = _parse_decimal(value, param)
+    if amount < 0:
+        problem = (
+            f"{param} is below 0: {shorten(value, 40)}. A discount is above 0 too, and a refund is "
+            "the amount of cancel_transaction()"
+        )
+        raise _invalid(problem, param)
+    return amount.copy_abs()  # -0 is 0
+
+
+def _parse_decimal(value: object, param: str) -> decimal.Decimal:
     given = shorten(value, 40)
     if isinstance(value, float):
         problem = (
@@ -67,13 +143,7 @@ def parse_money(value: object, param: str) -> decimal.Decimal:
     if amount is None:
         problem = f"{param} is a Decimal, an integer or text such as '12.30'; it was {given}"
         raise _invalid(problem, param)
-    if amount < 0:
-        problem = (
-            f"{param} is below 0: {given}. A discount is above 0 too, and a refund is the amount "
-            "of cancel_transaction()"
-        )
-        raise _invalid(problem, param)
-    return amount.copy_abs()  # -0 is 0
+    return amount
 
 
 def _read_number(value: object) -> decimal.Decimal | None:

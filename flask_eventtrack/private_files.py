@@ -62,6 +62,18 @@ def _check(path: pathlib.Path, status: os.stat_result, *, root_opens_all: bool) 
         raise PermissionError(f"{path} belongs to another user")
 
 
+def check_replaceable(path: pathlib.Path) -> None:
+    """Refuse what a new file of ours must not take the place of.
+
+    :raises PermissionError: ``path`` is a symbolic link, or no regular file.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        mode = path.lstat().st_mode
+        if not stat.S_ISREG(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
+            raise PermissionError(f"{path} is {kind}")
+
+
 @contextlib.contextmanager
 def replace_private(path: pathlib.Path) -> cabc.Iterator[t.BinaryIO]:
     """Write a new file that only its owner may read; at the end it takes the place of ``path``.
@@ -71,11 +83,7 @@ def replace_private(path: pathlib.Path) -> cabc.Iterator[t.BinaryIO]:
     :raises PermissionError: ``path`` is a symbolic link, or no regular file.
     :raises OSError: the file cannot be written. The old one stays then.
     """
-    with contextlib.suppress(FileNotFoundError):
-        mode = path.lstat().st_mode
-        if not stat.S_ISREG(mode):
-            kind = "a symbolic link" if stat.S_ISLNK(mode) else "not a regular file"
-            raise PermissionError(f"{path} is {kind}")
+    check_replaceable(path)
     fd, name = tempfile.mkstemp(prefix=f".{path.name[:64]}.", dir=path.parent)
     new = pathlib.Path(name)
     try:

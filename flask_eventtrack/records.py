@@ -18,6 +18,11 @@ import msgspec
 Clock = cabc.Callable[[], int]
 Source = t.Literal["server", "browser", "app", "bot"]
 EndReason = t.Literal["timeout", "logout"]
+#: What an agent reads for: a person who asks now, a search, training, to see whether the site
+#: answers, or something else.
+AgentKind = t.Literal["live", "search", "training", "monitor", "other"]
+#: Where an agent names itself.
+AgentClaim = t.Literal["user-agent", "signature-agent"]
 #: See :attr:`Claim.kind`.
 ClaimKind = t.Literal["own", "foreign", "cookieless", "kept"]
 Profiles = tuple[uuidlib.UUID, ...]
@@ -38,6 +43,8 @@ CANCEL = "transaction.cancel"
 PRODUCT_BUY = "product.buy"
 #: No event: its values are added to a page visit or screen view, and it has no row of its own.
 PAGE_ENGAGE = "page.engage"
+#: Stands for the URL rules of reads that are counted without theirs. Rules begin with a slash.
+OTHER_ROUTES = "other"
 #: The query parameters of a URL that name a campaign, and the columns that keep them.
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 #: What a touch is: where a session came from, and where and when it began. The columns of first and
@@ -343,15 +350,47 @@ class Identified(
 class Outcome(t.NamedTuple):
     """Why an event was not recorded or lacks a value, for the data-quality counters.
 
-    An ``invalid`` one has a parameter's name as ``reason``, and is counted as ``rejected`` too.
+    An ``invalid`` one has a parameter's name as ``reason``, and is counted as ``rejected`` too. A
+    ``failed`` one is a page that was answered with an error, which is no event, and
+    a ``failed_from`` one says where the person came from.
     """
 
     outcome: t.Literal[
-        "rejected", "invalid", "dropped", "duplicate", "left_out", "contradicted", "cut"
+        "rejected",
+        "invalid",
+        "dropped",
+        "duplicate",
+        "left_out",
+        "contradicted",
+        "cut",
+        "failed",
+        "failed_from",
     ]
     action: str
     reason: str = ""
 
+
+class AgentRead(t.NamedTuple):
+    """An answer to an agent, for the daily counts: with nothing that identifies anybody.
+
+    ``day`` is one of the site's zone. ``rule`` is "" where no URL rule matched.
+    """
+
+    day: dt.date
+    site: str
+    agent: str
+    kind: AgentKind
+    claim: AgentClaim
+    rule: str
+    status: int
+
+    def without_route(self) -> AgentRead:
+        """Return what is counted where there are too many different reads: few values each."""
+        return self._replace(rule=OTHER_ROUTES, status=0)
+
+
+#: What is counted in memory and written with the next batch.
+Counted = Outcome | AgentRead
 
 #: Each has an ``id`` (the same if the record is read again), an ``action`` ("" if it is no event),
 #: ``begins_at`` (the earliest moment that it tells of, or :data:`NEVER`) and ``profiles`` (those

@@ -49,6 +49,7 @@ class Sites:
         #: Whether new hosts are noted in the file. Tests switch it off.
         self.writes: bool = True
         self._seen: set[str] = set()
+        self._has_read = False
         #: Return the site of a ``Host`` header, or of a host name.
         self.find: t.Final = functools.lru_cache(maxsize=1024)(self._find)
 
@@ -58,6 +59,19 @@ class Sites:
             return name
         may_be_own = not self.is_named or name.endswith(self._suffixes)
         return name if name and may_be_own and self._note(name) else OTHER
+
+    def find_known(self, host: str) -> str:
+        """Return the site of a host, and take no new one for the app's own.
+
+        Agents ask for any host. If they could fill the places, there would be none for visitors'.
+        """
+        name = site_of(host)
+        if name in self._own or name in self._seen:
+            return name
+        if not self._has_read:  # what other processes have noted
+            self._has_read = True
+            self._seen.update(self.list_seen())
+        return name if name in self._seen else OTHER
 
     def has_named(self, host: str) -> bool:
         """Whether a setting names a host."""
@@ -81,6 +95,10 @@ class Sites:
             if len(self._seen) < self._most:
                 self._seen.add(each)
         return name in self._seen
+
+    def list_known(self) -> set[str]:
+        """Return the app's own hosts: those that a setting names, and those that were seen."""
+        return {*(name for name in self._own if "*" not in name), *self.list_seen()}
 
     def list_seen(self) -> list[str]:
         """Return the hosts that were seen and are taken for the app's own, without a setting."""

@@ -29,9 +29,12 @@ from .pipeline.pipeline import Pipeline
 from .privacy.masking import Masker
 from .privacy.urls import UrlCleaner
 from .records import Clock, Event, PageView
-from .reports.library import Reports
 from .sites import Sites
 from .store.erasure_file import ErasureFile
+
+if t.TYPE_CHECKING:
+    from .pipeline.functions import Functions
+    from .reports.library import Reports
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -53,13 +56,19 @@ DashboardUser = cabc.Callable[[], object]
 CustomerIdHook = cabc.Callable[[t.Any], CustomerId | None]
 
 
-@dataclasses.dataclass(slots=True)
+@dataclasses.dataclass(slots=True, weakref_slot=True)
 class Callbacks:
     """What a host gives to its ``EventTrack`` object, before ``init_app`` or after."""
 
     customer_loader: CustomerLoader | None = None
     customer_id: CustomerIdHook | None = None
     dashboard_user: DashboardUser | None = None
+    functions: Functions | None = None
+
+    @property
+    def function_names(self) -> set[str]:
+        """The names of the functions on events."""
+        return {each.name for each in self.functions.list()} if self.functions else set()
 
 
 @dataclasses.dataclass(slots=True, kw_only=True, weakref_slot=True, eq=False)
@@ -99,7 +108,7 @@ class State:
     expand: cabc.Callable[[Event | PageView], Event]
     clock: Clock
     lifetimes: Lifetimes
-    reports: Reports
+    make_reports: cabc.Callable[[], Reports]
     recent_ids: BoundedDict[uuidlib.UUID, None] = dataclasses.field(
         default_factory=lambda: BoundedDict(_RECENT_IDS)
     )
@@ -119,6 +128,11 @@ class State:
     def pipeline(self) -> Pipeline:
         """This process's way to the database."""
         return self.pipelines.get()
+
+    @property
+    def reports(self) -> Reports:
+        """The reports, whose modules are imported now if nothing asked for numbers before."""
+        return self.make_reports()
 
     def profile_of(self, customer_id: CustomerId) -> uuidlib.UUID:
         """Return the profile of a customer.

@@ -12,7 +12,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from .catalogue.orders import Order
 from .errors import InvalidEvent
 from .identity.visitor import CustomerId
-from .money import Money
+from .money import Amount
 from .records import CANCEL, CHARGE
 from .request.checking import Time
 from .request.context import get_current_now
@@ -28,14 +28,14 @@ OrderId = str | t.SupportsIndex | uuidlib.UUID
 
 def track_transaction(
     order_id: OrderId,
-    total: Money,
+    total: Amount,
     currency: str,
     items: cabc.Iterable[cabc.Mapping[str, t.Any] | object] = (),
     params: cabc.Mapping[str, t.Any] | None = None,
     *,
-    discount: Money | None = None,
-    tax: Money | None = None,
-    shipping: Money | None = None,
+    discount: Amount | None = None,
+    tax: Amount | None = None,
+    shipping: Amount | None = None,
     payment_method: str | None = None,
     coupon: str | None = None,
     channel: str | None = None,
@@ -119,7 +119,7 @@ def track_transaction(
 def cancel_transaction(
     order_id: OrderId,
     items: cabc.Iterable[cabc.Mapping[str, t.Any] | object] | None = None,
-    amount: Money | None = None,
+    amount: Amount | None = None,
     *,
     time: Time | None = None,
     cancellation_id: OrderId | None = None,

@@ -16,6 +16,7 @@ from . import made_tables
 from .hosts import FakeClock, Host, make_host
 from .servers import make_database
 
+OURS = {"eventtrack-writer", "eventtrack-functions", "eventtrack-leases"}
 MakeHost = cabc.Callable[..., Host]
 
 
@@ -136,4 +137,4 @@ def _no_leaks() -> cabc.Iterator[None]:
 
 
 def _find_writers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "eventtrack-writer"]
+    return [thread for thread in threading.enumerate() if thread.name in OURS]

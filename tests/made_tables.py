@@ -24,6 +24,8 @@ def create_tables(connection: sa.Connection, metadata: sa.MetaData) -> None:
     """Create the tables of a metadata that the database lacks."""
     ours = [table for table in metadata.sorted_tables if table.name.startswith(_PREFIX)]
     is_plain = metadata.schema is None and set(metadata.naming_convention) == {"ix"}
+    # Few tests have the tables that settings ask for.
+    is_plain &= not {f"{_PREFIX}commit", f"{_PREFIX}stream"} & set(metadata.tables)
     if is_plain and ours and not sa.inspect(connection).get_table_names():
         make = _MAKERS.get((connection.dialect.name, connection.dialect.driver), _make_all)
         make(connection, ours)

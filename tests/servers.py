@@ -34,7 +34,9 @@ _HINTS = {
     "mariadb": "start MariaDB, or point EVENTTRACK_TEST_MARIADB at one",
     "chromium": "install Chromium, or point EVENTTRACK_TEST_CHROMIUM at one",
     "node_modules": "run npm ci",
+    "chdb": "install chdb",
     "redis": "start Redis, or point EVENTTRACK_TEST_REDIS at one",
+    "redis-server": "install redis-server",
     "rabbitmq": "start RabbitMQ, or point EVENTTRACK_TEST_RABBITMQ at one",
 }
 

@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import datetime as dt
 import functools
+import itertools
 import json
 import os
 import pathlib
@@ -15,6 +16,7 @@ import sys
 import threading
 import typing as t
 import uuid
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy as sa
@@ -23,7 +25,7 @@ from msgspec import Meta
 
 from flask_eventtrack import identify, track
 from flask_eventtrack.identity.visitor import customer_uuid
-from flask_eventtrack.reports.feed import Wanted, find_newest, iter_new
+from flask_eventtrack.reports.feed import Wanted, find_start, iter_new
 from flask_eventtrack.reports.refused import iter_refused
 
 from .commands import run
@@ -65,7 +67,7 @@ def test_init_db_creates_the_tables_that_are_missing(db_host: Host) -> None:
         db_host.db.drop_all()
     for _ in range(2):
         answer = run(db_host, "init-db")
-        assert (answer.exit_code, answer.output) == (0, "All 22 tables exist.\n")
+        assert (answer.exit_code, answer.output) == (0, "All 25 tables exist.\n")
     assert db_host.client().get("/", headers=NAVIGATION).status_code == 200
     assert db_host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -86,7 +88,7 @@ def test_init_db_creates_nothing_of_the_hosts(make: MakeHost) -> None:
     run(host, "init-db")
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
-    assert len(found) == 22
+    assert len(found) == 25
     assert "things" not in found
 
 
@@ -96,14 +98,14 @@ def test_init_db_follows_the_bind(make: MakeHost, tmp_path: pathlib.Path) -> Non
     host = make({**binds, "EVENTTRACK_BIND_KEY": "events"}, create=False)
     run(host, "init-db")
     with host.app.app_context():
-        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 22
+        assert len(sa.inspect(host.db.engines["events"]).get_table_names()) == 25
         assert sa.inspect(host.db.engine).get_table_names() == []
 
 
 def test_init_db_in_memory(make: MakeHost) -> None:
     """On the one connection that there is."""
     host = make(url="sqlite://", create=False)
-    assert run(host, "init-db").output == "All 22 tables exist.\n"
+    assert run(host, "init-db").output == "All 25 tables exist.\n"
     host.client().get("/", headers=NAVIGATION)
     assert host.actions() == {"page.visit": 1, "session.start": 1}
 
@@ -216,7 +218,7 @@ def test_following_some_events_reads_the_latest_only(db_host: Host) -> None:
     sa.event.listen(sa.Engine, "before_cursor_execute", note)
     try:
         with db_host.app.app_context():
-            steps = iter_new(database, find_newest(database), [], Wanted(("c.*",)))
+            steps = iter_new(database, find_start(database), [], Wanted(("c.*",)))
             assert next(steps) == []
             db_host.events.define("c.d")
             track("c.d", customer="8")
@@ -320,6 +322,79 @@ def test_tail_follows_until_ctrl_c(busy: Host, tmp_path: pathlib.Path) -> None:
         process.send_signal(signal.SIGINT)
         assert [text.strip() for text in process.communicate()] == ["", "Aborted!"]
         assert process.returncode == 1
+
+
+@pytest.mark.parametrize("at", range(1, 6))
+def test_tail_misses_nothing_while_it_starts(
+    busy: Host, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """Before each of its first statements, another process writes, and a slow one commits: what is
+    there when it looks first is told as the latest, and all else once."""
+    looks = itertools.count(1)
+
+    def write(*given: t.Any) -> None:
+        if "FROM eventtrack_event" not in given[2] or next(looks) != at:
+            return
+        for what, seconds in (("slow", -10), ("new", 20)):
+            busy.clock.advance(seconds=seconds)
+            with busy.app.app_context():
+                track("a.b", {"what": what}, customer="7")
+            busy.flush()
+
+    monkeypatch.setattr("flask_eventtrack.cli.tail.time", SimpleNamespace(sleep=stop_at(2)))
+    sa.event.listen(sa.Engine, "before_cursor_execute", write)
+    try:
+        output = run(busy, "tail", "-f", "-n1").output
+    finally:
+        sa.event.remove(sa.Engine, "before_cursor_execute", write)
+    printed = [line.rpartition(" ")[2] for line in output.splitlines() if " a.b " in line]
+    expected = {1: ["new"], 2: ["new"], 3: ["new", "slow"]}
+    assert printed == expected.get(at, ["three", "slow", "new"])
+
+
+def stop_at(number: int) -> cabc.Callable[[float], None]:
+    """Return what to sleep with: the number-th call is Ctrl+C."""
+    calls = iter(range(1, number))
+
+    def sleep(_: float) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+
+    return sleep
+
+
+def test_tail_follows_a_busy_writer(busy: Host, tmp_path: pathlib.Path) -> None:
+    """Each event is told once, and none is left out from the first on."""
+    stop = threading.Event()
+
+    def write(what: str, seconds: int) -> None:
+        busy.clock.advance(seconds=seconds)
+        with busy.app.app_context():
+            track("a.b", {"what": what}, customer="7")
+        busy.flush()
+
+    def write_on() -> None:
+        for number in itertools.count():
+            write(str(number), 20 if number % 2 else -19)  # every other one is slow
+            if stop.wait(0.01):
+                break
+        write("end", 60)
+
+    thread = threading.Thread(target=write_on)
+    thread.start()
+    with follow(busy, tmp_path) as process:
+        try:
+            assert process.stdout is not None
+            whats = (line.strip().rpartition(" ")[2] for line in process.stdout)
+            first, *rest = itertools.islice(whats, 20)
+        finally:
+            stop.set()
+        rest += itertools.takewhile("end".__ne__, whats)
+        thread.join()
+    numbers = sorted(map(int, rest))
+    if first != "three" and int(first) > numbers[0]:
+        numbers = sorted([*numbers, int(first)])
+    assert numbers == list(range(numbers[0], numbers[-1] + 1))
 
 
 # sweep
@@ -499,7 +574,7 @@ def test_an_export_that_fails_leaves_the_earlier_file(
     """And no half of a new one."""
     path = tmp_path / "data.jsonl"
     path.write_text("old")
-    monkeypatch.setattr("flask_eventtrack.cli.iter_person", lambda *_: iter([{1j}]))
+    monkeypatch.setattr("flask_eventtrack.cli.people.iter_person", lambda *_: iter([{1j}]))
     assert run(busy, "export", "7", "-o", str(path)).exit_code == 1
     assert path.read_text() == "old"
     assert [each.name for each in tmp_path.iterdir() if "jsonl" in each.name] == ["data.jsonl"]
@@ -535,11 +610,15 @@ def test_a_person_opts_out_and_in_again(db_host: Host) -> None:
     [
         (
             ("--dry-run",),
-            "Past their retention period: 3 events, 0 sessions, 0 transactions and 0 rejected "
-            "records.",
+            "Past their retention period: 3 events, 0 sessions, 0 transactions, 0 rejected "
+            "records and 0 agent counts.",
             3,
         ),
-        ((), "Removed 3 events, 0 sessions, 0 transactions and 0 rejected records.", 0),
+        (
+            (),
+            "Removed 3 events, 0 sessions, 0 transactions, 0 rejected records and 0 agent counts.",
+            0,
+        ),
     ],
 )
 def test_prune_removes_what_is_older_than_it_is_kept(
@@ -565,7 +644,7 @@ def test_prune_without_a_retention_says_so(busy: Host) -> None:
 
 
 def test_definitions_are_listed_with_who_may_send_them(host: Host) -> None:
-    """Action, label, and parameters with their types."""
+    """Action, label, and parameters with their types and limits."""
 
     @host.events.define("product.view", label="Viewed {name}", anonymous=True)
     class ProductView:
@@ -578,7 +657,7 @@ def test_definitions_are_listed_with_who_may_send_them(host: Host) -> None:
     output = run(host, "definitions").output
     assert (
         "product.view  (anyone)\n    Viewed {name}\n"
-        "    sku: str\n    name: str\n    price: float | None\n"
+        "    sku: str\n    name: str, at most 9 characters\n    price: float | None\n"
     ) in output
     assert "order.ship  (server only)\n" in output
     assert "wish.add  (customers)\n" in output

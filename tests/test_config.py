@@ -149,6 +149,10 @@ def test_config_error_is_a_value_error_and_ours() -> None:
         ("undefined_limit", 10, 10),
         ("agent_parser", "ua-parser", "ua-parser"),
         ("country_header", "CF-IPCountry", "CF-IPCountry"),
+        ("release", None, None),
+        ("release", " 1.4.2\n", "1.4.2"),
+        ("release", "a\0b", "a\ufffdb"),
+        ("release", "x" * 64, "x" * 64),
         ("country_database", "/geo.mmdb", "/geo.mmdb"),
         ("country_database", pathlib.PurePosixPath("/geo.mmdb"), "/geo.mmdb"),
         ("flush_interval", 2, dt.timedelta(seconds=2)),
@@ -259,6 +263,11 @@ WRONG: list[tuple[str, str, list[object]]] = [
     ("undefined_limit", COUNT, [0, -1, True, None]),
     ("agent_parser", "must be 'builtin' or 'ua-parser', not", ["ua_parser", None, True]),
     ("country_header", TEXT, ["", 7]),
+    (
+        "release",
+        "must be a str of 1 to 64 characters, such as '1.4.2', not",
+        ["", " ", "x" * 65, 1.4, 7, True, b"1.4.2", ["1.4.2"]],
+    ),
     ("country_database", TEXT, ["", 7, b"/geo.mmdb"]),
     *(
         (name, "must be a callable, not async, or None", ["x", True, ask_later])

@@ -18,16 +18,17 @@ import typing as t
 import uuid
 from types import SimpleNamespace
 
+import click
 import pytest
 import sqlalchemy as sa
 from flask import Flask
 from werkzeug.serving import make_server
 
-from flask_eventtrack import cli, config, doctor, errors, records
+from flask_eventtrack import config, doctor, errors, records
 from flask_eventtrack.catalogue.builtin import builtin_catalogue
 from flask_eventtrack.catalogue.definitions import CONTEXT_PARAMETERS
+from flask_eventtrack.cli.group import eventtrack_cli
 from flask_eventtrack.request import cookies
-from flask_eventtrack.tracking_plan.command import catalogue_cli
 
 from .conftest import MakeHost
 from .hosts import CHROME, NAVIGATION, START, Host
@@ -78,11 +79,17 @@ def test_every_cookie_has_an_entry() -> None:
 def test_every_command_and_option_has_an_entry() -> None:
     """Each command has a section, each option a row."""
     text = read("docs/reference/cli.md")
-    commands = cli.eventtrack_cli.commands
+    context = click.Context(eventtrack_cli)
+    names = eventtrack_cli.list_commands(context)
+    commands = {name: eventtrack_cli.get_command(context, name) for name in names}
     assert set(re.findall(r"^## (.+)$", text, re.MULTILINE)) == set(commands)
-    own = catalogue_cli.commands
-    assert set(re.findall(r"^### catalogue (.+)$", text, re.MULTILINE)) == set(own)
-    all_commands = [*commands.values(), *own.values()]
+    groups = [each for each in commands.values() if isinstance(each, click.Group)]
+    assert len(groups) == 2
+    for group in groups:
+        found = re.findall(rf"^### {group.name} (.+)$", text, re.MULTILINE)
+        assert set(found) == set(group.commands)
+    own = [command for group in groups for command in group.commands.values()]
+    all_commands = list(filter(None, [*commands.values(), *own]))
     options = {o for command in all_commands for p in command.params for o in p.opts}
     assert options <= find_entries("cli")
 
@@ -126,8 +133,9 @@ def test_every_built_in_event_has_an_entry() -> None:
     assert [name for name in CONTEXT_PARAMETERS if f"`{name}`" not in text] == []
 
 
-def test_every_column_has_an_entry(host: Host) -> None:
-    """Each table has a section that lists its columns in order."""
+def test_every_column_has_an_entry(make: MakeHost) -> None:
+    """Each table has a section that lists its columns in order, also those that are optional."""
+    host = make({"EVENTTRACK_COMMIT_LOG": True, "EVENTTRACK_STREAM_URL": "redis://unused"})
     text = read("docs/reference/tables.md")
     sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL))
     tables = host.state.pipeline.database.tables.all()
@@ -188,7 +196,7 @@ def test_every_module_has_its_place() -> None:
     named = set[str]()
     for table in re.split(r"\n\n(?=\|)", text):
         head, *rows = [line for line in table.splitlines() if line.startswith("|")] or [""]
-        room = re.match(r"\| `(\w+/)` ", head)
+        room = re.match(r"\| `((?:\w+/)+)` ", head)
         names = re.findall(r"`(\w+)(?:\.py)?`", " ".join(row.split("|")[1] for row in rows))
         named |= {f"{room[1] if room else ''}{name}.py" for name in names}
     diagram = read("docs/explanation/architecture.md").split("```")[1]
@@ -267,7 +275,7 @@ def write_tutorial(folder: pathlib.Path, last: str) -> None:
 def test_the_tutorial_begins_as_it_says(tmp_path: pathlib.Path) -> None:
     """The first page is recorded, and ``tail`` prints it."""
     write_tutorial(tmp_path, '{% extends "layout.html" %}')
-    assert "All 22 tables exist." in run_flask(tmp_path, "eventtrack", "init-db")
+    assert "All 25 tables exist." in run_flask(tmp_path, "eventtrack", "init-db")
     run_python(_BROWSE + 'client.get("/")', tmp_path)
     printed = run_flask(tmp_path, "eventtrack", "tail")
     claimed = next(b.text for b in iter_blocks(read("docs/tutorial.md")) if b.language == "text")
@@ -325,6 +333,8 @@ def test_the_tests_of_the_guide_pass(tmp_path: pathlib.Path, page: str, last: st
     """Each test that a guide shows passes, in the files that it tells hosts to write."""
     page = f"docs/howto/{page}.md"
     write_files(page, tmp_path, last)
+    [start] = [block for block in iter_blocks(read("README.md")) if block.language == "python"]
+    (tmp_path / "app.py").write_text(start.text)
     # Python 3.13 warns of the in-memory database that Flask-SQLAlchemy leaves to the collector.
     ignored = "ignore::pytest.PytestUnraisableExceptionWarning"
     options = ["-q", "-p", "no:cacheprovider", "-W", ignored, "--live-server-wait=30"]
@@ -523,6 +533,7 @@ def charge_all(db: t.Any, charge: sa.Table, order: t.Any) -> None:
         "customer-tokens",
         "databases-and-migrations",
         "filter-visits",
+        "funnels-and-goals",
         "front-end-elsewhere",
         "identify-customers",
         "mask-personal-data",

@@ -347,6 +347,17 @@ def test_doctor_et035_more_hosts_than_are_taken_for_sites(make: MakeHost) -> Non
     assert "h20.example" not in hint
 
 
+def test_doctor_et043_assistants_without_tokens(make: MakeHost) -> None:
+    """Nobody could ask."""
+    sentence, hint = findings_of(make({**FINE, "EVENTTRACK_MCP": True}))["ET043"]
+    assert (
+        sentence == "warning: EVENTTRACK_MCP is on, but no assistant can ask: there are no tokens."
+    )
+    assert hint.startswith("Set EVENTTRACK_REPORT_TOKENS.")
+    tokens = {"EVENTTRACK_MCP": True, "EVENTTRACK_REPORT_TOKENS": "t" * 40}
+    assert "ET043" not in findings_of(make({**FINE, **tokens}))
+
+
 def test_doctor_puts_errors_first(make: MakeHost) -> None:
     """Then by id."""
     host = make({"SECRET_KEY": "short", "EVENTTRACK_ENABLED": False}, create=False)

@@ -8,6 +8,7 @@ import datetime as dt
 import decimal
 import re
 import typing as t
+import uuid
 
 import pytest
 
@@ -18,6 +19,7 @@ from .hosts import Host
 from .manual import read
 from .reports.visits import close_days, moment
 
+ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 Row = tuple[t.Any, ...]
 PAGE = "docs/howto/sql-recipes.md"
 FIRST, LAST, END = moment("2026-11-08"), moment("2026-11-14"), moment("2026-11-15")
@@ -113,6 +115,24 @@ def top_values(history: History) -> list[Row]:
     return sorted(collections.Counter(skus).items(), key=lambda pair: (-pair[1], pair[0]))[:10]
 
 
+def long_hovers(history: History) -> list[Row]:
+    dwells: dict[t.Any, int] = {}
+    clicked = set()
+    for row in history.events:
+        session, params = row["session_id"], row["params"]
+        if params.get("id") == "spring" and moment("2026-11-01") <= row["time"]:
+            if row["action"] == "element.hover":
+                dwells[session] = max(params["dwell_ms"], dwells.get(session, 0))
+            elif row["action"] == "link.click":
+                clicked.add(session)
+    median = sorted(dwells.values())[(len(dwells) - 1) // 2]
+    return [
+        (session, history.people[session], dwell)
+        for session, dwell in dwells.items()
+        if dwell > median and session in clicked
+    ]
+
+
 def left_checkouts(history: History) -> list[Row]:
     visits = collections.defaultdict(list)
     for row in history.events:
@@ -144,6 +164,7 @@ RECIPES: dict[str, cabc.Callable[[History], list[Row]]] = {
     "What a customer did before an order": before_the_order,
     "First touch of new customers by month": first_touches,
     "Most frequent values of a parameter": top_values,
+    "Hovered longer than usual, and clicked": long_hovers,
     "Pages seen before a checkout was left": left_checkouts,
     "From the sign-up to the first order": until_the_first_order,
 }
@@ -178,7 +199,11 @@ def run(host: Host, query: str) -> list[Row]:
 
 
 def plain(value: object) -> object:
-    """Return what a driver gives as what others give: SQLite has times as text."""
+    """Return what a driver gives as what others give: SQLite has times and ids as text."""
+    if isinstance(value, uuid.UUID):
+        return value.hex
+    if isinstance(value, str) and ID.fullmatch(value):
+        return value.replace("-", "")
     if isinstance(value, decimal.Decimal):
         return float(value)
     if isinstance(value, dt.datetime):

@@ -54,6 +54,14 @@ PICTURES = {
     "overview-dark": Picture("", 1130, "dark"),
     "details": Picture("details/source?f=is:country:DE", 606),
     "revenue": Picture("revenue", 560),
+    "agents": Picture("agents", 960),
+    "funnel": Picture(
+        "funnels?step=product.view&step=product.addToCart&step=page:/checkout"
+        "&step=transaction.charge&by=source",
+        900,
+    ),
+    "catalogue": Picture("catalogue", 720),
+    "quality": Picture("quality", 860),
     "live": Picture("live", 640),
     "people": Picture("people?order=active", 560),
     "person": Picture("people/{person}", 860),
@@ -63,7 +71,8 @@ PICTURES = {
 def digest_sources() -> str:
     """Return a digest of what decides how the pictures look."""
     room = PACKAGE / "dashboard"
-    styles = (room / "static" / name for name in ("dashboard.css", "people.css"))
+    sheets = ("dashboard.css", "explore.css", "people.css", "quality.css")
+    styles = (room / "static" / name for name in sheets)
     pages = (path for path in room.glob("templates/*") if not path.name.startswith("host_"))
     sources = [pathlib.Path(__file__), *styles, *pages, *(PACKAGE / "demo").glob("*.py")]
     digest = hashlib.sha256()

@@ -206,8 +206,12 @@ def test_about_names_every_event_and_its_parameters(client: FlaskClient) -> None
         "customer.login",
         "customer.logout",
         "transaction.cancel",
+        "element.view",
         "element.hover",
+        "link.click",
+        "form.start",
         "form.submit",
+        "form.abandon",
     }
     builtin = {definition.action for definition in builtin_catalogue()}
     for definition in state.catalogue:

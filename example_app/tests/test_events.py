@@ -45,14 +45,14 @@ def test_the_newsletter_records_the_topic_only(client: FlaskClient, tracked: Tra
 @pytest.mark.parametrize(
     ("action", "params", "label"),
     [
-        ("banner.click", {"id": "spring"}, "Clicked the spring banner"),
+        ("element.hover", {"id": "spring", "dwell_ms": 900}, "Hovered over spring"),
         ("lookbook.like", {"look": "slow-morning"}, "Liked the look slow-morning"),
     ],
 )
 def test_any_visitors_browser_may_send(
     client: FlaskClient, tracked: Tracked, action: str, params: dict[str, str], label: str
 ) -> None:
-    """Events of ``anonymous=True`` definitions."""
+    """Built-in events, and those of ``anonymous=True`` definitions."""
     client.get("/")
     assert track_in_browser(client, action, **params).status_code == 202
     assert tracked.assert_event(action, params, times=1).label == label
@@ -80,8 +80,8 @@ def test_a_browser_cannot_place_an_order(client: FlaskClient, tracked: Tracked) 
 
 def test_a_browsers_mistake_is_answered(client: FlaskClient, tracked: Tracked) -> None:
     """A missing parameter is named, and nothing is recorded."""
-    refused = track_in_browser(client, "banner.click")
+    refused = track_in_browser(client, "lookbook.like")
     assert refused.status_code == 422
-    assert refused.get_json()["results"][0]["error"]["param"] == "id"
-    tracked.assert_rejected("banner.click", "invalid_param")
+    assert refused.get_json()["results"][0]["error"]["param"] == "look"
+    tracked.assert_rejected("lookbook.like", "invalid_param")
     tracked.assert_no_event()

@@ -58,13 +58,14 @@ def test_the_script_joins_the_visit_of_its_page(live_server: LiveServer) -> None
     seen = {"url": live_server.url("/"), "viewport": "1280x720"}
     assert browser.track(
         {"action": "page.visit", "event_id": page["page"], "params": seen, **page},
-        {"action": "banner.click", "params": {"id": "spring"}, **page},
+        {"action": "link.click", "params": {"id": "spring", "href": "/?category=green"}, **page},
     ) == ["accepted", "accepted"]
     browser.have_all_written()
     [joined] = [row for row in rows(events.tables.event) if row["claimed_by"] is not None]
     assert (joined["label"], str(joined["claimed_by"])) == (HOME_VISITED, page["page"])
     assert (joined["params"]["status"], joined["params"]["viewport"]) == (200, "1280x720")
-    assert recorded("banner.click") == [{"id": "spring", "visit": page["page"]}]
+    [click] = recorded("link.click")
+    assert click == {"id": "spring", "href": "/?category=green", "visit": page["page"]}
     [session] = rows(events.tables.session)
     assert (session["browser"], session["os"], session["site"]) == ("Firefox", "Linux", "localhost")
 

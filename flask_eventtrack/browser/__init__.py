@@ -44,8 +44,9 @@ class Scripts(dict[str, Script]):
         return f"/{self.digest}/{name}"
 
 
+@functools.cache
 def load_scripts() -> Scripts:
-    """Read the built scripts from the package."""
+    """Return the built scripts of the package; the apps of a process share them."""
     return Scripts((path.name, _load(path)) for path in _STATIC.glob("*.js"))
 
 

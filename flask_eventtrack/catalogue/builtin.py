@@ -76,6 +76,19 @@ class FormSubmit:
 
 
 @dataclasses.dataclass
+class FormStart:
+    form: str | None = None
+
+
+@dataclasses.dataclass
+class FormAbandon:
+    """``field``: the name or id of the field that was changed last; never its value."""
+
+    form: str | None = None
+    field: str | None = None
+
+
+@dataclasses.dataclass
 class ButtonClick:
     id: str | None = None
     text: str | None = None
@@ -84,6 +97,7 @@ class ButtonClick:
 @dataclasses.dataclass
 class LinkClick:
     href: str
+    id: str | None = None
     text: str | None = None
 
 
@@ -97,7 +111,7 @@ class ElementHover:
     """``dwell_ms``: how many milliseconds the pointer rested on the element."""
 
     id: str
-    dwell_ms: int | None = None
+    dwell_ms: t.Annotated[int, Meta(ge=0)] | None = None
 
 
 @dataclasses.dataclass
@@ -175,6 +189,8 @@ _BUILTIN: tuple[tuple[str, type | None, str], ...] = (
     ("customer.login", Login, "Logged in"),
     ("customer.logout", Login, "Logged out"),
     ("form.submit", FormSubmit, "Submitted form {form}"),
+    ("form.start", FormStart, "Began form {form}"),
+    ("form.abandon", FormAbandon, "Left form {form}"),
     ("button.click", ButtonClick, "Clicked button {text}"),
     ("link.click", LinkClick, "Clicked link {href}"),
     ("element.view", ElementView, "Saw {id}"),

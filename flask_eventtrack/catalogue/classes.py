@@ -40,6 +40,7 @@ _REMADE = (
     ipaddress.IPv6Network,
     numbers.Number,
 )
+_MONEY = "money such as {'amount': '9.90', 'currency': 'EUR'}"
 # How pydantic begins the message of an exception that a validator has raised.
 _PREFIX = re.compile(r"^(?:Value error|Assertion failed), ")
 
@@ -131,7 +132,9 @@ class DataclassFields:
             return _missing(missing[1], self.types)
         if path := re.search(r" - at `\$\.?([^`]*)`$", text):
             name = re.split(r"[.\[]", path[1])[0]
-            expected = text[0].lower() + text[1 : path.start()]
+            expected = text[0].lower() + text[1 : path.start()].rstrip(".")
+            if "Money" in self.types.get(name, ""):
+                expected = expected.replace("`object`", _MONEY)
             value = shorten(given.get(name))
             if value == "None" and "float" in expected:
                 value += ", which NaN and infinities become too"
@@ -275,7 +278,7 @@ def make_dataclass(schema: type) -> type:
 @contextlib.contextmanager
 def restored_if_refused(schema: type) -> cabc.Iterator[None]:
     """Undo all changes of a class if an exception is raised."""
-    before = dict(vars(schema))
+    before = vars(schema).copy()
     try:
         yield
     except BaseException:
@@ -386,4 +389,4 @@ def _read_fields(value: t.Any) -> t.Any:
 def _name_type(hint: t.Any) -> str:
     if isinstance(hint, type) and not t.get_args(hint):
         return hint.__name__
-    return str(hint).replace("typing.", "")
+    return str(hint).replace("typing.", "").replace("flask_eventtrack.money.", "")

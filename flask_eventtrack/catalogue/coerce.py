@@ -12,6 +12,8 @@ import typing as t
 import msgspec
 from msgspec import inspect
 
+from ..money import Money, split_money
+
 _LEADING_ZEROS = re.compile(r"^(-?)0+(?=\d)")
 _read_json_number = msgspec.json.Decoder(
     t.Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)] | float
@@ -26,7 +28,7 @@ _ANY = inspect.AnyType()
 def coerce(value: t.Any, kind: inspect.Type) -> t.Any:
     """Return a JSON value with its parts converted to the types that ``kind`` accepts.
 
-    Text becomes a number, a boolean or a list (of JSON) where text is not accepted. A number
+    Text becomes a number, a boolean, money or a list (of JSON) where text is not accepted. A number
     becomes text or a boolean where a number is not accepted. Anything else is returned as it is,
     even if it does not fit.
     """
@@ -58,6 +60,8 @@ def _coerce_text(text: str, kinds: cabc.Iterable[inspect.Type]) -> t.Any:
             return text
     if inspect.BoolType in types:
         return _BOOLEANS.get(text.lower(), text)
+    if any(isinstance(kind, inspect.DataclassType) and kind.cls is Money for kind in kinds):
+        return split_money(text) or text
     return _read_list(text, kinds) if text[:1] == "[" and inspect.ListType in types else text
 
 

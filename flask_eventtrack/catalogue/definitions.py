@@ -13,6 +13,7 @@ import typing as t
 
 from ..config import parse_duration
 from ..errors import EventCode, InvalidDefinition, InvalidEvent, ReservedEvent, UndefinedEvent
+from ..money import has_float, show_money
 from ..records import CANCEL, CHARGE, PRODUCT_BUY
 from ..text import check_action, clean_text, clip_label, shorten
 from .classes import (
@@ -123,12 +124,22 @@ class Definition:
         names: cabc.Container[str] = ()
         if self.fields is not None:
             names = self.fields.names
+            self._refuse_floats(self.fields, params)
             known = params if is_valid else self._read(self.fields, params, lenient=lenient)
             further = {n: v for n, v in params.items() if n not in names and n not in known}
             params = normalise({**known, **further}, left_out=left_out)
         params = _drop_none(params)
         undefined = (name for name in params if name not in names)
         return params, tuple(name for name in undefined if name not in CONTEXT_PARAMETERS)
+
+    def _refuse_floats(self, fields: Fields, params: dict[str, t.Any]) -> None:
+        for name, kind in fields.types.items():
+            if "Money" in kind and has_float(params.get(name)):
+                problem = (
+                    f"{self.action!r}, parameter {name!r}: the amount is a float, which has no "
+                    "exact cents (0.1 + 0.2 is not 0.3). Give it as text, such as '9.90'."
+                )
+                raise InvalidEvent("invalid_param", problem, name)
 
     def _read(
         self, fields: Fields, params: dict[str, t.Any], *, lenient: bool
@@ -166,9 +177,9 @@ class Definition:
         if self.label is None:
             return None
         try:
-            label = self.label.format_map(_Blank(params))
+            label = self.label.format_map(_Shown(params))
         except (ValueError, TypeError):
-            label = _PLAIN_FORMATTER.vformat(self.label, (), _Blank(params))
+            label = _PLAIN_FORMATTER.vformat(self.label, (), _Shown(params))
         return clip_label(clean_text(label))
 
     def check_label(self) -> None:
@@ -213,8 +224,12 @@ class Definition:
         return None
 
 
-class _Blank(dict[str, t.Any]):
-    """Parameters; an absent one is formatted as nothing."""
+class _Shown(dict[str, t.Any]):
+    """Parameters as labels show them: money as text, and an absent one as nothing."""
+
+    def __getitem__(self, key: str) -> t.Any:
+        value = super().__getitem__(key)
+        return show_money(value) or value
 
     def __missing__(self, key: str) -> str:
         return ""
@@ -247,17 +262,16 @@ class Catalogue:
         :raises InvalidEvent: the action is malformed.
         :raises InvalidDefinition: the action is defined already, or the label is wrong.
         """
-        with at_place(definition.place):
-            action = check_action(definition.action)
-            if action == PRODUCT_BUY:  # it is revenue, which no browser may make up
-                definition = dataclasses.replace(definition, anonymous=False, server_only=True)
-            old = self._find_own(action)
-            # A factory that runs for each app defines the same events on a shared object again.
-            if old is not None and old != definition:
-                raise InvalidDefinition(f"{_say_defined(old)}, with other options.")
-            definition.check_label()
-            if old is None:
-                self._by_action[action] = definition
+        action = check_action(definition.action)
+        if action == PRODUCT_BUY:  # it is revenue, which no browser may make up
+            definition = dataclasses.replace(definition, anonymous=False, server_only=True)
+        old = self._find_own(action)
+        # A factory that runs for each app defines the same events on a shared object again.
+        if old is not None and old != definition:
+            raise InvalidDefinition(f"{_say_defined(old)}, with other options.")
+        definition.check_label()
+        if old is None:
+            self._by_action[action] = definition
 
         def decorate(schema: _T) -> _T:
             with at_place(definition.place):
@@ -284,10 +298,11 @@ class Catalogue:
         definition = self._by_action.get(action)
         if definition is not None:
             return definition
-        hint = self._suggest(action) if suggests else ""
+        hint = self.suggest(action) if suggests else ""
         raise UndefinedEvent("undefined_event", f"{action!r} is not defined.{hint}")
 
-    def _suggest(self, action: str) -> str:
+    def suggest(self, action: str) -> str:
+        """Return the question whether the nearest defined action was meant; "" if none is near."""
         nearest = self.find_nearest(action)
         return "" if nearest is None else f" Did you mean {nearest!r}?"
 

@@ -20,7 +20,11 @@ _END = re.compile(r"\n\s*(?=:\w)|\n\s*\n")
 
 def describe_class(schema: type) -> str:
     """Return the first paragraph of a class's docstring as one line, or ""."""
-    text = _docstring_of(schema)
+    return first_paragraph(_docstring_of(schema))
+
+
+def first_paragraph(text: str) -> str:
+    """Return the first paragraph of a docstring as one line, or "" if fields come first."""
     first = re.split(r"\n\s*\n|\n\s*(?=:\w)", text, maxsplit=1)[0]
     return "" if first.startswith(":") else _one_line(first)
 

@@ -12,6 +12,8 @@ import uuid
 
 import msgspec
 
+from ..money import Digits
+
 # More items than this do not fit into an event.
 MAX_ITEMS = 32 * 1024
 _DIGITS = 18  # 64 bits hold any integer with so many
@@ -121,6 +123,7 @@ _WRITERS: tuple[tuple[type, cabc.Callable[[t.Any], t.Any]], ...] = (
     (str, str),
     (int, int),
     (float, float),
+    (Digits, write_digits),
     (decimal.Decimal, decimal.Decimal),
     (dt.date, _write_moment),
     (dt.time, _write_moment),

@@ -8,7 +8,7 @@ import typing as t
 import msgspec
 
 from .definitions import Catalogue, Definition
-from .descriptions import describe_fields
+from .descriptions import describe_fields, first_paragraph
 
 
 def describe_catalogue(catalogue: Catalogue) -> dict[str, t.Any]:
@@ -43,6 +43,7 @@ def _describe_params(definition: Definition) -> dict[str, t.Any]:
             described = msgspec.json.encode(definition.fields.describe())
             schema: dict[str, t.Any] = msgspec.json.decode(described)
             _add_descriptions(schema, describe_fields(definition.schema))
+            _cut_descriptions(schema)
             return schema
     return {"type": "object"}
 
@@ -55,3 +56,10 @@ def _add_descriptions(schema: dict[str, t.Any], texts: dict[str, str]) -> None:
     for name, text in texts.items():
         if name in main.get("properties", {}):
             main["properties"][name].setdefault("description", text)
+
+
+def _cut_descriptions(schema: dict[str, t.Any]) -> None:
+    """Cut the descriptions of classes, which are whole docstrings, to what they say first."""
+    for each in (schema, *schema.get("$defs", {}).values()):
+        if "description" in each:
+            each["description"] = first_paragraph(each["description"])

@@ -20,8 +20,10 @@ _HOSTS: dict[Channel, str] = {
         claude.ai com.anthropic.claude gemini.google.com bard.google.com notebooklm.google.com
         com.google.android.apps.bard copilot.microsoft.com copilot.cloud.microsoft copilot.com
         com.microsoft.copilot edgeservices.bing.com grok.com ai.x.grok meta.ai deepseek.com
-        com.deepseek.chat chat.mistral.ai qwen.ai kimi.com doubao.com yiyan.baidu.com you.com
-        poe.com pi.ai phind.com duck.ai iask.ai andisearch.com komo.ai
+        com.deepseek.chat chat.mistral.ai ai.mistral.chat qwen.ai kimi.com doubao.com
+        yiyan.baidu.com ernie.baidu.com yuanbao.tencent.com chatglm.cn z.ai you.com poe.com pi.ai
+        phind.com duck.ai lumo.proton.me aistudio.google.com m365.cloud.microsoft genspark.ai
+        manus.im character.ai iask.ai andisearch.com komo.ai
     """,
     "search": """
         google.* com.google.android.googlequicksearchbox bing.com com.microsoft.bing msn.com yahoo.*

@@ -30,10 +30,10 @@ from ..request.host_hooks import run_passed_hooks
 from ..request.host_login import resolve
 from ..request.origin import PostOrigin
 from ..request.recording import open_session, put
+from ..request.rules import RuleFinder
 from ..state import this_app
 from ..text import TITLE_MAX_LENGTH, shorten
 from .messages import Envelope, PostedEvent, Rejection, Result, parse_event
-from .rules import RuleFinder
 from .sender import NoRoom, Sender
 
 _ID_VERSIONS = (4, 7)
@@ -235,7 +235,7 @@ class Post:
             elif value is not None and action == PAGE_VISIT:  # a number is no address
                 params[name] = None
         if isinstance(params.get("href"), str):  # which may also be a mailto: or tel:
-            params["href"] = cleaner.clean(params["href"]) or params["href"]
+            params["href"] = cleaner.clean_link(params["href"]) or params["href"]
         if action != PAGE_VISIT:
             return params, ""
         params = {name: value for name, value in params.items() if name not in _SERVER_ONLY}

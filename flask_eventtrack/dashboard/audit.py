@@ -1,4 +1,5 @@
-"""The audit: who looked at a person, exported or erased them, and who made or revoked a link."""
+"""The audit: who looked at a person, exported or erased them, made or removed what, or decided on a
+refused record."""
 
 from __future__ import annotations
 
@@ -17,6 +18,7 @@ from ..ids import uuid7
 from ..records import from_ns
 from ..request.access import Access
 from ..state import State
+from ..store.tables import cached_on_table
 from ..text import clean_text
 from .feed_words import write_moment
 from .render import render
@@ -24,7 +26,19 @@ from .render import render
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 Act = t.Literal[
-    "view", "export", "object", "withdraw", "erase", "erased", "failed", "link", "revoke"
+    "view",
+    "export",
+    "object",
+    "withdraw",
+    "erase",
+    "erased",
+    "failed",
+    "link",
+    "revoke",
+    "save",
+    "remove",
+    "try",
+    "give_up",
 ]
 
 #: A look at a person is noted once in this time for each member of staff.
@@ -45,13 +59,18 @@ WORDS: t.Final[dict[str, str]] = {
     "failed": "failed to erase",
     "link": "made the link",
     "revoke": "revoked the link",
+    "save": "saved the",
+    "remove": "removed the",
+    "try": "tried to store again",
+    "give_up": "gave up the refused record",
 }
 
 
 class Entry(t.NamedTuple):
     """A row of the audit.
 
-    ``subject`` is a person's uuid, or a hash once they are erased; or the name of a link.
+    ``subject`` is a person's uuid, or a hash once they are erased; the name of a link, or of what
+    was saved; or the action and the id of a refused record.
     """
 
     at: dt.datetime
@@ -60,8 +79,8 @@ class Entry(t.NamedTuple):
     subject: str
 
     @property
-    def is_of_link(self) -> bool:
-        return self.action in {"link", "revoke"}
+    def is_of_person(self) -> bool:
+        return self.action not in {"link", "revoke", "save", "remove", "try", "give_up"}
 
     @property
     def uuid(self) -> uuidlib.UUID | None:
@@ -75,6 +94,8 @@ def find_actor(state: State, access: Access) -> str:
     """Return who makes the request, as far as the host says."""
     if access.is_by_token:
         return "report token"
+    if access.is_by_command:
+        return "command line"
     name = None
     with state.guard("asking for the dashboard's user"):
         name = _ask_host(state)
@@ -111,15 +132,10 @@ def add_entry(
 
 def note_view(state: State, access: Access, person: uuidlib.UUID) -> None:
     """Write that somebody looks at a person, unless a row of the last hour says so."""
-    actor, table = find_actor(state, access), state.pipeline.database.tables.audit.c
-    is_same = sa.and_(
-        table.at > from_ns(state.clock()) - _VIEW_PAUSE,
-        table.actor == actor,
-        table.action == "view",
-        table.subject == str(person),
-    )
+    actor, query = find_actor(state, access), _view_query(state.pipeline.database.tables.audit)
+    since = from_ns(state.clock()) - _VIEW_PAUSE
     with state.pipeline.database.read() as connection:
-        known = connection.scalar(sa.select(table.id).where(is_same).limit(1))
+        known = connection.scalar(query, {"since": since, "by": actor, "of": str(person)})
     if known is not None:
         return
     if not state.pipeline.database.is_file:
@@ -129,6 +145,13 @@ def note_view(state: State, access: Access, person: uuidlib.UUID) -> None:
     thread = threading.Thread(target=_write_view, args=(state, actor, person), name=_THREAD)
     thread.start()
     thread.join(_PATIENCE)
+
+
+@cached_on_table
+def _view_query(audit: sa.Table) -> sa.Select[tuple[uuidlib.UUID]]:
+    is_same = audit.c.actor == sa.bindparam("by"), audit.c.subject == sa.bindparam("of")
+    is_view = audit.c.at > sa.bindparam("since"), audit.c.action == "view"
+    return sa.select(audit.c.id).where(*is_view, *is_same).limit(1)
 
 
 def _write_view(state: State, actor: str, person: uuidlib.UUID) -> None:

@@ -16,6 +16,7 @@ _STEPS = (1, 2, 2.5, 5, 10)
 _SECOND_STEPS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
 _MOST_TICKS = 5
 _LETTER = 6.4
+_FLAG = 10
 _THOUSAND, _MILLION = 1000, 1_000_000
 
 Value = float | None
@@ -36,6 +37,15 @@ class Line(t.NamedTuple):
     is_running: bool = False
 
 
+class Flag(t.NamedTuple):
+    """A flag on a pole, at a bucket with notes; ``text`` is how many, if there are several."""
+
+    path: str
+    at: float
+    text: str
+    anchor: str
+
+
 class Chart(t.NamedTuple):
     """A chart of one width. ``places`` are the points as the script reads them: "x,y x,y …"."""
 
@@ -51,6 +61,7 @@ class Chart(t.NamedTuple):
     before: str
     dots: tuple[tuple[float, float], ...]
     places: str
+    flags: tuple[Flag, ...] = ()
 
 
 class Scale(t.NamedTuple):
@@ -112,12 +123,14 @@ def draw(
     *,
     kind: Kind,
     runs: bool,
+    notes: cabc.Mapping[int, int] | None = None,
 ) -> Chart:
     """Draw a chart.
 
     :param before: the values compared with, as many as there are of ``now``; empty if none are.
     :param labels: of each point, for the axis; those that would overlap are left out.
     :param runs: whether the last bucket has not ended yet.
+    :param notes: how many notes there are on each bucket that has some, by its place.
     """
     width, height = size
     scale = make_scale(max([v for v in (*now, *before) if v is not None], default=0), kind)
@@ -149,6 +162,20 @@ def draw(
         _join(others),
         tuple(_find_lonely(points)),
         " ".join("-" if point is None else f"{point[0]:g},{point[1]:g}" for point in points),
+        tuple(
+            _draw_flag(place(index, 0), number, width) for index, number in (notes or {}).items()
+        ),
+    )
+
+
+def _draw_flag(foot: tuple[float, float], number: int, width: int) -> Flag:
+    """Draw a flag that flies to the right, or to the left where there is no room."""
+    x, base = foot
+    way = 1 if x + _FLAG + 2 * _LETTER < width else -1
+    flag = f"V2h{way * _FLAG}l{way * -3} 3.5l{way * 3} 3.5h{way * -_FLAG}"
+    text = str(number) if number > 1 else ""
+    return Flag(
+        f"M{x:g} {base:g}{flag}", x + way * (_FLAG + 3), text, "start" if way > 0 else "end"
     )
 
 

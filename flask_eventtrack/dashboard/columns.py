@@ -6,6 +6,7 @@ import collections.abc as cabc
 import typing as t
 
 from ..reports.rows import Breakdown, Row
+from .dimensions import DIMENSIONS
 from .figures import MISSING, write_count, write_growth, write_percent, write_ratio, write_seconds
 
 Number = int | float | None
@@ -36,6 +37,15 @@ def list_columns(found: Breakdown) -> list[Column]:
         own,
         *(each for each in _OTHERS if any(each.get(row) is not None for row in found.rows)),
     ]
+
+
+def list_cells(found: Breakdown) -> list[list[object]]:
+    """Return the rows of a file, its head first."""
+    columns = list_columns(found)
+    rows: list[list[object]] = [
+        [row.value, *(column.get(row) for column in columns)] for row in found.rows
+    ]
+    return [[DIMENSIONS[found.dimension].column, *(column.title for column in columns)], *rows]
 
 
 def get_growth(row: Row) -> str:

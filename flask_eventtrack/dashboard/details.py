@@ -11,16 +11,17 @@ from ..reports.rows import Breakdown
 from ..request.access import Access
 from ..request.problems import not_found
 from ..state import State
-from .columns import get_growth, list_columns
+from .columns import get_growth, list_cells, list_columns
 from .dimensions import DIMENSIONS
+from .named_filters import read_named
 from .overview import describe_query
 from .panels import PanelRow, draw_rows
 from .plain import respond_csv, respond_json
-from .query import Query, read_query
+from .query import Query, read_number, read_query
 from .render import find_root, render
+from .wording import COMPARISONS
 
 _PAGE, _MOST = 100, 10_000
-_DIGITS = 9
 _LABEL = 120
 
 
@@ -84,13 +85,13 @@ def show_details(state: State, access: Access, dimension: str) -> Response:
         "overview",
         words.title if choice.route is None else f"Paths of {choice.route}",
         template="details",
-        **describe_query(query, page, **choice.own),
+        **describe_query(query, page, **choice.own, named=read_named(state, access))
+        | {"comparisons": COMPARISONS},
         words=words,
         choice=choice,
         found=found,
         heads=_list_heads(query, choice, found),
         rows=_write_rows(query, found),
-        page_path=page,
         csv=choice.link(query, ".csv", offset=0),
         earlier_rows=choice.link(query, offset=max(0, choice.offset - _PAGE)),
         later_rows=choice.link(query, offset=choice.offset + _PAGE),
@@ -105,7 +106,7 @@ def send_details(state: State, access: Access, dimension: str) -> Response:
     if dimension not in DIMENSIONS:
         return not_found()
     query, choice = _read(state, access, dimension)
-    return respond_json(_find(state, query, choice, _read_number("limit", _PAGE, _MOST)))
+    return respond_json(_find(state, query, choice, read_number("limit", _PAGE, _MOST)))
 
 
 def send_file(state: State, access: Access, dimension: str) -> Response:
@@ -114,11 +115,8 @@ def send_file(state: State, access: Access, dimension: str) -> Response:
         return not_found()
     query, choice = _read(state, access, dimension)
     found = _find(state, query, choice, _MOST)
-    columns = list_columns(found)
-    head = [DIMENSIONS[dimension].column, *(column.title for column in columns)]
-    rows = ([row.value, *(column.get(row) for column in columns)] for row in found.rows)
     period = query.period
-    return respond_csv(f"{dimension}-{period.first}-{period.last}", [head, *rows])
+    return respond_csv(f"{dimension}-{period.first}-{period.last}", list_cells(found))
 
 
 def _read(state: State, access: Access, dimension: str) -> tuple[Query, Choice]:
@@ -129,17 +127,9 @@ def _read(state: State, access: Access, dimension: str) -> tuple[Query, Choice]:
     if order not in {"asc", "desc"}:
         raise ReportError(f"'order' is one of asc, desc, not {order[:40]!r}.")
     search = args.get("q", "").strip()[:255]
-    offset = _read_number("offset", 0, 1_000_000)
+    offset = read_number("offset", 0, 1_000_000)
     route = args.get("route") if dimension == "path" else None
     return query, Choice(dimension, search, sort, order == "desc", offset, route)
-
-
-def _read_number(name: str, default: int, most: int) -> int:
-    text = request.args.get(name) or str(default)
-    is_short = len(text) <= _DIGITS
-    if not (is_short and text.isascii() and text.isdigit() and int(text) <= most):
-        raise ReportError(f"{name!r} is a number from 0 to {most}, not {text[:40]!r}.")
-    return int(text)
 
 
 def _find(state: State, query: Query, choice: Choice, limit: int) -> Breakdown:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ..reports.filters import Condition
+from ..reports.filters import Condition, Operator
 from ..store.session_counts import OTHERS
 from .figures import write_seconds
 from .names import name_country, name_language
@@ -149,9 +149,11 @@ _OPERATORS = {
 _FIELDS = {
     "page": "Page visited",
     "event": "Event",
+    "goal": "Goal",
     "duration": "Duration",
     "pages": "Pages",
     "customer": "Customer",
+    "headless": "Headless",
     "hour": "Hour",
 }
 
@@ -201,7 +203,11 @@ def name_field(field: str) -> str:
 def describe(condition: Condition) -> tuple[str, str]:
     """Return a condition in words: its field and operator, and its values."""
     values = " or ".join(_name_operand(condition.field, value) for value in condition.values)
-    return f"{name_field(condition.field)} {_OPERATORS[condition.operator]}", values
+    return f"{name_field(condition.field)} {describe_operator(condition.operator)}", values
+
+
+def describe_operator(operator: Operator) -> str:
+    return _OPERATORS[operator]
 
 
 def _name_operand(field: str, value: str) -> str:
@@ -210,7 +216,10 @@ def _name_operand(field: str, value: str) -> str:
     return name_value(field, value)
 
 
+_OTHER_FIELDS = ("goal", "duration", "pages", "customer", "headless")
+
+
 def list_fields() -> list[tuple[str, str]]:
     """Return the fields that the form of a new condition offers, with their names."""
     own = [d.field for d in DIMENSIONS.values() if d.column != "Path"]
-    return [(field, name_field(field)) for field in (*own, "duration", "pages", "customer")]
+    return [(field, name_field(field)) for field in (*own, *_OTHER_FIELDS)]

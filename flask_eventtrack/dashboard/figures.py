@@ -7,14 +7,19 @@ import datetime as dt
 import re
 import typing as t
 
-from ..reports.rows import MEASURES, Measure, Money
+from ..money import Money
+from ..reports.definitions import DEFINITIONS
+from ..reports.rows import MEASURES, Measure
 
 MISSING: t.Final = "\u2013"
 TIMES: t.Final = "\u00d7"
 _MINUS = "\u2212"
 _SAME = "\u00b10"
-# Control characters, and marks that turn the direction of the text around them.
-_UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+# Control characters, marks that turn the direction of the text around them, and letters that no
+# font shows but programs read.
+_UNSEEN = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\U000e0000-\U000e007f]"
+)
 
 _WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = (
@@ -39,52 +44,19 @@ class MeasureWords(t.NamedTuple):
 
 
 MEASURE_WORDS: t.Final[dict[Measure, MeasureWords]] = {
-    "visitors": MeasureWords(
-        "Visitors",
-        "count",
-        "People who started a session. A customer is one visitor on all devices.",
-        "visitor",
-    ),
+    "visitors": MeasureWords("Visitors", "count", DEFINITIONS["visitors"], "visitor"),
     "new_visitors": MeasureWords(
-        "New visitors",
-        "count",
-        "Visitors without an earlier session among those that are kept.",
-        "new visitor",
+        "New visitors", "count", DEFINITIONS["new_visitors"], "new visitor"
     ),
-    "sessions": MeasureWords(
-        "Sessions",
-        "count",
-        "Visits of the site. A session ends when nothing happens for a while.",
-        "session",
-    ),
-    "page_visits": MeasureWords(
-        "Page visits",
-        "count",
-        "Pages and screens that were opened, by the time of the visit. Bots are left out.",
-        "page visit",
-    ),
-    "pages_per_session": MeasureWords(
-        "Pages a session",
-        "ratio",
-        "Page visits of the sessions that started here, divided by these sessions.",
-    ),
+    "sessions": MeasureWords("Sessions", "count", DEFINITIONS["sessions"], "session"),
+    "page_visits": MeasureWords("Page visits", "count", DEFINITIONS["page_visits"], "page visit"),
+    "pages_per_session": MeasureWords("Pages a session", "ratio", DEFINITIONS["pages_per_session"]),
     "bounce_rate": MeasureWords(
-        "Bounce rate",
-        "percent",
-        "Sessions of a single page and no other event, as a share of all sessions.",
-        falls_well=True,
+        "Bounce rate", "percent", DEFINITIONS["bounce_rate"], falls_well=True
     ),
-    "visible_time": MeasureWords(
-        "Visible time",
-        "seconds",
-        "How long a session's pages were in view, on average. 0 where no browser said it.",
-    ),
-    "duration": MeasureWords(
-        "Duration",
-        "seconds",
-        "From the first to the last event of a session, on average.",
-    ),
-    "orders": MeasureWords("Orders", "count", "Orders that were charged.", "order"),
+    "visible_time": MeasureWords("Visible time", "seconds", DEFINITIONS["visible_time"]),
+    "duration": MeasureWords("Duration", "seconds", DEFINITIONS["duration"]),
+    "orders": MeasureWords("Orders", "count", DEFINITIONS["orders"], "order"),
 }
 assert tuple(MEASURE_WORDS) == MEASURES  # noqa: S101 - a mistake of ours, found at import
 
@@ -113,6 +85,11 @@ def shorten(text: str, length: int = 80) -> str:
 
 def write_count(number: float) -> str:
     return f"{number:,.0f}"
+
+
+def count_people(number: int) -> str:
+    """Return a number of people: "1 person", "1,204 people"."""
+    return f"{number:,} {'person' if number == 1 else 'people'}"
 
 
 def quantify(number: int, noun: str) -> str:

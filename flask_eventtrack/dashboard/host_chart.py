@@ -12,6 +12,7 @@ from ..reports.rows import MEASURES, Measure, Numbers, Overview
 from ..request.access import Access, find_access
 from ..state import State, get_state
 from .figures import MEASURE_WORDS, find_change, write
+from .notes import Placed, place_notes, read_notes
 from .overview import draw_charts
 from .query import DEFAULT_PERIOD, choose
 from .render import make_environment
@@ -59,6 +60,9 @@ def _render(
     sites = access.sites if site is None else frozenset({site})
     span = state.reports.period(period, sites=sites)
     overview = state.reports.overview(span, comparison=comparison, sites=sites, panels=())
+    placed = place_notes(
+        read_notes(state, access, overview.period), overview.series, span.default_bucket
+    )
     named = name_period(span)
     value, before = overview.numbers.get(chosen), _find(chosen, overview.before)
     html = (
@@ -72,8 +76,9 @@ def _render(
             change=find_change(chosen, value, before),
             before=None if before is None else write(chosen, before),
             compared_with=name_compared(overview, comparison),
-            charts=draw_charts(overview, chosen, span.default_bucket, _SIZES),
-            rows=list(_list_rows(overview, chosen, span.default_bucket)),
+            charts=draw_charts(overview, chosen, span.default_bucket, _SIZES, placed),
+            rows=list(_list_rows(overview, chosen, span.default_bucket, placed)),
+            has_notes=bool(placed),
             cut=overview.cut,
         )
     )
@@ -85,11 +90,12 @@ def _find(measure: Measure, numbers: Numbers | None) -> float | None:
 
 
 def _list_rows(
-    overview: Overview, measure: Measure, bucket: Bucket
-) -> cabc.Iterator[tuple[str, bool, str, str]]:
-    """Yield the rows of the table: a bucket, whether it still runs, its value and the one before
-    it."""
-    for point in overview.series:
+    overview: Overview, measure: Measure, bucket: Bucket, placed: Placed
+) -> cabc.Iterator[tuple[str, bool, str, str, list[str]]]:
+    """Yield the rows of the table: a bucket, whether it still runs, its value, the one before it,
+    and its notes."""
+    for place, point in enumerate(overview.series):
         before = "" if point.before is None else write(measure, point.before.get(measure))
         value = write(measure, point.numbers.get(measure))
-        yield name_bucket(point.start, bucket), point.is_running, value, before
+        name, notes = name_bucket(point.start, bucket), placed.get(place, [])
+        yield name, point.is_running, value, before, notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import math
 import typing as t
 
@@ -9,12 +10,14 @@ from flask import Response, request
 from werkzeug.datastructures import MultiDict
 
 from ..reports.library import Reports
+from ..reports.notes import Note, list_notes
 from ..reports.period import Bucket
 from ..reports.rows import MEASURES, Measure, Numbers, Overview, Point
 from ..request.access import Access
 from ..state import State
 from .chart import Chart, draw
 from .dimensions import describe, list_fields, name_value
+from .explore.saving import read_saved
 from .figures import (
     MEASURE_WORDS,
     Change,
@@ -26,6 +29,9 @@ from .figures import (
     write_money,
     write_with_noun,
 )
+from .named_filters import Named, choose_named, draw_menu
+from .notes import PAGE as NOTES
+from .notes import Placed, add_notes, may_see_notes, place_notes, write_date
 from .panels import draw_panels
 from .plain import respond_json
 from .query import Query, read_query
@@ -71,6 +77,7 @@ class Entry(t.NamedTuple):
     before: str | None
     before_label: str | None
     is_running: bool
+    notes: list[str]
 
 
 def show_overview(state: State, access: Access) -> Response:
@@ -81,21 +88,23 @@ def show_overview(state: State, access: Access) -> Response:
     start = state.reports.find_start() if is_new else None
     if start is not None and not overview.numbers.sessions and not query.filter:
         return render(state, access, "overview", "Waiting", template="start", start=start)
+    saved = [] if access.link is not None else read_saved(state, "filter", "note")
+    notes = list_notes(saved, overview.period) if may_see_notes(access) else ()
     return render(
         state,
         access,
         "overview",
         "Overview",
         start=start,
-        **describe_query(query),
-        **_describe(state, access, query, overview),
+        **describe_query(query, named=choose_named(access, saved)) | {"comparisons": COMPARISONS},
+        **_describe(state, access, query, overview, notes),
     )
 
 
 def send_overview(state: State, access: Access) -> Response:
     """Send the same as JSON."""
     query = read_query(state.reports, access, find_root(state, access.link), request.args)
-    return respond_json(read_overview(state.reports, query))
+    return respond_json(add_notes(state, access, read_overview(state.reports, query)))
 
 
 def read_overview(reports: Reports, query: Query) -> Overview:
@@ -130,30 +139,51 @@ def _open(
     return args, True
 
 
-def describe_query(query: Query, page: str = "", **own: str | None) -> dict[str, t.Any]:
+def describe_query(
+    query: Query, page: str = "", *, named: Named, **own: str | None
+) -> dict[str, t.Any]:
     """Return what the bar above the numbers shows.
 
-    :param own: the arguments of the page, which its links to other periods keep.
+    :param named: the saved filters; without some, there is no menu of them.
+    :param own: the arguments of the page, which its links to other periods keep; a query that is of
+        the page already has them.
     """
-    query = query.on(page, own)
+    query = query if query.page == page else query.on(page, own)
     period = query.period
     before, after = shift(period, -1), shift(period, 1)
     return {
         "query": query,
         "periods": PERIODS,
-        "comparisons": COMPARISONS,
+        "comparisons": {},
         "period_name": name_period(period),
         "days": name_days(period.first, period.last),
         "earlier": before and query.link_days(*before, page),
         "later": after and query.link_days(*after, page),
         "chips": [(*describe(c), query.link_without(c, page)) for c in query.filter.conditions],
         "fields": list_fields(),
+        "named": draw_menu(query, page, named),
         "zone": str(period.zone),
     }
 
 
-def _describe(state: State, access: Access, query: Query, overview: Overview) -> dict[str, t.Any]:
+def list_sites(
+    state: State, access: Access, query: Query, counted: cabc.Iterable[str] = ()
+) -> list[str]:
+    """Return the sites to choose from in the bar; none if there is only one.
+
+    :param counted: more sites that are known.
+    """
+    names = access.sites
+    if names is None:
+        names = frozenset(filter(None, [*state.sites.list_known(), *counted, query.site]))
+    return sorted(names) if len(names) > 1 else []
+
+
+def _describe(
+    state: State, access: Access, query: Query, overview: Overview, notes: tuple[Note, ...]
+) -> dict[str, t.Any]:
     measure, bucket = query.measure, query.bucket
+    placed = place_notes(notes, overview.series, bucket)
     cells = _list_cells(query, overview)
     is_by_source = any(c.field in {"source", "channel"} for c in query.filter.conditions)
     return {
@@ -164,8 +194,13 @@ def _describe(state: State, access: Access, query: Query, overview: Overview) ->
         "has_long": any(len(cell.value) > _LONG for cell in cells),
         "revenue": [write_money(money) for money in overview.revenue],
         "measure": MEASURE_WORDS[measure],
-        "charts": draw_charts(overview, measure, bucket, _SIZES),
-        "entries": [_describe_point(measure, point, bucket) for point in overview.series],
+        "charts": draw_charts(overview, measure, bucket, _SIZES, placed),
+        "entries": [
+            _describe_point(measure, point, bucket, placed.get(place, []))
+            for place, point in enumerate(overview.series)
+        ],
+        "notes": [(write_date(note.day), note) for note in notes],
+        "noting": query.link(NOTES) if access.may_manage else None,
         "bucket": bucket,
         "buckets": {each: BUCKETS[each] for each in query.period.buckets if query.period.days > 1},
         "compared_with": name_compared(overview, query.comparison),
@@ -174,7 +209,9 @@ def _describe(state: State, access: Access, query: Query, overview: Overview) ->
         "panels": draw_panels(query, overview.breakdowns),
         "heat": _draw_heat(overview.heatmap),
         "busiest": write_busiest(overview.heatmap),
-        "sites": _list_sites(state, access, query, overview),
+        "sites": list_sites(
+            state, access, query, (row.value for row in overview.breakdowns["site"].rows)
+        ),
     }
 
 
@@ -204,7 +241,7 @@ def _describe_number(
     )
 
 
-def _describe_point(measure: Measure, point: Point, bucket: Bucket) -> Entry:
+def _describe_point(measure: Measure, point: Point, bucket: Bucket, notes: list[str]) -> Entry:
     before = point.before
     return Entry(
         name_bucket(point.start, bucket),
@@ -212,11 +249,16 @@ def _describe_point(measure: Measure, point: Point, bucket: Bucket) -> Entry:
         None if before is None else write(measure, before.get(measure)),
         None if point.before_start is None else name_bucket(point.before_start, bucket),
         point.is_running,
+        notes,
     )
 
 
 def draw_charts(
-    overview: Overview, measure: Measure, bucket: Bucket, sizes: dict[str, tuple[int, int]]
+    overview: Overview,
+    measure: Measure,
+    bucket: Bucket,
+    sizes: dict[str, tuple[int, int]],
+    notes: Placed,
 ) -> list[Chart]:
     """Draw a measure over time, once in each of the sizes: name, width and height."""
     period, points = overview.period, overview.series
@@ -234,6 +276,7 @@ def draw_charts(
             labels,
             kind=MEASURE_WORDS[measure].kind,
             runs=any(point.is_running for point in points),
+            notes={place: len(texts) for place, texts in notes.items()},
         )
         for name, size in sizes.items()
     ]
@@ -250,16 +293,6 @@ def list_orders(reports: Reports, query: Query) -> list[tuple[str, int, str]]:
         )
         for row in found[:_TOP]
     ]
-
-
-def _list_sites(state: State, access: Access, query: Query, overview: Overview) -> list[str]:
-    """Return the sites to choose from, if there are several."""
-    if access.sites is not None:
-        names = set(access.sites)
-    else:
-        counted = (row.value for row in overview.breakdowns["site"].rows)
-        names = {name for name in (*state.sites.list_seen(), *counted, query.site) if name}
-    return sorted(names) if len(names) > 1 else []
 
 
 def _draw_heat(heatmap: tuple[tuple[int, ...], ...]) -> list[tuple[str, list[tuple[int, int]]]]:

@@ -8,13 +8,15 @@ import typing as t
 from flask import Response, request
 
 from ..errors import ReportError
-from ..reports.rows import ParameterRow, Parameters
+from ..reports.filters import NAMING
+from ..reports.rows import CurrencyRow, ParameterRow, Parameters
 from ..request.access import Access
 from ..state import State
-from .figures import quantify, shorten
+from .figures import count_people, quantify, shorten
+from .named_filters import read_named
 from .overview import describe_query
 from .plain import respond_json
-from .query import NAMING, Query, read_query
+from .query import Query, read_query
 from .render import find_root, render
 
 _LABEL = 60
@@ -40,10 +42,10 @@ def show_parameters(state: State, access: Access) -> Response:
         "overview",
         f"Parameters of {found.action}",
         template="parameters",
-        **describe_query(query, "parameters", event=found.action),
+        **describe_query(query, "parameters", event=found.action, named=read_named(state, access)),
         sites=[],
         found=found,
-        said=f"{quantify(found.events, 'event')} of {_people(found.people)}",
+        said=f"{quantify(found.events, 'event')} of {count_people(found.people)}",
         parameters=[_draw(query, found.action, each) for each in found.parameters if each.values],
         without_values=[each.name for each in found.parameters if not each.values],
     )
@@ -67,15 +69,9 @@ def _read(state: State, access: Access) -> tuple[Query, Parameters]:
 
 
 def _draw(query: Query, action: str, row: ParameterRow) -> DrawnParameter:
-    named = {
-        "Sum": row.sum,
-        "Mean": row.mean,
-        "Median": row.median,
-        "90% are at most": row.p90,
-        "Least": row.least,
-        "Most": row.most,
-    }
-    numbers = [(name, _write(float(n))) for name, n in named.items() if n is not None]
+    numbers = _draw_numbers(row)
+    for each in row.currencies:
+        numbers += [(name, f"{each.currency} {number}") for name, number in _draw_numbers(each)]
     field = f"{action}.{row.name}"
     values = [
         (shorten(each.value, _LABEL), each.count, each.share, query.link_filter(field, each.value))
@@ -85,10 +81,18 @@ def _draw(query: Query, action: str, row: ParameterRow) -> DrawnParameter:
     return DrawnParameter(row.name, kind, numbers, values, quantify(row.values_in_all, "value"))
 
 
+def _draw_numbers(row: ParameterRow | CurrencyRow) -> list[tuple[str, str]]:
+    named = {
+        "Sum": row.sum,
+        "Mean": row.mean,
+        "Median": row.median,
+        "90% are at most": row.p90,
+        "Least": row.least,
+        "Most": row.most,
+    }
+    return [(name, _write(float(n))) for name, n in named.items() if n is not None]
+
+
 def _write(number: float) -> str:
     digits = 0 if number == int(number) or abs(number) >= _TEN_THOUSAND else 2
     return f"{number:,.{digits}f}"
-
-
-def _people(number: int) -> str:
-    return f"{number:,} {'person' if number == 1 else 'people'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import dataclasses
 import datetime as dt
 import typing as t
@@ -98,16 +99,18 @@ def send_people_file(state: State, access: Access) -> Response:
         rows = state.reports.everyone_who_did(event)
     else:
         rows = _list(state, access, sought, event, order).rows
-    head = ("uuid", "customer_id", "name", "first_seen_at", "last_seen_at", "sessions", "events")
-    table = (
-        (
+    return respond_csv("people", list_cells(rows, shown))
+
+
+def list_cells(rows: cabc.Iterable[PersonRow], shown: Veil) -> cabc.Iterator[cabc.Sequence[object]]:
+    """Yield the lines of a file of people, with their head."""
+    yield ("uuid", "customer_id", "name", "first_seen_at", "last_seen_at", "sessions", "events")
+    for row in rows:
+        yield (
             *(str(row.person), shown(row.customer_id), shown(row.name)),
             *(moment and moment.isoformat() for moment in (row.first_seen_at, row.last_seen_at)),
             *(row.sessions, row.events),
         )
-        for row in rows
-    )
-    return respond_csv("people", [head, *table])
 
 
 def _read_query() -> tuple[str, str, str]:

@@ -9,7 +9,8 @@ import uuid as uuidlib
 
 from flask import Response, redirect, request
 
-from ..reports.person import Cursor, Person
+from ..reports import person as persons
+from ..reports.person import Cursor, Person, PersonFeed
 from ..request.access import Access
 from ..request.problems import problem
 from ..state import State
@@ -26,18 +27,25 @@ _MOST_TRAITS = 50
 _Fact = tuple[str, str]
 
 
+class Found(t.NamedTuple):
+    """A person, and a page of their feed."""
+
+    known: Person
+    feed: PersonFeed
+    has_objected: bool
+
+
 def show_person(state: State, access: Access, person: str) -> Response:
     """Show a person; a profile that became another one's leads there."""
-    found = find_owner(state, person)
+    found = _read(state, person)
     if found is None:
         return show_unknown(state, access)
-    if str(found) != person:
-        return redirect_to(state, found)
-    note_view(state, access, found)
-    known, action = state.reports.person(found), _read_action()
-    feed = state.reports.feed(known.profiles, _read_cursor(), _PAGE, action)
+    known, feed = found.known, found.feed
+    if str(known.person) != person:
+        return redirect_to(state, known.person)
+    note_view(state, access, known.person)
     shown, zone = choose_veil(access), state.reports.zone
-    title = name_person(found, known.customer_id, shown)
+    title = name_person(known.person, known.customer_id, shown)
     return render(
         state,
         access,
@@ -52,21 +60,25 @@ def show_person(state: State, access: Access, person: str) -> Response:
         days=group_feed(feed.events, feed.sessions, zone, state.reports.now, shown),
         further=_write_cursor(feed.further),
         is_first=request.args.get("before") is None,
-        action=action,
+        action=_clean_action(request.args.get("action", "")),
         actions=sorted(definition.action for definition in state.catalogue),
-        has_objected=state.pipeline.writer.has_objected(known.profiles),
+        has_objected=found.has_objected,
         zone=str(zone),
     )
 
 
 def send_person(state: State, access: Access, person: str) -> Response:
     """Send a person and a page of their feed as JSON."""
-    found = find_owner(state, person)
+    found = _read(state, person)
     if found is None:
         return problem(404, "not_found", "Nothing is stored of a person with this id.")
-    note_view(state, access, found)
-    known, shown = state.reports.person(found), choose_veil(access)
-    feed = state.reports.feed(known.profiles, _read_cursor(), _PAGE, _read_action())
+    note_view(state, access, found.known.person)
+    return respond_json(list_values(found, choose_veil(access)))
+
+
+def list_values(found: Found, shown: Veil) -> dict[str, t.Any]:
+    """Return a person and a page of their feed as programs read them."""
+    known, feed = found.known, found.feed
     values = dataclasses.asdict(known)
     values |= {name: _as_dict(values[name]) for name in ("first_touch", "last_touch")}
     body = {
@@ -74,7 +86,34 @@ def send_person(state: State, access: Access, person: str) -> Response:
         "events": [event._asdict() for event in feed.events],
         "sessions": [session._asdict() for session in feed.sessions.values()],
     }
-    return respond_json({**shown(body), "further": _write_cursor(feed.further)})
+    return {**shown(body), "further": _write_cursor(feed.further)}
+
+
+def _read(state: State, text: str) -> Found | None:
+    args = request.args
+    return read_person(state, text, args.get("before", ""), args.get("action", ""))
+
+
+def read_person(state: State, text: str, before: str = "", action: str = "") -> Found | None:
+    """Read all that a page shows of a person in one snapshot; None if nothing is stored of them.
+
+    :param text: their uuid.
+    :param before: where the page of their feed begins, as the page before it says.
+    :param action: the only events of the feed.
+    """
+    catch_up(state)
+    uuid = read_uuid(text)
+    if uuid is None:
+        return None
+    reader, writer = state.reports.reader, state.pipeline.writer
+    with reader.open() as connection:
+        owner = persons.find_owner(connection, reader.tables, uuid)
+        if owner is None:
+            return None
+        known = persons.describe_person(connection, reader.tables, owner)
+        where = _read_cursor(before), _PAGE, _clean_action(action)
+        feed = persons.read_person_feed(connection, reader.tables, known.profiles, *where)
+        return Found(known, feed, writer.has_objected(connection, known.profiles))
 
 
 def _as_dict(touch: t.Any) -> object:
@@ -113,12 +152,12 @@ def show_unknown(state: State, access: Access) -> Response:
     )
 
 
-def _read_action() -> str:
-    return request.args.get("action", "").strip()[:32]
+def _clean_action(text: str) -> str:
+    return text.strip()[:32]
 
 
-def _read_cursor() -> Cursor | None:
-    moment, _, uuid = request.args.get("before", "").partition("~")
+def _read_cursor(text: str) -> Cursor | None:
+    moment, _, uuid = text.partition("~")
     time = read_moment(moment)
     return None if time is None else Cursor(time, read_uuid(uuid))
 

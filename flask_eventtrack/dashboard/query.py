@@ -7,10 +7,11 @@ import datetime as dt
 import typing as t
 import urllib.parse
 
+from flask import request
 from werkzeug.datastructures import MultiDict
 
 from ..errors import ReportError
-from ..reports.filters import Condition, Filter
+from ..reports.filters import NAMING, Condition, Filter
 from ..reports.library import Reports
 from ..reports.period import BUCKETS, COMPARISONS, Bucket, Comparison, Period
 from ..reports.rows import MEASURES, Measure
@@ -18,8 +19,8 @@ from ..request.access import Access
 from .dimensions import PANELS
 
 DEFAULT_PERIOD: t.Final = "30d"
-#: The parameters that name a person or an order: only for those who may see people.
-NAMING: t.Final = frozenset({"customer_id", "order_id"})
+
+_DIGITS = 9
 
 Pairs = tuple[tuple[str, str], ...]
 
@@ -46,10 +47,17 @@ class Query:
     page: str = ""
     own: Pairs = ()
 
-    def on(self, page: str, own: dict[str, str | None]) -> Query:
-        """Return the query of a page that has arguments of its own: links to it keep them."""
-        pairs = tuple((name, value) for name, value in own.items() if value is not None)
-        return dataclasses.replace(self, page=page, own=pairs)
+    def on(self, page: str, own: dict[str, str | None], pairs: Pairs = ()) -> Query:
+        """Return the query of a page that has arguments of its own: links to it keep them.
+
+        :param pairs: further ones, of which several may have one name.
+        """
+        single = ((name, value) for name, value in own.items() if value is not None)
+        return dataclasses.replace(self, page=page, own=(*pairs, *single))
+
+    def at(self, page: str) -> Query:
+        """Return the query of another page with the same arguments of its own."""
+        return dataclasses.replace(self, page=page)
 
     def link(self, page: str = "", /, **changes: str | None) -> str:
         """Return the URL of a page with other arguments; None takes one away."""
@@ -65,7 +73,11 @@ class Query:
     def link_filter(self, field: str, value: str, page: str = "") -> str:
         """Return the URL with one condition more; the same URL if it is there already."""
         new = ("f", f"is:{field}:{value}")
-        return self._write(page, [pair for pair in self.pairs if pair != new] + [new])
+        return self._write(page, [pair for pair in self.list_kept(page) if pair != new] + [new])
+
+    def link_filtered(self, limits: Filter, page: str = "") -> str:
+        """Return the URL of a page with another filter."""
+        return self._write(page, [*self.list_kept(page, "f"), *limits.to_query()])
 
     def link_without(self, condition: Condition, page: str = "") -> str:
         """Return the URL of a page with one condition less."""
@@ -100,7 +112,7 @@ def read_query(reports: Reports, access: Access, root: str, args: MultiDict[str,
     measure = choose("measure", args.get("measure", "visitors"), MEASURES)
     bucket = choose("bucket", args.get("bucket") or period.default_bucket, BUCKETS)
     limit = Filter.parse(args.getlist("f"))
-    _check_parameters(limit, access)
+    check_parameters(limit, access)
     site = args.get("site") or None
     if site is not None and access.sites is not None and site not in access.sites:
         raise ReportError(f"You may not see the site {site[:64]!r}.")
@@ -127,10 +139,14 @@ def read_query(reports: Reports, access: Access, root: str, args: MultiDict[str,
     )
 
 
-def _check_parameters(limit: Filter, access: Access) -> None:
-    names = [each.parameter[1] for each in limit.conditions if each.parameter]
-    if names and access.link is not None:
-        raise ReportError("A shared link has no filters on the parameters of events.")
+def check_parameters(limit: Filter, access: Access) -> None:
+    """Refuse conditions on parameters that this access may not see.
+
+    :raises ReportError: naming them.
+    """
+    names = limit.names
+    if access.link is not None and (names or any(e.field == "goal" for e in limit.conditions)):
+        raise ReportError("A shared link has no filters on goals or the parameters of events.")
     if not access.may_see_people and not NAMING.isdisjoint(names):
         raise ReportError(f"You may not filter by {' or '.join(sorted(NAMING))}.")
 
@@ -164,6 +180,18 @@ def choose(name: str, value: str, allowed: tuple[_Choice, ...]) -> _Choice:
         if each == value:
             return each
     raise ReportError(f"{name!r} is one of {', '.join(allowed)}, not {value[:40]!r}.")
+
+
+def read_number(name: str, default: int, most: int) -> int:
+    """Return the number of an argument of the request.
+
+    :raises ReportError: it is none, or too large.
+    """
+    text = request.args.get(name) or str(default)
+    is_short = len(text) <= _DIGITS
+    if not (is_short and text.isascii() and text.isdigit() and int(text) <= most):
+        raise ReportError(f"{name!r} is a number from 0 to {most}, not {text[:40]!r}.")
+    return int(text)
 
 
 def _read_tab(args: MultiDict[str, str], name: str, tabs: dict[str, str]) -> str:

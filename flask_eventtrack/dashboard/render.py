@@ -16,6 +16,7 @@ from ..request.access import Access, Link, Need
 from ..state import State
 from . import figures
 from .assets import link_asset
+from .explore.warning import find_warning
 
 _HEADERS = {
     "Cache-Control": "no-store",
@@ -34,6 +35,15 @@ PAGES: t.Final[tuple[tuple[str, str, Need], ...]] = (
     ("overview", "Overview", "numbers"),
     ("live", "Live", "people"),
     ("people", "People", "people"),
+    ("goals", "Goals", "numbers"),
+    ("funnels", "Funnels", "numbers"),
+    ("retention", "Retention", "numbers"),
+    ("paths", "Paths", "numbers"),
+    ("elements", "Elements", "numbers"),
+    ("agents", "Agents", "numbers"),
+    ("routes", "Routes", "numbers"),
+    ("catalogue", "Catalogue", "numbers"),
+    ("quality", "Quality", "numbers"),
     ("audit", "Audit", "manage"),
     ("links", "Share", "manage"),
 )
@@ -96,8 +106,9 @@ def render(
             logo=state.config.dashboard_logo,
             home=f"{request.script_root}/",
             prefix=root,
-            pages=[(name, label) for name, label, need in PAGES if access.meets(need)],
+            pages=_list_pages(access),
             access=access,
+            warning=find_warning(state, access) if page != "quality" else None,
             until=access.link and _write_end(state, access.link),
             asset=functools.partial(link_asset, state, root),
             **values,
@@ -106,6 +117,12 @@ def render(
     headers = _HEADERS if access.link is None else _HEADERS | _OF_LINKS
     response = Response(text, status, headers, mimetype="text/html")
     return shrink(response) if compress else response
+
+
+def _list_pages(access: Access) -> list[tuple[str, str]]:
+    """Return the pages of the navigation. A shared link opens the first one alone."""
+    pages = PAGES if access.link is None else PAGES[:1]
+    return [(name, label) for name, label, need in pages if access.meets(need)]
 
 
 def _write_end(state: State, link: Link) -> str:

@@ -7,11 +7,12 @@ import typing as t
 from flask import Response, request
 
 from ..reports.revenue import Attribution
-from ..reports.rows import Money, RevenueRow
+from ..reports.rows import RevenueRow
 from ..request.access import Access
 from ..state import State
 from .dimensions import DIMENSIONS, name_value
 from .figures import shorten, write_money
+from .named_filters import read_named
 from .overview import describe_query
 from .plain import respond_csv, respond_json
 from .query import Query, choose, read_query
@@ -58,7 +59,7 @@ def show_revenue(state: State, access: Access) -> Response:
         "overview",
         "Revenue",
         template="revenue",
-        **describe_query(query, "revenue", **choice.own),
+        **describe_query(query, "revenue", **choice.own, named=read_named(state, access)),
         sites=[],
         words=DIMENSIONS[choice.by],
         rows=[draw_row(choice.by, row) for row in found],
@@ -81,12 +82,17 @@ def send_revenue_file(state: State, access: Access) -> Response:
     query, choice, found = _read(state, access)
     head = (DIMENSIONS[choice.by].column, "Orders", "Currency", "Revenue")
     lines = [
-        (row.value, row.orders, money.currency, money.amount)
+        (row.value, row.orders, currency, amount)
         for row in found
-        for money in row.revenue or (Money("", t.cast("t.Any", "")),)
+        for currency, amount in _list_amounts(row)
     ]
     period = query.period
     return respond_csv(f"revenue-{period.first}-{period.last}", [head, *lines])
+
+
+def _list_amounts(row: RevenueRow) -> list[tuple[str, object]]:
+    amounts: list[tuple[str, object]] = [(each.currency, each.amount) for each in row.revenue]
+    return amounts or [("", "")]
 
 
 def draw_row(by: str, row: RevenueRow) -> DrawnRow:

@@ -5,46 +5,28 @@ from __future__ import annotations
 import collections.abc as cabc
 import functools
 import typing as t
-import urllib.parse
 
-import sqlalchemy as sa
-from flask import Blueprint, Flask, Response, redirect, request
+from flask import Blueprint, Flask
 from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import MultiDict
 
-from ..errors import ReportError
-from ..request.access import Access, Need, find_access
+from ..later import imported_later
+from ..request.access import Need
 from ..request.places import ALL_METHODS, drop_place, find_places
-from ..request.problems import not_found, problem
-from ..state import DASHBOARD, State, get_state
-from .assets import serve_asset, serve_embed_css
-from .audit import show_audit
-from .details import send_details, send_file, show_details
-from .links import handle_links
-from .live import send_live, show_live
-from .overview import send_overview, show_overview
-from .parameters import send_parameters, show_parameters
-from .people import send_people, send_people_file, show_people
-from .person import send_person, show_person
-from .query import Query
-from .revenue import send_revenue, send_revenue_file, show_revenue
-from .rights import handle_rights
-from .shared import find_shared
-from .troubles import TROUBLES, answer_outage, answer_trouble
-
-#: Answers a request that has access.
-View = cabc.Callable[..., Response]
-
+from ..state import DASHBOARD
 
 _SHARED = "/shared/<secret>"
 
 
 class Route(t.NamedTuple):
-    """A path below the URL prefix, and the view that answers its methods."""
+    """A path below the URL prefix, and the view that answers its methods.
+
+    ``view`` is the view's module and name in this package. An app whose dashboard is not opened
+    does not import it.
+    """
 
     path: str
     endpoint: str
-    view: View
+    view: str
     methods: tuple[str, ...] = ("GET",)
     need: Need = "numbers"
 
@@ -60,31 +42,67 @@ class Route(t.NamedTuple):
 
 
 ROUTES: t.Final = (
-    Route("/", "overview", show_overview),
-    Route("/live", "live", show_live, need="people"),
-    Route("/live.json", "live_json", send_live, need="people"),
-    Route("/people", "people", show_people, need="people"),
-    Route("/people.json", "people_json", send_people, need="people"),
-    Route("/people.csv", "people_csv", send_people_file, need="people"),
-    Route("/people/<person>", "person", show_person, need="people"),
-    Route("/people/<person>.json", "person_json", send_person, need="people"),
-    Route("/people/<person>/<act>", "rights", handle_rights, ("GET", "POST"), "manage"),
-    Route("/audit", "audit", show_audit, need="manage"),
-    Route("/links", "links", handle_links, ("GET", "POST"), "manage"),
-    Route("/overview.json", "overview_json", send_overview),
-    Route("/details/<dimension>", "details", show_details),
-    Route("/details/<dimension>.json", "details_json", send_details),
-    Route("/details/<dimension>.csv", "details_csv", send_file),
-    Route("/parameters", "parameters", show_parameters),
-    Route("/parameters.json", "parameters_json", send_parameters),
-    Route("/revenue", "revenue", show_revenue),
-    Route("/revenue.json", "revenue_json", send_revenue),
-    Route("/revenue.csv", "revenue_csv", send_revenue_file),
-    Route("/embed.css", "embed_css", serve_embed_css),
-    Route("/dashboard/<digest>/<name>", "asset", serve_asset),
-    Route(f"{_SHARED}/", "shared_overview", show_overview),
-    Route(f"{_SHARED}/overview.json", "shared_overview_json", send_overview),
-    Route(f"{_SHARED}/dashboard/<digest>/<name>", "shared_asset", serve_asset),
+    Route("/", "overview", "overview.show_overview"),
+    Route("/live", "live", "live.show_live", need="people"),
+    Route("/live.json", "live_json", "live.send_live", need="people"),
+    Route("/people", "people", "people.show_people", need="people"),
+    Route("/people.json", "people_json", "people.send_people", need="people"),
+    Route("/people.csv", "people_csv", "people.send_people_file", need="people"),
+    Route("/people/<person>", "person", "person.show_person", need="people"),
+    Route("/people/<person>.json", "person_json", "person.send_person", need="people"),
+    Route("/people/<person>/<act>", "rights", "rights.handle_rights", ("GET", "POST"), "manage"),
+    Route("/audit", "audit", "audit.show_audit", need="manage"),
+    Route("/links", "links", "links.handle_links", ("GET", "POST"), "manage"),
+    Route("/notes", "notes", "notes.handle_notes", ("GET", "POST"), "manage"),
+    Route("/filters", "filters", "named_filters.handle_filters", ("GET", "POST"), "manage"),
+    Route("/filters.json", "filters_json", "named_filters.send_filters"),
+    Route("/overview.json", "overview_json", "overview.send_overview"),
+    Route("/details/<dimension>", "details", "details.show_details"),
+    Route("/details/<dimension>.json", "details_json", "details.send_details"),
+    Route("/details/<dimension>.csv", "details_csv", "details.send_file"),
+    Route("/parameters", "parameters", "parameters.show_parameters"),
+    Route("/parameters.json", "parameters_json", "parameters.send_parameters"),
+    Route("/catalogue", "catalogue", "explore.catalogue.show_catalogue"),
+    Route("/catalogue/usage.json", "catalogue_json", "explore.catalogue.send_catalogue"),
+    Route("/catalogue/<action>", "action", "explore.action.show_action"),
+    Route("/catalogue/<action>.json", "action_json", "explore.action.send_action"),
+    Route("/routes", "routes", "explore.routes.show_routes"),
+    Route("/routes.json", "routes_json", "explore.routes.send_routes"),
+    Route("/quality", "quality", "explore.quality.show_quality"),
+    Route("/quality.json", "quality_json", "explore.quality.send_quality"),
+    Route("/quality/<act>", "refused", "explore.quality.decide_on_refused", ("POST",), "manage"),
+    Route("/revenue", "revenue", "revenue.show_revenue"),
+    Route("/revenue.json", "revenue_json", "revenue.send_revenue"),
+    Route("/revenue.csv", "revenue_csv", "revenue.send_revenue_file"),
+    Route("/agents", "agents", "explore.agents.show_agents"),
+    Route("/agents.json", "agents_json", "explore.agents.send_agents"),
+    Route("/agents.csv", "agents_csv", "explore.agents.send_agents_file"),
+    Route("/goals", "goals", "explore.goals.handle_goals", ("GET", "POST")),
+    Route("/goals.json", "goals_json", "explore.goals.send_goals"),
+    Route("/goals.csv", "goals_csv", "explore.goals.send_goals_file"),
+    Route("/goals/<goal>", "goal", "explore.goals.show_goal"),
+    Route("/goals/<goal>.json", "goal_json", "explore.goals.send_goal"),
+    Route("/goals/<goal>.csv", "goal_csv", "explore.goals.send_goal_file"),
+    Route("/funnels", "funnels", "explore.funnels.handle_funnels", ("GET", "POST")),
+    Route("/funnels.json", "funnels_json", "explore.funnels.send_funnel"),
+    Route("/funnels.csv", "funnels_csv", "explore.funnels.send_funnel_file"),
+    Route("/funnels/lost", "funnel_lost", "explore.lost.show_lost", need="people"),
+    Route("/funnels/lost.json", "funnel_lost_json", "explore.lost.send_lost", need="people"),
+    Route("/funnels/lost.csv", "funnel_lost_csv", "explore.lost.send_lost_file", need="people"),
+    Route("/retention", "retention", "explore.retention.show_retention"),
+    Route("/retention.json", "retention_json", "explore.retention.send_retention"),
+    Route("/retention.csv", "retention_csv", "explore.retention.send_retention_file"),
+    Route("/paths", "paths", "explore.paths.show_paths"),
+    Route("/paths.json", "paths_json", "explore.paths.send_paths"),
+    Route("/paths.csv", "paths_csv", "explore.paths.send_paths_file"),
+    Route("/elements", "elements", "explore.elements.show_elements"),
+    Route("/elements.json", "elements_json", "explore.elements.send_elements"),
+    Route("/elements.csv", "elements_csv", "explore.elements.send_elements_file"),
+    Route("/embed.css", "embed_css", "assets.serve_embed_css"),
+    Route("/dashboard/<digest>/<name>", "asset", "assets.serve_asset"),
+    Route(f"{_SHARED}/", "shared_overview", "overview.show_overview"),
+    Route(f"{_SHARED}/overview.json", "shared_overview_json", "overview.send_overview"),
+    Route(f"{_SHARED}/dashboard/<digest>/<name>", "shared_asset", "assets.serve_asset"),
 )
 
 
@@ -108,61 +126,15 @@ def make_dashboard(app: Flask, url_prefix: str) -> Blueprint:
     return blueprint
 
 
+_answer = imported_later("dashboard.answers.answer")
+
+
 def _make_view(route: Route) -> cabc.Callable[..., ResponseReturnValue]:
     """Return a view function with a name: other extensions ask for it."""
+    view = imported_later(f"dashboard.{route.view}")
 
-    @functools.wraps(route.view)
+    @functools.wraps(view)
     def answer(**values: t.Any) -> ResponseReturnValue:
-        return _answer(route, **values)
+        return t.cast("ResponseReturnValue", _answer(route, view, **values))
 
     return answer
-
-
-def _answer(route: Route, **values: t.Any) -> ResponseReturnValue:
-    state = get_state()
-    try:
-        access = _find_access(state, route, values)
-    except (sa.exc.SQLAlchemyError, TimeoutError) as error:
-        return answer_outage(error)
-    if access is None or not access.meets(route.need):
-        return not_found()
-    method = "GET" if request.method == "HEAD" else request.method
-    if method not in route.methods:
-        allowed = ", ".join(route.methods)
-        return problem(405, "method_not_allowed", f"Use {allowed}.", Allow=allowed)
-    try:
-        _check_arguments()
-        if "field" in request.args:
-            return _add_condition()
-        return route.view(state, access, **values)
-    except TROUBLES as trouble:
-        return answer_trouble(state, access, trouble)
-
-
-def _find_access(state: State, route: Route, values: dict[str, t.Any]) -> Access | None:
-    """Return what the request may do: by its shared link alone, where there is one in the path."""
-    if route.is_shared:
-        return find_shared(state, values.pop("secret"))
-    return find_access(state, by_token=route.is_for_programs)
-
-
-def _add_condition() -> Response:
-    """Lead from what the form of a new condition sends to the URL that says it."""
-    args = MultiDict(request.args)
-    parts = [args.pop(name, "") for name in ("operator", "field", "value")]
-    args.add("f", ":".join(parts))
-    query = Query.write_pairs(list(args.items(multi=True)))
-    page = urllib.parse.quote(request.script_root + request.path)
-    response = redirect(page + query, 303)
-    response.headers["Cache-Control"] = "no-store"
-    return t.cast("Response", response)
-
-
-def _check_arguments() -> None:
-    """Refuse what PostgreSQL cannot take, and no text that is stored holds.
-
-    :raises ReportError: an argument has a NUL character.
-    """
-    args = request.args.items(multi=True)
-    if any("\0" in value for name, value in args if name != "q"):  # what is sought is cleaned
-        raise ReportError("An argument has a NUL character.")

@@ -19,29 +19,28 @@ logger: logging.Logger = logging.getLogger("flask_eventtrack")
 TROUBLES: t.Final = (ReportError, ReportUnavailable, SQLAlchemyError, TimeoutError)
 _BUSY_SECONDS = 3
 _AWAY_SECONDS = 15
+_HINT = "'flask eventtrack doctor' says more."
 
 
 def answer_trouble(state: State, access: Access, trouble: Exception) -> Response:
     """Say in the form that was asked for, page or JSON, why there is no report."""
     if isinstance(trouble, ReportError):
         return _refuse(state, access, str(trouble))
+    outage = explain_outage(trouble)
+    hint = None if access.link or isinstance(trouble, TooBusy) else _HINT
+    return _wait(state, access, *outage, hint=hint)
+
+
+def explain_outage(trouble: Exception) -> tuple[int, str, str]:
+    """Say why the database gives no report: for how many seconds to wait, a title, a sentence."""
     if isinstance(trouble, TooBusy):
-        return _wait(
-            state,
-            access,
-            _BUSY_SECONDS,
-            "Please wait",
-            "Other reports are being counted right now.",
-        )
+        return _BUSY_SECONDS, "Please wait", "Other reports are being counted right now."
     logger.warning("EventTrack: the database could not answer a report: %s", trouble)
-    return _wait(
-        state,
-        access,
+    return (
         _AWAY_SECONDS,
         "The database does not answer",
         "Reports are read from the app's database, which cannot be reached, lacks the tables or is "
         "too slow. Nothing is lost: events are kept until it is back.",
-        hint=None if access.link else "'flask eventtrack doctor' says more.",
     )
 
 

@@ -7,9 +7,17 @@ import datetime as dt
 import typing as t
 
 from ..reports.period import Bucket, Comparison, Period
-from ..reports.rows import Breakdown, Overview
+from ..reports.rows import Breakdown, Cut, Overview
 from .dimensions import name_value
-from .figures import TIMES, name_month, name_weekday, quantify, write_day, write_growth
+from .figures import (
+    TIMES,
+    count_people,
+    name_month,
+    name_weekday,
+    quantify,
+    write_day,
+    write_growth,
+)
 
 #: name, what the menu calls it, and its key.
 PERIODS: t.Final = (
@@ -142,7 +150,7 @@ def _write_people(overview: Overview, comparison: Comparison) -> str:
     if not now:
         said = "Nobody has visited yet" if overview.period.is_running else "Nobody visited"
     else:
-        said = f"{now:,} {'person' if now == 1 else 'people'} visited"
+        said = f"{count_people(now)} visited"
     if overview.before is None:
         return said
     with_what = name_compared(overview, comparison)
@@ -152,7 +160,7 @@ def _write_people(overview: Overview, comparison: Comparison) -> str:
     if now == before:
         return f"{said}, as many as {with_what}"
     if not now:
-        return f"{said}, and {before:,} {'person' if before == 1 else 'people'} did {with_what}"
+        return f"{said}, and {count_people(before)} did {with_what}"
     growth = write_growth(now, before) or ""
     if growth.startswith(TIMES):
         return f"{said}, {growth[1:]} times as many as {with_what}"
@@ -176,6 +184,24 @@ def _write_source(sources: Breakdown | None) -> str | None:
     if share > _HALF:
         return f"{'all' if share == 1 else 'most'} sessions {came}"
     return f"{share * 100:.0f}% of the sessions {came}, more than from anywhere else"
+
+
+def write_cut(cut: Cut) -> str:
+    """Say of which part of the period the numbers are."""
+    return (
+        f"These numbers are {cut.sentence}: counting them all would take too long. "
+        "A shorter period or fewer filters show everything."
+        f"{cut.lacks_copy and ' ' + cut.lacks_copy}"
+    )
+
+
+def write_recounting(days: int) -> str:
+    """Say that closed days are being counted again."""
+    verb = "is" if days == 1 else "are"
+    return (
+        f"{quantify(days, 'day')} {verb} being counted again because earlier visits changed. "
+        "Until then their numbers may be slightly off."
+    )
 
 
 def write_busiest(heatmap: tuple[tuple[int, ...], ...]) -> str:

@@ -12,9 +12,11 @@ from sqlalchemy.exc import IntegrityError
 from ..errors import EventTrackError
 from ..origins import site_of
 from ..state import State
+from .agents import iter_agent_rows
 from .history import iter_history
+from .mishaps import iter_mishaps
 from .site import Site
-from .writing import count_events, without_indexes, write
+from .writing import count_events, without_indexes, write, write_agents, write_mishaps
 
 
 class AlreadyMadeError(EventTrackError, ValueError):
@@ -52,6 +54,9 @@ def fill(
                     f"The database has this history already. Choose another seed than {seed}."
                 ) from error
             yield Filled(len(rows.events), len(rows.sessions), len(rows.transactions))
+        if state.config.agents:
+            write_agents(database, list(iter_agent_rows(site, events, days, seed)))
+        write_mishaps(database, list(iter_mishaps(site, events, days, seed)))
 
 
 @contextlib.contextmanager

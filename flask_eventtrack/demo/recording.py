@@ -35,6 +35,12 @@ _LABELS = {
     "customer.signup": "Opened an account",
     "customer.login": "Logged in",
     "newsletter.signup": "Signed up for news about {}",
+    "element.view": "Saw {}",
+    "element.hover": "Hovered over {}",
+    "link.click": "Clicked link {}",
+    "form.start": "Began form {}",
+    "form.submit": "Submitted form {}",
+    "form.abandon": "Left form {}",
 }
 
 
@@ -205,6 +211,13 @@ class SessionRows:
             label = _LABELS[action].format(what)
             self.add(action, self.at, self.maker.make_id(self.at), params, label)
 
+    def report(self, action: str, params: dict[str, t.Any], what: str) -> None:
+        """Add an event of the browser's, if the app records it."""
+        if self.maker.site.records(action):
+            label, named = _LABELS[action].format(what), {**params, "visit": str(self.visit)}
+            event_id = self.maker.make_id(self.at)
+            self.add(action, self.at, event_id, named, label, source="browser")
+
     def add(
         self,
         action: str,
@@ -214,6 +227,7 @@ class SessionRows:
         label: str,
         rule: str = "",
         claimed_by: uuidlib.UUID | None = None,
+        source: str = "server",
     ) -> None:
         self.check_present()
         moment, stored_at = from_us(at), self.store_at(at)
@@ -231,7 +245,7 @@ class SessionRows:
                 self.row.id,
                 self.site,
                 rule,
-                "server",
+                source,
                 claimed_by,
                 params,
                 None,

@@ -73,12 +73,15 @@ class _Session(SessionRows):
         while self.row.pages < _MOST_PAGES and self.at < self._start + _LONGEST:
             if rng.random() > stays:
                 return
-            self.show(page := self._choose_next(page))
+            banner = world.BANNERS.get(page.path)
+            clicked = banner is not None and self._meet(banner)
+            page = banner.target if banner and clicked else self._choose_next(page)
+            self.show(page)
             if page.product is not None and rng.random() < 0.08:
                 self._add_to_basket(page.product)
                 if rng.random() < 0.5:
                     self._check_out()
-            elif rng.random() < 0.008:
+            elif rng.random() < 0.014:
                 self._subscribe()
 
     def _choose_landing(self) -> world.Page:
@@ -89,6 +92,43 @@ class _Session(SessionRows):
         while following is page:
             following = _pick_page(world.NEXT(self.rng), self.rng)
         return following
+
+    # Elements and forms
+
+    def _meet(self, banner: world.Banner) -> bool:
+        """Tell what a banner gets of a person's time; return whether they click it."""
+        rng, params = self.rng, {"id": banner.id}
+        if rng.random() > banner.seen:
+            return False
+        self.report("element.view", params, banner.id)
+        dwell = 0
+        if self.browser.device.type == "desktop" and rng.random() < banner.hovered:
+            dwell = 200 + int(banner.dwell * rng.lognormvariate(0, 0.6))
+            self.wait(dwell / 1000)
+            self.report("element.hover", {**params, "dwell_ms": dwell}, banner.id)
+        if rng.random() > (banner.long_clicked if dwell > banner.dwell else banner.clicked):
+            return False
+        href = f"http://{self.maker.site.host}{banner.target.path}"
+        self.report("link.click", {**params, "href": href}, href)
+        self.wait(0.05)
+        return True
+
+    def _fill_in(self, form: world.Form, leaves: float, **fields: str) -> bool:
+        """Tell that a form is filled in; return whether it is sent.
+
+        :param leaves: the part of those who begin it that leave it.
+        :param fields: the tagged fields of what is sent.
+        """
+        params = {"form": form.name}
+        self.report("form.start", params, form.name)
+        self.wait(self.rng.uniform(4, 40))
+        if self.rng.random() < leaves:
+            field = form.fields(self.rng)
+            self.report("form.abandon", {**params, "field": field}, form.name)
+            return False
+        self.report("form.submit", {**params, **fields}, form.name)
+        self.wait(0.05)
+        return True
 
     # Purchases
 
@@ -107,7 +147,9 @@ class _Session(SessionRows):
         if not self._basket:
             return
         self.show(world.CHECKOUT)
-        if self.rng.random() < 0.36:
+        form = world.CHECKOUT_FORM
+        self.report("element.view", {"id": form.name}, form.name)
+        if self.rng.random() < 0.14 or not self._fill_in(form, leaves=0.26):
             return
         self.wait(self.rng.uniform(20, 120))  # at the bank
         number = self.maker.orders
@@ -213,6 +255,8 @@ class _Session(SessionRows):
 
     def _subscribe(self) -> None:
         topic = world.TOPICS(self.rng)
+        if not self._fill_in(world.NEWSLETTER, leaves=0.43, topic=topic):
+            return
         self.track("newsletter.signup", {"topic": topic}, topic)
         if self.browser.is_known:
             self.person.traits["newsletter"] = topic

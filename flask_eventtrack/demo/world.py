@@ -48,6 +48,30 @@ class Page(t.NamedTuple):
     search: tuple[str, int] | None = None
 
 
+class Banner(t.NamedTuple):
+    """A banner on a page, and the page that it leads to.
+
+    ``seen`` is the part of the page's visits in which it is seen, ``hovered`` the part of those in
+    which the pointer rests on it, mostly for ``dwell`` ms. ``clicked`` is the part that clicks of
+    those that hovered for less than that, or not at all; ``long_clicked`` of the others.
+    """
+
+    id: str
+    target: Page
+    seen: float
+    hovered: float
+    dwell: int
+    clicked: float
+    long_clicked: float
+
+
+class Form(t.NamedTuple):
+    """A form. ``fields`` are those at which people leave it, as often as their weight says."""
+
+    name: str
+    fields: Picker[str]
+
+
 class Origin(t.NamedTuple):
     """Where a session comes from. ``landing`` names the pages that its links lead to."""
 
@@ -172,6 +196,24 @@ LANDINGS: dict[str, Picker[Page | Picker[Page]]] = {
     "lookbook": Picker({LOOKBOOK: 3, LOOKS: 7}),
     "product": Picker({GOODS: 4, SHELVES: 6}),
 }
+#: By path: the last one is looked at, and does not sell.
+BANNERS: dict[str, Banner] = {
+    "/": Banner(
+        "spring",
+        _page("/?category=green", "catalogue.home", "Green things"),
+        0.7,
+        0.3,
+        1400,
+        0.05,
+        0.3,
+    ),
+    "/lookbook": Banner(
+        "lamps", _page("/?category=glow", "catalogue.home", "Glow"), 0.6, 0.25, 1100, 0.03, 0.15
+    ),
+    "/about": Banner("seconds-sale", HOME, 0.8, 0.5, 2100, 0.01, 0.03),
+}
+NEWSLETTER = Form("newsletter", Picker({"email": 7, "topic": 2}))
+CHECKOUT_FORM = Form("checkout", Picker({"name": 2, "address": 9, "coupon": 5}))
 #: Where people go on a page that is none of a purchase.
 NEXT: Picker[Page | Picker[Page]] = Picker(
     {GOODS: 50, SHELVES: 14, HOME: 10, LOOKS: 8, LOOKBOOK: 6, SEARCHES: 9, ABOUT: 3}

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 
 from ..records import SESSION_END, SESSION_START
 from ..store.engine import Database
-from ..store.fast_rows import insert_rows
+from ..store.fast_rows import add_counts, insert_rows
+from ..store.rows import AgentRow, CountRow
 from ..store.tables import Tables
 from ..store.totals import Totals
 from ..store.touches import columns_of
@@ -68,6 +69,18 @@ def write(database: Database, rows: Rows, now: dt.datetime) -> None:
     :raises sqlalchemy.exc.IntegrityError: the same history was written before.
     """
     database.retry(functools.partial(_write, database.tables, rows, now))
+
+
+def write_agents(database: Database, rows: cabc.Sequence[AgentRow]) -> None:
+    """Add what agents have read to the counts."""
+    table = database.tables.agent_daily
+    database.retry(lambda connection: add_counts(connection, table, rows))
+
+
+def write_mishaps(database: Database, rows: cabc.Sequence[CountRow]) -> None:
+    """Add what went wrong to the counters of data quality."""
+    table = database.tables.quality
+    database.retry(lambda connection: add_counts(connection, table, rows))
 
 
 def _write(tables: Tables, rows: Rows, now: dt.datetime, connection: sa.Connection) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import typing as t
 import uuid as uuidlib
+
+import msgspec
 
 from ..errors import InvalidEvent
 from ..ids import session_id_of, uuid4, uuid5
@@ -72,8 +73,8 @@ class VerifiedCustomer(t.NamedTuple):
     begins: int = 0
 
 
-@dataclasses.dataclass(slots=True)
-class Visitor:
+# Each request makes one: a struct takes half the time of a dataclass.
+class Visitor(msgspec.Struct):
     """Who a request comes from. Times are nanoseconds since the epoch.
 
     ``number`` counts the device's sessions; ``started`` is None until the session has an event.

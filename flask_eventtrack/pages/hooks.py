@@ -8,7 +8,7 @@ from flask import Flask, Response
 
 from ..identity.visitor import Visitor
 from ..neighbours import package_of
-from ..privacy.urls import clean_beginning, find_campaign, query_of
+from ..privacy.urls import find_campaign, query_of
 from ..records import PAGE_VISIT, Event, Outcome, PageView
 from ..request.context import Current, get_current
 from ..request.cookies import drop_cookies, send_cookies
@@ -24,12 +24,13 @@ from ..request.host_login import resolve
 from ..request.navigation import has_page, is_navigation, may_be_page
 from ..request.recording import make_anonymous, open_session, put
 from ..state import OWN_BLUEPRINTS, State, this_app, warn_of_memory
+from .agents import count_read
+from .failures import Failures
 from .headers import AnswerHeaders, read_headers
 from .tag_check import TagCheck
 from .title import parse_title
 from .visit import is_for_later, is_shown, may_name_campaign
 
-_SERVER_TITLE_MAX_LENGTH = 255
 # Packages whose hooks compress pages.
 _COMPRESSORS = frozenset({"flask_compress", "flask_gzip", "flask_squeeze"})
 
@@ -40,6 +41,8 @@ class PageHooks:
     def __init__(self, state: State) -> None:
         self._state = state
         self._has_title_hook = True
+        self._counts_agents = state.config.agents
+        self._failures = Failures(state)
         self._reading = state.guard("reading a title")
         self._recording = state.guard("recording a page visit")
 
@@ -117,16 +120,40 @@ class PageHooks:
             current = get_current(self._state)
             headers = None if self._has_title_hook else self._read_title(current, response)
             environ = current.request.environ
+            is_person = False
             if current.is_page and is_shown(environ, response.status_code):
-                _record_page(current, response, headers or read_headers(response))
+                is_person = _record_page(current, response, headers or read_headers(response))
             elif current.recorded or response.status_code >= 300:
-                _end_other(current, response)
+                self._end_other(current, response)
+            # An agent that looks like a person's browser has this header.
+            if self._counts_agents and (not is_person or "HTTP_SIGNATURE_AGENT" in environ):
+                count_read(current, response.status_code)
             del current.request  # the two hold each other, until the garbage collector comes
         return response
 
+    def _end_other(self, current: Current, response: Response) -> None:
+        """After a request that is no visit: keep its campaign, and send changed cookies."""
+        if current.request.blueprint in OWN_BLUEPRINTS:
+            return
+        if response.status_code >= 400 and _is_failed_page(current):
+            self._failures.count(current, response.status_code)
+        environ = current.request.environ
+        if may_name_campaign(environ, response.status_code) and current.verdict.is_person:
+            campaign = find_campaign(current.state.urls.clean_query(environ["QUERY_STRING"]))
+            # A redirect that passes its query on keeps the campaign by itself.
+            place = response.headers.get("Location", "")
+            if campaign and campaign != find_campaign(query_of(place)):
+                resolve(current).keep_campaign(campaign)
+                current.recorded = True
+        if current.recorded:
+            _send_cookies(current, response, read_headers(response))
 
-def _record_page(current: Current, response: Response, headers: AnswerHeaders) -> None:
-    """Record the visit of a document, as far as the verdict allows, and send the cookies."""
+
+def _record_page(current: Current, response: Response, headers: AnswerHeaders) -> bool:
+    """Record the visit of a document, as far as the verdict allows, and send the cookies.
+
+    :returns: whether it is a person's.
+    """
     # The app's filter is asked only if there is something to record.
     verdict = current.verdict if headers.is_document or current.recorded else current.judged
     if verdict.is_person:
@@ -137,11 +164,12 @@ def _record_page(current: Current, response: Response, headers: AnswerHeaders) -
                 _put_visit(current, visitor, response.status_code)
             if current.recorded and not headers.is_shared:
                 send_cookies(current, response)
-        return
+        return True
     if headers.is_document and verdict.kind == "anonymous":
         _put_visit(current, current.visitor, response.status_code)
     if verdict.bot is None and not (verdict.is_filtered or headers.is_shared):
         drop_cookies(current, response)
+    return False
 
 
 def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) -> None:
@@ -151,20 +179,18 @@ def _send_cookies(current: Current, response: Response, headers: AnswerHeaders) 
         send_cookies(current, response)
 
 
-def _end_other(current: Current, response: Response) -> None:
-    """After a request that is no visit: keep its campaign, and send the cookies if they changed."""
-    if current.request.blueprint in OWN_BLUEPRINTS:
-        return
-    environ = current.request.environ
-    if may_name_campaign(environ, response.status_code) and current.verdict.is_person:
-        campaign = find_campaign(current.state.urls.clean_query(environ["QUERY_STRING"]))
-        # A redirect that passes its query on keeps the campaign by itself.
-        place = response.headers.get("Location", "")
-        if campaign and campaign != find_campaign(query_of(place)):
-            resolve(current).keep_campaign(campaign)
-            current.recorded = True
-    if current.recorded:
-        _send_cookies(current, response, read_headers(response))
+def _is_failed_page(current: Current) -> bool:
+    """Whether a person asked for a page, and no bot or script, which now gets an error."""
+    request, state = current.request, current.state
+    if request.url_rule is not None:
+        is_page = is_page_request(current)
+    else:
+        is_ours = f"{request.path}/".startswith(f"{state.config.url_prefix}/")
+        is_page = request.method == "GET" and is_navigation(request.environ) and not is_ours
+    if not (is_page and is_shown(request.environ, 200)):
+        return False
+    verdict = current.judged  # the app's filter is about what is recorded of somebody
+    return verdict.kind != "nothing" and verdict.bot is None
 
 
 def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
@@ -197,7 +223,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         rule.endpoint if rule else "",
         rule.rule if rule else "",
         urls.clean_referrer(referrer) if referrer else "",
-        clean_beginning(title, urls.clean_text)[:_SERVER_TITLE_MAX_LENGTH] if title else "",
+        urls.clean_title(title) if title else "",
         status,
         max(0, state.clock() - arrival),
         current.client() if visitor.opened else None,

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import sys
 
-from flask import has_request_context, request
+from flask import has_request_context
 from markupsafe import Markup, escape
 from werkzeug.exceptions import HTTPException
 
 from ..browser import CORE, Scripts
 from ..config import Config
 from ..identity.tokens import VisitToken
-from ..request.context import get_current
-from ..state import State, find_state, this_app
+from ..request.context import Current, get_current
+from ..state import find_state, this_app
 from .hooks import is_later_page, is_page_request
 
 _NAME = re.compile(r"[a-z][a-z0-9.-]*")
@@ -56,11 +56,13 @@ def eventtrack_snippet(nonce: str | None = None, **attributes: str | bool | None
     if state is None or not state.config.enabled or not has_request_context():
         return Markup("")
     visit = more = ""
+    current = get_current(state)
     with state.guard("rendering the snippet"):
-        visit = _describe_visit(state)
+        visit = _describe_visit(current)
         more = _render(attributes) if attributes else ""
     # Not by `url_for`: a host's url_defaults or caches must not change an immutable address.
-    src = escape(request.script_root)
+    root = current.request.script_root
+    src = escape(root) if root else ""
     nonce = f' nonce="{escape(nonce)}"' if nonce else ""
     # Each attribute has a value, as XML demands.
     return Markup(  # noqa: S704
@@ -83,16 +85,15 @@ def _render(attributes: dict[str, str | bool | None]) -> str:
     return tag
 
 
-def _describe_visit(state: State) -> str:
+def _describe_visit(current: Current) -> str:
     """Return what a page's tag says of its visit.
 
     A cache may show the page to others. So the tag must not reveal a refusal or a bot: it then
     names a visit that is never stored.
     """
-    current = get_current(state)
     # Flask calls an error handler, which may render this, inside its ``except`` block.
     is_error_page = isinstance(sys.exc_info()[1], HTTPException)
     if is_error_page or not (is_page_request(current) or is_later_page(current)):
         return ' data-page="off"'
     token = VisitToken(current.visit_id, current.visitor.device_id)
-    return f' data-visit="{state.tokens.write_visit(token)}"'
+    return f' data-visit="{current.state.tokens.write_visit(token)}"'

@@ -8,6 +8,10 @@
 
 A checkpoint is written before the segments that it makes superfluous are removed. If it is missing
 or damaged after a crash, records are written again, which changes nothing.
+
+A chain may hold what was acknowledged for a while, for a sink that may lose it: checkpoint and
+segments then stay as they are. The sink keeps marks of how far it has each chain. Where one is
+behind, the chain goes back to it. A process that adopts the chain goes on from there.
 """
 
 from __future__ import annotations
@@ -32,7 +36,7 @@ from ..private_files import read_own
 from .homes import BAD_SUFFIX, LOCK
 from .journal_format import START, ForeignSegment, SegmentReader
 from .owners import NO_LINK, find_home_fault, is_ours, refuse_link
-from .queue import Claimed
+from .queue import Claimed, Mark, Progress, Sent
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -62,6 +66,13 @@ class Checkpoint(t.NamedTuple):
     written_at: dt.datetime
 
 
+class _Held(t.NamedTuple):
+    """How far records were acknowledged at a moment of ``time.monotonic()``."""
+
+    at: float
+    mark: Mark
+
+
 class _Receipt(t.NamedTuple):
     """Where a claim ends, what damage it found, and whether its segment has no more records."""
 
@@ -71,20 +82,33 @@ class _Receipt(t.NamedTuple):
 
 
 class Chain:
-    """The records of one process, from its checkpoint on."""
+    """The records of one process, from its checkpoint on.
 
-    def __init__(self, folder: pathlib.Path, lock: FileLock) -> None:
+    :param hold: how many seconds to hold what is acknowledged.
+    """
+
+    def __init__(self, folder: pathlib.Path, lock: FileLock, hold: float = 0.0) -> None:
         self.folder = folder
         self._lock = lock
+        self._hold = hold
+        # Segments that are read but still there.
+        self._held_segments: collections.deque[int] = collections.deque()
+        # How far it was read, and when.
+        self._held: collections.deque[_Held] = collections.deque()
+        # How far it was read when it last went back.
+        self._read_before = Mark(0, 0)
         self._segments = collections.deque(_list_segments(folder))
         self._last = self._segments[-1] if self._segments else 0
         self._position = START
         self._reader: SegmentReader | None = None
         self._checkpoint: t.BinaryIO | None = None
         self._resume()
+        self._safe = Mark(self._segments[0] if self._segments else 0, self._position)
+        #: Whether it is known how far the sink has it.
+        self.is_placed: bool = not hold
 
     @classmethod
-    def begin(cls, home: pathlib.Path) -> Chain:
+    def begin(cls, home: pathlib.Path, hold: float = 0.0) -> Chain:
         """Create a folder of our own below ``home``, and lock it.
 
         :raises OSError: that is not possible.
@@ -101,11 +125,13 @@ class Chain:
                     folder.rmdir()
                     raise
                 if lock is not None and folder.exists():
-                    return cls(folder, lock)
+                    chain = cls(folder, lock, hold)
+                    chain.is_placed = True
+                    return chain
         raise OSError(errno.EBUSY, "no folder could be locked", str(home))
 
     @classmethod
-    def adopt(cls, folder: pathlib.Path) -> Chain | None:
+    def adopt(cls, folder: pathlib.Path, hold: float = 0.0) -> Chain | None:
         """Take over a dead process's folder; None if its owner lives, or if it is empty.
 
         A folder that is not ours alone is left alone, also by :func:`_remove_if_old`: a user who
@@ -121,7 +147,7 @@ class Chain:
             lock = _lock(folder)
         except OSError:  # it has gone
             return None
-        return None if lock is None else cls(folder, lock)
+        return None if lock is None else cls(folder, lock, hold)
 
     def next_segment(self) -> tuple[int, pathlib.Path]:
         """Return number and path for a new last segment, which :meth:`add` then adds."""
@@ -159,7 +185,9 @@ class Chain:
         """Return the next records of the first segment; None where its owner will add more."""
         number = self._segments[0]
         try:
-            reader = self._reader = self._reader or SegmentReader(self._path(number))
+            if self._reader is None or self._reader.path != self._path(number):
+                self._reader = SegmentReader(self._path(number))
+            reader = self._reader
         except FileNotFoundError:
             return Claimed([], _Receipt(self._position, [], is_done=True))
         except ForeignSegment:
@@ -167,13 +195,16 @@ class Chain:
             damage = [data] if data else []
             return Claimed([], _Receipt(self._position, damage, is_done=True), len(damage))
         is_open = tip is not None and tip.number == number
-        end = tip.end if is_open and tip is not None else reader.size()
+        end = whole = tip.end if is_open and tip is not None else reader.size()
         if self._position >= end:
             return None if is_open else Claimed([], _Receipt(end, [], is_done=True))
+        is_replay = (number, self._position) < self._read_before
+        if is_replay and number == self._read_before[0]:
+            end = min(end, self._read_before[1])
         found = reader.read(self._position, end, limit)
-        is_done = found.position >= end and not is_open
+        is_done = found.position >= whole and not is_open
         receipt = _Receipt(found.position, found.damage, is_done)
-        return Claimed(found.payloads, receipt, len(found.damage))
+        return Claimed(found.payloads, receipt, len(found.damage), is_replay)
 
     def acknowledge(self, claimed: Claimed, foreign: t.Sequence[bytes]) -> int:
         """Move past claimed records; return how many bytes they took."""
@@ -182,16 +213,79 @@ class Chain:
             self._set_aside(span)
         size = receipt.position - self._position
         self._position = receipt.position
-        if receipt.is_done:
+        if self._hold:
+            self._held.append(_Held(time.monotonic(), Mark(self._segments[0], self._position)))
+            if receipt.is_done:
+                self._pass_first()
+        elif receipt.is_done:
             self._drop_first()
         else:
-            self._write_checkpoint()
+            self._write_checkpoint(self._segments[0], self._position)
         return size
+
+    def is_behind(self) -> bool:
+        """Whether something is to be read that was read before."""
+        return bool(self._segments) and (self._segments[0], self._position) < self._read_before
+
+    def is_holding(self) -> bool:
+        """Whether something that was acknowledged is held."""
+        return bool(self._held)
+
+    def progress_of(self, claimed: Claimed) -> Progress:
+        """Return how far the chain is read with what is claimed."""
+        before = self._held[-1].mark if self._held else None
+        receipt = t.cast("_Receipt", claimed.receipt)
+        return Progress(self.folder.name, before, Mark(self._segments[0], receipt.position))
+
+    def place(self, sent: Sent | None) -> None:
+        """Go on behind what the sink has, and hold that."""
+        self.is_placed = True
+        if sent is None or not self._segments or sent.mark <= (self._segments[0], self._position):
+            return
+        number, position = sent.mark
+        while self._segments and self._segments[0] < number:
+            self._pass_first()
+        if self._segments and self._segments[0] == number:
+            self._position = position
+        self._held.append(_Held(time.monotonic() - sent.age, sent.mark))
+
+    def check(self, sent: Sent | None) -> bool:
+        """Go back to what the sink has, if it has lost some of what is held; return whether it has.
+
+        Stop holding what it has had for long enough.
+        """
+        has_lost = sent is None or sent.mark < self._held[-1].mark
+        if has_lost:
+            self._rewind()
+            self.place(sent)
+        self._let_go()
+        return has_lost
+
+    def _let_go(self) -> None:
+        until = time.monotonic() - self._hold
+        last = None
+        while self._held and self._held[0].at <= until:
+            last = self._held.popleft().mark
+        if last is not None:
+            self._write_checkpoint(*last)
+            self._safe = last
+            while self._held_segments and (self._held_segments[0] < last.segment or not self._held):
+                self._unlink(self._held_segments.popleft())
+
+    def _rewind(self) -> None:
+        """Go back to the first record that is held."""
+        self._read_before = max(self._read_before, self._held[-1].mark)
+        self._segments.extendleft(reversed(self._held_segments))
+        self._held_segments.clear()
+        self._held.clear()
+        self._close_reader()
+        number, position = self._safe
+        self._position = position if self._segments[0] == number else START
 
     def remove(self) -> None:
         """Remove the folder: all of it is committed."""
         self.close_files()
-        _remove(self.folder, self._lock, map(self._path, self._segments))
+        _remove(self.folder, self._lock, map(self._path, (*self._held_segments, *self._segments)))
 
     def release(self) -> None:
         """Leave the folder to whoever adopts it."""
@@ -203,13 +297,31 @@ class Chain:
 
     def _drop_first(self) -> None:
         """Remove the first segment, once the checkpoint is beyond it."""
+        if self._held:
+            self._pass_first()
+            return
+        number = self._segments[0]
+        self._go_to_next()
+        if self._segments:
+            self._write_checkpoint(self._segments[0], self._position)
+        self._unlink(number)
+
+    def _pass_first(self) -> None:
+        """Go on with the next segment, and keep the first one."""
+        self._held_segments.append(self._segments[0])
+        self._go_to_next()
+
+    def _go_to_next(self) -> None:
+        self._close_reader()
+        self._segments.popleft()
+        self._position = START
+
+    def _close_reader(self) -> None:
         if self._reader is not None:
             self._reader.close()
             self._reader = None
-        number = self._segments.popleft()
-        self._position = START
-        if self._segments:
-            self._write_checkpoint()
+
+    def _unlink(self, number: int) -> None:
         with contextlib.suppress(OSError):
             self._path(number).unlink(missing_ok=True)
 
@@ -223,7 +335,7 @@ class Chain:
         if self._segments and self._segments[0] == checkpoint.segment:
             self._position = checkpoint.position
 
-    def _write_checkpoint(self) -> None:
+    def _write_checkpoint(self, number: int, position: int) -> None:
         # A failure loses nothing: without a checkpoint, records are only written again.
         with contextlib.suppress(OSError):
             if self._checkpoint is None:
@@ -231,7 +343,7 @@ class Chain:
                 flags = os.O_CREAT | os.O_RDWR | getattr(os, "O_BINARY", 0) | NO_LINK
                 fd = os.open(path, flags, 0o600)
                 self._checkpoint = os.fdopen(fd, "r+b", buffering=0)
-            packed = _POSITION.pack(self._segments[0], self._position)
+            packed = _POSITION.pack(number, position)
             self._checkpoint.seek(0)
             self._checkpoint.write(packed + _CHECKSUM.pack(zlib.crc32(packed)))
 

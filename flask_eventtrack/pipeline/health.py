@@ -13,6 +13,7 @@ import msgspec
 from ..records import Event, Identified, PageView, SessionEnd, decode_record, from_ns
 from .chain import list_segments, read_checkpoint
 from .homes import is_orphaned, list_folders, list_homes
+from .journal import HELD_SECONDS
 from .journal_format import START, ForeignSegment, SegmentReader
 
 if t.TYPE_CHECKING:
@@ -68,10 +69,13 @@ def examine(pipeline: Pipeline, journal: pathlib.Path | None, interval: dt.timed
     size, first = pipeline.peek()
     moments = [_made_at(first), *(each.oldest for each in found)]
     oldest = min(filter(None, moments), default=None)
+    late = _LATE + interval
+    if pipeline.sink is not pipeline.writer:  # what was sent is held for a while
+        late += 2 * dt.timedelta(seconds=HELD_SECONDS)
     age = None if oldest is None else max(0.0, (now - oldest).total_seconds())
-    commits = [pipeline.writer.last_commit, *(each.committed_at for each in found)]
+    commits = [pipeline.sink.last_commit, *(each.committed_at for each in found)]
     return Health(
-        is_well=not status.failed and (age or 0) <= (_LATE + interval).total_seconds(),
+        is_well=not status.failed and (age or 0) <= late.total_seconds(),
         records=status.waiting,
         bytes=size + sum(each.bytes for each in found),
         oldest=age,

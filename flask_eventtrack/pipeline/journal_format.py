@@ -139,6 +139,7 @@ class SegmentReader:
     """
 
     def __init__(self, path: pathlib.Path) -> None:
+        self.path = path
         self._file = refuse_link(path).open("rb", buffering=0)
         head = self._file.read(_HEAD.size)
         magic, self._seed = _HEAD.unpack(head) if len(head) == _HEAD.size else (b"", 0)

@@ -45,17 +45,17 @@ def split(records: cabc.Sequence[Record], size: int, first: int) -> list[Part]:
     return [Part(taken, sorted(partitions)) for taken, partitions in filled]
 
 
-def find_partitions(records: cabc.Sequence[Record]) -> list[int]:
-    """Return the partition of each record.
+def find_partitions(records: cabc.Sequence[Record], number: int = PARTITIONS) -> list[int]:
+    """Return the partition of each record, of ``number``.
 
     A browser without cookies has a device of its own, until the server's half of its visit names
     the real one. If that half is among the records, it decides for the browser's half too, and for
     the events that came with it.
     """
-    found = [_decider_of(record).int % PARTITIONS for record in records]
+    found = [_decider_of(record).int % number for record in records]
     homes = {
-        record.id.int: number
-        for record, number in zip(records, found, strict=True)
+        record.id.int: each
+        for record, each in zip(records, found, strict=True)
         if isinstance(record, PageView) or (isinstance(record, Event) and record.half == "server")
     }
     claiming = [
@@ -83,4 +83,6 @@ def _decider_of(record: Record) -> uuidlib.UUID:
         return record.claim.visit_id if record.claim is not None else record.id
     if isinstance(record, PageView):
         return record.device_id
+    if isinstance(record, SessionEnd) and record.session is not None:
+        return record.session.device_id
     return record.id  # the customer's, or the session's

@@ -1,7 +1,7 @@
 """From the requests of one process to its writer thread, and the answer to callers that wait.
 
-Names on the way down: the thread *drains* the queue batch by batch, the writer *commits* a batch in
-one transaction or several, and inside a transaction the store *writes* its rows.
+Names on the way down: the thread *drains* the queue batch by batch, the sink *commits* a batch: the
+writer in one transaction or several, inside of which the store *writes* its rows.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import collections
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import functools
 import logging
 import random
 import threading
@@ -21,17 +22,32 @@ import msgspec
 from sqlalchemy import orm
 
 from ..errors import FlushTimeout
-from ..records import EndReason, Event, Outcome, Record, decode_record, encode_record
+from ..records import (
+    AgentRead,
+    Counted,
+    EndReason,
+    Event,
+    Outcome,
+    Record,
+    decode_record,
+    encode_record,
+)
 from ..store.closed_days import DayStep
 from ..store.engine import Database
 from ..store.erasure import Erased
 from ..store.erasure_file import Note
 from ..store.retention import Pruned
 from ..store.schema import explain
+from .chores import Chores, note_failed_chores
 from .journal_format import is_patched_by_gevent
-from .queue import Claimed, MemoryQueue, Queue
+from .queue import Claimed, FindSent, MemoryQueue, Queue
+from .reads import Reads, Taken
 from .schedule import BATCH_SIZE, NEVER, Status, Step, longest_pause, next_step
+from .sink import Lost, Sink
 from .writer import Hooks, Writer
+
+if t.TYPE_CHECKING:
+    from .following import Follower
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -45,6 +61,10 @@ _MAX_OUTCOMES = 1000  # distinct outcomes that wait to be written
 # connection would lose what it commits.
 _MAX_FORK_DELAY = 20.0
 _CLOSE_TIMEOUT = 3.0
+# How long a request waits for its turn to send.
+_CONFIRM_SECONDS = 1.0
+# How often to look whether the sink still has what the queue holds.
+_LOOK_INTERVAL = 5.0
 _MAX_DROP_DELAY = 1.0
 
 
@@ -57,32 +77,41 @@ class Pipeline:
     Two locks: ``_lock`` guards the status and the queue's end, and is held for moments only.
     ``_writing`` is held by the thread that writes, through whole transactions.
 
-    :param make_queue: returns the queue. It is called when the queue is first used, since tests may
-        set ``app.testing`` after the extension is set up.
+    :param make_queue: returns the queue. It is called with the sink's ``find_sent``, or None if the
+        sink loses nothing, and only when the queue is first used, since tests may set
+        ``app.testing`` after the extension is set up.
     :param flush_interval: how long a record waits for others.
+    :param sink: where records go; the database, unless another is given.
+    :param sends_at_once: whether :meth:`confirm` waits until the sink has what was put.
     """
 
     def __init__(
         self,
         database: Database,
         hooks: Hooks,
-        make_queue: cabc.Callable[[], Queue],
+        make_queue: cabc.Callable[[FindSent | None], Queue],
         flush_interval: dt.timedelta,
+        *,
+        sink: Sink | None = None,
+        sends_at_once: bool = False,
     ) -> None:
         self.database = database
         self.writer: Writer = Writer(database, hooks)
+        self.sink: Sink = sink or self.writer
+        self._sends_at_once = sends_at_once
         #: Whether records become rows. Those that a test captures need not.
         self.writes: bool = True
         self._hooks = hooks
-        self._make_queue = make_queue
+        self._make_queue = functools.partial(make_queue, sink.find_sent if sink else None)
         self._made: Queue | None = None
         self._interval = flush_interval.total_seconds()
+        self._checked_at = 0.0
         self._status = Status()
         self._outcomes: collections.Counter[Outcome] = collections.Counter()
-        # What is left of this minute's chores, and of the day's pruning: a transaction a step.
-        self._chores: cabc.Iterator[None] | None = None
-        self._pruning: cabc.Iterator[Pruned] | None = None
+        self._reads = Reads()
+        self.chores: Chores = Chores(self.writer, self.write_alone)
         self._thread: threading.Thread | None = None
+        self._follower: Follower | None = None
         # Reentrant: a host's log handler may track what we log while we hold it.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
@@ -129,7 +158,10 @@ class Pipeline:
         return self._queue.peek()
 
     def start(self) -> None:
-        """Start the thread if dead processes may have left something to take over."""
+        """Start the threads that may have something to do already: what dead processes have left,
+        and events that the host's functions have not been called with."""
+        with self._lock:
+            self._start_follower()
         if self._queue.has_neighbours():
             with self._lock:
                 self._notify()
@@ -155,6 +187,40 @@ class Pipeline:
         # Without the lock: it may wait for the disk.
         return bool(position) and queue.sync(position)
 
+    def confirm(self) -> bool:
+        """Send what this process has put so far, where that is promised before an answer.
+
+        Threads that wait together share one attempt. While the sink is away only the thread tries,
+        so that no request waits for it.
+
+        :returns: False if it is not sent; it is kept, and sent later.
+        """
+        status, target = self._status, self._status.put
+        if not self._sends_at_once or status.written >= target:
+            return True
+        # A log handler of the host's may track while this thread sends.
+        is_nested = self._writing_thread is threading.current_thread()
+        may_try = not is_nested and not self._is_pausing
+        if may_try and self._writing.acquire(timeout=_CONFIRM_SECONDS):
+            try:
+                self._send_until(target)
+            finally:
+                self._writing.release()
+        if status.written >= target:
+            return True
+        with self._lock:
+            self._notify()
+        return False
+
+    def _send_until(self, target: int) -> None:
+        status = self._status
+        while status.written < target and status.life != "closed" and not self._is_pausing:
+            self._attempt(self._drain)
+
+    @property
+    def _is_pausing(self) -> bool:
+        return self._status.failed > 0 and time.monotonic() < self._status.due_at
+
     def count(self, outcome: Outcome, by: int = 1) -> None:
         """Count events that are not stored. These counts take no room in the queue."""
         with self._lock:
@@ -163,6 +229,16 @@ class Pipeline:
             self._outcomes[outcome] += by
             self._status.put += by
             self._notify()
+
+    def count_read(self, read: AgentRead) -> None:
+        """Count an answer to an agent.
+
+        All that wait count as one record: however many agents come, they fill no batch.
+        """
+        with self._lock:
+            if self._reads.add(read):
+                self._status.put += 1
+                self._notify()
 
     def expect_uncounted(self, event: Event, db_session: orm.Session) -> None:
         """Have the thread look for an event that a host is about to commit in its own transaction.
@@ -178,6 +254,7 @@ class Pipeline:
         if self._status.due_at == NEVER:
             self._status.due_at = time.monotonic() + self._interval
         self._changed.notify_all()
+        self._start_follower()
         if not self._uses_thread or (self._thread is not None and self._thread.is_alive()):
             return
         thread = threading.Thread(target=self._run, name="eventtrack-writer", daemon=True)
@@ -187,6 +264,43 @@ class Pipeline:
             self._note_failure(error, "The writer cannot start, and events wait: %s")
         else:
             self._thread = thread
+
+    def _start_follower(self) -> None:
+        """Start the threads of the host's functions on events, if there are any."""
+        hooks = self._hooks
+        if not self._uses_thread or self._status.life != "running" or hooks.is_testing():
+            return
+        if (follower := self._find_follower()) is not None:
+            try:
+                follower.ensure_threads()
+            except RuntimeError as error:
+                logger.error("Functions on events cannot run: %s", error)
+
+    def _find_follower(self) -> Follower | None:
+        if self._follower is None and self._hooks.functions() is not None:
+            from .following import Follower  # which an app without functions does not need
+
+            find, alone, interval = self._hooks.functions, self.write_alone, self._interval
+            self._follower = Follower(self.database, self._hooks, find, alone, interval)
+        return self._follower
+
+    def run_functions(self) -> None:
+        """Run the host's functions on stored events here, in tests and in memory: no thread does.
+
+        :raises Exception: what a function raises.
+        """
+        if self._uses_thread and not self._hooks.is_testing():
+            return
+        if self._writing_thread is threading.current_thread():
+            return  # a receiver of our signals has asked for a flush
+        if self.writes and (follower := self._find_follower()) is not None:
+            follower.run_waiting()
+
+    def _stop_follower(self, timeout: float) -> None:
+        """Leave the functions to other processes. A later record starts them again."""
+        follower, self._follower = self._follower, None
+        if follower is not None:
+            follower.stop(timeout)
 
     def flush(self, timeout: float | None = None) -> None:
         """Return once everything put so far is in the database.
@@ -231,31 +345,35 @@ class Pipeline:
     def sweep(self) -> list[tuple[uuidlib.UUID, EndReason]]:
         """End every session that has been silent for long enough; return those ended here.
 
-        Then close days, and count again what is marked.
+        Then close days, count again what is marked, and note the app's release.
         """
         ended: list[tuple[uuidlib.UUID, EndReason]] = []
-        with self._write_alone():
+        with self.write_alone():
             while self.writer.look_for_visits():
                 pass
             while self.writer.apply_aliases():
                 pass
             while self.writer.settle_touches():
                 pass
+            while self.writer.clean_log():
+                pass
         while True:
-            with self._write_alone():
+            with self.write_alone():
                 batch = self.writer.sweep()
             if not batch:
                 break
             ended += batch
         for _ in self.close_days():
             pass
+        with self.write_alone():
+            self.writer.note_release()
         return ended
 
     def close_days(self) -> cabc.Iterator[DayStep]:
         """Close days, and count again what is marked; yield each step that was done."""
         steps = self.writer.close_days()
         while True:
-            with self._write_alone():
+            with self.write_alone():
                 step = next(steps, None)
             if step is None:
                 return
@@ -284,7 +402,7 @@ class Pipeline:
 
     def replay(self, notes: cabc.Sequence[Note]) -> None:
         """Put tombstones and objections back, and write or drop what waits."""
-        with self._write_alone():
+        with self.write_alone():
             self.writer.restore(notes)
         self.settle()
 
@@ -306,7 +424,7 @@ class Pipeline:
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused; try again.
         """
         self.flush()
-        with self._write_alone():
+        with self.write_alone():
             self.writer.opt_out(profiles)
 
     def opt_in(self, profiles: cabc.Collection[uuidlib.UUID]) -> bool:
@@ -316,7 +434,7 @@ class Pipeline:
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused; try again.
         """
         self.flush()
-        with self._write_alone():
+        with self.write_alone():
             return self.writer.opt_in(profiles)
 
     def settle(self) -> None:
@@ -325,14 +443,14 @@ class Pipeline:
         :raises sqlalchemy.exc.SQLAlchemyError: the database refused; the records are kept.
         """
         self.flush()
-        with self._write_alone():
+        with self.write_alone():
             self._queue.adopt()
-            while self._queue.has_orphans() and self._status.life != "closed":
+            while self._queue.is_behind() and self._status.life != "closed":
                 self._drain()
         self._discard()
 
     def _discard(self, needles: cabc.Collection[bytes] = ()) -> None:
-        with self._write_alone(), self._lock:
+        with self.write_alone(), self._lock:
             self._queue.discard(needles)
 
     def drop_waiting(self) -> None:
@@ -344,6 +462,7 @@ class Pipeline:
             with self._lock:
                 self._made = self._make_queue()
                 self._outcomes.clear()
+                self._reads.take()
                 self._status.written = self._status.put
                 self._changed.notify_all()
         finally:
@@ -365,13 +484,14 @@ class Pipeline:
         deadline = time.monotonic() + timeout
         with self._lock:
             thread = self._thread
-            if thread is None or not thread.is_alive():
-                return
-            self._changed.wait_for(lambda: not self.waiting, timeout)
-            if self._status.life == "running":
-                self._status.life = "leaving"
-            self._changed.notify_all()
-        thread.join(max(0.0, deadline - time.monotonic()))
+            if thread is not None and thread.is_alive():
+                self._changed.wait_for(lambda: not self.waiting, timeout)
+                if self._status.life == "running":
+                    self._status.life = "leaving"
+                self._changed.notify_all()
+        if thread is not None:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._stop_follower(max(0.0, deadline - time.monotonic()))
 
     def stop(self, timeout: float) -> None:
         """End the thread for good after its current batch. Waiting records are not written."""
@@ -385,6 +505,7 @@ class Pipeline:
                 self._queue.close()
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout)
+        self._stop_follower(timeout)
 
     def close(self) -> None:
         """Stop, and give the connection back."""
@@ -417,6 +538,8 @@ class Pipeline:
         self._status.life = "abandoned"
         if self._made is not None:
             self._made.abandon()
+        if self._follower is not None:
+            self._follower.abandon()
         self.database.forget_connections()
 
     # The thread
@@ -431,7 +554,7 @@ class Pipeline:
                 elif step == "chore":
                     self._do_chore()
                 else:
-                    self._attempt()
+                    self._attempt(self._write)
                 self._plan(is_busy=self._status.written > written)
         finally:
             if self._status.life != "abandoned":
@@ -455,7 +578,7 @@ class Pipeline:
             if self._status.life == "leaving":
                 self._status.life = "running"
             self._status.chores_at, self._status.turn_at = 0.0, NEVER
-            self._chores = self._pruning = None
+            self.chores.stop()
             self._thread = None
             self._queue.close()
 
@@ -469,24 +592,29 @@ class Pipeline:
         with self._lock:
             if status.failed and status.due_at < NEVER:
                 return
-            is_waiting = status.waiting > 0 or self._queue.has_orphans()
+            is_waiting = status.waiting > 0 or self._queue.is_behind()
             if is_waiting or is_busy or self._is_expecting:
                 # Not later than before: chores must not put it off again and again.
                 status.due_at = min(status.due_at, time.monotonic() + self._interval)
+            elif self._queue.is_holding():
+                status.due_at = min(status.due_at, time.monotonic() + _LOOK_INTERVAL)
             else:
                 status.due_at = NEVER
 
-    def _attempt(self) -> None:
-        before = self.writer.committed
+    def _write(self) -> None:
+        self._drain()
+        if self._is_expecting and self._count_some() and self.sink is self.writer:
+            self._begin_chores()  # which count the rest
+
+    def _attempt(self, work: cabc.Callable[[], None]) -> None:
+        before = self.sink.committed
         try:
-            self._drain()
-            if self._is_expecting and self._count_some():
-                self._begin_chores()  # which count the rest
+            work()
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever the database does
             self._note_failure(error, "Events cannot be written, and wait: %s")
             return
         # Without a written event, nothing shows that the fault is over.
-        if self._status.failed and self.writer.committed > before:
+        if self._status.failed and self.sink.committed > before:
             self._status.failed, self._status.error = 0, None
             logger.warning("Events are written again.")
 
@@ -509,13 +637,14 @@ class Pipeline:
         """Write the records that wait now, and later ones only if they fill a batch."""
         with self._lock:
             target = self._status.put
-        with self._write_alone():
+        with self.write_alone():
             while self._status.life != "closed" and self._drain_batch():
                 if self._uses_thread and self._may_rest(target):
                     break
 
     @contextlib.contextmanager
-    def _write_alone(self) -> t.Iterator[None]:
+    def write_alone(self) -> t.Iterator[None]:
+        """Hold up everything else in this process that writes."""
         with self._writing:
             before, self._writing_thread = self._writing_thread, threading.current_thread()
             try:
@@ -527,7 +656,7 @@ class Pipeline:
         if time.monotonic() >= min(self._status.chores_at, self._status.turn_at):
             self._status.is_hurried = True  # the rest comes right after the chores
             return True
-        is_little = self.waiting < BATCH_SIZE and not self._queue.has_orphans()
+        is_little = self.waiting < BATCH_SIZE and not self._queue.is_behind()
         return self._status.written >= target and is_little
 
     def _drain_batch(self) -> bool:
@@ -535,15 +664,21 @@ class Pipeline:
         with self._lock:
             put = self._status.put
             outcomes, self._outcomes = self._outcomes, collections.Counter()
+            reads = self._reads.take()
         try:
-            claimed = self._queue.claim(self.writer.claim_size)
-            if claimed is not None or outcomes:
-                self._commit(claimed, outcomes)
+            self._check_queue()
+            claimed = self._queue.claim(self.sink.claim_size)
+            if claimed is not None or outcomes or reads.counts:
+                self._commit(claimed, outcomes, reads)
                 return True
-        except BaseException:
+        except BaseException as error:
             with self._lock:
                 self._outcomes += outcomes
-            raise
+                self._reads.put_back(reads)
+            if not isinstance(error, Lost):
+                raise
+            self._queue.check()
+            return True
         with self._lock:
             # Records that never came out again are lost, as when a journal's file is deleted.
             if self._status.put == put != self._status.written:
@@ -551,75 +686,70 @@ class Pipeline:
                 self._changed.notify_all()
         return False
 
-    def _commit(self, claimed: Claimed | None, outcomes: collections.Counter[Outcome]) -> None:
-        """Write records and outcomes, and acknowledge the records only then."""
+    def _check_queue(self) -> None:
+        """Find out from time to time whether the sink still has what is held."""
+        now = time.monotonic()
+        if now >= self._checked_at + _LOOK_INTERVAL and self._queue.is_holding():
+            self._queue.check()
+            self._checked_at = now
+
+    def _commit(
+        self,
+        claimed: Claimed | None,
+        outcomes: collections.Counter[Outcome],
+        reads: Taken,
+    ) -> None:
+        """Write records and counts, and acknowledge the records only then."""
         batch = claimed or Claimed([])
         records, foreign = _decode(batch.payloads)
-        unreadable = collections.Counter(
-            {Outcome("dropped", "", "unreadable"): len(foreign) + batch.damaged}
-        )
-        self.writer.commit(
+        counts = collections.Counter[Counted](outcomes)
+        counts.update(reads.counts)
+        unreadable = len(foreign) + batch.damaged
+        if unreadable:
+            counts[Outcome("dropped", "", "unreadable")] += unreadable
+        self.sink.commit(
             records,
-            outcomes + unreadable,  # the sum leaves out zeros
+            counts,
             is_replay=batch.is_replay or self._status.failed > 0,
+            progress=batch.progress,
         )
         if claimed is not None:
             self._queue.acknowledge(claimed, foreign)
         with self._lock:
             # Replayed records were put by another process.
             ours = 0 if batch.is_replay else len(batch.payloads)
-            self._status.written += outcomes.total() + ours
+            self._status.written += outcomes.total() + reads.records + ours
             self._changed.notify_all()
+        self.wake_functions()
+
+    def wake_functions(self) -> None:
+        """Have the host's functions look for new events, if this process runs them."""
+        if self._follower is not None:
+            self._follower.wake()
 
     def _do_chores(self, *, is_first: bool) -> None:
         """Adopt dead processes' journals, and begin what else is done each minute."""
         try:
-            with self._write_alone():
+            with self.write_alone():
                 has_orphans = self._queue.adopt()
             if has_orphans:
                 self.hurry()
             if not is_first:  # at first, events wait already
                 self._discard()
-                self._begin_chores()
+                if self.sink is self.writer:  # else the workers do them
+                    self._begin_chores()
         except Exception as error:  # noqa: BLE001 - the next time finds what this one left
-            self._note_failed_chores(error)
+            note_failed_chores(error)
 
     def _begin_chores(self) -> None:
-        if self._chores is None:
-            self._chores = self._iter_chores()
+        if self.chores.begin():
             self._status.turn_at = time.monotonic()
-
-    def _iter_chores(self) -> cabc.Iterator[None]:
-        """Do what waits for the writer's spare time, and begin to prune."""
-        while self.writer.count_uncounted():
-            yield
-        while self.writer.look_for_visits():
-            yield
-        while self.writer.apply_aliases():
-            yield
-        while self.writer.settle_touches():
-            yield
-        while self.writer.sweep():
-            yield
-        self._pruning = self._pruning or self.writer.prune_daily()
-        for _ in self.writer.close_days():
-            yield
 
     def _do_chore(self) -> None:
         """Do one transaction's worth of the chores; between two of them, events are written."""
-        try:
-            with self._write_alone():
-                if self._chores is None or not _go_on(self._chores):
-                    self._chores = None
-                    self._prune_some()
-        except Exception as error:  # noqa: BLE001 - the next time finds what this one left
-            self._chores = None
-            self._note_failed_chores(error)
-        has_more = self._chores is not None or self._pruning is not None
+        self.chores.do_one()
+        has_more = self.chores.has_more
         self._status.turn_at = time.monotonic() + _TURN if has_more else NEVER
-
-    def _note_failed_chores(self, error: Exception) -> None:
-        logger.warning("The chores of this minute failed, and are tried again: %s", error)
 
     @property
     def _is_expecting(self) -> bool:
@@ -630,23 +760,8 @@ class Pipeline:
             pass
 
     def _count_some(self) -> int:
-        with self._write_alone():
+        with self.write_alone():
             return self.writer.count_uncounted()
-
-    def _prune_some(self) -> None:
-        try:
-            if self._pruning is not None and not self.writer.go_on_pruning(self._pruning):
-                self._pruning = None
-        except Exception as error:  # noqa: BLE001 - tomorrow's run finds what this one left
-            self._pruning = None
-            logger.warning("Pruning failed, and goes on tomorrow: %s", error)
-
-
-def _go_on(chores: cabc.Iterator[None]) -> bool:
-    """Do the next of some chores; False if there was none left."""
-    for _ in chores:
-        return True
-    return False
 
 
 def _decode(payloads: cabc.Iterable[bytes]) -> tuple[list[Record], list[bytes]]:

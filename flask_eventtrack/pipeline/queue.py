@@ -4,24 +4,55 @@ from __future__ import annotations
 
 import collections
 import collections.abc as cabc
-import itertools
 import logging
 import typing as t
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
 
+class Mark(t.NamedTuple):
+    """How far a journal is read: the number of a segment, and a position in it."""
+
+    segment: int
+    position: int
+
+
+class Progress(t.NamedTuple):
+    """How far a journal is read with a claim: from ``before`` to ``after``.
+
+    ``before`` is the mark that its sink must still have, or None if nothing could be lost.
+    """
+
+    journal: str
+    before: Mark | None
+    after: Mark
+
+
+class Sent(t.NamedTuple):
+    """How far a sink has a journal, and how many seconds ago it was told so."""
+
+    mark: Mark
+    age: float
+
+
+#: Returns how far the sink has journals, by their names; those that it knows nothing of are left
+#: out. Raises what the sink raises while it is away.
+FindSent = cabc.Callable[[cabc.Sequence[str]], cabc.Mapping[str, Sent]]
+
+
 class Claimed(t.NamedTuple):
     """The records that the writer works on, each as :func:`..records.encode_record` made it.
 
     ``receipt`` is for the queue. ``damaged`` counts the records among them that cannot be read;
-    ``is_replay`` says that another process may have written some of them already.
+    ``is_replay`` says that another process may have written some of them already. ``progress`` says
+    how far each journal is read with them, for a sink that may lose what it took.
     """
 
     payloads: list[bytes]
     receipt: object = None
     damaged: int = 0
     is_replay: bool = False
+    progress: cabc.Sequence[Progress] = ()
 
 
 class Room:
@@ -87,6 +118,18 @@ class Queue(t.Protocol):
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
         """Discard claimed records; set aside the foreign payloads, which are not records."""
 
+    def is_holding(self) -> bool:
+        """Whether acknowledged records are still held, since the sink may lose them."""
+        return False
+
+    def check(self) -> None:
+        """Have :meth:`claim` return once more what is held and the sink has lost, as a replay;
+        hold no longer what it has had for long enough.
+
+        :raises Exception: what the sink raises while it is away.
+        """
+        return
+
     def peek(self) -> tuple[int, bytes | None]:
         """Return how many bytes wait in memory, and the first record; called from any thread."""
         return 0, None
@@ -95,8 +138,8 @@ class Queue(t.Protocol):
         """Whether there may be something to adopt."""
         return False
 
-    def has_orphans(self) -> bool:
-        """Whether something that was adopted has not been written yet."""
+    def is_behind(self) -> bool:
+        """Whether something is still to be written that was adopted, or is to be written again."""
         return False
 
     def adopt(self) -> bool:
@@ -136,13 +179,14 @@ class MemoryQueue(Queue):
         return len(self._payloads)
 
     def claim(self, limit: int) -> Claimed | None:
-        payloads = list(itertools.islice(self._payloads, limit))
-        return Claimed(payloads) if payloads else None
+        # One by one: an iterator of a deque fails if another thread puts something meanwhile.
+        number = min(limit, len(self._payloads))
+        return Claimed([self._payloads[n] for n in range(number)]) if number else None
 
     def acknowledge(self, claimed: Claimed, foreign: cabc.Sequence[bytes] = ()) -> None:
         for _ in claimed.payloads:
             self._payloads.popleft()
 
     def peek(self) -> tuple[int, bytes | None]:
-        payloads = tuple(self._payloads)
+        payloads = self._payloads.copy()
         return sum(map(len, payloads)), payloads[0] if payloads else None

@@ -10,7 +10,7 @@ import msgspec
 from sqlalchemy import exc
 
 from ..privacy.masking import MASKED
-from ..records import Record
+from ..records import Charge, Event, Identified, PageView, Record, SessionEnd
 from ..text import escape
 
 _PAYLOAD_MAX_LENGTH = 32 * 1024
@@ -42,8 +42,60 @@ def describe_reason(error: Exception, record: Record, mask: Mask) -> str:
 def describe_record(record: Record, mask: Mask) -> str:
     """Return a record as JSON, with the names of its fields, masked."""
     fields = msgspec.to_builtins(_name_fields(record), str_keys=True)
+    masked = mask(fields)
+    if isinstance(record, Event) and isinstance(record.order, Charge):
+        # It looks like a token, and tells whether the same order is charged again.
+        masked = {**masked, "order": {**masked["order"], "digest": record.order.digest}}
     # json.dumps escapes to ASCII, so the refused bytes cannot be refused again.
-    return json.dumps(mask(fields))[:_PAYLOAD_MAX_LENGTH]
+    return json.dumps(masked)[:_PAYLOAD_MAX_LENGTH]
+
+
+def read_described(payload: str) -> Record | None:
+    """Return the record of a payload of :func:`describe_record`, masked as it is.
+
+    None if the payload was cut, or what is masked was needed.
+    """
+    try:
+        fields = json.loads(payload)
+        kind = next((each for each in _KINDS if _may_be(each, fields)), None)
+        return None if kind is None else t.cast("Record", _build(kind, fields))
+    except (ValueError, TypeError, AttributeError, RecursionError, msgspec.ValidationError):
+        return None
+
+
+_KINDS: t.Final[tuple[type[msgspec.Struct], ...]] = (Event, PageView, SessionEnd, Identified)
+
+
+def _may_be(kind: type[msgspec.Struct], fields: dict[str, t.Any]) -> bool:
+    """Whether an object has all that a kind of record must have. What was None is left out."""
+    needed = {each.name for each in msgspec.structs.fields(kind) if each.required}
+    return needed - {"client"} <= fields.keys() <= set(kind.__struct_fields__)
+
+
+def _build(kind: type[msgspec.Struct], fields: dict[str, t.Any]) -> msgspec.Struct:
+    """Return a struct whose fields have names. Structs are stored as arrays, which have none."""
+    values = {
+        each.name: _build_value(each.type, fields.get(each.name))
+        for each in msgspec.structs.fields(kind)
+        if each.name in fields or each.required
+    }
+    return kind(**values)
+
+
+def _build_value(type_: t.Any, value: t.Any) -> t.Any:
+    """Return the value of a field: of structs the one whose names an object has."""
+    options = t.get_args(type_) or (type_,)
+    kinds = [
+        each for each in options if isinstance(each, type) and issubclass(each, msgspec.Struct)
+    ]
+    if isinstance(value, dict) and kinds:
+        kind = next((each for each in kinds if _may_be(each, value)), None)
+        if kind is None:
+            raise TypeError("The object is of none of these kinds.")
+        return _build(kind, value)
+    if isinstance(value, list) and kinds:
+        return tuple(_build(kinds[0], each) for each in value)
+    return msgspec.convert(value, type_)
 
 
 def _iter_texts(value: object) -> cabc.Iterator[str]:

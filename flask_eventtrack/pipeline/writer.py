@@ -19,8 +19,10 @@ from sqlalchemy import exc
 
 from ..config import Config
 from ..records import (
+    AgentRead,
     Charge,
     Clock,
+    Counted,
     EndReason,
     Event,
     Identified,
@@ -30,6 +32,7 @@ from ..records import (
     SessionEnd,
     from_ns,
 )
+from ..store.agent_days import AgentDays
 from ..store.backfill import FindChannel
 from ..store.batch import Batch, Written, write_batch
 from ..store.clock import Doubt, limit_by_database
@@ -40,6 +43,7 @@ from ..store.erasure import Erasure, find_profiles
 from ..store.erasure_file import ErasureFile, Kind, Note
 from ..store.host_transaction import remove_rows, take_uncounted
 from ..store.marks import Marks
+from ..store.notes import note_release
 from ..store.objections import Objections
 from ..store.person import apply_due, unmerge
 from ..store.probe import Probe
@@ -48,16 +52,22 @@ from ..store.replay import Found, find_noted, restore_notes
 from ..store.retention import Pruned, Retention, claim_day, count_old, doubt_clock, prune
 from ..store.revenue import strip
 from ..store.salts import destroy_salts, name_anonymous
+from ..store.saved import MOST
 from ..store.sessions import Facts, Transaction, end_silent_sessions
 from ..store.settling import settle
 from ..store.tombstones import Sifted, Tombstones
 from ..store.totals import Totals
 from ..store.undefined import UndefinedNames
 from ..store.waiting import take_due
-from ..text import clean_action
+from ..text import clean_action, escape
 from .partitions import PARTITIONS, Part, find_partitions, split
+from .queue import Progress
 from .refusal import Mask, describe_reason, describe_record
 from .schedule import BATCH_SIZE
+from .sink import Sink
+
+if t.TYPE_CHECKING:
+    from .functions import Functions
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -76,8 +86,10 @@ class Hooks:
     its origin fill, ``admits`` whether an action is recorded on a site, ``is_defined`` whether it
     has a definition, ``most_names`` up to how many undefined names the text of one is kept.
     ``written`` is told of each commit. ``mask`` masks what is set aside.
-    ``retention`` says how long events are kept. ``erasures`` is the file that keeps erasures and
-    objections outside the database, unless the database is in memory.
+    ``retention`` says how long events are kept. ``functions`` are those that the host has run on
+    events, if there are any, and ``is_testing`` says whether no thread may run them.
+    ``erasures`` is the file that keeps erasures and objections outside the database, unless the
+    database is in memory.
     """
 
     context: cabc.Callable[[], contextlib.AbstractContextManager[object]]
@@ -94,9 +106,21 @@ class Hooks:
     objections: Objections
     erasures: ErasureFile | None
     retention: cabc.Callable[[], Retention]
+    functions: cabc.Callable[[], Functions | None] = lambda: None
+    is_testing: cabc.Callable[[], bool] = lambda: False
 
 
-class Writer:
+class Work(t.NamedTuple):
+    """What :meth:`Writer.commit_taken` commits: as for :meth:`Writer.commit`, and the partitions of
+    the records, in order."""
+
+    records: cabc.Sequence[Record]
+    counts: cabc.Mapping[Counted, int]
+    partitions: cabc.Sequence[int]
+    is_replay: bool = False
+
+
+class Writer(Sink):
     """Commits records in transactions; sets aside those that the database will always refuse,
     unless it refuses all others of the table as well.
 
@@ -108,6 +132,7 @@ class Writer:
         self.database = database
         self._hooks = hooks
         self._names = UndefinedNames(hooks.is_defined, hooks.most_names)
+        self._agent_days = AgentDays()
         #: How many records of events were committed since the start, and when the last were.
         self.committed: int = 0
         self.last_commit: dt.datetime | None = None
@@ -122,29 +147,27 @@ class Writer:
         self._partitions: cabc.Sequence[int] = ()
         self._first: int = random.randrange(PARTITIONS)  # noqa: S311 - to meet others less often
         self._is_analyzed: bool = not database.is_shared
+        self._owes_release: bool = hooks.config.release is not None
         settles_after = hooks.config.session_timeout + _SWEEP_GRACE + _CHORES
         self._closer = DayCloser(database, hooks.config.timezone, settles_after)
 
     @property
     def claim_size(self) -> int:
-        """How many waiting records :meth:`commit` should get at once, if so many wait."""
         return BATCH_SIZE * PARTITIONS if self.database.is_shared else BATCH_SIZE
 
     def commit(
         self,
         records: cabc.Sequence[Record],
-        outcomes: cabc.Mapping[Outcome, int],
+        outcomes: cabc.Mapping[Counted, int],
         *,
         is_replay: bool = False,
+        progress: cabc.Sequence[Progress] = (),
     ) -> None:
         """Commit records in one transaction, or in smaller ones around those that are refused.
 
         Where other processes may write too, and many records wait, it is a transaction for some
-        partitions of devices at a time. The outcomes go with the last one.
-
-        :param outcomes: how many events were not stored, and why, for the quality counters.
-        :param is_replay: whether some records may be in the database already, from a dead process
-            or a failed attempt. These are not counted as duplicates.
+        partitions of devices at a time. The outcomes go with the last one. ``progress`` is
+        ignored.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away, locked or without tables, or
             a table refuses every row.
@@ -160,12 +183,51 @@ class Writer:
                 self._analyze()
         self._unexpected = 0
 
+    def commit_taken(self, take: cabc.Callable[[sa.Connection], Work | None]) -> bool:
+        """Commit what ``take`` returns, in the transaction in which it is called; False if None.
+
+        ``take`` may be called again, if another transaction was in the way.
+
+        :raises Exception: as :meth:`commit`; and also if the database refuses one of the records,
+            of which :meth:`is_refusal` then tells.
+        """
+        self._probe = Probe(self.database, self.now)
+
+        def work(connection: sa.Connection) -> tuple[Work, Written, Sifted] | None:
+            taken = take(connection)
+            if taken is None:
+                return None
+            self._is_replay = taken.is_replay
+            self._lock(connection, taken.partitions)
+            return (taken, *self._write(connection, taken.records, taken.counts))
+
+        with self._hooks.context():
+            done = self.database.retry(work)
+            if done is None:
+                return False
+            taken, written, sifted = done
+            self._finish(taken.records, written, sifted)
+            self._announce(written)
+            if taken.records and not self._is_analyzed:
+                self._analyze()
+        self._unexpected = 0
+        return True
+
+    def commit_apart(self, records: cabc.Sequence[Record]) -> None:
+        """Do as :meth:`commit` after failed tries: unexpected errors are not tried again."""
+        self._unexpected = _TRIES
+        self.commit(records, {}, is_replay=True)
+
+    def is_refusal(self, error: Exception) -> bool:
+        """Whether the database will always refuse one of the records, and not all others too."""
+        return is_data_error(error) and not self._probe.is_tables_fault(error)
+
     def _split(self, records: cabc.Sequence[Record]) -> list[Part]:
         if not self.database.is_shared:
             return [Part(records, [])]
         return split(records, BATCH_SIZE, self._first)
 
-    def _commit_part(self, part: Part, outcomes: cabc.Mapping[Outcome, int]) -> None:
+    def _commit_part(self, part: Part, outcomes: cabc.Mapping[Counted, int]) -> None:
         self._partitions = part.partitions
         self._commit_parts(part.records, outcomes)
 
@@ -183,7 +245,7 @@ class Writer:
             logger.info("New tables have not been analysed: %s", error)
 
     def _commit_parts(
-        self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
+        self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Counted, int]
     ) -> None:
         """Commit all at once; if the database refuses that, halve until the culprit is alone.
 
@@ -232,15 +294,40 @@ class Writer:
         """End up to 200 silent sessions, and destroy the salts whose days are over."""
         now = self.now
         silent_since = now - self._hooks.config.session_timeout - _SWEEP_GRACE
+
+        def work(connection: sa.Connection) -> tuple[list[tuple[uuidlib.UUID, EndReason]], bool]:
+            limit = limit_by_database(connection, now)
+            ended = end_silent_sessions(self._transaction(connection), silent_since, limit)
+            return ended, destroy_salts(connection, self.database.tables, now, limit)
+
         with self._hooks.context():
-            with self.database.begin() as connection:
-                limit = limit_by_database(connection, now)
-                ended = end_silent_sessions(self._transaction(connection), silent_since, limit)
-                has_destroyed = destroy_salts(connection, self.database.tables, now, limit)
+            ended, has_destroyed = self.database.retry(work)
             if has_destroyed or self._owes_shrinking:
                 self._owes_shrinking = not self.database.shrink_log(patient=False)
             self._hooks.written(Written(len(ended), [], ended))
         return ended
+
+    def note_release(self) -> bool:
+        """Note the app's release on its day, once in this process; False if that is done."""
+        release = self._hooks.config.release
+        if release is None or not self._owes_release:
+            return False
+        today = self.now.astimezone(self._hooks.config.timezone).date()
+        note = functools.partial(
+            note_release, tables=self.database.tables, release=release, day=today, now=self.now
+        )
+        if not self.database.retry(note):
+            logger.warning(
+                "The release %s is not noted on the chart: there are %d notes, the most.",
+                escape(release),
+                MOST["note"],
+            )
+        self._owes_release = False
+        return True
+
+    def clean_log(self) -> int:
+        """Remove up to 500 places of the commit log that no reader needs; 0 if none is left."""
+        return self.database.clean_log(self.now)
 
     def count_uncounted(self) -> int:
         """Count up to 200 events that hosts committed in their own transactions."""
@@ -363,11 +450,11 @@ class Writer:
         withdraw = functools.partial(self._hooks.objections.withdraw, hashes=hashes, at=at)
         return self.database.retry(withdraw) > 0
 
-    def has_objected(self, profiles: cabc.Iterable[uuidlib.UUID]) -> bool:
+    def has_objected(
+        self, connection: sa.Connection, profiles: cabc.Iterable[uuidlib.UUID]
+    ) -> bool:
         """Whether an objection of one of these profiles is in force."""
-        hashes = list(map(self.hash_of, profiles))
-        with self.database.look() as connection:
-            return self._hooks.objections.are_in_force(connection, hashes)
+        return self._hooks.objections.are_in_force(connection, map(self.hash_of, profiles))
 
     def hash_of(self, profile: uuidlib.UUID) -> str:
         """Return the keyed hash by which a profile is named after its erasure."""
@@ -412,8 +499,8 @@ class Writer:
     def count_old(self, *, is_sure: bool = False) -> Pruned:
         """Return how much :meth:`prune` would remove."""
         doubt = None if is_sure else self.doubt_clock()
-        limit = doubt and doubt.limit
-        return count_old(self.database, self._hooks.retention(), self.now, limit)
+        zone, limit = self._hooks.config.timezone, doubt and doubt.limit
+        return count_old(self.database, self._hooks.retention(), self.now, limit, zone)
 
     def prune_daily(self) -> cabc.Iterator[Pruned] | None:
         """Return today's run of :meth:`prune`; None if it is off or was begun today already."""
@@ -441,24 +528,37 @@ class Writer:
         return self._hooks.facts.find_channel
 
     def _commit_once(
-        self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]
+        self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Counted, int]
     ) -> Written:
         def work(connection: sa.Connection) -> tuple[Written, Sifted]:
             self._lock(connection, self._partitions)
-            # Before sifting: the profile that a record gets here may be an erased one.
-            named = name_anonymous(connection, self.database.tables, records, self.now)
-            sifted, dropped = self._sift(connection, named)
-            batch = self._sort(sifted.records, collections.Counter(outcomes) + dropped)
-            return write_batch(self._transaction(connection), batch), sifted
+            return self._write(connection, records, outcomes)
 
         written, sifted = self.database.retry(work)
+        self._finish(records, written, sifted)
+        return written
+
+    def _write(
+        self,
+        connection: sa.Connection,
+        records: cabc.Sequence[Record],
+        outcomes: cabc.Mapping[Counted, int],
+    ) -> tuple[Written, Sifted]:
+        # Before sifting: the profile that a record gets here may be an erased one.
+        named = name_anonymous(connection, self.database.tables, records, self.now)
+        sifted, dropped = self._sift(connection, named)
+        counts = collections.Counter[Counted](outcomes)
+        counts.update(dropped)
+        batch = self._sort(sifted.records, counts)
+        return write_batch(self._transaction(connection), batch), sifted
+
+    def _finish(self, records: cabc.Sequence[Record], written: Written, sifted: Sifted) -> None:
         if records:
             self.committed, self.last_commit = self.committed + len(records), self.now
         self.has_stored_sessions |= bool(written.started)
         # Dropped records showed that these profiles belong to erased people too.
         for profile, at in sifted.kin.items():
             collections.deque(self.erase([profile], at).run(), maxlen=0)
-        return written
 
     def _sift(
         self, connection: sa.Connection, records: cabc.Sequence[Record]
@@ -500,13 +600,17 @@ class Writer:
             now,
             hooks.facts,
             hooks.admits,
-            Totals(self._names, Marks(hooks.config.timezone, now)),
+            Totals(self._names, Marks(hooks.config.timezone, now), self._agent_days),
             hooks.config.session_timeout,
             hooks.config.lookback,
         )
 
-    def _sort(self, records: cabc.Sequence[Record], outcomes: cabc.Mapping[Outcome, int]) -> Batch:
-        batch = Batch(outcomes=outcomes, replayed=self._is_replay)
+    def _sort(self, records: cabc.Sequence[Record], counts: cabc.Mapping[Counted, int]) -> Batch:
+        batch = Batch(
+            outcomes={each: by for each, by in counts.items() if isinstance(each, Outcome)},
+            reads={each: by for each, by in counts.items() if isinstance(each, AgentRead)},
+            replayed=self._is_replay,
+        )
         for record in records:
             match record:
                 case PageView():

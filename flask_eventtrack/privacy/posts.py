@@ -30,6 +30,10 @@ class PostCleaner:
             url = t.cast("re.Match[str]", _PLAIN.match(url))[0]
         return self._urls.clean(url)
 
+    def clean_link(self, url: str) -> str:
+        """Clean the address of a link in the same way. It keeps its fragment, without secrets."""
+        return self._urls.clean_link(url) if self._affords(url) else self.clean(url)
+
     def clean_referrer(self, url: str) -> str:
         """Clean a referrer in the same way. The address of an app is kept."""
         return self._urls.clean_referrer(url) if self._affords(url) else self.clean(url)
@@ -71,7 +75,8 @@ class PostCleaner:
         return self.clean_text(text) if is_link(text.removeprefix("#")) else text
 
     def _affords(self, text: str) -> bool:
-        signs = count_signs(text)
+        # Any part of a fragment that is a route may be the name of a secret.
+        signs = count_signs(text) + sum(map(text.partition("#")[2].count, "/!"))
         if signs > self._left:
             return False
         self._left -= signs

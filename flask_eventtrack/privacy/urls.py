@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import functools
 import re
+import typing as t
 import urllib.parse
 
 from ..origins import MAX_RAW_LENGTH, site_of
@@ -16,6 +17,7 @@ from .secret_names import is_secret_name
 
 MAX_LENGTH = 2000
 _SAFE = "/%:@!$&'()*+,;=~-._"
+_SERVER_TITLE_MAX_LENGTH = 255
 _MAX_DEPTH = 4
 _ENCODED = re.compile("[=%+]")
 _DELIMITER = re.compile("([?#&;])")
@@ -68,12 +70,18 @@ class UrlCleaner:
         self._clean_query_known = _remember(self._clean_query)
         self._clean_path_known = _remember(self._clean_path)
         self._clean_text_known = _remember(self._clean_text)
+        #: Cleans the title of a page, which has at most 2,000 characters, and cuts it.
+        self.clean_title: t.Final = _remember(self._clean_title)
 
     def clean(self, url: str) -> str:
         """Return ``url`` as it may be stored, or "" if it is no http or https URL."""
         return self._clean_known(url) if len(url) <= MAX_LENGTH else self._clean(url)
 
-    def _clean(self, url: str) -> str:
+    def clean_link(self, url: str) -> str:
+        """Clean the address of a link in the same way. It keeps its fragment, without secrets."""
+        return self._clean(url, is_link=True)
+
+    def _clean(self, url: str, *, is_link: bool = False) -> str:
         try:
             parts = _split(clean_text(url))
             host, port = parts.hostname or "", parts.port
@@ -85,8 +93,8 @@ class UrlCleaner:
         netloc = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
         path = _quote(self._strip(parts.path))
         query = self.clean_query(parts.query)
-        route = self._clean_route(parts.fragment)
-        rest = f"{path}{'?' + query if query else ''}{'#' + route if route else ''}"
+        fragment = self._clean_fragment(parts.fragment, is_link=is_link)
+        rest = f"{path}{'?' + query if query else ''}{'#' + fragment if fragment else ''}"
         return f"{parts.scheme}://{netloc}{self.mask(rest)}"[:MAX_LENGTH]
 
     def clean_referrer(self, url: str) -> str:
@@ -99,11 +107,18 @@ class UrlCleaner:
         app = _APP.match(url)
         return f"{app[0].lower()}/" if app else self._clean(url)
 
-    def _clean_route(self, fragment: str) -> str:
-        if not (self._keeps_routes and fragment.startswith(("/", "!"))):
+    def _clean_fragment(self, fragment: str, *, is_link: bool) -> str:
+        if fragment.startswith(("/", "!")):
+            return self._clean_route(fragment) if is_link or self._keeps_routes else ""
+        # A token that a log-in leaves in the fragment (RFC 6749, section 4.2.2).
+        names = (part for part in re.split("[/?&;#]", fragment) if "=" in part)
+        if not is_link or any(map(self._is_secret, names)):
             return ""
+        return _quote(self._strip(fragment), safe=_SAFE + "?")
+
+    def _clean_route(self, fragment: str) -> str:
         path, _, query = fragment.partition("#")[0].partition("?")
-        # A token that a log-in leaves in the fragment (RFC 6749, section 4.2.2) is no route.
+        # Such a token is no route.
         if any(map(self._is_secret, re.split("[!/&;]", path))):
             return ""
         query = self.clean_query(query)
@@ -142,6 +157,9 @@ class UrlCleaner:
             clean = self._strip if count_signs(text) <= _MAX_SIGNS else _mask_link
             text = _RUN.sub(lambda run: clean(run[0]) if is_link(run[0]) else run[0], text)
         return self.mask(text)
+
+    def _clean_title(self, title: str) -> str:
+        return clean_beginning(title, self.clean_text)[:_SERVER_TITLE_MAX_LENGTH]
 
     def _strip(self, text: str, depth: int = 0, *, is_query: bool = False) -> str:
         """Return a URL, path or query without secret parameters and click ids, nor those of

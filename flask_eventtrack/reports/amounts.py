@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import collections
-import decimal
 
-from ..money import from_minor
-from .rows import Money
+from ..money import Money, from_minor
 
 
 class Amounts:
@@ -30,6 +28,6 @@ class Amounts:
     def money(self) -> tuple[Money, ...]:
         """Return the amounts, with the digits of their currency, in the order of their codes."""
         return tuple(
-            Money(currency, decimal.Decimal(from_minor(int(amount), currency)))
+            Money(from_minor(int(amount), currency), currency)
             for currency, amount in sorted(self.minor.items())
         )

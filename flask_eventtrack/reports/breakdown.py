@@ -9,7 +9,8 @@ import typing as t
 from ..errors import ReportError
 from ..store.session_counts import DIMENSIONS, unpack
 from ..text import shorten
-from .counting import Answer, Counter, Question, say_cut
+from .counting import Answer, Counter, Question
+from .explore.event_conditions import find_types
 from .filters import Filter
 from .of_events import Found, add_paths, check_route, read_parameters
 from .period import Bucket, Comparison, Period
@@ -66,7 +67,12 @@ def read_breakdown(
     if with_people and answer.since is None:
         people = counter.count_people(dimension, period, question)
     return make_breakdown(
-        answer.sums, dimension, listing, before=before, people=people, cut=make_cut(answer)
+        answer.sums,
+        dimension,
+        listing,
+        before=before,
+        people=people,
+        cut=counter.make_cut(period, answer.since),
     )
 
 
@@ -75,9 +81,13 @@ def _count(counter: Counter, period: Period, question: Question, route: str | No
         return counter.count(period, question)
     conditions = counter.conditions(question.limits, question.sites)
     sums = Sums(period, question.bucket, question.dimensions)
+    told = counter.ask_copy(period, question, lambda copy, asked: copy.count_paths(asked, route))
+    if told is not None:
+        sums.add_paths(told.items())
+        return Answer(sums)
 
     def read(bounds: Bounds) -> Sums:
-        part = Sums(period, question.bucket, question.dimensions)
+        part = sums.part()
         add_paths(counter.connection, counter.tables, route, bounds, conditions, part)
         return part
 
@@ -94,10 +104,7 @@ def read_action(
     sites: frozenset[str] | None,
 ) -> Parameters:
     """Read what the events of an action had in their parameters."""
-    definition = counter.catalogue.find(action)
-    if definition is None:
-        raise ReportError(f"The event {shorten(action)} is not defined.")
-    types, found = definition.types, Found()
+    types, found = find_types(action, counter.catalogue), Found()
     conditions = counter.conditions(limits, sites)
 
     def read(bounds: Bounds) -> Found:
@@ -112,7 +119,7 @@ def read_action(
         )
 
     since = counter.by_parts(period, read, found.merge)
-    cut = say_cut(period, since, period.zone) if since else None
+    cut = counter.make_cut(period, since)
     rows = tuple(found.values[name].row(name, kind, limit) for name, kind in types.items())
     return Parameters(action, found.events, len(found.people), rows, cut)
 
@@ -138,12 +145,6 @@ def check_sort(sort: str) -> None:
         raise ReportError(
             f"Rows cannot be sorted by {shorten(sort)}. They can be by: {', '.join(SORTS)}."
         )
-
-
-def make_cut(answer: Answer) -> Cut | None:
-    """Return what to say of an answer that is not about the whole period."""
-    period = answer.sums.period
-    return say_cut(period, answer.since, period.zone) if answer.since else None
 
 
 def make_breakdown(

@@ -10,24 +10,26 @@ import sqlalchemy as sa
 
 from ..catalogue.definitions import Catalogue
 from ..errors import ReportError
+from ..records import PAGE_VISIT
 from ..store.tables import Tables
 from ..store.visits import VISITS
 from ..text import shorten
-from .filters import Condition, Filter, parse_number
+from .explore.event_conditions import EventConditions, check_parameters, compare, find_types
+from .explore.goals import Goal
+from .explore.steps import Step
+from .filters import Condition, Filter
 
 _True = sa.ColumnElement[bool]
-# How long a session may last until its events are looked for one by one.
-_LONG = dt.timedelta(days=1)
+#: How long a session may last until its events are looked for one by one.
+LONG = dt.timedelta(days=1)
 _DAY_MINUTES = 1440
-# Short enough for PostgreSQL, which refuses to cast what is beyond the range of a double.
-_NUMBER = r"^-?[0-9]{1,100}(\.[0-9]{1,100})?([eE][-+]?[0-9]{1,2})?$"
-_BEYOND = 1e200
 
 
 class Conditions:
     """The conditions of a filter, and of the sites that a report is limited to.
 
-    :raises ReportError: the filter names an event or parameter that is not defined.
+    :param goals: those that the filter may name.
+    :raises ReportError: the filter names an event, parameter or goal that is not defined.
     """
 
     def __init__(
@@ -39,16 +41,19 @@ class Conditions:
         dialect_name: str,
         catalogue: Catalogue,
         zone: dt.tzinfo,
+        goals: cabc.Mapping[str, Goal],
     ) -> None:
         check_events(limits, catalogue)
+        check_goals(limits, goals, catalogue)
         self._filter = limits
         self.sites = sites
         self._tables = tables
         # Under another name than in the query that has the conditions.
         self._event = sa.alias(tables.event, "during").c
         self._dialect = dialect_name
-        self._catalogue = catalogue
+        self._on_events = EventConditions(dialect_name, catalogue)
         self._zone = zone
+        self._goals = goals
 
     def __bool__(self) -> bool:
         return bool(self._filter)
@@ -71,7 +76,8 @@ class Conditions:
             else:
                 found.append(self._of_field(each, window))
         for action, conditions in of_events.items():
-            found.append(self._has_event([action], window, map(self._of_parameter, conditions)))
+            limits = (self._on_events.of_parameter(each, self._event) for each in conditions)
+            found.append(self._has_event([action], window, limits))
         return found
 
     def _of_field(
@@ -85,30 +91,71 @@ class Conditions:
             case "event":
                 has = self._has_event(values, window)
                 return ~has if condition.operator == "is_not" else has
+            case "goal":
+                has = sa.or_(*(self._has_step(self._goals[name].step, window) for name in values))
+                return ~has if condition.operator == "is_not" else has
             case "duration":
-                return _compare(self._seconds(), condition)
+                return compare(self._seconds(), condition)
             case "pages":
-                return _compare(session.pages, condition)
+                return compare(session.pages, condition)
             case "customer":
-                profile = self._tables.profile.c
-                is_customer = session.person.in_(sa.select(profile.uuid))
+                is_customer = self._is_customer()
                 known = {"yes": is_customer, "no": sa.not_(sa.func.coalesce(is_customer, False))}
                 return sa.or_(*(known[value] for value in values))
-        return _of_text(session[condition.field], condition)
+            case "headless":
+                known = {"yes": self._is_headless(window), "no": ~self._is_headless(window)}
+                return sa.or_(*(known[value] for value in values))
+        return self._of_text(session[condition.field], condition)
+
+    def _of_text(self, column: sa.ColumnElement[t.Any], condition: Condition) -> _True:
+        """Compare the column itself: an index cannot tell the value of an expression."""
+        if condition.operator == "contains":
+            return sa.or_(*(self._contains(column, value) for value in condition.values))
+        is_unknown = column.is_(None)
+        if condition.operator == "is":
+            is_one = column.in_(condition.values)
+            return sa.or_(is_one, is_unknown) if "" in condition.values else is_one
+        is_other = column.not_in(condition.values)
+        return is_other if "" in condition.values else sa.or_(is_other, is_unknown)
+
+    def _contains(self, column: sa.ColumnElement[t.Any], value: str) -> _True:
+        return column.icontains(value, autoescape=True)
+
+    def _is_customer(self) -> _True:
+        return self._tables.session.c.person.in_(sa.select(self._tables.profile.c.uuid))
+
+    def _is_headless(self, window: tuple[dt.datetime, dt.datetime] | None) -> _True:
+        """Return the condition that a session is one page visit that no browser reported, and that
+        no referrer led to: what a farm of programs with browsers' names leaves."""
+        session, event = self._tables.session.c, self._event
+        alone = [event.source == "server", event.claimed_by.is_(None)]
+        return sa.and_(
+            session.pages == 1,
+            session.visible_ms == 0,
+            session.referrer.is_(None),
+            self._has_event([PAGE_VISIT], window, alone),
+        )
 
     def _is_hour(self, condition: Condition, lower: dt.datetime, upper: dt.datetime) -> _True:
-        at = self._tables.session.c.started_at
-        offset: sa.ColumnElement[int] = sa.literal(_offset(lower - _LONG, self._zone))
-        changes = list(_iter_changes(lower - _LONG, upper, self._zone))
-        if changes:
-            cases = [(at < change, sa.literal(before)) for change, before, _ in changes]
-            offset = sa.case(*cases, else_=sa.literal(changes[-1][2]))
+        at, offset = self._tables.session.c.started_at, self.offset(lower, upper)
         minute = sa.extract("hour", at) * 60 + sa.extract("minute", at) + offset
         # Whole numbers: PostgreSQL extracts decimals.
         local = sa.cast(minute + _DAY_MINUTES, sa.Integer()) % _DAY_MINUTES
         hours = (local.between(int(hour) * 60, int(hour) * 60 + 59) for hour in condition.values)
         is_one = sa.or_(*hours)
         return sa.not_(is_one) if condition.operator == "is_not" else is_one
+
+    def offset(self, lower: dt.datetime, upper: dt.datetime) -> sa.ColumnElement[int]:
+        """Return by how many minutes clocks were ahead of UTC when a session started.
+
+        It did so between two moments, or up to a day earlier.
+        """
+        at = self._tables.session.c.started_at
+        changes = list(_iter_changes(lower - LONG, upper, self._zone))
+        if not changes:
+            return sa.literal(_offset(lower - LONG, self._zone))
+        cases = [(at < change, sa.literal(before)) for change, before, _ in changes]
+        return sa.case(*cases, else_=sa.literal(changes[-1][2]))
 
     def _seconds(self) -> sa.ColumnElement[t.Any]:
         """Return the whole seconds that a session lasted."""
@@ -122,6 +169,10 @@ class Conditions:
         whole = [sa.cast(sa.func.strftime("%s", each), sa.Integer()) for each in (end, start)]
         rest = [sa.func.substr(sa.type_coerce(each, sa.Text()), 21) for each in (end, start)]
         return whole[0] - whole[1] - sa.case((rest[0] < rest[1], 1), else_=0)
+
+    def _has_step(self, step: Step, window: tuple[dt.datetime, dt.datetime] | None) -> _True:
+        actions = VISITS if step.route is not None else {step.action}
+        return self._has_event(actions, window, [self._on_events.of_step(step, self._event)])
 
     def _has_event(
         self,
@@ -140,43 +191,12 @@ class Conditions:
         if window is None:
             return has
         # A late event may be older than its session.
-        lower, upper = window[0] - _LONG, window[1] + _LONG
+        lower, upper = window[0] - LONG, window[1] + LONG
         during = sa.select(event.session_id).where(
             event.time >= lower, event.time < upper, event.session_id.is_not(None), *is_it
         )
         is_long = session.last_seen_at >= upper
         return sa.or_(session.id.in_(during), sa.and_(is_long, has))
-
-    def _of_parameter(self, condition: Condition) -> _True:
-        action, name = t.cast("tuple[str, str]", condition.parameter)
-        definition = self._catalogue.get(action)
-        text = self._as_text(self._event.params[name])
-        number = self._as_number(text)
-        if condition.operator != "is":
-            return _compare(number, condition)
-        is_bool = "bool" in definition.types.get(name, "")
-        values = {each.lower() for each in condition.values} if is_bool else set(condition.values)
-        if is_bool and self._dialect == "sqlite":  # it extracts 1 and 0
-            values = {{"true": "1", "false": "0"}.get(each, each) for each in values}
-        found: list[_True] = [text.in_(sorted(values))]
-        numbers = [known for each in values if (known := parse_number(each)) is not None]
-        if numbers:
-            found.append(number.in_(numbers))
-        return sa.or_(*found)
-
-    def _as_text(self, value: t.Any) -> sa.ColumnElement[str]:
-        if self._dialect == "sqlite":
-            return sa.cast(value.as_string(), sa.Text())
-        text: sa.ColumnElement[str] = value.as_string()
-        return text
-
-    def _as_number(self, text: sa.ColumnElement[str]) -> sa.ColumnElement[t.Any]:
-        if self._dialect == "sqlite":
-            # SQLite casts anything to a number: what is none becomes 0.
-            is_number = sa.func.json_valid(text) & text.op("GLOB")("[-0-9]*")
-            number = sa.cast(text, sa.Float())
-            return sa.case((is_number & (sa.func.abs(number) < _BEYOND), number))
-        return sa.case((text.regexp_match(_NUMBER), sa.cast(text, sa.Double())))
 
 
 def check_events(limits: Filter, catalogue: Catalogue) -> None:
@@ -187,41 +207,21 @@ def check_events(limits: Filter, catalogue: Catalogue) -> None:
     for each in limits.conditions:
         if each.field == "event":
             for action in each.values:
-                _get_types(action, catalogue)
-        if each.parameter:
-            action, name = each.parameter
-            types = _get_types(action, catalogue)
-            if name not in types:
-                raise ReportError(
-                    f"{action!r} has no parameter {shorten(name)} in its definition; it has: "
-                    f"{', '.join(types) or 'none'}."
-                )
+                find_types(action, catalogue)
+    check_parameters(limits, catalogue)
 
 
-def _get_types(action: str, catalogue: Catalogue) -> cabc.Mapping[str, str]:
-    definition = catalogue.find(action)
-    if definition is None:
-        raise ReportError(f"The event {shorten(action)} is not defined.")
-    return definition.types
+def check_goals(limits: Filter, goals: cabc.Mapping[str, Goal], catalogue: Catalogue) -> None:
+    """Refuse goals that there are not, and those of events that are not defined any more.
 
-
-def _of_text(column: sa.ColumnElement[t.Any], condition: Condition) -> _True:
-    """Compare the column itself: an index cannot tell the value of an expression."""
-    if condition.operator == "contains":
-        return sa.or_(*(column.icontains(value, autoescape=True) for value in condition.values))
-    is_unknown = column.is_(None)
-    if condition.operator == "is":
-        is_one = column.in_(condition.values)
-        return sa.or_(is_one, is_unknown) if "" in condition.values else is_one
-    is_other = column.not_in(condition.values)
-    return is_other if "" in condition.values else sa.or_(is_other, is_unknown)
-
-
-def _compare(number: sa.ColumnElement[t.Any], condition: Condition) -> _True:
-    limits = [t.cast("float", parse_number(value)) for value in condition.values]
-    if condition.operator == "at_least":
-        return number >= min(limits)
-    return number <= max(limits)
+    :raises ReportError: naming what there is.
+    """
+    for each in limits.conditions:
+        for name in each.values if each.field == "goal" else ():
+            if name not in goals:
+                known = ", ".join(goals) or "none yet"
+                raise ReportError(f"There is no goal {shorten(name)}. The goals are: {known}.")
+            goals[name].step.check(catalogue)
 
 
 def _offset(moment: dt.datetime, zone: dt.tzinfo) -> int:
@@ -234,7 +234,7 @@ def _iter_changes(
 ) -> cabc.Iterator[tuple[dt.datetime, int, int]]:
     """Yield when a zone's offset changes, and the offsets before and after, in minutes."""
     while lower < upper:
-        end = lower + _LONG
+        end = lower + LONG
         before, after = _offset(lower, zone), _offset(end, zone)
         if before != after:
             first, last = lower, end

@@ -16,6 +16,8 @@ from ..store.reading import TimeUp
 from ..store.tables import Tables
 from . import closed, scan
 from .conditions import Conditions
+from .elsewhere import NOT_THERE, Asked, CopyUnusable, Elsewhere
+from .explore.goals import Goal, Goals
 from .filters import Filter
 from .period import Bucket, Period
 from .reader import Reader
@@ -25,9 +27,12 @@ from .sums import Slice, Sums
 
 #: How many seconds a report may read what no closed day has counted.
 SCAN_SECONDS = 2.0
+#: How many seconds the reading of a part should take. It is lost if the time is over meanwhile.
+PART_SECONDS = 0.25
 # How many days that are not closed are counted without that limit.
 _MOST_LIVE = 31
 _Part = t.TypeVar("_Part")
+_Told = t.TypeVar("_Told")
 _DAY = dt.timedelta(days=1)
 
 
@@ -45,7 +50,7 @@ class Question:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Answer:
-    """What was counted of a period. ``since`` if only the time from there on was."""
+    """What was counted of a period: of all of it, or only of the time from ``since`` on."""
 
     sums: Sums
     since: dt.datetime | None = None
@@ -63,14 +68,20 @@ class Counter:
         connection: sa.Connection,
         catalogue: Catalogue,
         zone: dt.tzinfo,
+        goals: Goals,
         due: float | None = None,
     ) -> None:
         self._reader = reader
         self.connection: sa.Connection = connection
         self.catalogue: Catalogue = catalogue
         self._zone = zone
+        self._goals = goals
         self.due: float = time.monotonic() + SCAN_SECONDS if due is None else due
         self.closed: closed.ClosedDays = closed.read_closed(connection, reader.tables, zone)
+        #: Why the copy was not used, if there is one: a sentence.
+        self.lacks_copy: str = NOT_THERE if reader.elsewhere else ""
+        self._copy: Elsewhere | None = reader.elsewhere
+        self._is_checked = False
 
     @property
     def tables(self) -> Tables:
@@ -99,25 +110,40 @@ class Counter:
         first: dt.datetime | None = self.connection.scalar(query)
         return first
 
-    def conditions(self, limits: Filter, sites: frozenset[str] | None) -> Conditions:
+    def conditions(
+        self,
+        limits: Filter,
+        sites: frozenset[str] | None,
+        kind: type[Conditions] = Conditions,
+    ) -> Conditions:
         """Return the conditions of a filter and of the sites that may be counted."""
-        return Conditions(
+        return kind(
             *without_site(limits, sites),
             tables=self.tables,
             dialect_name=self.connection.dialect.name,
             catalogue=self.catalogue,
             zone=self._zone,
+            goals=self.read_goals() if any(c.field == "goal" for c in limits.conditions) else {},
         )
+
+    def read_goals(self) -> dict[str, Goal]:
+        """Return the goals by name."""
+        return self._goals.read(self.connection, self.tables)
 
     def count(self, period: Period, question: Question) -> Answer:
         """Count a period."""
         sums = Sums(period, question.bucket, question.dimensions)
-        live = self._live_days(period, question.bucket)
+        live = self.live_days(period, question.bucket)
         conditions = self.conditions(question.limits, question.sites)
         sites = conditions.sites
         if not sums.spans:
             return Answer(sums)
         if conditions or not _has_own_rows(sites) or len(live) > _MOST_LIVE:
+            told = self.ask_copy(period, question, lambda copy, asked: copy.count(asked))
+            if told is not None:
+                if not conditions:
+                    self._add_events(told, (period.start, _end_of(period)), sites)
+                return Answer(told)
             answer = self._scan(sums, conditions)
         else:
             self._count(sums, live, conditions, has_heat=question.has_heat)
@@ -125,10 +151,42 @@ class Counter:
         if question.has_orders:
             start = max(period.start, answer.since or period.start)
             bounds = (start, _end_of(period))
-            read_orders(self.connection, self.tables, bounds, conditions, answer.sums)
+            sessions = self.find_sessions(period.now, bounds, conditions, answer.sums.sessions)
+            read_orders(self.connection, self.tables, bounds, conditions, answer.sums, sessions)
         return answer
 
-    def _live_days(self, period: Period, bucket: Bucket) -> list[dt.date]:
+    def find_sessions(
+        self,
+        now: dt.datetime,
+        bounds: scan.Bounds,
+        conditions: Conditions,
+        within: cabc.Sequence[str] | None = None,
+    ) -> list[str] | None:
+        """Return the ids of all sessions that match a filter, whenever they started.
+
+        :param within: the ids of those that started between the bounds, if they are known.
+        :returns: None without a filter, if there are too many, or if looking up the session of each
+            order is faster: the bounds are then less than half of the time.
+        """
+        found = list(within or ())
+        if not conditions or len(found) > scan.MOST_IDS:
+            return None
+        lower, upper = bounds
+        first, last = self._find_first_start() or lower, now + _DAY
+        outside = [each for each in ((first, lower), (upper, last)) if each[0] < each[1]]
+        length = sum((end - start for start, end in outside), dt.timedelta())
+        if length > upper - lower:
+            return None
+        try:
+            with self._reader.limited(self.connection, self.due - time.monotonic()):
+                for each in outside if within is not None else [bounds, *outside]:
+                    limits = conditions.of(*each)
+                    found += scan.read_ids(self.connection, self.tables, each, limits)
+        except TimeUp:
+            return None
+        return found if len(found) <= scan.MOST_IDS else None
+
+    def live_days(self, period: Period, bucket: Bucket) -> list[dt.date]:
         """Return the days of a period that are counted session by session."""
         last = period.last_begun
         if bucket == "hour":
@@ -146,10 +204,19 @@ class Counter:
         """Whether a period ends before its last day does."""
         return period.end < start_of(period.last_begun + _DAY, self._zone)
 
+    def make_cut(self, period: Period, since: dt.datetime | None) -> Cut | None:
+        """Return what to say of a report that covers only the time since a moment."""
+        return Cut(since, _say_cut(period, since), self.lacks_copy) if since else None
+
     def count_people(
         self, dimension: str, period: Period, question: Question
     ) -> dict[str, int] | None:
         """Return how many people there were of each value; None if that takes too long."""
+        told = self.ask_copy(
+            period, question, lambda copy, asked: copy.count_people(asked, dimension)
+        )
+        if told is not None:
+            return told
         bounds = (period.start, _end_of(period))
         conditions = self.conditions(question.limits, question.sites)
         try:
@@ -158,6 +225,30 @@ class Counter:
                     self.connection, self.tables, bounds, conditions.of(*bounds), dimension
                 )
         except TimeUp:
+            return None
+
+    # From the copy
+
+    def ask_copy(
+        self,
+        period: Period,
+        question: Question,
+        ask: cabc.Callable[[Elsewhere, Asked], _Told],
+    ) -> _Told | None:
+        """Return what the copy tells; None if there is none, or if it cannot be used."""
+        copy, began = self._copy, time.monotonic()
+        if copy is None:
+            return None
+        bounds = (period.start, _end_of(period))
+        conditions = self.conditions(question.limits, question.sites, copy.conditions)
+        try:
+            if not self._is_checked:
+                copy.check(self.connection)
+                self._is_checked = True
+            return ask(copy, Asked(period, bounds, question, conditions))
+        except CopyUnusable as reason:
+            self._copy, self.lacks_copy = None, str(reason)
+            self.due += time.monotonic() - began
             return None
 
     # From closed days
@@ -243,7 +334,7 @@ class Counter:
         slices, first_seen = sums.slices(), dict[str, dt.datetime]()
 
         def read(bounds: scan.Bounds) -> Sums:
-            part = Sums(sums.period, sums.bucket, sums.dimensions)
+            part = sums.part()
             self._scan_part(part, bounds, conditions, slices)
             new = _everyone(part) - first_seen.keys()
             seen = scan.read_first_seen(self.connection, self.tables, new, conditions.sites)
@@ -252,7 +343,7 @@ class Counter:
 
         oldest = self._find_first_start() if conditions else None
         since = self.by_parts(sums.period, read, sums.merge, oldest)
-        start = since or sums.period.start
+        start = (since or sums.period.start).replace(tzinfo=None)
         _count_people(sums, {each for each, moment in first_seen.items() if moment < start})
         if conditions:
             sums.page_visits = [sums.counts_of(each).pages for each in range(len(sums.spans))]
@@ -267,23 +358,32 @@ class Counter:
     ) -> dt.datetime | None:
         """Read the parts of a period, the newest first, until the time is over.
 
+        Parts grow where they are read fast, since each statement takes some time.
+
         :param oldest: there is nothing before this moment.
         :returns: from when on it was read; None if all of it was.
         """
         since = _end_of(period)
-        for start in _parts_of(period, self._zone):
+        starts, number = list(_parts_of(period, self._zone)), 1
+        while starts:
             if oldest is not None and since <= oldest:
                 return None
             # No database stops statements that read nothing, however many there are.
-            if time.monotonic() > self.due:
+            began = time.monotonic()
+            if began > self.due:
                 return since
+            start = starts[:number][-1]
             try:
-                with self._reader.limited(self.connection, self.due - time.monotonic()):
+                with self._reader.limited(self.connection, self.due - began):
                     part = read((start, since))
             except TimeUp:
                 return since
             merge(part)
             since = start
+            del starts[:number]
+            ended = time.monotonic()
+            limit = min(PART_SECONDS, self.due - ended)
+            number = _next_number(number, ended - began, limit)
         return None
 
     def _scan_part(
@@ -294,15 +394,23 @@ class Counter:
         slices: cabc.Sequence[Slice],
     ) -> None:
         connection, tables = self.connection, self.tables
-        wants_events = conditions and {"page", "action"} & set(part.dimensions)
-        ids: list[str] | None = [] if wants_events else None
-        limits = conditions.of(*bounds)
-        scan.read_sessions(connection, tables, bounds, limits, slices, part, due=self.due, ids=ids)
+        limits, with_ids = conditions.of(*bounds), bool(conditions)
+        scan.read_sessions(
+            connection, tables, bounds, limits, slices, part, due=self.due, with_ids=with_ids
+        )
         if not conditions:
             self._add_events(part, bounds, conditions.sites)
-        if ids is not None:
-            events = scan.read_events_of_sessions(connection, tables, ids, bounds[0])
+        elif {"page", "action"} & set(part.dimensions):
+            events = scan.read_events_of_sessions(connection, tables, part.sessions, bounds[0])
             part.add_events(part.find_bucket(bounds[0]), events)
+
+
+def _next_number(number: int, seconds: float, limit: float) -> int:
+    """Return how many parts are read at once, after so many took so long.
+
+    :param limit: how many seconds the next ones may take.
+    """
+    return max(1, int(number * min(2, limit / max(seconds, 0.001))))
 
 
 def _everyone(sums: Sums) -> set[str]:
@@ -340,9 +448,9 @@ def without_site(
     return Filter(tuple(rest)), sites
 
 
-def say_cut(period: Period, since: dt.datetime, zone: dt.tzinfo) -> Cut:
-    """Return what a limit has cut, in words: whole months, or days."""
-    last = period.last_begun
+def _say_cut(period: Period, since: dt.datetime) -> str:
+    """Return what a limit has left, in words: whole months, or days."""
+    last, zone = period.last_begun, period.zone
     days = (last - period.first).days + 1
     kept = (last - day_of(since, zone)).days + 1
     if days > 62 and since < _end_of(period):
@@ -350,10 +458,10 @@ def say_cut(period: Period, since: dt.datetime, zone: dt.tzinfo) -> Cut:
         first = day_of(since, zone)
         left = (last.year - first.year) * 12 + last.month - first.month + (first.day == 1)
         if left:
-            return Cut(since, f"of the last {left} of {months} months")
+            return f"of the last {left} of {months} months"
     if since >= _end_of(period):
         kept = 0
-    return Cut(since, f"of the last {kept} of {days} days")
+    return f"of the last {kept} of {days} days"
 
 
 def _end_of(period: Period) -> dt.datetime:

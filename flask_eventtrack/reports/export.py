@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from ..store.dialects import in_chunks
 from ..store.engine import Database
 from ..store.erasure import find_profiles
+from ..store.logged import own_columns
 
 Item = dict[str, t.Any]
 
@@ -88,7 +89,7 @@ def _iter_rows(
     """
     yield first, None
     row_id = moment.table.c.id
-    query = sa.select(moment.table).where(moment.table.c.uuid.in_(uuids))
+    query = sa.select(*own_columns(moment.table)).where(moment.table.c.uuid.in_(uuids))
     page_query = query = query.order_by(moment, row_id).limit(_PAGE)
     while True:
         page = _read(database, page_query)

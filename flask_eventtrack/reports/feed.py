@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import datetime as dt
+import itertools
 import typing as t
 import uuid as uuidlib
 
@@ -14,7 +15,7 @@ from ..store.copies import AT_ONCE
 from ..store.engine import Database
 from ..store.in_view import in_view_of, say_in_view
 from ..store.person import find_led
-from ..store.tables import Tables
+from ..store.tables import Tables, cached_on_table
 from ..store.visits import VISITS
 from ..text import action_label
 
@@ -24,6 +25,7 @@ SLOWEST_COMMIT: t.Final = dt.timedelta(seconds=30)
 _PROFILES = 100
 # So many of the latest rows are read to find those of an action.
 _DEPTH = 2000
+_NO_ONE = uuidlib.UUID(int=0)
 
 
 class FeedEvent(t.NamedTuple):
@@ -91,31 +93,46 @@ def read_latest_of(
     """
     found, ordered = list[FeedEvent](), sorted(profiles)
     for start in range(0, len(ordered), _PROFILES):
-        query = _latest_of(tables, ordered[start : start + _PROFILES], limit, conditions, among)
+        some = ordered[start : start + _PROFILES]
+        # A power of two, so that few statements are kept; profiles of no one make up the number.
+        number = 1 << (len(some) - 1).bit_length()
+        if conditions or among:
+            query = _latest_of(tables.event, number, conditions, among)
+        else:
+            query = _newest_of(tables.event, number)
         if by_session is not None:
             query = query.where(~_is_left(tables, by_session))
-        found += map(_read_event, connection.execute(query))
+        uuids = itertools.chain(some, itertools.repeat(_NO_ONE))
+        values = {f"uuid{n}": uuid for n, uuid in zip(range(number), uuids, strict=False)}
+        found += map(read_feed_event, connection.execute(query, {**values, "most": limit}))
     return sorted(found, key=lambda event: event.time, reverse=True)[:limit]
 
 
+@cached_on_table
+def _newest_of(event: sa.Table, number: int) -> sa.Select[t.Any]:
+    return _latest_of(event, number)
+
+
 def _latest_of(
-    tables: Tables,
-    profiles: cabc.Iterable[uuidlib.UUID],
-    limit: int,
-    conditions: cabc.Sequence[sa.ColumnElement[bool]],
+    event: sa.Table,
+    number: int,
+    conditions: cabc.Sequence[sa.ColumnElement[bool]] = (),
     among: tuple[str, int] | None = None,
 ) -> sa.Select[t.Any]:
-    """Return the query of the latest events of some profiles.
+    """Return the query of the latest events of so many profiles.
 
     An action is sought behind the limit of each profile: beside it, PostgreSQL would walk through
     the index of times and actions, over the events of all people.
     """
-    event, depth = tables.event.c, limit if among is None else among[1]
-    latest = sa.select(*_columns(tables)).order_by(event.time.desc(), event.id.desc()).limit(depth)
-    latest = latest.where(*conditions)
-    arms = (sa.select(latest.where(event.uuid == each).subquery()) for each in profiles)
+    row, most = event.c, sa.bindparam("most", type_=sa.Integer())
+    latest = sa.select(*feed_columns(event)).order_by(row.time.desc(), row.id.desc())
+    latest = latest.where(*conditions).limit(most if among is None else among[1])
+    arms = (
+        sa.select(latest.where(row.uuid == sa.bindparam(f"uuid{n}")).subquery())
+        for n in range(number)
+    )
     every = sa.union_all(*arms).subquery()
-    found = sa.select(every).order_by(every.c.time.desc(), every.c.id.desc()).limit(limit)
+    found = sa.select(every).order_by(every.c.time.desc(), every.c.id.desc()).limit(most)
     return found if among is None else found.where(every.c.action == among[0])
 
 
@@ -192,12 +209,12 @@ def _read_page(
     limit: int,
 ) -> list[FeedEvent]:
     event = database.tables.event
-    query = sa.select(*_columns(database.tables)).where(condition)
+    query = sa.select(*feed_columns(database.tables.event)).where(condition)
     query = query.order_by(event.c.time.desc(), event.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(event.c.time < before)
     with database.read() as connection:
-        return [_read_event(row) for row in connection.execute(query)]
+        return [read_feed_event(row) for row in connection.execute(query)]
 
 
 class Wanted(t.NamedTuple):
@@ -246,7 +263,7 @@ def read_since(
             sa.select(moment).order_by(moment.desc()).offset(depth - 1).limit(1)
         )
     query = query_since(tables, since, limit, action)
-    return [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
+    return [Stored(row[0], read_feed_event(row[1:])) for row in connection.execute(query)]
 
 
 def query_since(
@@ -278,47 +295,64 @@ def find_newest(database: Database) -> dt.datetime:
     return newest or dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
+class Start(t.NamedTuple):
+    """Where following begins: when an event was last written, and the ids of the events there, as
+    far back as a slow transaction may still add some."""
+
+    moment: dt.datetime
+    known: set[uuidlib.UUID]
+
+
+def find_start(database: Database, wanted: Wanted | None = None) -> Start:
+    """Return where following begins now."""
+    moment = find_newest(database)
+    return Start(moment, {row.event.id for row in _read_from(database, moment, wanted)})
+
+
 def iter_new(
     database: Database,
-    since: dt.datetime,
+    start: Start,
     told: cabc.Iterable[Stored],
     wanted: Wanted | None = None,
 ) -> cabc.Iterator[list[Stored]]:
     """Yield, at each step, the events written since the last one.
 
-    :param since: where the first step begins, as :func:`find_newest` told it.
+    :param start: where the first step begins.
     :param told: events that were read after that.
 
     A row gets its time before its transaction commits, so each step looks back for the rows of
     slow transactions.
     """
-    last, known = since, {row.event.id for row in told}
-    is_first = True
+    last, known = start.moment, start.known | {row.event.id for row in told}
     while True:
         newest = find_newest(database)
-        query = _stored(database.tables).where(*_conditions(database, wanted))
-        rows = _read(database, query.where(query.selected_columns[0] >= last - SLOWEST_COMMIT))
-        if is_first:
-            known |= {row.event.id for row in rows if row.stored_at <= last}
+        rows = _read_from(database, last, wanted)
         yield [row for row in rows if row.event.id not in known]
-        known, last, is_first = {row.event.id for row in rows}, max(last, newest), False
+        known, last = {row.event.id for row in rows}, max(last, newest)
+
+
+def _read_from(database: Database, moment: dt.datetime, wanted: Wanted | None) -> list[Stored]:
+    query = _stored(database.tables).where(*_conditions(database, wanted))
+    return _read(database, query.where(query.selected_columns[0] >= moment - SLOWEST_COMMIT))
 
 
 def _read(database: Database, query: sa.Select[t.Any]) -> list[Stored]:
     with database.read() as connection:
-        rows = [Stored(row[0], _read_event(row[1:])) for row in connection.execute(query)]
+        rows = [Stored(row[0], read_feed_event(row[1:])) for row in connection.execute(query)]
     return sorted(rows, key=lambda row: (row.stored_at, row.event.time))
 
 
 def _stored(tables: Tables) -> sa.Select[t.Any]:
-    return sa.select(tables.event.c.stored_at, *_columns(tables))
+    return sa.select(tables.event.c.stored_at, *feed_columns(tables.event))
 
 
-def _columns(tables: Tables) -> list[sa.Column[t.Any]]:
-    return [tables.event.c[name] for name in FeedEvent._fields]
+def feed_columns(event: sa.Table) -> list[sa.Column[t.Any]]:
+    """Return what :func:`read_feed_event` reads."""
+    return [event.c[name] for name in FeedEvent._fields]
 
 
-def _read_event(row: cabc.Sequence[t.Any]) -> FeedEvent:
+def read_feed_event(row: cabc.Sequence[t.Any]) -> FeedEvent:
+    """Return a row of :func:`feed_columns` as an event of a feed."""
     event = FeedEvent(*row)
     if not (event.label or "").strip():  # the column may be null
         event = event._replace(label=action_label(event.action))

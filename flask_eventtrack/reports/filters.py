@@ -22,11 +22,15 @@ FIELDS: t.Final[dict[str, tuple[Operator, ...]]] = {
     "hour": _EQUAL,
     "page": _EQUAL,
     "event": _EQUAL,
+    "goal": _EQUAL,
     "duration": _NUMBER,
     "pages": _NUMBER,
     "customer": ("is",),
+    "headless": ("is",),
 }
 _OF_PARAMETER: tuple[Operator, ...] = ("is", *_NUMBER)
+#: The parameters that name a person or an order: only for those who may see people.
+NAMING: t.Final = frozenset({"customer_id", "order_id"})
 _MOST_CONDITIONS = 20
 _MOST_VALUES = 50
 _LONGEST = 1000
@@ -56,6 +60,22 @@ class Filter:
 
     def __bool__(self) -> bool:
         return bool(self.conditions)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The parameters that it has conditions on."""
+        return frozenset(each.parameter[1] for each in self.conditions if each.parameter)
+
+    def refuse_naming(self) -> None:
+        """Refuse a filter that names a person or an order, where others will see its numbers.
+
+        :raises ReportError: naming the parameter.
+        """
+        if naming := sorted(NAMING & self.names):
+            raise ReportError(
+                f"What is saved is seen by those who may see no people: it has no condition on "
+                f"{' or '.join(naming)}."
+            )
 
     @staticmethod
     def parse(texts: cabc.Iterable[str]) -> Filter:
@@ -131,7 +151,7 @@ def _check_value(field: str, operator: Operator, value: str) -> None:
         problem = f"is at most {_LONGEST} characters"
     elif operator in _NUMBER and parse_number(value) is None:
         problem = "is a number"
-    elif field == "customer" and value not in {"yes", "no"}:
+    elif field in {"customer", "headless"} and value not in {"yes", "no"}:
         problem = "is 'yes' or 'no'"
     elif field == "hour" and value not in _HOURS:
         problem = "is from '00' to '23'"

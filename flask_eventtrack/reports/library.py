@@ -5,12 +5,40 @@ from __future__ import annotations
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import uuid as uuidlib
 
 from ..catalogue.definitions import Catalogue
 from ..records import Clock
+from ..store.saved import list_saved
+from .between import read_events
 from .breakdown import Listing, read_action, read_breakdown
 from .counting import Counter
+from .explore.agents import (
+    AgentFilter,
+    AgentReads,
+    Agents,
+    check_kind,
+    read_agent_reads,
+    read_agents,
+)
+from .explore.counters import Counters, read_all
+from .explore.element_rows import Elements
+from .explore.elements import read_elements
+from .explore.funnel import read_funnel
+from .explore.goal_numbers import read_goal, read_goals
+from .explore.goals import Goal, Goals
+from .explore.lost import Lost, read_lost
+from .explore.path_rows import Direction, Paths
+from .explore.paths import read_paths
+from .explore.plan import Per, Plan
+from .explore.retention import RetentionPlan, read_retention
+from .explore.retention_rows import By, Retention
+from .explore.rows import Funnel, GoalDetails, GoalRow
+from .explore.steps import Step, as_step
+from .feed import FeedEvent
 from .filters import Filter
+from .named_filters import NamedFilter, list_named
+from .notes import Note, list_notes
 from .overview import PANELS, read_overview
 from .people_reports import PeopleReports
 from .period import Bucket, Comparison, Period, make_period
@@ -30,11 +58,18 @@ class Reports(PeopleReports):
     """
 
     def __init__(
-        self, reader: Reader, zone: dt.tzinfo, clock: Clock, catalogue: Catalogue, salt: str
+        self,
+        reader: Reader,
+        zone: dt.tzinfo,
+        clock: Clock,
+        catalogue: Catalogue,
+        salt: str,
+        goals: Goals,
     ) -> None:
         super().__init__(reader, clock, salt)
         self.zone: dt.tzinfo = zone
         self.catalogue: Catalogue = catalogue
+        self.defined_goals: Goals = goals
 
     def period(
         self,
@@ -136,15 +171,207 @@ class Reports(PeopleReports):
         :param attribution: by the ``first`` touch, or by the ``last`` one before the order.
         """
         check_revenue(by, attribution)
+        bounds = (period.start, period.end)
         with self._count() as counter:
+            conditions = counter.conditions(filter, _freeze(sites))
             return read_revenue(
                 counter.connection,
                 self.reader.tables,
-                (period.start, period.end),
-                counter.conditions(filter, _freeze(sites)),
+                bounds,
+                conditions,
+                counter.find_sessions(period.now, bounds, conditions),
                 by=by,
                 attribution=attribution,
             )
+
+    def agents(
+        self,
+        period: Period,
+        *,
+        agent: str | None = None,
+        kind: str | None = None,
+        sites: cabc.Collection[str] | None = None,
+    ) -> Agents:
+        """Return what agents have read: the programs of AI assistants, search engines and others.
+
+        :param agent: the only agent to count, such as ``ChatGPT-User``.
+        :param kind: the only kind to count: ``live``, ``search``, ``training``, ``monitor`` or
+            ``other``.
+        :param sites: the only sites to count; None counts all of them together.
+        """
+        check_kind(kind)
+        with self.reader.open() as connection:
+            limits = AgentFilter(agent, kind, _freeze(sites))
+            return read_agents(connection, self.reader.tables, period, limits)
+
+    def agent_reads(
+        self,
+        period: Period,
+        *,
+        agent: str | None = None,
+        kind: str | None = None,
+        sites: cabc.Collection[str] | None = None,
+    ) -> tuple[AgentReads, ...]:
+        """Return how often each agent has read each route, and which status it got.
+
+        The parameters are those of :meth:`agents`.
+        """
+        check_kind(kind)
+        with self.reader.open() as connection:
+            limits = AgentFilter(agent, kind, _freeze(sites))
+            return read_agent_reads(connection, self.reader.tables, period, limits)
+
+    def funnel(
+        self,
+        steps: cabc.Sequence[Step | str],
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        within: dt.timedelta = dt.timedelta(days=7),
+        per: Per = "person",
+        same: str | None = None,
+        excluded: cabc.Sequence[Step | str] = (),
+        by: str | None = None,
+        sites: cabc.Collection[str] | None = None,
+    ) -> Funnel:
+        """Return how many people or sessions went through 2 to 8 steps, one after the other.
+
+        :param steps: events such as ``"product.view"``, pages such as ``"page:/checkout"``, or
+            steps with conditions: ``Step.parse("product.view", ["is:category:mugs"])``.
+        :param filter: limits the sessions in which attempts begin.
+        :param within: how long an attempt may take.
+        :param per: what is counted: each ``person``, or each ``session`` for itself.
+        :param same: a parameter that has the same value in all events of an attempt.
+        :param excluded: events and pages that end an attempt if they come between two steps.
+        :param by: a dimension of sessions, such as ``source``, for rows by where attempts began.
+        :param sites: the only sites to count; None counts all of them together.
+        """
+        barred = tuple(map(as_step, excluded))
+        plan = Plan(tuple(map(as_step, steps)), within, per, same, barred)
+        return self.funnel_of(plan, period, filter, by=by, sites=sites)
+
+    def funnel_of(
+        self,
+        plan: Plan,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        by: str | None = None,
+        sites: cabc.Collection[str] | None = None,
+    ) -> Funnel:
+        """Return the numbers of a funnel, such as ``Plan.parse()`` reads it from a URL."""
+        with self._count() as counter:
+            return read_funnel(counter, plan, period, filter, _freeze(sites), by)
+
+    def lost(
+        self,
+        plan: Plan,
+        after: int,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        sites: cabc.Collection[str] | None = None,
+        limit: int = 50,
+        offset: int = 0,
+    ) -> Lost:
+        """Return the people who got to a step of a funnel and no further, the latest first.
+
+        :param after: the number of the step, from 1 on.
+        """
+        with self._count() as counter:
+            return read_lost(
+                counter, plan, after, period, filter, _freeze(sites), limit=limit, offset=offset
+            )
+
+    def goals(
+        self,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        sites: cabc.Collection[str] | None = None,
+    ) -> tuple[GoalRow, ...]:
+        """Return the goals, and how many sessions and people reached each."""
+        with self._count() as counter:
+            return read_goals(counter, period, filter, _freeze(sites))
+
+    def list_goals(self) -> list[Goal]:
+        """Return the goals of the code and those made on the page."""
+        with self.reader.open() as connection:
+            return list(self.defined_goals.read(connection, self.reader.tables).values())
+
+    def goal(
+        self,
+        name: str,
+        by: str,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        sites: cabc.Collection[str] | None = None,
+    ) -> GoalDetails:
+        """Return how many sessions and people reached a goal, by a dimension of sessions."""
+        with self._count() as counter:
+            return read_goal(counter, name, by, period, filter, _freeze(sites))
+
+    def retention(
+        self,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        by: By = "week",
+        first: Step | str | None = None,
+        returning: Step | str | None = None,
+        dimension: str | None = None,
+        sites: cabc.Collection[str] | None = None,
+    ) -> Retention:
+        """Return how many of those who first came in a day, week or month came back later.
+
+        :param period: is widened to whole weeks or months.
+        :param filter: limits the sessions in which people first came.
+        :param first: the step whose first event counts, such as ``"transaction.charge"``; None for
+            the first session.
+        :param returning: the step by which people come back; None for any session.
+        :param dimension: a dimension of sessions, such as ``source``, for rows by where people came
+            first; None for cohorts.
+        :param sites: the only sites to count; None counts all of them together.
+        """
+        plan = RetentionPlan(by, _as_step(first), _as_step(returning), dimension)
+        with self._count() as counter:
+            return read_retention(counter, plan, period, filter, _freeze(sites))
+
+    def paths(
+        self,
+        start: Step | str,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        direction: Direction = "next",
+        sites: cabc.Collection[str] | None = None,
+    ) -> Paths:
+        """Return what sessions saw after an event or a page, three pages deep.
+
+        :param start: an event such as ``"product.addToCart"``, or a page such as ``"page:/"``.
+        :param filter: limits the sessions.
+        :param direction: what they saw ``"next"``, or ``"before"``.
+        :param sites: the only sites on which the start may be; None for all of them.
+        """
+        with self._count() as counter:
+            return read_paths(counter, as_step(start), direction, period, filter, _freeze(sites))
+
+    def elements(
+        self,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        sites: cabc.Collection[str] | None = None,
+    ) -> Elements:
+        """Return in how many sessions each element was seen, hovered over and clicked, and each
+        form opened, begun, sent and abandoned.
+
+        :param filter: limits the sessions.
+        :param sites: the only sites to count; None counts all of them together.
+        """
+        with self._count() as counter:
+            return read_elements(counter, period, filter, _freeze(sites))
 
     def find_start(self) -> Start:
         """Return what a new site has recorded so far."""
@@ -168,11 +395,62 @@ class Reports(PeopleReports):
         with self._count() as counter:
             return read_action(counter, action, period, filter, limit=limit, sites=_freeze(sites))
 
+    def events(
+        self,
+        period: Period,
+        filter: Filter = _NO_FILTER,  # noqa: A002
+        *,
+        actions: cabc.Iterable[str] = (),
+        profiles: cabc.Collection[uuidlib.UUID] | None = None,
+        sites: cabc.Collection[str] | None = None,
+        limit: int = 100,
+    ) -> list[FeedEvent]:
+        """Return the latest events of a period, newest first. Bots' have the source ``bot``.
+
+        :param filter: which sessions the events are of. Events without a session have none of its
+            values, so any filter leaves them out.
+        :param actions: only events of these actions, or of patterns such as ``product.*``.
+        :param profiles: only events of these people, also those from before they were identified.
+        :param sites: only events of these sites.
+        """
+        with self._count() as counter:
+            return read_events(
+                counter,
+                period,
+                filter,
+                actions=tuple(actions),
+                profiles=profiles,
+                sites=_freeze(sites),
+                limit=limit,
+            )
+
+    def notes(self, period: Period) -> tuple[Note, ...]:
+        """Return the notes on the days of a period: those of managers and of releases."""
+        with self.reader.open() as connection:
+            return list_notes(list_saved(connection, self.reader.tables, "note"), period)
+
+    def list_filters(self) -> list[NamedFilter]:
+        """Return the filters that managers have saved, by name."""
+        with self.reader.open() as connection:
+            return list_named(list_saved(connection, self.reader.tables, "filter"))
+
+    def quality(self, period: Period) -> Counters:
+        """Return how many events were stored, refused or lost, of which action and why.
+
+        The counters know neither sites nor sessions, so there is no filter.
+        """
+        with self.reader.open() as connection:
+            return read_all(connection, self.reader.tables, period)
+
     @contextlib.contextmanager
     def _count(self) -> cabc.Iterator[Counter]:
         with self.reader.open() as connection:
-            yield Counter(self.reader, connection, self.catalogue, self.zone)
+            yield Counter(self.reader, connection, self.catalogue, self.zone, self.defined_goals)
 
 
 def _freeze(sites: cabc.Collection[str] | None) -> frozenset[str] | None:
     return None if sites is None else frozenset(sites)
+
+
+def _as_step(value: Step | str | None) -> Step | None:
+    return None if value is None else as_step(value)

@@ -8,7 +8,7 @@ import typing as t
 
 import sqlalchemy as sa
 
-from ..store.tables import Tables
+from ..store.tables import Tables, cached_on_table
 from .feed import SLOWEST_COMMIT, Stored, read_since
 from .rows import HereNow
 
@@ -36,14 +36,13 @@ def read_here(
     :param sites: only people on these sites.
     """
     found: dict[t.Any, HereNow] = {}
-    for person, *values, uuid in connection.execute(_query_here(tables, now, sites)):
+    query = _query_here(tables, sites)
+    for person, *values, uuid in connection.execute(query, _times_of(now)):
         found.setdefault(person or uuid, HereNow(person or uuid, *values))
     return list(found.values())
 
 
-def _query_here(
-    tables: Tables, now: dt.datetime, sites: cabc.Collection[str] | None = None
-) -> sa.Select[t.Any]:
+def _query_here(tables: Tables, sites: cabc.Collection[str] | None = None) -> sa.Select[t.Any]:
     session, profile = tables.session.c, tables.profile.c
     columns = (
         *(session.person, profile.customer_id, session.last_seen_at, session.exit, session.source),
@@ -52,7 +51,7 @@ def _query_here(
     query = (
         sa.select(*columns)
         .outerjoin(tables.profile, profile.uuid == session.person)
-        .where(*_is_here(tables, now))
+        .where(*_is_here(tables.session))
         .order_by(session.last_seen_at.desc())
         .limit(_MOST_PEOPLE)
     )
@@ -61,19 +60,26 @@ def _query_here(
 
 def count_here(connection: sa.Connection, tables: Tables, now: dt.datetime) -> int:
     """Return how many people :func:`read_here` finds."""
-    session = tables.session.c
-    who = sa.func.coalesce(session.person, session.uuid)
-    query = sa.select(sa.func.count(who.distinct())).where(*_is_here(tables, now))
-    return min(connection.scalar(query) or 0, _MOST_PEOPLE)
+    query = _count_query(tables.session)
+    return min(connection.scalar(query, _times_of(now)) or 0, _MOST_PEOPLE)
 
 
-def _is_here(tables: Tables, now: dt.datetime) -> tuple[sa.ColumnElement[bool], ...]:
-    session = tables.session.c
+@cached_on_table
+def _count_query(session: sa.Table) -> sa.Select[t.Any]:
+    who = sa.func.coalesce(session.c.person, session.c.uuid)
+    return sa.select(sa.func.count(who.distinct())).where(*_is_here(session))
+
+
+def _is_here(session: sa.Table) -> tuple[sa.ColumnElement[bool], ...]:
     return (
-        session.ended_at.is_(None),
-        session.started_at >= now - _LONGEST,
-        session.last_seen_at >= now - HERE,
+        session.c.ended_at.is_(None),
+        session.c.started_at >= sa.bindparam("begun_since"),
+        session.c.last_seen_at >= sa.bindparam("seen_since"),
     )
+
+
+def _times_of(now: dt.datetime) -> dict[str, dt.datetime]:
+    return {"begun_since": now - _LONGEST, "seen_since": now - HERE}
 
 
 def read_live(

@@ -15,17 +15,17 @@ import typing as t
 import sqlalchemy as sa
 
 from ..errors import ReportError
+from ..money import show_money, split_money
 from ..records import PAGE_VISIT
 from ..store.reading import give_up
-from ..store.session_counts import Counts, pack
 from ..store.tables import Tables
 from ..text import shorten
 from .conditions import Conditions
-from .rows import ParameterRow, ValueRow
+from .ranks import find_rank
+from .rows import CurrencyRow, ParameterRow, ValueRow
 from .scan import AT_ONCE, Bounds
 from .sums import Sums
 
-_PAGE = pack(Counts(pages=1))
 _ADD = decimal.Context(prec=60)
 
 
@@ -56,8 +56,10 @@ class Values:
         order = sorted(self.counts.items(), key=lambda each: (-each[1], each[0]))
         top = tuple(ValueRow(text, count, count / total) for text, count in order[:limit])
         row = ParameterRow(name, kind, self.events, top, len(order))
+        if "Money" in kind:
+            return dataclasses.replace(row, currencies=tuple(_iter_currencies(self.counts)))
         numbers = sorted(_iter_numbers(self.counts)) if _is_number(kind) else []
-        return _measure(row, numbers) if numbers else row
+        return dataclasses.replace(row, **_measure(numbers)) if numbers else row
 
 
 @dataclasses.dataclass
@@ -124,10 +126,8 @@ def add_paths(
     query = sa.select(path, sa.func.count()).where(
         event.action == PAGE_VISIT, event.url_rule == route
     )
-    for value, count in connection.execute(
-        _among(query, tables, bounds, conditions).group_by(path)
-    ):
-        into.values["path"][value] += int(count) * _PAGE
+    rows = connection.execute(_among(query, tables, bounds, conditions).group_by(path))
+    into.add_paths((value, int(count)) for value, count in rows)
 
 
 def _among(
@@ -163,7 +163,7 @@ def _write(value: object) -> str:
         return value
     if type(value) in {int, float}:  # as JSON has it, in a tenth of the time
         return str(value)
-    return json.dumps(value, ensure_ascii=False, sort_keys=True)
+    return show_money(value) or json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _is_number(kind: str) -> bool:
@@ -181,8 +181,20 @@ def _iter_numbers(counts: cabc.Mapping[str, int]) -> cabc.Iterator[tuple[decimal
             yield number, count
 
 
-def _measure(row: ParameterRow, numbers: list[tuple[decimal.Decimal, int]]) -> ParameterRow:
-    """Return a row with its numbers.
+def _iter_currencies(counts: cabc.Mapping[str, int]) -> cabc.Iterator[CurrencyRow]:
+    """Yield the numbers of each currency among texts such as "EUR 9.90"."""
+    by_currency = collections.defaultdict[str, dict[str, int]](dict)
+    for text, count in counts.items():
+        if money := split_money(text):
+            by_currency[money["currency"]][money["amount"]] = count
+    for currency, amounts in sorted(by_currency.items()):
+        if numbers := sorted(_iter_numbers(amounts)):
+            total = sum(count for _, count in numbers)
+            yield CurrencyRow(currency, total, **_measure(numbers))
+
+
+def _measure(numbers: list[tuple[decimal.Decimal, int]]) -> dict[str, t.Any]:
+    """Return the numbers of a row.
 
     :param numbers: sorted, with how often each occurs.
     """
@@ -190,24 +202,21 @@ def _measure(row: ParameterRow, numbers: list[tuple[decimal.Decimal, int]]) -> P
     for number, count in numbers:
         sum_ = _ADD.add(sum_, _ADD.multiply(number, count))
     ends = list(itertools.accumulate(count for _, count in numbers))
-    return dataclasses.replace(
-        row,
-        sum=sum_,
-        mean=float(sum_) / ends[-1],
-        median=float(_find_percentile(numbers, ends, 50)),
-        p90=float(_find_percentile(numbers, ends, 90)),
-        least=float(numbers[0][0]),
-        most=float(numbers[-1][0]),
-    )
+    return {
+        "sum": sum_,
+        "mean": float(sum_) / ends[-1],
+        "median": _find_percentile(numbers, ends, 50),
+        "p90": _find_percentile(numbers, ends, 90),
+        "least": float(numbers[0][0]),
+        "most": float(numbers[-1][0]),
+    }
 
 
 def _find_percentile(
     numbers: list[tuple[decimal.Decimal, int]], ends: list[int], percent: int
-) -> decimal.Decimal:
-    """Return the smallest number that at least this part of all numbers does not exceed: the
-    nearest rank.
+) -> float:
+    """Return a percentile of numbers with how often each occurs.
 
     :param ends: how many numbers there are up to each one.
     """
-    rank = -(-percent * ends[-1] // 100)
-    return numbers[bisect.bisect_left(ends, rank)][0]
+    return float(numbers[bisect.bisect_left(ends, find_rank(ends[-1], percent))][0])

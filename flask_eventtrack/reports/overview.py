@@ -6,7 +6,7 @@ import collections.abc as cabc
 import itertools
 import typing as t
 
-from .breakdown import Listing, check_dimension, make_breakdown, make_cut
+from .breakdown import Listing, check_dimension, make_breakdown
 from .counting import Answer, Counter, Question
 from .filters import Filter
 from .period import Bucket, Comparison, Period, check_bucket
@@ -66,7 +66,7 @@ def _make_overview(
         series=tuple(_iter_points(sums, before)),
         breakdowns={name: make_breakdown(sums, name, _TOP) for name in sums.dimensions},
         heatmap=tuple(tuple(sums.heat[day, hour] for hour in range(24)) for day in range(7)),
-        cut=make_cut(answer),
+        cut=counter.make_cut(period, answer.since),
         recounting=counter.closed.waiting,
     )
 

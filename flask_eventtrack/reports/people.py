@@ -15,7 +15,7 @@ from ..identity.visitor import customer_uuid
 from ..ids import charge_id
 from ..store.dialects import in_chunks
 from ..store.person import resolve_people
-from ..store.tables import Tables
+from ..store.tables import Tables, cached_on_table
 from ..store.traits import searchable_text
 from ..text import clean_text
 from .rows import PersonRow
@@ -68,17 +68,33 @@ def _find_by_id(connection: sa.Connection, tables: Tables, salt: str, text: str)
 
 def find_stored(connection: sa.Connection, tables: Tables, uuids: _Uuids) -> set[uuidlib.UUID]:
     """Return those of some profiles of which anything is stored."""
+    if not uuids:
+        return set()
+    others = tables.alias, tables.session, tables.event, tables.transaction
+    query = _stored_query(tables.profile, *others, len(uuids))
+    return set(connection.scalars(query, {f"uuid{n}": uuid for n, uuid in enumerate(uuids)}))
+
+
+@cached_on_table
+def _stored_query(
+    profile: sa.Table,
+    alias: sa.Table,
+    session: sa.Table,
+    event: sa.Table,
+    transaction: sa.Table,
+    number: int,
+) -> sa.CompoundSelect[tuple[uuidlib.UUID]]:
     columns = (
-        *(tables.profile.c.uuid, tables.alias.c.anonymous_uuid, tables.session.c.person),
-        *(tables.event.c.uuid, tables.transaction.c.person),
+        *(profile.c.uuid, alias.c.anonymous_uuid, session.c.person),
+        *(event.c.uuid, transaction.c.person),
     )
     # A limit for each, since a person may have a hundred thousand events.
-    arms = [
-        sa.select(sa.select(column).where(column == uuid).limit(1).subquery())
+    arms = (
+        sa.select(sa.select(column).where(column == sa.bindparam(f"uuid{n}")).limit(1).subquery())
         for column in columns
-        for uuid in uuids
-    ]
-    return set(connection.scalars(sa.union_all(*arms))) if arms else set()
+        for n in range(number)
+    )
+    return sa.union_all(*arms)
 
 
 def _find_by_order(connection: sa.Connection, tables: Tables, salt: str, text: str) -> FoundBy:

@@ -5,20 +5,18 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import datetime as dt
-import decimal
 import typing as t
 import uuid as uuidlib
 
 import sqlalchemy as sa
 
-from ..money import from_minor
-from ..store.dialects import in_chunks
+from ..money import Money, from_minor
+from ..store.dialects import ids_parameter, in_chunks, is_among
 from ..store.person import find_led, resolve_people
-from ..store.tables import Tables
-from ..store.touches import Touch, read_profiles
+from ..store.tables import Tables, cached_on_table
+from ..store.touches import TOUCH_COLUMNS, Touch, read_touches
 from .feed import FeedEvent, read_latest_of
 from .people import find_stored, name_of
-from .rows import Money
 
 #: The devices of a person are those of so many latest sessions.
 DEVICE_SESSIONS: t.Final = 200
@@ -111,13 +109,9 @@ def describe_person(connection: sa.Connection, tables: Tables, person: uuidlib.U
 
     :param person: the uuid of their profile; not that of an alias.
     """
-    profile, session = tables.profile.c, tables.session.c
-    columns = (profile.customer_id, profile.traits, profile.first_seen_at, profile.last_seen_at)
-    known = connection.execute(sa.select(*columns).where(profile.uuid == person)).one_or_none()
-    first, last = read_profiles(connection, tables.profile, [person]).get(person, (None, None))
-    recent = _read_recent(connection, tables, person)
-    earliest = _read_earliest(connection, tables, person) if recent else None
-    number = sa.select(sa.func.count()).where(session.person == person)
+    known = connection.execute(_profile_query(tables.profile), {"person": person}).one_or_none()
+    first, last = read_touches(known[-len(TOUCH_COLUMNS) :]) if known else (None, None)
+    recent, earliest, number = _read_sessions_of(connection, tables.session, person)
     seen = [
         *([earliest.started_at] if earliest else []),
         *(row.last_seen_at for row in recent),
@@ -136,7 +130,7 @@ def describe_person(connection: sa.Connection, tables: Tables, person: uuidlib.U
         last_seen_at=max(seen, default=None),
         first_touch=first,
         last_touch=last,
-        sessions=connection.scalar(number) or 0,
+        sessions=number,
         devices=tuple(devices),
         number_of_devices=len({row.device_id for row in recent}),
         country=next((row.country for row in recent if row.country), None),
@@ -150,22 +144,45 @@ _TOUCH = ("source", "utm_medium", "utm_campaign", "utm_term", "utm_content", "re
 _SESSION = (*_TOUCH, "entry_rule", "channel", "started_at", "last_seen_at")
 
 
-def _read_recent(
-    connection: sa.Connection, tables: Tables, person: uuidlib.UUID
-) -> cabc.Sequence[sa.Row[t.Any]]:
+@cached_on_table
+def _profile_query(profile: sa.Table) -> sa.Select[t.Any]:
+    names = ("customer_id", "traits", "first_seen_at", "last_seen_at", *TOUCH_COLUMNS)
+    query = sa.select(*(profile.c[name] for name in names))
+    return query.where(profile.c.uuid == sa.bindparam("person"))
+
+
+def _read_sessions_of(
+    connection: sa.Connection, session: sa.Table, person: uuidlib.UUID
+) -> tuple[cabc.Sequence[sa.Row[t.Any]], sa.Row[t.Any] | None, int]:
+    """Return a person's latest sessions, the earliest one, and how many there are."""
+    values = {"person": person}
+    recent = connection.execute(_recent_query(session), values).all()
+    if len(recent) < DEVICE_SESSIONS:
+        return recent, recent[-1] if recent else None, len(recent)
+    earliest = connection.execute(_earliest_query(session), values).one_or_none()
+    return recent, earliest, connection.scalar(_number_query(session), values) or 0
+
+
+@cached_on_table
+def _recent_query(session: sa.Table) -> sa.Select[t.Any]:
     names = (*_SESSION, "device_id", "browser", "os", "device_type", "country")
-    session = tables.session.c
-    query = sa.select(*(session[name] for name in names)).where(session.person == person)
-    query = query.order_by(session.started_at.desc()).limit(DEVICE_SESSIONS)
-    return connection.execute(query).all()
+    query = sa.select(*(session.c[name] for name in names)).where(_is_of(session))
+    return query.order_by(session.c.started_at.desc()).limit(DEVICE_SESSIONS)
 
 
-def _read_earliest(
-    connection: sa.Connection, tables: Tables, person: uuidlib.UUID
-) -> sa.Row[t.Any] | None:
-    session = tables.session.c
-    query = sa.select(*(session[name] for name in _SESSION)).where(session.person == person)
-    return connection.execute(query.order_by(session.started_at).limit(1)).one_or_none()
+@cached_on_table
+def _earliest_query(session: sa.Table) -> sa.Select[t.Any]:
+    query = sa.select(*(session.c[name] for name in _SESSION)).where(_is_of(session))
+    return query.order_by(session.c.started_at).limit(1)
+
+
+@cached_on_table
+def _number_query(session: sa.Table) -> sa.Select[t.Any]:
+    return sa.select(sa.func.count()).where(_is_of(session))
+
+
+def _is_of(table: sa.Table) -> sa.ColumnElement[bool]:
+    return table.c.person == sa.bindparam("person")
 
 
 def _touch_of(session: sa.Row[t.Any]) -> Touch:
@@ -177,16 +194,17 @@ def _read_orders(
     connection: sa.Connection, tables: Tables, person: uuidlib.UUID
 ) -> tuple[int, tuple[Money, ...]]:
     """Return the number of charges, and what was not cancelled of them by currency."""
-    order = tables.transaction.c
-    amount = sa.func.sum(order.amount - order.cancelled)
-    query = sa.select(order.currency, sa.func.count(), amount)
-    query = query.where(order.person == person, order.charge_id.is_(None))
-    rows = connection.execute(query.group_by(order.currency).order_by(order.currency)).all()
-    revenue = (
-        Money(currency, decimal.Decimal(from_minor(int(amount), currency)))
-        for currency, _, amount in rows
-    )
+    rows = connection.execute(_orders_query(tables.transaction), {"person": person}).all()
+    revenue = (Money(from_minor(int(amount), currency), currency) for currency, _, amount in rows)
     return sum(number for _, number, _ in rows), tuple(revenue)
+
+
+@cached_on_table
+def _orders_query(order: sa.Table) -> sa.Select[t.Any]:
+    currency, amount = order.c.currency, sa.func.sum(order.c.amount - order.c.cancelled)
+    query = sa.select(currency, sa.func.count(), amount)
+    query = query.where(_is_of(order), order.c.charge_id.is_(None))
+    return query.group_by(currency).order_by(currency)
 
 
 def read_person_feed(
@@ -249,6 +267,16 @@ def _find_floor(
 def _read_sessions(
     connection: sa.Connection, tables: Tables, events: cabc.Iterable[FeedEvent]
 ) -> dict[uuidlib.UUID, FeedSession]:
-    session, ids = tables.session.c, {event.session_id for event in events} - {None}
-    query = sa.select(*(session[name] for name in FeedSession._fields)).where(session.id.in_(ids))
-    return {row.id: FeedSession(*row) for row in connection.execute(query)} if ids else {}
+    numbers = sorted({event.session_id.int for event in events if event.session_id})
+    if not numbers:
+        return {}
+    name = connection.dialect.name
+    query = _sessions_query(tables.session, name)
+    rows = connection.execute(query, ids_parameter(name, numbers))
+    return {row.id: FeedSession(*row) for row in rows}
+
+
+@cached_on_table
+def _sessions_query(session: sa.Table, dialect_name: str) -> sa.Select[t.Any]:
+    query = sa.select(*(session.c[name] for name in FeedSession._fields))
+    return query.where(is_among(dialect_name, session.c.id))

@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import os
 import threading
+import typing as t
 import weakref
 
 import sqlalchemy as sa
@@ -16,6 +17,9 @@ from ..store import reading
 from ..store.dialects import complaint_of, is_missing
 from ..store.engine import Database
 from ..store.tables import Tables
+
+if t.TYPE_CHECKING:
+    from .elsewhere import Elsewhere
 
 _MOST = 2
 _PATIENCE = 5.0
@@ -37,10 +41,17 @@ class Reader:
     :param database: where the reports read.
     :param flush: writes what waits, so that reports of a database in memory see it. Such a database
         has no connection but the host's.
+    :param elsewhere: a copy that answers what would take long here.
     """
 
-    def __init__(self, database: Database, flush: cabc.Callable[[], object] = lambda: None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        flush: cabc.Callable[[], object] = lambda: None,
+        elsewhere: Elsewhere | None = None,
+    ) -> None:
         self._database = database
+        self.elsewhere: Elsewhere | None = elsewhere
         self._flush = flush
         self._places: dict[int, _Place] = {}
         _all.add(self)
@@ -70,10 +81,7 @@ class Reader:
     def _begin(self, place: _Place) -> cabc.Iterator[sa.Connection]:
         if place.engine is None:
             self._flush()
-            with self._database.read() as connection:
-                yield connection
-            return
-        with place.engine.connect() as connection, connection.begin():
+        with self._database.snapshot(place.engine) as connection:
             yield connection
 
     @contextlib.contextmanager
@@ -102,6 +110,8 @@ class Reader:
     def close(self) -> None:
         """Close the connections. They open again when they are needed."""
         self.forget_connections()
+        if self.elsewhere is not None:
+            self.elsewhere.close()
 
 
 @contextlib.contextmanager

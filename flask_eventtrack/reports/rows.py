@@ -1,7 +1,7 @@
 """What reports answer: frozen rows with typed fields, ready for a page, a chart or JSON.
 
-Durations are seconds, visible time is milliseconds, money is a :class:`~decimal.Decimal` with its
-currency, days are dates of the site's zone.
+Durations are seconds, visible time is milliseconds, amounts are decimals, days are dates of the
+site's zone.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import decimal
 import typing as t
 import uuid as uuidlib
 
+from ..money import Money
 from .period import Period
 
 #: The numbers of the overview, in their order. Each one can be drawn over time.
@@ -71,14 +72,6 @@ class Numbers:
         """Return one of the numbers of the overview by its name; None if it has no value."""
         value: float | None = getattr(self, measure)
         return value
-
-
-@dataclasses.dataclass(frozen=True, slots=True)
-class Money:
-    """An amount of a currency."""
-
-    currency: str
-    amount: decimal.Decimal
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -148,11 +141,13 @@ class Row:
 class Cut:
     """Said of a report that its limit has cut: it covers only the time since ``since``.
 
-    ``sentence`` says it to people: "of the last 11 of 12 months".
+    ``sentence`` says it to people: "of the last 11 of 12 months". ``lacks_copy`` is a sentence that
+    says why the copy of ``EVENTTRACK_REPORTS_URL`` was not used; empty if there is none.
     """
 
     since: dt.datetime
     sentence: str
+    lacks_copy: str = ""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -191,12 +186,26 @@ class ValueRow:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class CurrencyRow:
+    """The amounts of a currency in a parameter: how many, and the numbers of a parameter."""
+
+    currency: str
+    amounts: int
+    sum: decimal.Decimal
+    mean: float
+    median: float
+    p90: float
+    least: float
+    most: float
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class ParameterRow:
     """What the events of an action had in a parameter of its definition.
 
     ``events`` is how many had it, ``values`` are the most frequent values of ``values_in_all``. The
     numbers are None unless the parameter is a number. ``median`` and ``p90`` are values that occur:
-    half of the values, or nine of ten, are no larger.
+    half of the values, or nine of ten, are no larger. Of money, ``currencies`` has the numbers.
     """
 
     name: str
@@ -210,6 +219,7 @@ class ParameterRow:
     p90: float | None = None
     least: float | None = None
     most: float | None = None
+    currencies: tuple[CurrencyRow, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

@@ -14,14 +14,18 @@ from ..store.dialects import id_as_text, ids_parameter, is_among
 from ..store.reading import give_up
 from ..store.session_counts import session_query
 from ..store.tables import Tables
+from ..store.types import NAIVE
 from .sums import Slice, Sums
 
 #: Two moments; the second one is not included.
 Bounds = tuple[dt.datetime, dt.datetime]
 #: How many rows are read at once.
 AT_ONCE = 5000
-# Of how many people or sessions a statement reads.
-_IDS = 20_000
+#: How many of them are made into rows at once. So few are gone again before the garbage collector
+#: looks at them: it would go through all objects of the host's process time after time.
+ROWS_AT_ONCE = 200
+#: Of how many people or sessions a statement reads.
+MOST_IDS = 20_000
 _OF_EVENTS = {"page": "url_rule", "action": "action"}
 _HOUR = dt.timedelta(hours=1)
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -36,30 +40,43 @@ def read_sessions(
     into: Sums,
     *,
     due: float = float("inf"),
-    ids: list[str] | None = None,
+    with_ids: bool = False,
 ) -> None:
     """Add the sessions that started between two moments.
 
     :param due: when to give up, by the monotonic clock.
-    :param ids: a list to which their ids are added.
+    :param with_ids: whether their ids are noted, too.
     :raises TimeUp: it was too late.
     """
     name = connection.dialect.name
     query = session_query(tables.session, name, into.of_sessions)
     query = query.where(*conditions).order_by(tables.session.c.started_at)
-    if ids is not None:
+    if with_ids:
         query = query.add_columns(id_as_text(name, tables.session.c.id))
     parameters = {"lower": bounds[0], "upper": bounds[1]}
     options = {"yield_per": AT_ONCE}
     with connection.execute(query, parameters, execution_options=options) as result:
         for rows in result.partitions():
-            if ids is None:
-                into.add_sessions(rows, slices)
-            else:
-                ids += [row[-1] for row in rows]
+            if with_ids:
+                into.sessions += [row[-1] for row in rows]
                 into.add_sessions([row[:-1] for row in rows], slices)
+            else:
+                into.add_sessions(rows, slices)
             if time.monotonic() > due:
                 give_up(connection)
+
+
+def read_ids(
+    connection: sa.Connection,
+    tables: Tables,
+    bounds: Bounds,
+    conditions: cabc.Iterable[sa.ColumnElement[bool]],
+) -> list[str]:
+    """Return the ids of the sessions that started between two moments."""
+    session = tables.session.c
+    query = sa.select(id_as_text(connection.dialect.name, session.id)).where(*conditions)
+    query = query.where(session.started_at >= bounds[0], session.started_at < bounds[1])
+    return list(connection.scalars(query.limit(MOST_IDS + 1)))
 
 
 class Happened(t.NamedTuple):
@@ -139,15 +156,16 @@ def read_first_seen(
     people: cabc.Iterable[str],
     sites: cabc.Collection[str] | None,
 ) -> dict[str, dt.datetime]:
-    """Return when the first session of each of some people began."""
+    """Return when the first session of each of some people began, UTC without its zone."""
     session, name = tables.session.c, connection.dialect.name
-    query = sa.select(id_as_text(name, session.person), sa.func.min(session.started_at))
+    first = sa.type_coerce(sa.func.min(session.started_at), NAIVE)
+    query = sa.select(id_as_text(name, session.person), first)
     query = query.where(is_among(name, session.person)).group_by(session.person)
     if sites is not None:
         query = query.where(session.site.in_(sorted(sites)))
     found: dict[str, dt.datetime] = {}
     for ids in iter_ids(people):
-        rows = connection.execute(query, ids_parameter(name, ids))
+        rows = connection.execute(query, ids_parameter(name, ids)).all()
         found.update((row[0], row[1]) for row in rows)
     return found
 
@@ -179,6 +197,11 @@ def count_people(
 
 def iter_ids(texts: cabc.Iterable[str]) -> cabc.Iterator[list[int]]:
     """Yield ids as numbers, as many at a time as a statement asks for."""
-    numbers = sorted(int(each.replace("-", ""), 16) for each in texts)
-    for start in range(0, len(numbers), _IDS):
-        yield numbers[start : start + _IDS]
+    numbers = as_numbers(texts)
+    for start in range(0, len(numbers), MOST_IDS):
+        yield numbers[start : start + MOST_IDS]
+
+
+def as_numbers(texts: cabc.Iterable[str]) -> list[int]:
+    """Return ids as numbers, in their order."""
+    return sorted(int(each.replace("-", ""), 16) for each in texts)

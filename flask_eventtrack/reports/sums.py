@@ -6,6 +6,7 @@ import bisect
 import collections
 import collections.abc as cabc
 import datetime as dt
+import functools
 import typing as t
 
 from ..records import PAGE_VISIT
@@ -24,6 +25,8 @@ COUNTED: t.Final[dict[str, t.Literal["pages", "events"]]] = {
     "action": "events",
 }
 _PERSON = 5
+_QUARTER = dt.timedelta(minutes=15)
+_A_DAY = 96  # quarters
 _PAGE, _EVENT = pack(Counts(pages=1)), pack(Counts(events=1))
 
 
@@ -42,12 +45,19 @@ class Sums:
     """The sums of a period.
 
     :param dimensions: those whose values are counted.
+    :param spans: the period's, if they are known.
     """
 
-    def __init__(self, period: Period, bucket: Bucket, dimensions: cabc.Iterable[str]) -> None:
+    def __init__(
+        self,
+        period: Period,
+        bucket: Bucket,
+        dimensions: cabc.Iterable[str],
+        spans: list[Span] | None = None,
+    ) -> None:
         self.period: Period = period
         self.bucket: Bucket = bucket
-        self.spans: list[Span] = period.spans(bucket)
+        self.spans: list[Span] = period.spans(bucket) if spans is None else spans
         self.dimensions: tuple[str, ...] = tuple(dimensions)
         #: The dimensions of these that sessions have.
         self.of_sessions: tuple[str, ...] = tuple(
@@ -69,7 +79,13 @@ class Sums:
         self.heat: collections.Counter[tuple[int, int]] = collections.Counter()
         #: The people of each bucket and day, as far as they were read one by one.
         self.people: dict[tuple[int, dt.date | None], set[str]] = {}
+        #: The ids of the sessions that match a filter.
+        self.sessions: list[str] = []
         self._starts = [span.start for span in self.spans]
+
+    def part(self) -> Sums:
+        """Return empty sums, for a part of the same period."""
+        return Sums(self.period, self.bucket, self.dimensions, self.spans)
 
     def find_bucket(self, moment: dt.datetime) -> int:
         """Return the bucket of an aware moment of the period."""
@@ -125,8 +141,7 @@ class Sums:
             [(row[0].toordinal() * 24 + row[0].hour) * 4 + row[0].minute // 15 for row in rows]
         )
         for quarter, count in quarters.items():
-            local = _moment_of(quarter).astimezone(self.period.zone)
-            self.heat[local.weekday(), local.hour] += count
+            self.heat[_local_hour(quarter, self.period.zone)] += count
 
     def merge(self, other: Sums) -> None:
         """Add what was counted of another part of the same period."""
@@ -138,6 +153,7 @@ class Sums:
         for name, values in other.values.items():
             self.values[name].update(values)
         self.heat.update(other.heat)
+        self.sessions += other.sessions
         for key, people in other.people.items():
             self.people.setdefault(key, set()).update(people)
 
@@ -166,6 +182,11 @@ class Sums:
                 self.page_visits[place] += count
                 if pages is not None:
                     pages[url_rule] += count * _PAGE
+
+    def add_paths(self, paths: cabc.Iterable[tuple[str, int]]) -> None:
+        """Add page visits to the rows of "path"."""
+        for path, count in paths:
+            self.values["path"][path] += count * _PAGE
 
     def numbers(self) -> Numbers:
         """Return the sums of the whole period."""
@@ -209,12 +230,23 @@ class Sums:
         return found
 
 
-def _moment_of(quarter: int) -> dt.datetime:
-    """Return when a quarter of an hour begins; no zone's hours begin elsewhere."""
-    days, rest = divmod(quarter, 96)
-    return dt.datetime.fromordinal(days).replace(
-        hour=rest // 4, minute=rest % 4 * 15, tzinfo=dt.UTC
-    )
+def _local_hour(quarter: int, zone: dt.tzinfo) -> tuple[int, int]:
+    """Return the weekday and hour of a quarter of an hour; no zone's hours begin elsewhere."""
+    day = quarter // _A_DAY
+    offset = _offset_of(day * _A_DAY, zone)
+    if offset != _offset_of((day + 1) * _A_DAY, zone):  # clocks change on that day
+        offset = _offset_of(quarter, zone)
+    days, rest = divmod(quarter + offset, _A_DAY)
+    return (days - 1) % 7, rest // 4  # day 1 was a Monday
+
+
+@functools.lru_cache(maxsize=4096)
+def _offset_of(quarter: int, zone: dt.tzinfo) -> int:
+    """Return by how many quarters of an hour clocks are ahead of UTC."""
+    days, rest = divmod(quarter, _A_DAY)
+    moment = dt.datetime.fromordinal(days) + rest * _QUARTER
+    offset = moment.replace(tzinfo=dt.UTC).astimezone(zone).utcoffset()
+    return (offset or dt.timedelta()) // _QUARTER
 
 
 def _start_of_slice(part: Slice) -> dt.datetime:

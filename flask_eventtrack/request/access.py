@@ -34,8 +34,9 @@ class Access:
     """What a request may do. Everyone who has access sees numbers.
 
     ``sites`` are the only ones that it may see; None is all of them. ``is_by_debug`` if only the
-    debug mode lets it in, ``is_by_token`` if a token of ``EVENTTRACK_REPORT_TOKENS`` does. ``link``
-    is the shared link that lets it in.
+    debug mode lets it in, ``is_by_token`` if a token of ``EVENTTRACK_REPORT_TOKENS`` does, and
+    ``is_by_command`` if a command of the operator reads. ``link`` is the shared link that lets it
+    in.
     """
 
     may_see_people: bool = False
@@ -43,6 +44,7 @@ class Access:
     sites: frozenset[str] | None = None
     is_by_debug: bool = False
     is_by_token: bool = False
+    is_by_command: bool = False
     link: Link | None = None
 
     def meets(self, need: Need) -> bool:
@@ -50,6 +52,8 @@ class Access:
         return {"numbers": True, "people": self.may_see_people, "manage": self.may_manage}[need]
 
 
+#: What commands may do: whoever runs them can read the database.
+OPERATOR: t.Final = Access(may_see_people=True, may_manage=True, is_by_command=True)
 _ACCESS: t.Final[dict[object, Access]] = {
     True: Access(may_see_people=True, may_manage=True),
     "manage": Access(may_see_people=True, may_manage=True),
@@ -64,7 +68,7 @@ def find_access(state: State, *, by_token: bool = False) -> Access | None:
     :param by_token: whether a token of ``EVENTTRACK_REPORT_TOKENS`` will do as well: for what
         programs read.
     """
-    access = _find_token_access(state) if by_token else None
+    access = find_token_access(state) if by_token else None
     return access or _ask_host(state)
 
 
@@ -91,7 +95,8 @@ def _read_permit(permit: object) -> Access | None:
     return Access(sites=sites) if sites else None
 
 
-def _find_token_access(state: State) -> Access | None:
+def find_token_access(state: State) -> Access | None:
+    """Return what the request's token of ``EVENTTRACK_REPORT_TOKENS`` permits; None without one."""
     given = read_bearer(request.environ)
     if given is None:
         return None

@@ -124,10 +124,16 @@ class Current:
         environ, state, choice = self.request.environ, self.state, self.cookies.choice
         has_signal = environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1"
         agent = environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH]
-        # There is none in app.test_request_context().
-        is_exempt = state.admits_bots or (not agent and this_app().testing)
-        bot = None if is_exempt else find_bot(agent)
+        bot = None if self.admits_bots else find_bot(agent)
         return judge(choice, has_signal=has_signal, bot=bot, config=state.config)
+
+    @property
+    def admits_bots(self) -> bool:
+        """Whether a bot counts as a person here."""
+        if self.state.admits_bots:
+            return True
+        # There is no user agent in app.test_request_context().
+        return not self.request.environ.get("HTTP_USER_AGENT") and this_app().testing
 
     def treat_as_app(self) -> None:
         """Record the request in full: an app asks its user itself, whatever its user agent."""

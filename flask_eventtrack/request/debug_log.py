@@ -13,8 +13,19 @@ from flask import Flask, Response, has_request_context, request
 from ..errors import InvalidEvent
 from ..records import Event
 from ..signals import event_accepted, event_rejected
+from ..state import this_app
 from ..text import escape
+from .context import Current
+from .verdict import Reason
 
+_WHY: t.Final[dict[Reason, str]] = {
+    "": "there was no room",
+    "bot": "a bot makes the request, and curl is one",
+    "choice": "the visitor has refused",
+    "signal": "the browser asks not to be tracked",
+    "default": "the app records nobody who has not agreed",
+    "filter": "EVENTTRACK_VISITOR_FILTER leaves the visitor out",
+}
 _LENGTH = 200
 _TOLD = "_eventtrack_told"
 _MOST_TOLD = 20
@@ -31,6 +42,13 @@ def tell_browser(response: Response) -> Response:
     for text in request.__dict__.get(_TOLD, ()):
         response.headers.add("Server-Timing", f'eventtrack;desc="{urllib.parse.quote(text)}"')
     return response
+
+
+def tell_unrecorded(current: Current, action: str) -> None:
+    """Say why an event of the app's own was not recorded."""
+    app = this_app()
+    if app.debug and not current.verdict.takes_events:
+        _tell(app, "did not record", action, f"{_WHY[current.verdict.reason]}.")
 
 
 def _log_accepted(app: Flask, event: Event, **_: t.Any) -> None:

@@ -14,15 +14,11 @@ import typing as t
 from flask import Flask, Request, request, session
 
 from ..neighbours import Hook, package_of
-from ..state import BLUEPRINT, DASHBOARD, OWN_BLUEPRINTS, this_app
+from ..state import BLUEPRINT, OWN_BLUEPRINTS, this_app
 
 # Not the blueprint's pages: the host decides who sees them, and may replace their templates.
 _NAMES = ("in", "identify", "logout", "consent", "transactions", "script", "privacy_css")
 _ENDPOINTS = frozenset(f"{BLUEPRINT}.{name}" for name in _NAMES)
-_POSTS = (
-    *(f"{BLUEPRINT}.{name}" for name in ("in", "privacy", "transactions")),
-    *(f"{DASHBOARD}.{name}" for name in ("rights", "links")),
-)
 # Packages whose hooks count requests: to run one of them is to count.
 _COUNTERS = frozenset({"flask_limiter"})
 # Packages whose hooks only watch. Where OpenTelemetry's have not run, it logs a warning.
@@ -138,8 +134,9 @@ def exempt_from_csrf(app: Flask) -> None:
     for hook in hooks:
         if package_of(hook) == "flask_seasurf":
             # A post may still run its hook: see `run_passed_hooks`.
-            for name in _POSTS:
-                hook.__self__.exempt(app.view_functions[name])
+            for endpoint, view in app.view_functions.items():
+                if endpoint.partition(".")[0] in OWN_BLUEPRINTS:
+                    hook.__self__.exempt(view)
 
 
 def run_passed_hooks() -> None:

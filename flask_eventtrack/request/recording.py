@@ -42,21 +42,29 @@ def put(
     :param current: the request that recorded them, if one did.
     :param is_posted: whether a client sent them. Then it sends them again if there is no room, so
         they are not counted as dropped; and their ids are remembered, to tell it of duplicates.
-    :returns: False if there is no room.
+    :returns: False if there is no room, or if posted records are not yet where
+        ``EVENTTRACK_DURABILITY`` promises.
     """
     if not state.pipeline.put(*records):
         if not is_posted:
             for record in records:
                 state.pipeline.count(Outcome("dropped", record.action, "no room"))
         return False
+    is_confirmed = state.pipeline.confirm()
     if is_posted:
-        for record in records:
-            state.recent_ids.remember(record.id, None)
+        if not is_confirmed:
+            return False
+        _remember(state, records)
     if current is not None:
         current.recorded = True
     if event_accepted.receivers:
         _announce(state, records)
     return True
+
+
+def _remember(state: State, records: cabc.Iterable[Event | PageView]) -> None:
+    for record in records:
+        state.recent_ids.remember(record.id, None)
 
 
 def put_in_transaction(state: State, current: Current | None, event: Event) -> bool:

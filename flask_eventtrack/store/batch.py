@@ -8,7 +8,7 @@ import uuid as uuidlib
 
 import msgspec
 
-from ..records import EndReason, Event, Identified, Outcome, SessionEnd
+from ..records import AgentRead, EndReason, Event, Identified, Outcome, SessionEnd
 from .copies import is_by_copy
 from .engagements import Engagements
 from .fast_rows import find_known, insert_rows
@@ -35,6 +35,7 @@ class Batch:
     ends: list[SessionEnd] = dataclasses.field(default_factory=list)
     identified: list[Identified] = dataclasses.field(default_factory=list)
     outcomes: cabc.Mapping[Outcome, int] = dataclasses.field(default_factory=dict)
+    reads: cabc.Mapping[AgentRead, int] = dataclasses.field(default_factory=dict)
     uncounted: list[Event] = dataclasses.field(default_factory=list)
     waited: list[Event] = dataclasses.field(default_factory=list)
     replayed: bool = False
@@ -125,6 +126,7 @@ class _BatchWriter:
         self._orders.write()
         for outcome, count in batch.outcomes.items():
             self._totals.count_outcome(self._now, *outcome, by=count)
+        self._totals.count_reads(batch.reads)
         self._totals.write(self._connection, self._tables, self._now)
         orders = self._orders
         return Written(

@@ -14,6 +14,7 @@ from __future__ import annotations
 import collections.abc as cabc
 import dataclasses
 import datetime as dt
+import functools
 import logging
 import typing as t
 import uuid as uuidlib
@@ -21,8 +22,9 @@ import uuid as uuidlib
 import sqlalchemy as sa
 
 from .clock import limit_by_database
+from .cohorts import Returns
 from .day_counts import EVENT_DIMENSIONS, count_day, rows_of
-from .dialects import in_chunks
+from .dialects import in_chunks, larger_cache
 from .engine import Database
 from .local_days import NEVER, bounds_of, day_of, start_of
 from .tables import Tables
@@ -35,6 +37,8 @@ PEOPLE_AT_ONCE: t.Final = 500
 #: For so many marked people a report counts the differences itself.
 MOST_PENDING: t.Final = 5000
 
+# The visitors of a day are in pages all over a table, and each page is needed three times.
+_CACHE_KIB = 32_000
 _CLOSED, _ANEW = 1, 2  # the rows of eventtrack_closed
 _NO_ONE = uuidlib.UUID(int=0)
 _DAY = dt.timedelta(days=1)
@@ -79,7 +83,7 @@ def find_pending(
     person = tables.recount_person.c.person
     people = connection.scalars(sa.select(person).limit(MOST_PENDING + 1)).all()
     if not people:
-        return Recount([], [], Differences(), {})
+        return Recount([], [], Differences(), Returns(), {})
     is_anew = closed.zone != str(zone) or _find(connection, tables, _ANEW) is not None
     if len(people) > MOST_PENDING or is_anew:
         return None
@@ -98,6 +102,22 @@ def ask_for_recount(tables: Tables, since: dt.date, connection: sa.Connection) -
     elif since < anew.since:
         change = table.update().where(table.c.id == _ANEW)
         connection.execute(change.values(since=since, until=since))
+
+
+def count_days_anew(database: Database) -> None:
+    """Have all closed days counted anew that may be: the data step of version 6."""
+    database.retry(functools.partial(ask_for_recount, database.tables, NEVER))
+
+
+def has_days_without_cohorts(connection: sa.Connection, tables: Tables) -> bool:
+    """Whether closed days that may be counted again have visitors and no cohorts."""
+    closed, returning, cohort = tables.closed.c, tables.returning.c, tables.cohort.c
+    first = sa.select(closed.since).where(closed.id == _CLOSED).scalar_subquery()
+    days = sa.select(returning.day).distinct()
+    days = days.where(returning.site == "", returning.visitors > 0, returning.day >= first)
+    found = days.subquery()
+    has_cohorts = sa.exists().where(cohort.site == "", cohort.day == found.c.day)
+    return connection.scalar(sa.select(found.c.day).where(~has_cohorts).limit(1)) is not None
 
 
 def count_closed(connection: sa.Connection, tables: Tables, since: dt.date) -> int:
@@ -287,7 +307,8 @@ class _Run:
         if connection.scalar(query.with_for_update(skip_locked=True)) is not None:
             connection.execute(table.delete().where(table.c.day == day))
         self._count(connection, day)
-        add_day(connection, self.tables, self.closer.zone, day)
+        with larger_cache(connection, _CACHE_KIB):
+            add_day(connection, self.tables, self.closer.zone, day)
         self._set(connection, until=day)
         return DayStep("closed", day)
 
@@ -367,5 +388,5 @@ def _find_latest(connection: sa.Connection, tables: Tables, since: dt.date) -> d
 
 
 def _delete_day(connection: sa.Connection, tables: Tables, day: dt.date) -> None:
-    for table in (tables.daily, tables.returning, tables.person_day):
+    for table in (tables.daily, tables.returning, tables.cohort, tables.person_day):
         connection.execute(table.delete().where(table.c.day == day))

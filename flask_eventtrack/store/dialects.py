@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import contextlib
 import datetime as dt
 import itertools
 import re
@@ -13,6 +14,8 @@ import zlib
 import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+
+from .logged import BATCH
 
 #: Names of columns.
 Names = tuple[str, ...]
@@ -79,7 +82,8 @@ def _build_mysql_update(table: sa.Table, names: Names) -> mysql.Insert:
     """Make an insert that always updates a stored row: drivers combine inserts, not updates."""
     needed = (column.name for column in table.columns if not column.nullable)
     insert = mysql.insert(table).values(_bind((*names, *needed)))
-    return insert.on_duplicate_key_update({name: insert.inserted[name] for name in names})
+    changed = (*names, BATCH) if BATCH in table.columns else names
+    return insert.on_duplicate_key_update({name: insert.inserted[name] for name in changed})
 
 
 def build_count(dialect_name: str, table: sa.Table, names: Names) -> sa.Insert:
@@ -92,19 +96,26 @@ def build_count(dialect_name: str, table: sa.Table, names: Names) -> sa.Insert:
 
 def build_sum(dialect_name: str, table: sa.Table, name: str) -> sa.Insert:
     """Make the insert of a row that adds the named column to that of a stored one."""
+    return build_sums(dialect_name, table, (name,))
+
+
+def build_sums(dialect_name: str, table: sa.Table, names: Names) -> sa.Insert:
+    """Make the insert of a row that adds the named columns to those of a stored one."""
+    values = _bind(table.columns.keys())
     if dialect_name in _MYSQL:
-        insert = mysql.insert(table).values(_bind(table.columns.keys()))
-        return insert.on_duplicate_key_update({name: table.c[name] + insert.inserted[name]})
+        insert = mysql.insert(table).values(values)
+        totals = {name: table.c[name] + insert.inserted[name] for name in names}
+        return insert.on_duplicate_key_update(totals)
     into = sqlite.insert if dialect_name == "sqlite" else postgresql.insert
-    return _adding(into(table).values(_bind(table.columns.keys())), table, name)
+    return _adding(into(table).values(values), table, *names)
 
 
 def _adding(
-    into: postgresql.Insert | sqlite.Insert, table: sa.Table, name: str
+    into: postgresql.Insert | sqlite.Insert, table: sa.Table, *names: str
 ) -> postgresql.Insert | sqlite.Insert:
-    total = table.c[name] + into.excluded[name]
+    totals = {name: table.c[name] + into.excluded[name] for name in names}
     key = list(table.primary_key.columns)
-    return into.on_conflict_do_update(index_elements=key, set_={name: total})
+    return into.on_conflict_do_update(index_elements=key, set_=totals)
 
 
 def _bind(names: cabc.Iterable[str]) -> dict[str, sa.BindParameter[t.Any]]:
@@ -129,7 +140,7 @@ def _array_of(column: sa.Column[t.Any]) -> sa.ColumnElement[t.Any]:
     return sa.cast(values, postgresql.ARRAY(kind))
 
 
-def is_among(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[bool]:
+def is_among(dialect_name: str, column: sa.ColumnElement[uuidlib.UUID]) -> sa.ColumnElement[bool]:
     """Return the condition that an id is one of those that :func:`ids_parameter` passes."""
     if dialect_name == "postgresql":
         # A subquery: PostgreSQL reads the ids once, and not for each row that it looks at.
@@ -140,6 +151,15 @@ def is_among(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnEle
         ids_of_json = sa.func.json_each(sa.bindparam(_IDS, type_=sa.Text()))
         return column.in_(sa.select(ids_of_json.table_valued("value").c.value))
     return column.in_(sa.bindparam(_IDS, type_=sa.String(), expanding=True))
+
+
+def is_one_of(dialect_name: str, value: sa.ColumnElement[uuidlib.UUID]) -> sa.ColumnElement[bool]:
+    """Return the same condition on a value that no index has, of which there are many."""
+    if dialect_name == "postgresql":
+        # A list in a subquery is hashed, and an array is not.
+        ids = sa.cast(sa.bindparam(_IDS, type_=sa.Text()), postgresql.ARRAY(sa.Uuid()))
+        return value.in_(sa.select(sa.func.unnest(ids)))
+    return is_among(dialect_name, value)
 
 
 def by_index(query: sa.Select[t.Any], column: sa.Column[t.Any]) -> sa.Select[t.Any]:
@@ -234,6 +254,20 @@ def analyze_new(connection: sa.Connection, table: sa.Table) -> None:
         connection.execute(sa.text("SET LOCAL lock_timeout = '1s'"))
         analyze = sa.DDL("ANALYZE %(fullname)s")  # type: ignore[no-untyped-call]
         connection.execute(analyze.against(table))
+
+
+@contextlib.contextmanager
+def larger_cache(connection: sa.Connection, kib: int) -> cabc.Iterator[None]:
+    """Let SQLite keep more pages for some statements. It frees them once they are committed."""
+    if connection.dialect.name != "sqlite":
+        yield
+        return
+    usual = connection.exec_driver_sql("PRAGMA cache_size").scalar()
+    connection.exec_driver_sql(f"PRAGMA cache_size = -{kib}")
+    try:
+        yield
+    finally:
+        connection.exec_driver_sql(f"PRAGMA cache_size = {usual}")
 
 
 def id_as_text(dialect_name: str, column: sa.Column[uuidlib.UUID]) -> sa.ColumnElement[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
+import datetime as dt
 import hashlib
 import os
 import sqlite3
@@ -14,9 +15,13 @@ import sqlalchemy as sa
 from sqlalchemy import exc
 from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
+from ..records import Clock
 from . import dialects, reading, stalls
 from .adopt import adopt_listeners, find_creator
 from .tables import Tables
+
+if t.TYPE_CHECKING:
+    from .commit_log import CommitLog
 
 _R = t.TypeVar("_R")
 
@@ -39,6 +44,7 @@ class Database:
     :param wal: whether to switch a SQLite file to write-ahead logging.
     :param is_durable: whether a commit to a SQLite file waits for the disk in that mode too.
     :param timeout: how many seconds a statement on our own connection may take.
+    :param clock: tells when transactions are committed, if the tables have a commit log.
     """
 
     def __init__(
@@ -50,8 +56,10 @@ class Database:
         wal: bool,
         is_durable: bool = False,
         timeout: float = 30.0,
+        clock: Clock = time.time_ns,
     ) -> None:
         self.tables = tables
+        self._log = _open_log(tables, clock)
         self._host = host
         self._options = options
         self._wal = wal
@@ -75,6 +83,12 @@ class Database:
         return made or self.__dict__.setdefault("_own_engine", self._make_engine())
 
     def _make_engine(self) -> sa.Engine:
+        engine = self._make_bare_engine()
+        if self._log is not None:
+            self._log.watch_deletions(engine)
+        return engine
+
+    def _make_bare_engine(self) -> sa.Engine:
         if self.is_in_memory:
             return _borrowing_engine(self._host)
         engine = _own_engine(self._host, self._options, self._timeout)
@@ -114,11 +128,17 @@ class Database:
     def begin(self) -> cabc.Iterator[sa.Connection]:
         """Open a transaction that is committed at the end, or rolled back by an exception.
 
+        Every change of ours passes here, and gets its place in the commit log, if that is on.
+
         :raises sqlalchemy.exc.OperationalError: a statement took too long, among other reasons;
             with pg8000, ``TimeoutError``.
         """
         with self._watch.guard(), self._engine.begin() as connection:
-            yield connection
+            if self._log is None:
+                yield connection
+            else:
+                with self._log.follow(connection):
+                    yield connection
 
     @contextlib.contextmanager
     def begin_patient(self) -> cabc.Iterator[sa.Connection]:
@@ -172,6 +192,11 @@ class Database:
                     raise
         raise AssertionError("unreachable")
 
+    def clean_log(self, now: dt.datetime) -> int:
+        """Remove some of the oldest places of the commit log, if it is on; return how many."""
+        log = self._log
+        return 0 if log is None else self.retry(lambda connection: log.remove_old(connection, now))
+
     def take_turn(self, work: cabc.Callable[[sa.Connection], _R]) -> _R:
         """Do as :meth:`retry`; then let others write to a SQLite file for as long, up to 0.1 s.
 
@@ -218,6 +243,19 @@ class Database:
         reading.prepare_engine(engine, seconds)
         return engine
 
+    @contextlib.contextmanager
+    def snapshot(self, engine: sa.Engine | None) -> cabc.Iterator[sa.Connection]:
+        """Open a connection whose queries all see the same moment.
+
+        :param engine: what :meth:`make_reading_engine` has returned.
+        """
+        if engine is None:
+            with self.read() as connection:
+                yield connection
+        else:
+            with engine.connect() as connection, connection.begin():
+                yield connection
+
     def shrink_log(self, *, patient: bool = True) -> bool:
         """Empty the write-ahead log of a SQLite file, in which deleted rows can still be read.
 
@@ -246,6 +284,14 @@ class Database:
     def close(self) -> None:
         if "_own_engine" in self.__dict__:
             self._engine.dispose()
+
+
+def _open_log(tables: Tables, clock: Clock) -> CommitLog | None:
+    if tables.commit is None or tables.gone is None:
+        return None
+    from .commit_log import CommitLog  # which an app without the log does not need
+
+    return CommitLog(tables, tables.commit, tables.gone, clock)
 
 
 def _is_in_memory(url: sa.URL) -> bool:

@@ -108,6 +108,7 @@ class Erasure:
                 yield Erased(events, sessions, transactions=transactions)
         self.database.retry(self._erase_waiting)
         self.database.retry(self._hash_subjects)
+        self.database.retry(self._erase_errors)
         rejected = self._erase_rejected()
         aliases = self.database.retry(self._erase_aliases)
         self.database.shrink_log()
@@ -252,6 +253,12 @@ class Erasure:
             hashes = {str(uuid): self.tombstones.hash_of(uuid) for uuid in chunk}
             change = subject.table.update().where(subject.in_(hashes))
             connection.execute(change.values(subject=sa.case(hashes, value=subject, else_=subject)))
+
+    def _erase_errors(self, connection: sa.Connection) -> None:
+        """Remove what functions on events have failed with: the text may name anybody."""
+        follower = self.database.tables.follower
+        if follower is not None:
+            connection.execute(follower.update().values(error=None))
 
     def _erase_rejected(self) -> int:
         table = self.database.tables.rejected

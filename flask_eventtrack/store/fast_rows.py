@@ -20,6 +20,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from . import dialects
 from .dialects import Build, Names, by_index, id_as_text, ids_parameter, is_among
+from .logged import INNER, number_of, own_columns
 from .rows import EventRow, Row, SessionRow, TransactionRow
 from .tables import cached_on_table
 from .types import UTCDateTime
@@ -40,7 +41,7 @@ def insert_rows(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None
 
     :raises ValueError: no database stores one of the values.
     """
-    _run(dialects.build_insert, connection, table, tuple(table.columns.keys()), rows)
+    _run(dialects.build_insert, connection, table, _own_names(table), rows)
 
 
 def update_rows(connection: sa.Connection, table: sa.Table, names: Names, rows: _Rows) -> None:
@@ -53,20 +54,30 @@ def add_counts(connection: sa.Connection, table: sa.Table, rows: _Rows) -> None:
     _run(dialects.build_count, connection, table, tuple(table.columns.keys()), rows)
 
 
+@cached_on_table
+def _own_names(table: sa.Table) -> Names:
+    return tuple(str(column.name) for column in own_columns(table))
+
+
 def _run(
     build: Build, connection: sa.Connection, table: sa.Table, names: Names, rows: _Rows
 ) -> None:
     if rows:
         schemas = connection.get_execution_options().get("schema_translate_map") or {}
         bulk = _find_bulk(connection.dialect, table, build, names, tuple(schemas.items()))
-        connection.exec_driver_sql(bulk.sql, bulk.parameters_of(rows))
+        batch = number_of(connection) if bulk.is_logged else None
+        connection.exec_driver_sql(bulk.sql, bulk.parameters_of(rows, batch))
 
 
 class _Bulk(t.NamedTuple):
-    """A statement as the driver takes it, and a function that turns rows into its parameters."""
+    """A statement as the driver takes it, and a function that turns rows into its parameters.
+
+    ``is_logged``: the function needs the number of the transaction's batch.
+    """
 
     sql: str
-    parameters_of: cabc.Callable[[_Rows], t.Any]
+    is_logged: bool
+    parameters_of: cabc.Callable[[_Rows, int | None], t.Any]
 
 
 # By dialect: each engine has its own, and the statements depend on its server.
@@ -89,25 +100,30 @@ def _prepare(
     statement = build(dialect.name, table, names)
     compiled = t.cast("SQLCompiler", statement.compile(dialect=dialect, **options))
     places = tuple(compiled.positiontup or compiled.params)
-    columns = ["id" if place == dialects.KEY else place for place in places]
+    # SQLAlchemy has added the batch, which no row has; to an event's insert, in two columns.
+    batches = [number for number, place in enumerate(places) if place in INNER]
+    own = [place for place in places if place not in INNER]
+    columns = ["id" if place == dialects.KEY else place for place in own]
     as_arrays = dialect.name == "postgresql"
     find = _find_array_converter if as_arrays else _find_converter
     converters = [find(table.columns[name].type) for name in columns]
-    is_whole = columns == table.columns.keys()
+    is_whole = tuple(columns) == _own_names(table)
     values_of = msgspec.structs.astuple if is_whole else operator.attrgetter(*columns)
     is_positional = compiled.positional  # a closure over `compiled` would keep the dialect
 
-    def parameters_of(rows: _Rows) -> t.Any:
+    def parameters_of(rows: _Rows, batch: int | None) -> t.Any:
         # A whole column at a time: msgspec then does most of the work.
         values = zip(*map(values_of, rows), strict=True)
         pairs = zip(converters, values, strict=True)
         stored = [convert(column) if convert else column for convert, column in pairs]
+        for number in batches:
+            stored.insert(number, batch if as_arrays else [batch] * len(rows))
         tuples = [tuple(stored)] if as_arrays else list(zip(*stored, strict=True))
         if is_positional:
             return tuples
         return [dict(zip(places, values, strict=True)) for values in tuples]
 
-    return _Bulk(str(compiled), parameters_of)
+    return _Bulk(str(compiled), bool(batches), parameters_of)
 
 
 def _find_array_converter(kind: sa.types.TypeEngine[t.Any]) -> _Converter | None:
@@ -138,7 +154,13 @@ def _find_converter(kind: sa.types.TypeEngine[t.Any]) -> _Converter | None:
         return _to_hex
     if isinstance(kind, UTCDateTime):
         return _to_times
+    if isinstance(kind, sa.Date):
+        return _to_days
     return _to_json if isinstance(kind, sa.JSON) else None
+
+
+def _to_days(days: cabc.Sequence[dt.date]) -> list[str]:
+    return [day.isoformat() for day in days]
 
 
 def _to_hex(ids: cabc.Sequence[uuidlib.UUID | None]) -> list[str | None]:
@@ -170,7 +192,7 @@ def read_rows(
     query: sa.Select[t.Any],
     parameters: cabc.Mapping[str, t.Any] | None = None,
 ) -> list[_Stored]:
-    """Return the rows of a query for all columns of a table."""
+    """Return the rows of a query for the :func:`.own_columns` of a table."""
     return [kind(*row) for row in connection.execute(query, parameters)]
 
 
@@ -186,7 +208,7 @@ def read_rows_by_id(
 
 @cached_on_table
 def _query_by_id(table: sa.Table, dialect_name: str) -> sa.Select[t.Any]:
-    query = sa.select(table).where(is_among(dialect_name, table.c.id))
+    query = sa.select(*own_columns(table)).where(is_among(dialect_name, table.c.id))
     return by_index(query, table.c.id).order_by(table.c.id).with_for_update()
 
 

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from ..errors import InvalidEvent
 from ..records import Cancellation, Charge, Event, decode_record, encode_record
+from .logged import added_now
 from .orders import charge_row, expand
 from .revenue import erase_transactions, is_stripped
 from .rows import row_of
@@ -91,7 +92,8 @@ def take_uncounted(connection: sa.Connection, tables: Tables, now: dt.datetime) 
     ids = [note.event_id for note in found]
     connection.execute(notes.delete().where(notes.c.event_id.in_(ids)))
     # Live views follow stored_at: to them the events are new only now.
-    connection.execute(events.update().where(events.c.id.in_(ids)).values(stored_at=now))
+    values = {"stored_at": now, **added_now(connection, events)}
+    connection.execute(events.update().where(events.c.id.in_(ids)).values(values))
     return [event for note in found if (event := _read(note.record)) is not None]
 
 
@@ -124,3 +126,12 @@ def _read(record: bytes) -> Event | None:
         logger.error("An event cannot be counted because its note cannot be read: %s", error)
         return None
     return event if isinstance(event, Event) else None
+
+
+def is_counted(tables: Tables) -> sa.ColumnElement[bool]:
+    """Return the condition that an event of a host's own transaction has its last ``stored_at``.
+
+    Until the writer counts it, that is a moment before the transaction's end, perhaps long before.
+    """
+    notes = tables.uncounted.c
+    return tables.event.c.id.not_in(sa.select(notes.event_id).where(notes.due_at.is_(None)))

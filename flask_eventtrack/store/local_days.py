@@ -8,6 +8,8 @@ import typing as t
 
 from .types import to_utc
 
+#: What people who come back are counted by.
+Unit = t.Literal["day", "week", "month"]
 #: The previous day of somebody who was not here before.
 NEVER: t.Final = dt.date.min
 _DAY = dt.timedelta(days=1)
@@ -32,6 +34,20 @@ def day_of(moment: dt.datetime, zone: dt.tzinfo) -> dt.date:
     # Where clocks go back over midnight, the date does too: the day has begun already.
     after = day + _DAY
     return after if to_utc(moment) >= start_of(after, zone) else day
+
+
+def start_of_unit(day: dt.date, unit: Unit) -> dt.date:
+    """Return the first day of the week or month in which a day is. Weeks begin on Monday."""
+    if unit == "week":
+        return dt.date.fromordinal(max(1, day.toordinal() - day.weekday()))
+    return day.replace(day=1) if unit == "month" else day
+
+
+def end_of_unit(day: dt.date, unit: Unit) -> dt.date:
+    """Return the last day of the week or month in which a day is."""
+    if unit == "week":
+        return day + (6 - day.weekday()) * _DAY
+    return start_of_unit(day.replace(day=1) + 31 * _DAY, unit) - _DAY if unit == "month" else day
 
 
 def iter_days(first: dt.date, last: dt.date) -> cabc.Iterator[dt.date]:

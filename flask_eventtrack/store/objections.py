@@ -19,7 +19,7 @@ import sqlalchemy as sa
 
 from ..records import Cancellation, Event, Identified, PageView, Record, from_ns
 from .dialects import in_chunks
-from .tables import Tables
+from .tables import Tables, cached_on_table
 
 Hash = cabc.Callable[[uuidlib.UUID], str]
 
@@ -64,15 +64,8 @@ class Objections:
 
     def are_in_force(self, connection: sa.Connection, hashes: cabc.Iterable[str]) -> bool:
         """Whether one of these profiles has objected, and not withdrawn it."""
-        table = self._tables.objection.c
-        return any(
-            connection.scalar(
-                sa.select(table.uuid_hash)
-                .where(table.uuid_hash.in_(chunk), table.withdrawn_at.is_(None))
-                .limit(1)
-            )
-            for chunk in in_chunks(hashes)
-        )
+        query = _in_force_query(self._tables.objection)
+        return any(connection.scalar(query, {"hashes": chunk}) for chunk in in_chunks(hashes))
 
     def sift(
         self, connection: sa.Connection, records: cabc.Sequence[Record]
@@ -169,6 +162,12 @@ class Objections:
             joined = half.claim.visit_id if half.claim and half.takes_identity else None
             owners[half.id] = owners.get(joined, half.uuid) if joined else half.uuid
         return owners
+
+
+@cached_on_table
+def _in_force_query(table: sa.Table) -> sa.Select[tuple[str]]:
+    is_one = table.c.uuid_hash.in_(sa.bindparam("hashes", expanding=True))
+    return sa.select(table.c.uuid_hash).where(is_one, table.c.withdrawn_at.is_(None)).limit(1)
 
 
 def _judge(

@@ -211,16 +211,32 @@ def _part(
 def find_led(
     connection: sa.Connection, alias: sa.Table, ends: cabc.Iterable[uuidlib.UUID]
 ) -> cabc.Set[uuidlib.UUID]:
-    """Return the profiles whose aliases lead to some profiles, and these themselves."""
+    """Return the profiles whose aliases lead to some profiles, and these themselves.
+
+    Each look-up follows two aliases.
+    """
+    name = connection.dialect.name
     led, near = set[uuidlib.UUID](), set(ends)
     while near:
         led |= near
-        found = set[uuidlib.UUID]()
+        further = set[uuidlib.UUID]()
         for uuids in in_chunks(near):
-            query = sa.select(alias.c.anonymous_uuid).where(alias.c.customer_uuid.in_(uuids))
-            found.update(connection.scalars(query))
-        near = found - led
+            ids = ids_parameter(name, [uuid.int for uuid in uuids])
+            for row in connection.execute(_led_query(alias, name), ids):
+                led.add(row.anonymous_uuid)
+                further.add(row.further)
+        near = further - led - {None}
     return led
+
+
+@cached_on_table
+def _led_query(
+    alias: sa.Table, dialect_name: str
+) -> sa.Select[tuple[uuidlib.UUID, uuidlib.UUID | None]]:
+    second = alias.alias("further")
+    both = alias.outerjoin(second, second.c.customer_uuid == alias.c.anonymous_uuid)
+    query = sa.select(alias.c.anonymous_uuid, second.c.anonymous_uuid.label("further"))
+    return query.select_from(both).where(is_among(dialect_name, alias.c.customer_uuid))
 
 
 def correct_people(

@@ -101,6 +101,8 @@ def _refresh(column: sa.Column[t.Any], value: object, now: dt.datetime) -> objec
     if isinstance(kind, UTCDateTime):
         return now.replace(microsecond=_ODD_MICROSECOND)
     is_whole_key = column.primary_key and len(column.table.primary_key) == 1
+    if is_whole_key and kind.python_type is int:
+        return -1  # which no row has
     if value is None or is_whole_key:
         return uuidlib.uuid4() if isinstance(kind, sa.Uuid) else _stand_in(kind)
     return value

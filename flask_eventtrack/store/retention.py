@@ -10,14 +10,16 @@ import functools
 import typing as t
 
 import sqlalchemy as sa
-from sqlalchemy import exc
 
-from ..records import CHARGE, SESSION_END
+from ..records import CHARGE, PAGE_VISIT, SESSION_END
+from .agent_days import count_days, remove_day
+from .claims import claim
 from .clock import Doubt, find_doubt, is_older
 from .closed_days import keep_from
 from .engine import Database
 from .erasure import BATCH_SIZE
 from .local_days import day_of
+from .logged import PRUNED, REASON
 from .revenue import stripped_values
 from .tables import Tables
 from .visitor_days import forget_days
@@ -80,13 +82,15 @@ def _before(now: dt.datetime, keep: dt.timedelta | None) -> dt.datetime | None:
 class Pruned:
     """How many rows were removed, or would be.
 
-    Of ``transactions``, the amounts may have stayed, without anybody.
+    Of ``transactions``, the amounts may have stayed, without anybody. ``agent_counts`` are rows of
+    what agents have read.
     """
 
     events: int = 0
     sessions: int = 0
     transactions: int = 0
     rejected: int = 0
+    agent_counts: int = 0
 
     def __add__(self, other: Pruned) -> Pruned:
         pairs = zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)
@@ -128,8 +132,8 @@ def prune(
     """Remove what is past its retention, the oldest first, and yield each batch's numbers.
 
     An ended session is kept as long as ``session.end`` events are, and an order as long as
-    ``transaction.charge``. Several processes may do this
-    at once.
+    ``transaction.charge``, and what agents have read as long as page visits. Several processes may
+    do this at once.
 
     :param limit: the latest moment that is believed, if ``now`` is later; see :class:`Doubt`.
     :param zone: the site's: days whose sessions are removed stay as they were counted.
@@ -141,13 +145,37 @@ def prune(
         ):
             removed, since = batch
             yield old.numbers(removed)
+    day = _first_day_kept(retention, now, limit or now, zone)
+    if day is not None:
+        remove = functools.partial(remove_day, database.tables, day)
+        while removed := database.take_turn(remove):
+            yield Pruned(agent_counts=removed)
+
+
+def _first_day_kept(
+    retention: Retention, now: dt.datetime, limit: dt.datetime, zone: dt.tzinfo
+) -> dt.date | None:
+    """Return the first day of which it is kept what agents have read; None to keep all."""
+    cutoff = retention.cutoff(PAGE_VISIT, now)
+    try:
+        return cutoff and day_of(cutoff - max(now - limit, dt.timedelta()), zone)
+    except OverflowError:
+        return None
 
 
 def count_old(
-    database: Database, retention: Retention, now: dt.datetime, limit: dt.datetime | None = None
+    database: Database,
+    retention: Retention,
+    now: dt.datetime,
+    limit: dt.datetime | None = None,
+    zone: dt.tzinfo = dt.UTC,
 ) -> Pruned:
     """Return how many rows :func:`prune` would remove."""
     total = Pruned()
+    day = _first_day_kept(retention, now, limit or now, zone)
+    if day is not None:
+        with database.read() as connection:
+            total += Pruned(agent_counts=count_days(database.tables, day, connection))
     for old in _find_old(database, retention, now, limit or now):
         query = sa.select(sa.func.count()).select_from(old.table).where(old.condition)
         with database.read() as connection:
@@ -160,19 +188,8 @@ def claim_day(database: Database, now: dt.datetime, *, is_doubted: bool = False)
 
     :param is_doubted: whether the clock may be wrong. Then the day says nothing to later runs.
     """
-    quality = database.tables.quality
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    reason = _DOUBTED if is_doubted else ""
-    row = {"hour": day, "outcome": _PRUNED, "action": "", "reason": reason}
-    key = sa.and_(*(quality.c[name] == value for name, value in row.items()))
-    try:
-        with database.begin() as connection:
-            if connection.scalar(sa.select(quality.c.count).where(key)) is not None:
-                return False
-            connection.execute(quality.insert().values(**row, count=0))
-    except exc.IntegrityError:  # another process was faster
-        return False
-    return True
+    return claim(database, _PRUNED, day, reason=_DOUBTED if is_doubted else "")
 
 
 def _find_old(
@@ -233,7 +250,7 @@ def _remove(
     if old.table is tables.session:
         columns = old.table.c.person, old.table.c.uuid, old.table.c.started_at
         visits = connection.execute(sa.select(*columns).where(are_it)).all()
-    connection.execute(change.where(are_it))
+    connection.execute(change.where(are_it), execution_options={REASON: PRUNED})
     if visits:
         _leave_days(connection, tables, zone, visits)
     return len(rows), rows[-1][1]

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from ..records import Charge, Event
 from .dialects import in_chunks
+from .logged import own_columns
 from .tables import Tables
 
 _STAYS = frozenset(
@@ -48,7 +49,7 @@ def is_stripped(order: Charge) -> bool:
 def stripped_values(table: sa.Table) -> dict[str, t.Any]:
     """Return the new values of ``eventtrack_transaction`` that leave only the amounts."""
     values: dict[str, t.Any] = {
-        column.name: None for column in table.columns if column.name not in _STAYS
+        column.name: None for column in own_columns(table) if column.name not in _STAYS
     }
     # Nothing is left by which its touches could be looked for.
     return {**values, "settled_at": sa.func.coalesce(table.c.settled_at, table.c.stored_at)}

@@ -126,7 +126,20 @@ class CountRow(msgspec.Struct, gc=False):
     count: int
 
 
-Row = EventRow | SessionRow | TransactionRow | CountRow
+class AgentRow(msgspec.Struct, gc=False):
+    """A row of ``eventtrack_agent_daily``."""
+
+    day: dt.date
+    site: str
+    agent: str
+    kind: str
+    claim: str
+    url_rule: str
+    status: int
+    count: int
+
+
+Row = EventRow | SessionRow | TransactionRow | CountRow | AgentRow
 
 
 def row_of(event: Event, stored_at: dt.datetime) -> EventRow:

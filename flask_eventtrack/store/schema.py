@@ -38,7 +38,10 @@ REFUSAL_HINT = (
 # Nothing is removed from these.
 _KEPT = frozenset({"eventtrack_hourly", "eventtrack_tombstone", "eventtrack_schema"})
 # The writer inserts a row for each event or customer.
-_WRITTEN = ("event", "session", "profile", "alias", "hourly", "quality", "rejected")
+_WRITTEN = (
+    *("event", "session", "profile", "alias", "hourly", "quality", "rejected"),
+    *("commit", "gone"),
+)
 _MAX_NAMED = 12
 
 
@@ -101,6 +104,14 @@ def find_missing(connection: sa.Connection, tables: Tables) -> Missing:
         indexes += [index for index in wanted if index.name not in made]
     absent = [table for table in tables.all() if table.name not in names]
     return Missing(absent, columns, indexes, unfilled, is_empty=not present)
+
+
+def has_unused_log(connection: sa.Connection, tables: Tables) -> bool:
+    """Whether the database has a commit log, which is off here."""
+    if tables.commit is not None:
+        return False
+    schema = schema_of(connection, tables.event)
+    return sa.inspect(connection).has_table("eventtrack_commit", schema)
 
 
 def schema_of(connection: sa.Connection, table: sa.Table) -> str | None:
@@ -171,6 +182,8 @@ def _list_refusals(
         return
     for field in _WRITTEN:
         table = getattr(tables, field)
+        if table is None:
+            continue
         refusal = find_refusal(connection, table, now)
         connection.rollback()
         if refusal is not None:

@@ -29,6 +29,7 @@ from ..records import (
 from .clock import is_older
 from .copies import earlier_sessions, note_privacy
 from .fast_rows import insert_rows, read_rows, read_rows_by_id, update_rows
+from .logged import own_columns
 from .person import resolve_people
 from .rows import EventRow, SessionRow, row_of
 from .tables import Tables
@@ -394,7 +395,7 @@ def end_silent_sessions(
     silent = read_rows(
         connection,
         SessionRow,
-        sa.select(table)
+        sa.select(*own_columns(table))
         .where(
             table.c.ended_at.is_(None),
             # Implied by the next line; it is here for the index, which has no last_seen_at.

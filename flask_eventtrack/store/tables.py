@@ -1,4 +1,4 @@
-"""The tables. Every statement runs on the per-app copies that :class:`Tables` holds."""
+"""The tables. Every statement runs on those that :class:`Tables` holds."""
 
 from __future__ import annotations
 
@@ -10,17 +10,31 @@ import typing as t
 import sqlalchemy as sa
 
 from ..records import CAMPAIGN, TOUCH
+from .logged import BATCH, LOGGED, add_columns, add_filled_columns
 from .types import JSON, UTCDateTime, blob, plain, text
 
 #: The version of the tables and of what is in them. A release that changes either counts it up.
 #: A new column is nullable or has a default in the database, so that the release before goes on
 #: writing. Version 1 is that of release 0.1, which kept no version.
-VERSION = 5
+VERSION = 6
 
 #: What a row of closed days counts; ``visible`` and ``seconds`` are sums over its sessions.
 COUNTS: t.Final = ("sessions", "pages", "events", "bounces", "seconds", "visible_ms")
 
-_CLUSTERED = frozenset({"daily", "returning", "person_day"})
+_PREFIX = "eventtrack_"
+_CLUSTERED = frozenset(
+    {
+        "daily",
+        "returning",
+        "person_day",
+        "agent_daily",
+        "cohort",
+        "commit",
+        "gone",
+        "follower",
+        "stream",
+    }
+)
 _IS_CLAIMED = sa.text("claimed_by IS NOT NULL")
 
 
@@ -34,9 +48,10 @@ def _touch(prefix: t.Literal["first", "last"]) -> list[sa.schema.SchemaItem]:
     return [sa.Column(f"{prefix}_{name}", types.get(name, text(255))) for name in TOUCH]
 
 
-# The columns and indexes of each table, by its field of :class:`Tables`.
-_ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
-    "event": [
+_MakeItems = cabc.Callable[[], list[sa.schema.SchemaItem]]
+# What makes the columns and indexes of each table, by its field of :class:`Tables`.
+_ITEMS: dict[str, _MakeItems] = {
+    "event": lambda: [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("action", text(32), nullable=False),
         sa.Column("time", UTCDateTime(), nullable=False),
@@ -52,7 +67,11 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("params", JSON, nullable=False),
         sa.Column("undefined", JSON),
         sa.Index("ix_eventtrack_event_uuid_time", "uuid", "time"),
-        sa.Index("ix_eventtrack_event_session_id_time", "session_id", "time"),
+        # With what reports read of a session's events, so that they look up no row.
+        sa.Index(
+            "ix_eventtrack_event_session_id_and_rule",
+            *("session_id", "time", "action", "url_rule", "source"),
+        ),
         sa.Index(
             "ix_eventtrack_event_claimed_by",
             "claimed_by",
@@ -60,9 +79,14 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
             sqlite_where=_IS_CLAIMED,
         ),
         sa.Index("ix_eventtrack_event_stored_at", "stored_at"),
-        sa.Index("ix_eventtrack_event_time_action", "time", "action"),
+        # The same for a time, of which funnels and filters want some actions and routes. No index
+        # begins with the action: SQLite would look up the events of a session by it.
+        sa.Index(
+            "ix_eventtrack_event_time_and_rule",
+            *("time", "action", "url_rule", "session_id", "source"),
+        ),
     ],
-    "session": [
+    "session": lambda: [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("uuid", sa.Uuid(), nullable=False),
         sa.Column("device_id", sa.Uuid(), nullable=False),
@@ -98,12 +122,16 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
             *("started_at", "country", "source", "channel", "device_type", "browser", "os"),
             *("language", "utm_campaign"),
         ),
+        # So that a filter on a country reads that country's entries alone.
+        sa.Index(
+            "ix_eventtrack_session_country_started_at_source", "country", "started_at", "source"
+        ),
         sa.Index("ix_eventtrack_session_uuid_started_at", "uuid", "started_at"),
         sa.Index("ix_eventtrack_session_person_started_at", "person", "started_at"),
         # Without last_seen_at: it changes with each event of a session, and so would the index.
         sa.Index("ix_eventtrack_session_ended_at_started_at", "ended_at", "started_at"),
     ],
-    "profile": [
+    "profile": lambda: [
         sa.Column("uuid", sa.Uuid(), primary_key=True),
         sa.Column("customer_id", text(255), nullable=False),
         sa.Column("traits", JSON, nullable=False),
@@ -115,7 +143,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         # For the newest customers. It changes once for each of them.
         sa.Index("ix_eventtrack_profile_first_seen_at", "first_seen_at"),
     ],
-    "alias": [
+    "alias": lambda: [
         sa.Column("anonymous_uuid", sa.Uuid(), primary_key=True),
         sa.Column("customer_uuid", sa.Uuid(), nullable=False),
         sa.Column("created_at", UTCDateTime(), nullable=False),
@@ -124,7 +152,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Index("ix_eventtrack_alias_customer_uuid", "customer_uuid"),
         sa.Index("ix_eventtrack_alias_applied_at", "applied_at"),
     ],
-    "transaction": [
+    "transaction": lambda: [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("charge_id", sa.Uuid()),
         sa.Column("order_id", text(255)),
@@ -152,26 +180,26 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Index("ix_eventtrack_transaction_person_time", "person", "time"),
         sa.Index("ix_eventtrack_transaction_settled_at", "settled_at", "stored_at"),
     ],
-    "hourly": [
+    "hourly": lambda: [
         sa.Column("hour", UTCDateTime(), primary_key=True),
         sa.Column("site", text(255), primary_key=True),
         sa.Column("action", text(32), primary_key=True),
         sa.Column("url_rule", text(255), primary_key=True),
         sa.Column("count", sa.BigInteger(), nullable=False),
     ],
-    "quality": [
+    "quality": lambda: [
         sa.Column("hour", UTCDateTime(), primary_key=True),
         sa.Column("outcome", text(16), primary_key=True),
         sa.Column("action", text(32), primary_key=True),
         sa.Column("reason", text(64), primary_key=True),
         sa.Column("count", sa.BigInteger(), nullable=False),
     ],
-    "uncounted": [
+    "uncounted": lambda: [
         sa.Column("event_id", sa.Uuid(), primary_key=True),
         sa.Column("record", blob(), nullable=False),
         sa.Column("due_at", UTCDateTime()),
     ],
-    "rejected": [
+    "rejected": lambda: [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("rejected_at", UTCDateTime(), nullable=False),
         sa.Column("action", text(32), nullable=False),
@@ -179,22 +207,22 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("payload", sa.Text(), nullable=False),
         sa.Index("ix_eventtrack_rejected_rejected_at", "rejected_at"),
     ],
-    "tombstone": [
+    "tombstone": lambda: [
         sa.Column("uuid_hash", text(64), primary_key=True),
         sa.Column("erased_at", UTCDateTime(), nullable=False),
     ],
-    "objection": [
+    "objection": lambda: [
         sa.Column("uuid_hash", text(64), primary_key=True),
         sa.Column("objected_at", UTCDateTime(), primary_key=True),
         sa.Column("withdrawn_at", UTCDateTime()),
     ],
-    "salt": [
+    "salt": lambda: [
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("salt", text(64), nullable=False),
     ],
     # What closed days counted, so that no report counts their sessions again. The dimension comes
     # before the day: a report reads some dimensions of many days.
-    "daily": [
+    "daily": lambda: [
         sa.Column("site", text(255), primary_key=True),
         sa.Column("dimension", text(16), primary_key=True),
         sa.Column("day", sa.Date(), primary_key=True),
@@ -203,39 +231,61 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Index("ix_eventtrack_daily_day", "day"),
     ],
     # Of the visitors of a day, how many were last here on another one.
-    "returning": [
+    "returning": lambda: [
         sa.Column("site", text(255), primary_key=True),
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("previous", sa.Date(), primary_key=True),
         sa.Column("visitors", sa.BigInteger(), nullable=False),
     ],
+    # Of the visitors of a day, how many first came on another one, and for how many of them it is
+    # the first day of its week or month.
+    "cohort": lambda: [
+        sa.Column("site", text(255), primary_key=True),
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("first_day", sa.Date(), primary_key=True),
+        sa.Column("visitors", sa.BigInteger(), nullable=False),
+        sa.Column("of_week", sa.BigInteger(), nullable=False),
+        sa.Column("of_month", sa.BigInteger(), nullable=False),
+    ],
     # The visitors of each closed day, as they are counted in "returning".
-    "person_day": [
+    "person_day": lambda: [
         sa.Column("person", sa.Uuid(), primary_key=True),
         sa.Column("site", text(255), primary_key=True),
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("previous", sa.Date(), nullable=False),
-        sa.Index("ix_eventtrack_person_day_day", "day"),
+        # With what a day is counted by, so that closing it looks up no row.
+        sa.Index("ix_eventtrack_person_day_day_previous", "day", "previous"),
+    ],
+    # What agents have read: the programs of AI assistants, search engines and other bots.
+    "agent_daily": lambda: [
+        sa.Column("day", sa.Date(), primary_key=True),
+        sa.Column("site", text(255), primary_key=True),
+        sa.Column("agent", text(48), primary_key=True),
+        sa.Column("kind", text(16), nullable=False),
+        sa.Column("claim", text(16), primary_key=True),
+        sa.Column("url_rule", text(255), primary_key=True),
+        sa.Column("status", sa.SmallInteger(), primary_key=True, autoincrement=False),
+        sa.Column("count", sa.BigInteger(), nullable=False),
     ],
     # Row 1: up to which day days are closed, and their zone. Row 2: from which day all are to be
     # counted anew.
-    "closed": [
+    "closed": lambda: [
         sa.Column("id", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("zone", text(64), nullable=False),
         sa.Column("since", sa.Date(), nullable=False),
         sa.Column("until", sa.Date(), nullable=False),
     ],
     # Closed days and people that are to be counted again.
-    "recount_day": [
+    "recount_day": lambda: [
         sa.Column("day", sa.Date(), primary_key=True),
         sa.Column("number", sa.BigInteger(), nullable=False),
     ],
-    "recount_person": [
+    "recount_person": lambda: [
         sa.Column("person", sa.Uuid(), primary_key=True),
         sa.Column("number", sa.BigInteger(), nullable=False),
     ],
     # The customers' traits, by which people are searched.
-    "trait": [
+    "trait": lambda: [
         sa.Column("uuid", sa.Uuid(), primary_key=True),
         sa.Column("name", text(64), primary_key=True),
         sa.Column("value", text(255), nullable=False),
@@ -245,7 +295,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         ),
     ],
     # Who looked at a person, exported or erased them, and who made or revoked a link.
-    "audit": [
+    "audit": lambda: [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("at", UTCDateTime(), nullable=False),
         sa.Column("actor", text(255), nullable=False),
@@ -254,7 +304,7 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Index("ix_eventtrack_audit_at", "at"),
     ],
     # Read-only links to the overview.
-    "link": [
+    "link": lambda: [
         sa.Column("id", sa.Uuid(), primary_key=True),
         sa.Column("name", text(255), nullable=False),
         sa.Column("site", text(255)),
@@ -263,21 +313,77 @@ _ITEMS: dict[str, list[sa.schema.SchemaItem]] = {
         sa.Column("ends_at", UTCDateTime(), nullable=False),
         sa.Column("revoked_at", UTCDateTime()),
     ],
-    "schema": [
+    # What people have made on the pages and saved under a name.
+    "saved": lambda: [
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("kind", text(16), nullable=False),
+        sa.Column("name", text(255), nullable=False),
+        sa.Column("definition", JSON, nullable=False),
+        sa.Column("made_by", text(255), nullable=False),
+        sa.Column("made_at", UTCDateTime(), nullable=False),
+        sa.Index("ix_eventtrack_saved_kind_name", "kind", "name", unique=True),
+    ],
+    "schema": lambda: [
         sa.Column("version", sa.Integer(), primary_key=True, autoincrement=False),
         sa.Column("reached_at", UTCDateTime(), nullable=False),
     ],
 }
 
-_metadata = sa.MetaData()
-for _name, _items in _ITEMS.items():
-    # SQLite keeps their rows in the order of the key, so that reports read them in one go.
-    sa.Table(f"eventtrack_{_name}", _metadata, *_items, sqlite_with_rowid=_name not in _CLUSTERED)
+# The tables of the commit log, which exist only if it is on.
+_LOG_ITEMS: dict[str, _MakeItems] = {
+    # A row for each transaction of ours, in the order of the commits. Row 0 is the counter: its
+    # batch is the latest ``seq``.
+    "commit": lambda: [
+        sa.Column("seq", sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column(BATCH, sa.BigInteger(), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+    ],
+    # The ids of rows that a transaction has deleted, or given another id; and the reason of what
+    # :mod:`.retention` has removed.
+    "gone": lambda: [
+        sa.Column(BATCH, sa.BigInteger(), primary_key=True, autoincrement=False),
+        sa.Column("kind", text(16), primary_key=True),
+        sa.Column("id", sa.Uuid(), primary_key=True),
+        sa.Column("action", text(32)),
+        sa.Column("stored_at", UTCDateTime()),
+        sa.Column("reason", text(16)),
+    ],
+    # How far each of the host's functions on events has come, which process runs it, and the event
+    # that it fails with.
+    "follower": lambda: [
+        sa.Column("name", text(255), primary_key=True),
+        sa.Column("position", sa.BigInteger(), nullable=False),
+        sa.Column("newest", sa.BigInteger(), nullable=False),
+        sa.Column("told", JSON),
+        sa.Column("owner", sa.Uuid()),
+        sa.Column("leased_until", UTCDateTime()),
+        sa.Column("event_id", sa.Uuid()),
+        sa.Column("tries", sa.Integer(), nullable=False, server_default="0"),
+        sa.Column("error", text(255)),
+        sa.Column("failed_at", UTCDateTime()),
+        sa.Column("retry_at", UTCDateTime()),
+        sa.Column("given_up", sa.BigInteger(), nullable=False, server_default="0"),
+        sa.Column("missed_at", UTCDateTime()),
+    ],
+}
+
+# The table of the workers, which exists only if records go through streams.
+_STREAM_ITEMS: dict[str, _MakeItems] = {
+    # For each stream the ids of the last frames that are committed, the last entry of the stream,
+    # and when that was.
+    "stream": lambda: [
+        sa.Column("number", sa.Integer(), primary_key=True, autoincrement=False),
+        sa.Column("frames", JSON, nullable=False),
+        sa.Column("last", text(64), nullable=False),
+        sa.Column("at", UTCDateTime(), nullable=False),
+    ],
+}
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Tables:
-    """The tables, of one schema and bind."""
+    """The tables, of one schema and bind. Those of the commit log, and that of the workers, are
+    None while these are off."""
 
     event: sa.Table
     session: sa.Table
@@ -293,47 +399,75 @@ class Tables:
     salt: sa.Table
     daily: sa.Table
     returning: sa.Table
+    cohort: sa.Table
     person_day: sa.Table
+    agent_daily: sa.Table
     closed: sa.Table
     recount_day: sa.Table
     recount_person: sa.Table
     trait: sa.Table
     audit: sa.Table
     link: sa.Table
+    saved: sa.Table
     schema: sa.Table
+    commit: sa.Table | None = None
+    gone: sa.Table | None = None
+    follower: sa.Table | None = None
+    stream: sa.Table | None = None
 
     @classmethod
-    def for_metadata(cls, metadata: sa.MetaData) -> Tables:
+    def for_metadata(
+        cls, metadata: sa.MetaData, *, has_log: bool = False, has_stream: bool = False
+    ) -> Tables:
         """Return the tables for our statements, and add copies to the host's ``metadata``.
 
         The host's copies, for ``create_all()`` and for migrations, have SQLAlchemy's own types.
+
+        :param has_log: whether the commit log is on, with its tables and columns.
+        :param has_stream: whether records go through streams to workers, which have a table.
         """
-        for table in _metadata.tables.values():
-            _ensure(table, metadata)
-        return _make_own(metadata.schema, metadata.info.get("bind_key"))
+        items = _find_items(has_log=has_log, has_stream=has_stream)
+        for name, make_items in items.items():
+            if _key(name, metadata) not in metadata.tables:
+                for column in _make(name, make_items, metadata).columns:
+                    column.type = plain(column.type)
+        if has_log:
+            for name in LOGGED:
+                host_table = metadata.tables[_key(name, metadata)]
+                if BATCH not in host_table.columns:
+                    add_columns(host_table, name)
+        return _make_own(metadata.schema, metadata.info.get("bind_key"), has_log, has_stream)
 
     def all(self) -> list[sa.Table]:
-        return [getattr(self, field.name) for field in dataclasses.fields(self)]
+        tables = (getattr(self, field.name) for field in dataclasses.fields(self))
+        return [table for table in tables if table is not None]
 
 
 @functools.cache
-def _make_own(schema: str | None, bind_key: str | None) -> Tables:
+def _make_own(schema: str | None, bind_key: str | None, has_log: bool, has_stream: bool) -> Tables:
     """Return the tables for our statements: the apps of a process share them."""
     own = sa.MetaData(schema=schema, info={"bind_key": bind_key})
-    return Tables(*(_copy(table, own) for table in _metadata.tables.values()))
+    items = _find_items(has_log=has_log, has_stream=has_stream)
+    tables = Tables(**{name: _make(name, each, own) for name, each in items.items()})
+    if has_log:
+        for name in LOGGED:
+            add_filled_columns(getattr(tables, name), name)
+    return tables
 
 
-def _ensure(table: sa.Table, metadata: sa.MetaData) -> None:
-    key = f"{metadata.schema}.{table.name}" if metadata.schema else table.name
-    if key not in metadata.tables:
-        for column in _copy(table, metadata).columns:
-            column.type = plain(column.type)
+def _find_items(*, has_log: bool, has_stream: bool) -> dict[str, _MakeItems]:
+    return _ITEMS | (_LOG_ITEMS if has_log else {}) | (_STREAM_ITEMS if has_stream else {})
 
 
-def _copy(table: sa.Table, metadata: sa.MetaData) -> sa.Table:
-    if metadata.schema:
-        return table.to_metadata(metadata, schema=metadata.schema)
-    return table.to_metadata(metadata)
+def _make(name: str, make_items: _MakeItems, metadata: sa.MetaData) -> sa.Table:
+    # SQLite keeps the rows of some in the order of the key, so that reports read them in one go.
+    with_rowid = name not in _CLUSTERED
+    return sa.Table(f"{_PREFIX}{name}", metadata, *make_items(), sqlite_with_rowid=with_rowid)
+
+
+def _key(name: str, metadata: sa.MetaData) -> str:
+    table = f"{_PREFIX}{name}"
+    return f"{metadata.schema}.{table}" if metadata.schema else table
 
 
 _Args = t.TypeVarTuple("_Args")

@@ -1,4 +1,4 @@
-"""Counters of a batch: hourly totals and data quality."""
+"""Counters of a batch: hourly totals, data quality, and what agents have read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import typing as t
 import msgspec
 import sqlalchemy as sa
 
+from ..records import AgentRead
 from ..text import ACTION_MAX_LENGTH, is_name
+from .agent_days import AgentDays
 from .fast_rows import add_counts
 from .marks import Marks
 from .rows import CountRow, EventRow
@@ -25,13 +27,21 @@ _Key = tuple[int, str, str, str]
 
 
 class Totals:
-    """The counts that a batch adds to ``eventtrack_hourly`` and ``eventtrack_quality``.
+    """The counts that a batch adds to ``eventtrack_hourly``, ``eventtrack_quality`` and
+    ``eventtrack_agent_daily``.
 
     :param marks: what is to be counted again of closed days; written last.
     """
 
-    def __init__(self, names: UndefinedNames | None = None, marks: Marks | None = None) -> None:
+    def __init__(
+        self,
+        names: UndefinedNames | None = None,
+        marks: Marks | None = None,
+        agents: AgentDays | None = None,
+    ) -> None:
         self._names = names or UndefinedNames()
+        self._agents = agents or AgentDays()
+        self._reads: cabc.Mapping[AgentRead, int] = {}
         self.marks: Marks = marks or Marks()
         self._hourly: collections.Counter[_Key] = collections.Counter()
         self._quality: collections.Counter[_Key] = collections.Counter()
@@ -62,11 +72,16 @@ class Totals:
         """Count a parameter that is not in the definition; only what can be a name is a name."""
         self.count_outcome(at, UNDEFINED, action, name if is_name(name) else "")
 
+    def count_reads(self, reads: cabc.Mapping[AgentRead, int]) -> None:
+        """Count what agents have read."""
+        self._reads = reads
+
     def write(self, connection: sa.Connection, tables: Tables, now: dt.datetime) -> None:
         """Add the counters in the order of their keys, so that two writers cannot deadlock."""
         add_counts(connection, tables.hourly, _list_rows(self._hourly))
         self._strip_names(connection, tables, now)
         add_counts(connection, tables.quality, _list_rows(self._quality))
+        self._agents.add(connection, tables, self._reads)
         self.marks.note_hours({_moment_of(key[0]) for key, count in self._hourly.items() if count})
         self.marks.write(connection, tables)
 

@@ -30,6 +30,8 @@ _SESSION_COLUMNS = (
 )
 _values_of = operator.attrgetter(*_SESSION_COLUMNS)
 _FIRST, _LAST = (tuple(f"{which}_{name}" for name in TOUCH) for which in ("first", "last"))
+#: The columns of the first touch and of the last, which :func:`read_touches` takes.
+TOUCH_COLUMNS: t.Final = (*_FIRST, *_LAST)
 
 
 class Touch(t.NamedTuple):
@@ -210,7 +212,7 @@ def _read(
 def columns_of(first: Touch | None, last: Touch | None) -> dict[str, t.Any]:
     """Return the columns ``first_*`` and ``last_*``."""
     values: list[t.Any] = [*(first or _NOTHING), *(last or _NOTHING)]
-    return dict(zip((*_FIRST, *_LAST), values, strict=True))
+    return dict(zip(TOUCH_COLUMNS, values, strict=True))
 
 
 def read_profiles(
@@ -220,13 +222,14 @@ def read_profiles(
     if not uuids:
         return {}
     name = connection.dialect.name
-    columns = [profile.c[each] for each in ("uuid", *_FIRST, *_LAST)]
+    columns = [profile.c[each] for each in ("uuid", *TOUCH_COLUMNS)]
     query = sa.select(*columns).where(is_among(name, profile.c.uuid))
     rows = connection.execute(query, ids_parameter(name, [uuid.int for uuid in uuids]))
-    return {uuid: _read_touches(values) for uuid, *values in rows}
+    return {uuid: read_touches(values) for uuid, *values in rows}
 
 
-def _read_touches(values: list[t.Any]) -> Touches:
+def read_touches(values: cabc.Sequence[t.Any]) -> Touches:
+    """Return the first and the last touch of a profile."""
     first, last = Touch(*values[: len(TOUCH)]), Touch(*values[len(TOUCH) :])
     return (None if first.at is None else first, None if last.at is None else last)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import typing as t
 
 import sqlalchemy as sa
@@ -46,6 +47,7 @@ def to_utc(moment: dt.datetime) -> dt.datetime:
     return moment.astimezone(dt.UTC)
 
 
+@functools.cache
 def text(length: int) -> sa.types.TypeEngine[str]:
     """Return a string type that is case-sensitive on every database."""
     return sa.String(length).with_variant(

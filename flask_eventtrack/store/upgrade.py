@@ -19,6 +19,7 @@ import sqlalchemy as sa
 
 from . import dialects
 from .backfill import FindChannel, fill_sessions, find_none, has_sessions_without_person
+from .closed_days import count_days_anew, has_days_without_cohorts
 from .engine import Database
 from .fold import fold_engagement, has_engagement_rows
 from .schema import Missing, find_missing, name_of, schema_of
@@ -66,6 +67,12 @@ DATA_STEPS: tuple[DataStep, ...] = (
         "Filling the table in which customers' traits are searched.",
         lambda database, _: fill_traits(database),
         has_profiles_without_traits,
+    ),
+    DataStep(
+        6,
+        "Asking the writer to count closed days anew, with who came back when.",
+        lambda database, _: count_days_anew(database),
+        has_days_without_cohorts,
     ),
 )
 

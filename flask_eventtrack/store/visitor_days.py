@@ -4,6 +4,8 @@
 ``eventtrack_returning`` counts these rows by their two days. So the distinct visitors of any range
 of days are the rows in it whose day before is not: one sum, exact.
 
+``eventtrack_cohort`` counts them by the first day of all: see :mod:`.cohorts`.
+
 When the sessions of a person change, their rows are made anew from the sessions, and the counts
 change by the differences.
 """
@@ -19,6 +21,7 @@ import uuid as uuidlib
 
 import sqlalchemy as sa
 
+from .cohorts import Returns, change_cohorts, count_cohorts
 from .day_counts import ALL_SITES
 from .dialects import build_sum, ids_parameter, in_chunks, is_among
 from .local_days import NEVER, bounds_of, day_of, start_of
@@ -48,11 +51,15 @@ class Closed(t.NamedTuple):
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Recount:
-    """What is to change about some people: rows to remove and to add, and the counts."""
+    """What is to change about some people: rows to remove and to add, and the counts.
+
+    ``returns`` are the changes of ``eventtrack_cohort``.
+    """
 
     removed: cabc.Sequence[tuple[uuidlib.UUID, str, dt.date]]
     added: cabc.Sequence[tuple[uuidlib.UUID, str, dt.date, dt.date]]
     differences: Differences
+    returns: Returns
     #: The last closed day of each visitor, as it is by their sessions.
     last: cabc.Mapping[Visitor, dt.date]
 
@@ -65,21 +72,24 @@ def add_day(connection: sa.Connection, tables: Tables, zone: dt.tzinfo, day: dt.
     is_then = sa.and_(session.c.started_at >= lower, session.c.started_at < upper)
     here = sa.select(person.label("person"), session.c.site).where(is_then).distinct()
     everywhere = sa.select(person.label("person"), sa.literal(ALL_SITES).label("site"))
-    for visits in (everywhere.where(is_then).distinct(), here.where(session.c.site != ALL_SITES)):
-        visit, before = visits.subquery("visit"), person_day.alias("earlier")
-        last = sa.select(sa.func.max(before.c.day)).where(
-            before.c.person == visit.c.person, before.c.site == visit.c.site, before.c.day < day
-        )
-        never, this = sa.literal(NEVER, sa.Date()), sa.literal(day, sa.Date())
-        previous = sa.func.coalesce(last.scalar_subquery(), never)
-        rows = sa.select(visit.c.person, visit.c.site, this, previous)
-        # In the order of the key, so that neighbours are written together.
-        rows = rows.order_by(visit.c.person, visit.c.site)
-        connection.execute(person_day.insert().from_select([*_KEY, "previous"], rows))
+    visits = everywhere.where(is_then).distinct().union_all(here.where(session.c.site != ALL_SITES))
+    visit, before = visits.subquery("visit"), person_day.alias("earlier")
+    last = sa.select(sa.func.max(before.c.day)).where(
+        before.c.person == visit.c.person, before.c.site == visit.c.site, before.c.day < day
+    )
+    never, this = sa.literal(NEVER, sa.Date()), sa.literal(day, sa.Date())
+    previous = sa.func.coalesce(last.scalar_subquery(), never)
+    rows = sa.select(visit.c.person, visit.c.site, this, previous)
+    # In the order of the key, so that neighbours are written together.
+    rows = rows.order_by(visit.c.person, visit.c.site)
+    # A failure ends the transaction, so SQLite need not keep the pages as they were before.
+    insert = person_day.insert().prefix_with("OR FAIL", dialect="sqlite")
+    connection.execute(insert.from_select([*_KEY, "previous"], rows))
     counted = person_day.c.site, person_day.c.day, person_day.c.previous
     counts = sa.select(*counted, sa.func.count()).where(person_day.c.day == day).group_by(*counted)
     into = ["site", "day", "previous", "visitors"]
     connection.execute(tables.returning.insert().from_select(into, counts))
+    count_cohorts(connection, tables, day)
 
 
 def find_recount(
@@ -94,6 +104,7 @@ def find_recount(
     true = _read_days(connection, tables, zone, closed, people)
     removed, added, last = [], [], {}
     differences: Differences = collections.Counter()
+    returns: Returns = collections.Counter()
     for visitor in sorted(stored.keys() | true.keys()):
         before = stored.get(visitor, {})
         after = _chain_of(before, true.get(visitor, set()), closed.since)
@@ -105,7 +116,20 @@ def find_recount(
         for day, previous in after.items() - before.items():
             added.append((*visitor, day, previous))
             differences[visitor[1], day, previous] += 1
-    return Recount(removed, added, differences, last)
+        returns.subtract(_iter_returns(visitor[1], before, closed.since))
+        returns.update(_iter_returns(visitor[1], after, closed.since))
+    return Recount(removed, added, differences, returns, last)
+
+
+def _iter_returns(
+    site: str, chain: Chain, since: dt.date
+) -> cabc.Iterator[tuple[str, dt.date, dt.date, dt.date]]:
+    """Yield the days of a visitor with their first one, if that is known."""
+    first = next((day for day, previous in chain.items() if previous == NEVER), None)
+    if first is not None:
+        for day, previous in chain.items():
+            if day >= since:
+                yield site, day, first, previous
 
 
 def _chain_of(stored: Chain, days: cabc.Set[dt.date], since: dt.date) -> Chain:
@@ -146,6 +170,7 @@ def recount(
         added = [dict(zip(names, row, strict=True)) for row in sorted(change.added)]
         connection.execute(table.insert(), added)
     _apply(connection, tables.returning, change.differences)
+    change_cohorts(connection, tables, change.returns)
 
 
 def _apply(connection: sa.Connection, table: sa.Table, differences: Differences) -> None:

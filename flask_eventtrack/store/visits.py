@@ -22,6 +22,7 @@ from ..text import page_label
 from .dialects import by_index, ids_parameter, is_among
 from .fast_rows import read_rows, update_rows
 from .in_view import IN_VIEW, in_view_of, read_in_view
+from .logged import leave_gone, own_columns
 from .rows import EventRow
 from .tables import cached_on_table
 
@@ -313,7 +314,9 @@ class VisitBook:
         claimed, filled, engaged = [], [], []
         for _, visit in sorted(self._by_key.items()):
             if visit.key != visit.row.id:
-                rename = table.update().where(table.c.id == visit.key).values(id=visit.row.id)
+                is_it = table.c.id == visit.key
+                leave_gone(self._connection, table, is_it)
+                rename = table.update().where(is_it).values(id=visit.row.id)
                 self._connection.execute(rename)
             if visit.is_filled:
                 filled.append(visit.row)
@@ -349,7 +352,7 @@ def _may_repeat(event: Event) -> bool:
 @cached_on_table
 def _query_by(table: sa.Table, dialect_name: str, column: str) -> sa.Select[t.Any]:
     """Return the query that locks visits by one of their ids; those of a session also by time."""
-    query = sa.select(table).where(is_among(dialect_name, table.columns[column]))
+    query = sa.select(*own_columns(table)).where(is_among(dialect_name, table.columns[column]))
     query = by_index(query, table.columns[column])
     if column == "session_id":
         received = table.c.received_at.between(sa.bindparam("after"), sa.bindparam("before"))

@@ -34,51 +34,70 @@ class Mistake(t.NamedTuple):
     code: str
     message: str = ""
 
+    @classmethod
+    def of_recorded(cls, event: Event) -> t.Self:
+        """Return the mistake of an event that is undefined and was recorded nevertheless."""
+        return cls(event.action, "undefined_event", "It was recorded.")
+
     def __str__(self) -> str:
         text = f"{self.action or 'an event'} ({self.code})"
         return f"{text}: {self.message}" if self.message else text
+
+
+def is_mistake(outcome: Outcome) -> bool:
+    """Whether an event was rejected, or has lost a value, by a mistake of the app's."""
+    return outcome.outcome in {"rejected", "left_out"} and outcome.reason not in _REFUSALS
 
 
 class Log:
     """What was captured, from any thread.
 
     ``changed`` is notified of each change, and its lock guards the rest. ``allowed`` are patterns:
-    mistakes of the actions that match one are no failure. ``people`` leads from an anonymous
-    profile to the customer's, and from an order to its buyer.
+    mistakes of the actions that match one are no failure. ``inner`` are the mistakes that a capture
+    inside this one answers for. ``people`` leads from an anonymous profile to the customer's, and
+    from an order to its buyer.
     """
 
     def __init__(self) -> None:
         self.changed: threading.Condition = threading.Condition()
         self.events: list[Event] = []
         self.mistakes: list[Mistake] = []
+        self.inner: list[Mistake] = []
         self.allowed: list[str] = []
         self.people: dict[uuidlib.UUID, uuidlib.UUID] = {}
-        self._states: dict[uuidlib.UUID, State] = {}
+        #: The app of each event, and of each item of an order, by the event's id.
+        self.states: dict[uuidlib.UUID, State] = {}
 
-    def take(self, state: State, records: cabc.Iterable[Record]) -> None:
-        """Add what an app has recorded."""
+    def take(self, state: State, records: cabc.Iterable[Record], *, is_inner: bool = False) -> None:
+        """Add what an app has recorded.
+
+        :param is_inner: whether a capture inside this one answers for mistakes.
+        """
         with self.changed:
             for record in records:
                 if isinstance(record, Identified):
                     self.people.update(dict.fromkeys(record.others, record.uuid))
                 elif isinstance(record, Event | PageView) and record.action != PAGE_ENGAGE:
-                    self._add(state, state.expand(record))
+                    self._add(state, state.expand(record), self._choose(is_inner=is_inner))
             self.changed.notify_all()
 
-    def _add(self, state: State, event: Event) -> None:
-        if event.id in self._states:  # the writer drops a copy as well
+    def _choose(self, *, is_inner: bool) -> list[Mistake]:
+        return self.inner if is_inner else self.mistakes
+
+    def _add(self, state: State, event: Event, mistakes: list[Mistake]) -> None:
+        if event.id in self.states:  # the writer drops a copy as well
             return
-        self._states[event.id] = state
+        self.states[event.id] = state
         if event.half == "browser" and self._join(event):
             return
         if isinstance(event.order, Charge):
             charge, *bought = expand(event)
             self.people[charge.id] = charge.uuid
             self.events += charge, *(b for b in bought if state.access.admits(b.action, b.site))
-            self._states.update(dict.fromkeys((each.id for each in bought), state))
+            self.states.update(dict.fromkeys((each.id for each in bought), state))
             return
         if state.catalogue.find(event.action) is None:
-            self.mistakes.append(Mistake(event.action, "undefined_event", "It was recorded."))
+            mistakes.append(Mistake.of_recorded(event))
         self.events.append(event)
 
     def _join(self, half: Event) -> bool:
@@ -101,27 +120,32 @@ class Log:
         with self.changed:
             self.events = [each for each in self.events if each.id not in ids]
             for each in ids:
-                self._states.pop(each, None)
+                self.states.pop(each, None)
 
-    def note(self, outcome: Outcome) -> None:
-        """Add an event that was rejected, or that has lost a value."""
-        if outcome.outcome in {"rejected", "left_out"} and outcome.reason not in _REFUSALS:
+    def note(self, outcome: Outcome, *, is_inner: bool = False) -> None:
+        """Add an event that was rejected, or that has lost a value.
+
+        :param is_inner: whether a capture inside this one answers for it.
+        """
+        if is_mistake(outcome):
             with self.changed:
-                self.mistakes.append(Mistake(outcome.action, outcome.reason))
+                mistakes = self._choose(is_inner=is_inner)
+                mistakes.append(Mistake(outcome.action, outcome.reason))
                 self.changed.notify_all()
 
     def explain(self, action: str, error: InvalidEvent) -> None:
         """Add the message to the mistake that was noted before."""
         with self.changed:
             noted = Mistake(action, error.code)
-            if noted in self.mistakes:
-                at = len(self.mistakes) - 1 - self.mistakes[::-1].index(noted)
-                self.mistakes[at] = noted._replace(message=error.message)
+            for mistakes in (self.mistakes, self.inner):
+                if noted in mistakes:
+                    at = len(mistakes) - 1 - mistakes[::-1].index(noted)
+                    mistakes[at] = noted._replace(message=error.message)
 
     def find_personal_data(self) -> list[str]:
         """Return a sentence for each parameter or label that has personal data or a secret."""
         with self.changed:
-            events = [(event, self._states[event.id]) for event in self.events]
+            events = [(event, self.states[event.id]) for event in self.events]
         return [problem for event, state in events for problem in _find_leaks(event, state)]
 
 

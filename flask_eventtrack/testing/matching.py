@@ -8,6 +8,7 @@ import typing as t
 
 from ..catalogue.params import normalise
 from ..errors import InvalidEvent
+from ..money import Money, show_money
 from ..records import Event
 from ..text import shorten
 
@@ -127,4 +128,5 @@ def write_params(params: cabc.Mapping[str, t.Any]) -> str:
 
 
 def _write(value: object) -> str:
-    return shorten(value, _LENGTH)
+    money = str(value) if isinstance(value, Money) else show_money(value)
+    return money or shorten(value, _LENGTH)

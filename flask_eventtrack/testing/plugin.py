@@ -7,6 +7,7 @@ needed is imported by the fixture.
 from __future__ import annotations
 
 import collections.abc as cabc
+import sys
 import typing as t
 
 import pytest
@@ -19,6 +20,8 @@ if t.TYPE_CHECKING:
 _NAME = "tracked"
 _OPTIONS = ("allow_mistakes", "forbid_personal_data", "filter_bots")
 _INI = "eventtrack_"
+# The fixture of pytest-flask.
+_LIVE_SERVER = "live_server"
 _CAPTURE = pytest.StashKey["Capture"]()
 
 
@@ -42,7 +45,7 @@ def tracked(request: pytest.FixtureRequest) -> cabc.Iterator[Tracked]:
     from .capture import Capture, Options
 
     options: dict[str, bool] = {name: request.config.getini(_INI + name) for name in _OPTIONS}
-    options["stored"] = "live_server" in request.fixturenames
+    options["stored"] = _LIVE_SERVER in request.fixturenames
     for marker in reversed(list(request.node.iter_markers(_NAME))):
         options.update(marker.kwargs)
     capture = Capture(Options(**options))
@@ -69,6 +72,19 @@ def _is_ours(item: pytest.Item) -> bool:
 
 
 @pytest.hookimpl(wrapper=True)
+def pytest_fixture_setup(
+    fixturedef: pytest.FixtureDef[t.Any],
+) -> cabc.Generator[None, t.Any, t.Any]:
+    """Note the process of a live server, also if the first test that uses it does not capture."""
+    if fixturedef.argname != _LIVE_SERVER or "flask_eventtrack.extension" not in sys.modules:
+        return (yield)
+    from .servers import servers
+
+    with servers.noted():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> cabc.Iterator[None]:
     """Fail a test that passes but for its mistakes."""
     capture: Capture | None = item.stash.get(_CAPTURE, None)
@@ -77,7 +93,13 @@ def pytest_runtest_call(item: pytest.Item) -> cabc.Iterator[None]:
     yield
     if capture is None:
         return
+    if problem := _find_problem(capture):
+        pytest.fail(problem, pytrace=False)
+
+
+def _find_problem(capture: Capture) -> str:
     try:
         capture.check()
     except AssertionError as error:
-        pytest.fail(str(error), pytrace=False)
+        return str(error)
+    return ""

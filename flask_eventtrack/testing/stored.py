@@ -3,13 +3,61 @@
 from __future__ import annotations
 
 import collections
+import collections.abc as cabc
 import datetime as dt
+import typing as t
 import uuid as uuidlib
 
 import sqlalchemy as sa
 
+from ..errors import UndefinedEvent
 from ..records import Event, Outcome, SessionRef
+from ..state import State
 from ..store.engine import Database
+from .log import Mistake, is_mistake
+
+
+class Source(t.NamedTuple):
+    """An app whose events are captured, and since when.
+
+    ``counted`` are the outcomes in the database that have been looked at, ``told`` the ids of
+    undefined events there.
+    """
+
+    state: State
+    since: dt.datetime
+    counted: collections.Counter[Outcome]
+    told: set[uuidlib.UUID]
+
+    def find_mistakes(self, known: cabc.Container[uuidlib.UUID] = ()) -> list[Mistake]:
+        """Return the mistakes that other processes have written since the last call.
+
+        :param known: ids of events to leave out.
+        :raises sqlalchemy.exc.SQLAlchemyError: there are no tables, or the database is away.
+        """
+        database, find = self.state.pipeline.database, self.state.catalogue.find
+        now = count_outcomes(database)
+        new = now - self.counted
+        self.counted.update(new)
+        mistakes = [self._explain(each, new) for each in new.elements() if is_mistake(each)]
+        for event in read_stored(database, self.since)[0]:
+            if event.id not in self.told and event.id not in known and find(event.action) is None:
+                self.told.add(event.id)
+                mistakes.append(Mistake.of_recorded(event))
+        return mistakes
+
+    def _explain(self, outcome: Outcome, new: cabc.Iterable[Outcome]) -> Mistake:
+        """Return a mistake with what the counters and the catalogue tell of its reason."""
+        wrong = [o.reason for o in new if (o.outcome, o.action) == ("invalid", outcome.action)]
+        message = ""
+        if outcome.reason == "undefined_event" and outcome.action:
+            try:
+                self.state.catalogue.get(outcome.action)
+            except UndefinedEvent as error:
+                message = error.message
+        elif outcome.reason == "invalid_param" and wrong:
+            message = f"wrong: {', '.join(sorted(wrong))}"
+        return Mistake(outcome.action, outcome.reason, message)
 
 
 def read_stored(

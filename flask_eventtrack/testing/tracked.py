@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import collections
 import collections.abc as cabc
-import datetime as dt
 import fnmatch
 import time
 import typing as t
 import uuid as uuidlib
 
+from flask import has_app_context
+
 from ..identity.visitor import CustomerId
-from ..records import Event, Outcome
-from ..state import State
+from ..records import Event
+from ..state import State, find_state, this_app
 from ..text import quantify
 from .log import Log, Mistake
 from .matching import Wanted, find_nearest, find_steps, write_difference, write_events
-from .stored import count_outcomes, read_stored
+from .servers import servers
+from .stored import Source, read_stored
 
 _R = t.TypeVar("_R")
 #: An action and parameters.
@@ -25,27 +26,6 @@ Pair = tuple[str, cabc.Mapping[str, t.Any]]
 _PATIENCE = 5.0
 # Seconds between two looks into the database.
 _PAUSE = 0.1
-
-
-class Source(t.NamedTuple):
-    """An app whose events are captured, and since when.
-
-    ``counted`` are the outcomes in the database that have been looked at.
-    """
-
-    state: State
-    since: dt.datetime
-    counted: collections.Counter[Outcome]
-
-    def count_new(self) -> collections.Counter[Outcome]:
-        """Return the outcomes that other processes have written since the last call.
-
-        :raises sqlalchemy.exc.SQLAlchemyError: there are no tables, or the database is away.
-        """
-        now = count_outcomes(self.state.pipeline.database)
-        new = now - self.counted
-        self.counted.update(new)
-        return new
 
 
 class Tracked:
@@ -84,9 +64,9 @@ class Tracked:
         """The undefined and rejected events that the test has not allowed yet."""
         with self._log.changed:
             if self._waits:
+                servers.flush()
                 for source in self._sources:
-                    for outcome in source.count_new().elements():
-                        self._log.note(outcome)
+                    self._log.mistakes += source.find_mistakes(self._log.states)
             return list(self._log.mistakes)
 
     def of(self, visitor: CustomerId) -> list[Event]:
@@ -153,15 +133,28 @@ class Tracked:
         It does not wait. If a server runs in another process, first wait for an event that comes
         after the one that must not be there.
 
-        :raises AssertionError: listing the events.
+        :raises AssertionError: listing the events; or the action is not defined, so that no test
+            could ever find it.
         """
         __tracebackhide__ = True
+        if action is not None:
+            self._refuse_undefined(action)
         events = self._read(visitor)[0]
         wanted = Wanted(action or "", {**(params or {}), **expected})
         found = [event for event in events if action is None or wanted.fits(event)]
         if found:
             what = "An event" if action is None else str(wanted)
             raise AssertionError(f"{what} was recorded.\n\n{_write_all(events, found)}")
+
+    def _refuse_undefined(self, action: str) -> None:
+        __tracebackhide__ = True
+        states = set(self._log.states.values())
+        if has_app_context() and (state := find_state(this_app())) is not None:
+            states.add(state)
+        if not states or any(_may_record(each, action) for each in states):
+            return
+        hint = next(iter(states)).catalogue.suggest(action)
+        raise AssertionError(f"{action!r} is not defined, so it is never recorded.{hint}")
 
     def assert_sequence(
         self, *steps: str | Pair, visitor: CustomerId | None = None, within: float | None = None
@@ -206,7 +199,8 @@ class Tracked:
         __tracebackhide__ = True
 
         def find() -> list[Mistake]:
-            return [m for m in self.mistakes if m.action == action and code in {None, m.code}]
+            every = [*self.mistakes, *self._log.inner]
+            return [m for m in every if m.action == action and code in {None, m.code}]
 
         found = self._await(find, bool, within)
         with self._log.changed:
@@ -257,6 +251,7 @@ class Tracked:
         with self._log.changed:
             events, people = list(self._log.events), dict(self._log.people)
         if self._waits:
+            servers.flush()
             self._add_stored(events, people)
         if visitor is None:
             return events, 0
@@ -333,3 +328,7 @@ def _write_rejected(mistakes: cabc.Iterable[Mistake]) -> str:
 
 def _write_mistakes(mistakes: cabc.Iterable[Mistake]) -> str:
     return "\n".join(f"  {mistake}" for mistake in mistakes)
+
+
+def _may_record(state: State, action: str) -> bool:
+    return state.catalogue.find(action) is not None or state.config.undefined_events == "store"

@@ -69,6 +69,12 @@ def export(*, kind: str, output: pathlib.Path | None) -> None:
     click.echo(f"{output} is written.", err=True)
 
 
+class _FileProblem(click.ClickException):
+    """The committed file is missing, or cannot be read or written."""
+
+    exit_code = 2
+
+
 @catalogue_cli.command()
 @click.option(
     "--file",
@@ -81,6 +87,8 @@ def export(*, kind: str, output: pathlib.Path | None) -> None:
 def check(*, file: pathlib.Path, update: bool, as_json: bool) -> None:
     """Compare the definitions with the committed file; the exit status is 1 if a change breaks.
 
+    It is 2 if the file is missing, or cannot be read or written.
+
     A change breaks if events that were taken before may be refused now. Run it in CI, and commit
     the file together with the definitions.
     """
@@ -90,9 +98,9 @@ def check(*, file: pathlib.Path, update: bool, as_json: bool) -> None:
         if update:
             write_snapshot(file, now)
     except FileNotFoundError:
-        raise click.ClickException(f"There is no {file}: write it with --update.") from None
+        raise _FileProblem(f"There is no {file}: write it with --update.") from None
     except (OSError, ConfigError) as error:
-        raise click.ClickException(f"{error}") from None
+        raise _FileProblem(f"{error}") from None
     breaking = [each for each in changes if each.is_breaking]
     if as_json:
         click.echo(json.dumps({"changes": [each._asdict() for each in changes]}))
@@ -100,8 +108,8 @@ def check(*, file: pathlib.Path, update: bool, as_json: bool) -> None:
         _show(changes)
         if update:
             click.echo(f"{file} is written: {quantify(len(now), 'definition')}.")
-        elif changes and not breaking:
-            click.echo("Nothing breaks. Commit the changes with --update.")
+        elif changes:
+            click.echo(_say_what_to_do(len(breaking)))
     sys.exit(bool(breaking) and not update)
 
 
@@ -113,6 +121,14 @@ def _read_committed(file: pathlib.Path, *, update: bool) -> dict[str, dict[str, 
         if update:
             return {}
         raise
+
+
+def _say_what_to_do(breaking: int) -> str:
+    if not breaking:
+        return "Nothing breaks. Commit the changes with --update."
+    verb, them = ("breaks", "it") if breaking == 1 else ("break", "them")
+    count = quantify(breaking, "change")
+    return f"{count} {verb} senders. Undo {them}, or accept {them} with --update."
 
 
 def _show(changes: list[Change]) -> None:

@@ -84,6 +84,12 @@ class _Side:
             return {n: self.expand(each, depth + 1) for n, each in self.resolve(value).items()}
         return value
 
+    def kinds(self, name: str) -> set[tuple[t.Any, t.Any]]:
+        """Return the types of a parameter, each with its format; null is none."""
+        options = self.options(self.properties[name])
+        kinds = {(kind, each.get("format")) for each in options for kind in _kinds_of(each)}
+        return kinds - {("null", None)}
+
     def options(self, schema: Json) -> list[Json]:
         """Return the schemas of which a value has to fit one."""
         schema = self.resolve(schema)
@@ -112,7 +118,19 @@ def _compare_params(action: str, old: _Side, new: _Side) -> cabc.Iterator[Change
         yield Change(action, None, sentence, new.is_closed)
     for name in sorted(old.properties.keys() - new.properties.keys()):
         # Without a definition it is stored all the same, unless the class forbids that.
-        yield Change(action, name, "is gone", new.is_closed)
+        renamed = _find_renamed(name, old, new)
+        hint = f", perhaps renamed to {renamed}" if renamed else ""
+        yield Change(action, name, f"is gone{hint}", new.is_closed)
+
+
+def _find_renamed(name: str, old: _Side, new: _Side) -> str:
+    """Return the only new parameter of the type of one that is gone; "" if that is not certain."""
+    kinds = old.kinds(name)
+    gone = [each for each in old.properties if each not in new.properties]
+    added = [each for each in new.properties if each not in old.properties]
+    same = [each for each in gone if old.kinds(each) == kinds]
+    candidates = [each for each in added if new.kinds(each) == kinds]
+    return candidates[0] if len(same) == len(candidates) == 1 else ""
 
 
 def _compare_param(action: str, name: str, old: _Side, new: _Side) -> cabc.Iterator[Change]:
@@ -151,10 +169,9 @@ def _find_problem(old: _Side, was: Json, new: _Side, now: Json, depth: int) -> s
         return f"no longer takes {', '.join(map(shorten, gone))}" if gone else ""
     if allowed is not None:
         return f"takes {', '.join(map(shorten, allowed))} only"
-    kinds = {_kind_of(each) for each in values} if values is not None else {was.get("type")}
     wanted = now.get("type")
     if wanted is not None and not all(
-        kind == wanted or (kind, wanted) == ("integer", "number") for kind in kinds
+        kind == wanted or (kind, wanted) == ("integer", "number") for kind in _kinds_of(was)
     ):
         return f"was {_name(was)}, and is {_name(now)}"
     if values is not None:
@@ -222,6 +239,11 @@ def _values_of(schema: Json) -> list[t.Any] | None:
         return [schema["const"]]
     values: list[t.Any] | None = schema.get("enum")
     return values
+
+
+def _kinds_of(schema: Json) -> set[t.Any]:
+    values = _values_of(schema)
+    return {schema.get("type")} if values is None else set(map(_kind_of, values))
 
 
 def _kind_of(value: t.Any) -> str:

@@ -18,6 +18,7 @@ import typing as t
 import msgspec
 
 from ..catalogue.definitions import CONTEXT_PARAMETERS
+from ..money import Money
 from ..privacy.masking import Masker
 from ..privacy.secret_names import is_secret_name
 from ..text import action_label, quantify
@@ -29,7 +30,7 @@ _Owned = tuple[str, t.Any]
 _MODULES = {"dt": "import datetime as dt", "t": "import typing as t"}
 # A field of such a name and with a default would hide what the types of other fields are made of.
 # And dataclass would take the method `mro` of each class for a default.
-_MISLEADING = frozenset({"t", "dt", "bool", "int", "float", "str", "list", "dict", "mro"})
+_MISLEADING = frozenset({"t", "dt", "bool", "int", "float", "str", "list", "dict", "Money", "mro"})
 # The server adds these to any event; the script adds all of CONTEXT_PARAMETERS.
 _OF_SERVER = frozenset({"visit", "original_time"})
 _CLIENTS = frozenset({"browser", "app"})
@@ -73,7 +74,7 @@ class _Draft:
         self._types: list[str] = []
         # A class of the name of a field would be hidden by the field's default.
         self._taken = {name for sample in samples for name in _iter_names(sample.params)}
-        self._taken |= {*dir(builtins), "EventTrack"}
+        self._taken |= {*dir(builtins), "EventTrack", "Money"}
 
     def write(self, stored: int, refused: int) -> str:
         """Return the whole source."""
@@ -85,9 +86,11 @@ class _Draft:
     def _write_imports(self) -> list[str]:
         if not self._types:
             return []
-        used = set(re.findall(r"\b(dt|t)\.", " ".join(self._types)))
+        types = " ".join(self._types)
+        used = set(re.findall(r"\b(dt|t)\.", types))
         modules = [line for name, line in _MODULES.items() if name in used]
-        return [*modules, "from dataclasses import dataclass", "", ""]
+        money = ["", "from flask_eventtrack import Money"] if re.search(r"\bMoney\b", types) else []
+        return [*modules, "from dataclasses import dataclass", *money, "", ""]
 
     def _write_definition(self, names: list[str]) -> str:
         options = [json.dumps(self._action)]
@@ -210,7 +213,7 @@ class _Draft:
         if not is_alone:
             return "str"
         for written, kind in _TIMES.items():
-            if all(_is_time(text, kind) for _, text in owned):
+            if all(_fits(text, kind) for _, text in owned):
                 return written
         choices = self._find_choices(owned)
         return f"t.Literal[{', '.join(map(json.dumps, choices))}]" if choices else "str"
@@ -232,6 +235,8 @@ class _Draft:
         return sorted(counts) if is_choice else []
 
     def _write_dicts(self, owned: list[_Owned], class_name: str) -> str:
+        if all(_fits(values, Money) for _, values in owned):
+            return "Money"
         counts = collections.Counter(key for _, values in owned for key in values)
         is_record = (
             0 < len(counts) <= _MOST_NAMES
@@ -270,9 +275,9 @@ def _write_numbers(by_kind: cabc.Mapping[type, list[_Owned]]) -> list[str]:
     return [kind.__name__ for kind in (int, float) if kind in by_kind]
 
 
-def _is_time(text: str, kind: type) -> bool:
+def _fits(value: t.Any, kind: type) -> bool:
     try:
-        msgspec.convert(text, kind)
+        msgspec.convert(value, kind)
     except msgspec.ValidationError:
         return False
     return True

@@ -6,6 +6,7 @@ import collections.abc as cabc
 import re
 
 from ..catalogue.definitions import Definition
+from .limits import read_limits
 from .shapes import Again, Choice, Either, Items, Names, Object, Scalar, Shape, read_params
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|#])")
@@ -30,7 +31,7 @@ def _write_event(definition: Definition) -> list[str]:
         lines += ["**Deprecated.** It is still recorded, and should no longer be sent.", ""]
     if definition.description:
         lines += [_escape(definition.description), ""]
-    lines.append(f"- Sent by: {_name_senders(definition)}")
+    lines.append(f"- Sent by: {name_senders(definition)}")
     if definition.owner:
         lines.append(f"- Owner: {_escape(definition.owner)}")
     if definition.label:
@@ -40,14 +41,17 @@ def _write_event(definition: Definition) -> list[str]:
     if not parts:
         return [*lines, "It has no parameters.", ""]
     lines += ["| Parameter | Type | Required | Meaning |", "|---|---|---|---|"]
+    limits = read_limits(definition)
     for part in parts:
         required = "yes" if part.is_required else ""
-        cells = (f"`{part.name}`", _escape(write_type(part.shape)), required)
+        kind = ", ".join(filter(None, (write_type(part.shape), limits.get(part.name))))
+        cells = (f"`{part.name}`", _escape(kind), required)
         lines.append(f"| {' | '.join(cells)} | {_escape(part.description)} |")
     return [*lines, ""]
 
 
-def _name_senders(definition: Definition) -> str:
+def name_senders(definition: Definition) -> str:
+    """Return in words who may send an event."""
     if definition.server_only:
         return "the server"
     if definition.anonymous:

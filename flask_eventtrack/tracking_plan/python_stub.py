@@ -15,6 +15,7 @@ import typing as t
 
 from ..catalogue.definitions import CONTEXT_PARAMETERS, Definition, refuse_reserved
 from ..errors import ReservedEvent
+from ..money import Money
 from .shapes import (
     Again,
     Choice,
@@ -51,6 +52,7 @@ _KINDS: dict[Kind, str] = {
     "time": "datetime.time | str",
     "duration": "datetime.timedelta | str",
     "decimal": "decimal.Decimal | str | int",
+    "amount": "decimal.Decimal | str | int",
     "uuid": "uuid.UUID | str",
 }
 # The typed dict of what the snippet and the server add, which every event may have.
@@ -153,6 +155,8 @@ class _Stub:
 
     def _name_class(self, schema: type) -> str | None:
         """Return a class's name in the stub, and import its module; None if it cannot be named."""
+        if schema is Money:  # the stub imports all names of the package
+            return schema.__name__
         module, name = schema.__module__, schema.__qualname__
         found: t.Any = sys.modules.get(module)
         for step in name.split("."):
@@ -220,10 +224,12 @@ def _write_exports() -> list[str]:
         if name == "track":
             continue
         if isinstance(value, type(sys)):
-            lines.append(f"from flask_eventtrack import {name} as {name}")
+            # pyright takes "from flask_eventtrack import …" for the stub itself.
+            lines.append(f"import {value.__name__} as {name}")
             continue
         module = getattr(value, "__module__", "")
         if name == "current_visitor":  # a proxy, which has the module of what it stands for
             module = "flask_eventtrack.api"
         lines.append(f"from {module} import {name} as {name}")
-    return lines
+    names = [f"    {name!r}," for name in package.__all__]
+    return [*lines, "", "__all__ = [", *names, "]"]

@@ -14,6 +14,7 @@ import uuid
 
 from ..catalogue.definitions import Definition
 from ..catalogue.descriptions import describe_fields
+from ..money import Money
 
 Kind = t.Literal[
     "any",
@@ -28,6 +29,7 @@ Kind = t.Literal[
     "time",
     "duration",
     "decimal",
+    "amount",
     "uuid",
 ]
 _KINDS: dict[t.Any, Kind] = {
@@ -168,6 +170,9 @@ def _read_class(kind: type, arguments: tuple[t.Any, ...], inside: tuple[type, ..
     if issubclass(kind, cabc.Collection) and not issubclass(kind, str | bytes):
         items = [read_shape(each, inside) for each in arguments if each is not Ellipsis]
         return Items(_join(items) if items else Scalar("any"))
+    if kind is Money:
+        amount, currency = _read_parts(kind, inside)
+        return Object(kind, (dataclasses.replace(amount, shape=Scalar("amount")), currency))
     if dataclasses.is_dataclass(kind) or _fields_of_model(kind):
         return Again(kind) if kind in inside else Object(kind, _read_parts(kind, inside))
     return Scalar(next((_KINDS[base] for base in kind.__mro__ if base in _KINDS), "any"))

@@ -42,6 +42,7 @@ _KINDS: dict[Kind, str] = {
     "time": "string",
     "duration": "string",
     "decimal": "string | number",
+    "amount": "string",
     "uuid": "string",
 }
 # Attributes are text. The script reads these words, and numbers, as what they look like.

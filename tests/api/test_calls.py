@@ -8,6 +8,7 @@ import typing as t
 import uuid
 
 import flask
+import msgspec
 import pytest
 from flask import Flask
 from flask_login import (
@@ -209,6 +210,24 @@ def test_error_in_a_call_is_counted_in_production(
         "undefined_event",
         1,
     )
+
+
+def test_a_refused_instance_is_counted_under_its_action(make: MakeHost) -> None:
+    """As if the action and the parameters had been given."""
+    host = make({"TESTING": False})
+
+    @host.events.define("book.lend")
+    @dataclasses.dataclass
+    class Lend:
+        days: t.Annotated[int, msgspec.Meta(le=28)]
+
+    with host.app.test_request_context():
+        assert track(t.cast("t.Any", Lend)(40)) is None
+    counted = {(row["outcome"], row["action"], row["reason"]) for row in host.rows("quality")}
+    assert counted == {
+        ("rejected", "book.lend", "invalid_param"),
+        ("invalid", "book.lend", "days"),
+    }
 
 
 def test_wrong_customer_is_counted_in_production(

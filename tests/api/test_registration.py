@@ -141,9 +141,9 @@ def test_tables_are_visible_to_create_all(host: Host) -> None:
     with host.app.app_context():
         found = sa.inspect(host.db.engine).get_table_names()
     names = (
-        "alias audit closed daily event hourly link objection person_day profile quality "
-        "recount_day recount_person rejected returning salt schema session tombstone trait "
-        "transaction uncounted"
+        "agent_daily alias audit closed cohort daily event hourly link objection "
+        "person_day profile quality recount_day recount_person rejected returning salt "
+        "saved schema session tombstone trait transaction uncounted"
     )
     assert sorted(found) == [f"eventtrack_{name}" for name in names.split(" ")]
 

@@ -137,6 +137,24 @@ BODIES = {
   addEventListener("submit", (event) => event.preventDefault());
 </script>""".format("w" * 600),
     ),
+    "begin": (
+        "",
+        """
+<form id="order" data-eventtrack="form.submit">
+  <input name="form" type="hidden" value="clobbers"><input name="id" type="hidden" value="too">
+  <input id="first" name="first"><input id="last">
+  <select id="topic" name="topic"><option>mugs<option>tea</select>
+  <input id="password" type="password" name="a"><input id="shown" type="password" name="b">
+  <input id="card" name="c" autocomplete="cc-number"><input id="pin" name="new_pin">
+  <div data-eventtrack-skip><input id="skipped" name="skipped"></div>
+  <button id="go">Go</button></form>
+<input id="outside" name="late" form="order">
+<form id="elsewhere"><input id="other" name="other"></form>
+<form id="own-action" data-eventtrack="note.add"><input id="own" name="own"></form>
+<script>
+  addEventListener("submit", (event) => event.preventDefault());
+</script>""",
+    ),
     "views": (
         "",
         """
@@ -189,7 +207,7 @@ BODIES = {
     "patient": ("", '<p id="patient" data-eventtrack-view data-eventtrack-view-time="4000">x</p>'),
     "long": ("", '<p id="top">Top</p><div style="height: 2844px"></div><p>Bottom</p>'),
     "many": (
-        "<style>p { height: 20px }</style>",
+        "<style>p { height: 20px } body { padding-top: 3000px }</style>",
         "".join(
             f'<p id="click{n}" data-eventtrack="note.add" data-eventtrack-n="{n}">x</p>'
             f'<p id="view{n}" data-eventtrack-view>x</p>'

@@ -41,13 +41,33 @@ CONTROLS = """() => {
     return [...document.querySelectorAll("a[href],button,input,select,summary,[tabindex='0']")]
         .filter((e) => e.type !== "hidden" && e.checkVisibility()).map(name);
 }"""
+FUNNEL = "step=page:/&step=product.view&step=product.addToCart&not=product.removeFromCart"
 #: Each page below ``/_et/``: of a shop's site, of one without a visit, of one whose tables lack.
 PAGES = {
     "overview": "shop ?f=is:country:DE&f=is:device_type:mobile",
     "details": "shop details/source",
-    "paths": "shop details/path?route=/products/%3Cslug%3E",
+    "retention": "shop retention",
+    "retention of steps": "shop retention?first=product.view&dimension=source&period=30d",
+    "paths": "shop paths?start=page:/",
+    "paths of a route": "shop details/path?route=/products/%3Cslug%3E",
+    "elements": "shop elements",
+    "no elements": "fresh elements",
     "parameters": "shop parameters?event=product.view",
     "revenue": "shop revenue",
+    "agents": "shop agents",
+    "agents of a kind": "shop agents?kind=live&period=12m",
+    "no agents": "fresh agents",
+    "goals": "shop goals",
+    "goal": "shop goals/order?by=country",
+    "funnels": "shop funnels",
+    "funnel": f"shop funnels?{FUNNEL}&by=source&where=1:at_least:scroll:1",
+    "funnel lost": f"shop funnels/lost?{FUNNEL}&after=1",
+    "no such funnel": "shop funnels?step=page:/",
+    "catalogue": "shop catalogue",
+    "action": "shop catalogue/product.view",
+    "undefined": "shop catalogue/wishlist.add",
+    "quality": "shop quality",
+    "routes": "shop routes",
     "live": "shop live",
     "people": "shop people",
     "people found": "shop people?q=42",
@@ -55,12 +75,14 @@ PAGES = {
     "erase": "shop people/{person}/erase",
     "audit": "shop audit",
     "links": "shop links",
+    "notes": "shop notes",
+    "filters": "shop filters?f=is:country:DE",
     "shared": "shop {shared}?period=today",
     "no such report": "shop ?period=never",
     "first run": "fresh ",
     "no database": "broken ",
 }
-STATUSES = {"no such report": 400, "no database": 503}
+STATUSES = {"no such report": 400, "no such funnel": 400, "no database": 503}
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +176,9 @@ def test_every_page_fits_and_is_for_the_keyboard(urls: dict[str, str], page: Pag
             page.set_viewport_size({"width": width, "height": 900})
             assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
         controls = page.evaluate(CONTROLS)
-        for _ in controls:
+        # Tab stops four times in a field of a date: at its parts and its calendar.
+        dates = page.locator("input[type=date]:visible").count()
+        for _ in range(len(controls) + 3 * dates):
             page.keyboard.press("Tab")
         assert page.evaluate("focused") == controls, name
 

@@ -141,7 +141,7 @@ def test_everything_works_without_a_script(chromium: Browser, reported: Site) ->
     page.get_by_role("link", name="Remove: Country is Germany").click()
     page.get_by_role("link", name="Pages a session").click()
     page.get_by_text("As a table").click()
-    expect(page.locator(".data")).to_contain_text("3.50 pages a session")
+    expect(page.locator("details.data")).to_contain_text("3.50 pages a session")
     page.get_by_role("link", name="Countries: Details").click()
     page.get_by_role("link", name="Bounce rate").click()
     expect(page.locator("th[aria-sort]")).to_contain_text("Bounce rate")
@@ -160,7 +160,8 @@ def test_pages_fit_every_screen(
     context = chromium.new_context(color_scheme=scheme)
     page = context.new_page()
     found = watch(page, reported)
-    for path in ("/_et/?period=7d&f=is:country:PL", "/_et/details/source", "/_et/revenue"):
+    paths = ("?period=7d&f=is:country:PL", "details/source", "revenue", "catalogue", "quality")
+    for path in (f"/_et/{each}" for each in (*paths, "routes")):
         page.goto(f"{reported.url}{path}")
         for width in WIDTHS:
             page.set_viewport_size({"width": width, "height": 800})

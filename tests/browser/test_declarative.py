@@ -3,6 +3,7 @@ from __future__ import annotations
 import time
 import typing as t
 
+import pytest
 from playwright.sync_api import Page
 
 from .conftest import TIMEOUT, Site
@@ -90,8 +91,8 @@ def test_tag_without_an_action_is_the_built_in_one(site: Site, page: Page) -> No
     assert tracked(site, page, button_click=2, link_click=2) == [
         ("button.click", {"id": "plain", "text": "A plain button"}),
         ("button.click", {"id": "send", "text": "Send it"}),
-        ("link.click", {"href": f"{site.url}/tagged/clicks", "text": "Here"}),
-        ("link.click", {"href": f"{site.url}/other", "text": "Go"}),
+        ("link.click", {"id": "dead", "href": f"{site.url}/tagged/clicks#here", "text": "Here"}),
+        ("link.click", {"id": "svg-link", "href": f"{site.url}/other", "text": "Go"}),
     ]
 
 
@@ -156,8 +157,12 @@ def test_click_that_leaves_the_page_is_not_lost(site: Site, page: Page) -> None:
     page.wait_for_url("**/other**")
     rows = site.await_actions(page_visit=2, session_start=1, link_click=1)
     [link] = [row for row in rows if row["action"] == "link.click"]
-    assert link["params"]["href"] == f"{site.url}/other?a=1"
+    assert link["params"]["href"] == f"{site.url}/other?a=1#b"
     assert link["params"]["url"] == f"{site.url}/tagged/clicks"
+
+
+def click(id_: str, href: str, text: str) -> Params:
+    return {"id": id_, "href": href, "text": text}
 
 
 def test_links_that_leave_and_downloads_count_where_the_body_says_so(
@@ -170,11 +175,11 @@ def test_links_that_leave_and_downloads_count_where_the_body_says_so(
     found = tracked(site, page, link_click=4, note_add=2)
     found[4:] = sorted(found[4:], key=str)  # of one click, and so of one millisecond
     assert found == [
-        ("link.click", {"href": "http://elsewhere.test/page?q=1", "text": "Out side"}),
-        ("link.click", {"href": f"{site.url}/files/List.PDF?v=2", "text": "A list"}),
-        ("link.click", {"href": f"{site.url}/other", "text": "A file"}),
+        ("link.click", click("outside", "http://elsewhere.test/page?q=1", "Out side")),
+        ("link.click", click("file", f"{site.url}/files/List.PDF?v=2", "A list")),
+        ("link.click", click("download", f"{site.url}/other", "A file")),
         ("note.add", {}),
-        ("link.click", {"href": "http://elsewhere.test/within", "text": "Within"}),
+        ("link.click", click("within", "http://elsewhere.test/within", "Within")),
         ("note.add", {}),
     ]
 
@@ -215,10 +220,111 @@ def test_form_that_is_not_valid_is_not_submitted(site: Site, page: Page) -> None
     page.click("#untagged")
     page.fill("#needed", "here")
     page.press("#needed", "Enter")
-    assert tracked(site, page, form_submit=2) == [
+    assert tracked(site, page, form_start=1, form_submit=2) == [
         ("form.submit", {"form": "free", "needed": ""}),
+        ("form.start", {"form": "required"}),
         ("form.submit", {"form": "required", "needed": "here"}),
     ]
+
+
+# Forms that are begun
+
+
+def test_form_that_is_begun_and_left_says_where(site: Site, page: Page) -> None:
+    """Once each a visit, with the name of the field that was changed last, and no value."""
+    open_page(site, page, "begin")
+    page.fill("#first", "Ada")
+    page.fill("#last", "Lovelace")
+    page.select_option("#topic", "tea")
+    page.fill("#outside", "5")
+    page.fill("#skipped", "x")
+    page.fill("#other", "x")
+    page.fill("#own", "x")
+    page.goto(f"{site.url}/other")
+    rows = site.await_actions(page_visit=2, session_start=1, form_start=1, form_abandon=1)
+    found = {row["action"]: row for row in rows}
+    start, left = found["form.start"], found["form.abandon"]
+    names = {"url", "title", "visit"}
+    assert {k: v for k, v in start["params"].items() if k not in names} == {"form": "order"}
+    assert {k: v for k, v in left["params"].items() if k not in names} == {
+        "form": "order",
+        "field": "late",
+    }
+    assert start["params"]["visit"] == left["params"]["visit"]
+    assert (start["label"], left["label"]) == ("Began form order", "Left form order")
+
+
+def test_form_that_is_sent_is_not_abandoned(site: Site, page: Page) -> None:
+    """Also if a field is changed once more."""
+    open_page(site, page, "begin")
+    page.fill("#first", "Ada")
+    page.click("#go")
+    page.fill("#first", "Bob")
+    page.goto(f"{site.url}/other")
+    site.await_actions(page_visit=2, session_start=1, form_start=1, form_submit=1)
+
+
+@pytest.mark.parametrize("secret", ["password", "card", "pin", "shown"])
+def test_secret_field_is_not_named(site: Site, page: Page, secret: str) -> None:
+    """Where the form was left is then not told; nor is the field before it."""
+    open_page(site, page, "begin")
+    page.fill("#first", "Ada")
+    page.evaluate("document.querySelector('#shown').type = 'text'")
+    page.fill(f"#{secret}", "1234")
+    page.goto(f"{site.url}/other")
+    rows = site.await_actions(page_visit=2, session_start=1, form_start=1, form_abandon=1)
+    [left] = [row["params"] for row in rows if row["action"] == "form.abandon"]
+    assert left["form"] == "order"
+    assert "field" not in left
+    assert "1234" not in str(rows)
+
+
+def test_form_of_a_hidden_page_is_abandoned_after_a_minute(site: Site, page: Page) -> None:
+    """Who comes back sooner goes on with it; and it is left only once."""
+    open_paused(site, page, "begin")
+    page.fill("#first", "Ada")
+    page.evaluate(HIDE, True)
+    page.clock.run_for(50_000)
+    page.evaluate(HIDE, False)
+    page.clock.run_for(20_000)
+    assert tracked(site, page, form_start=1) == [("form.start", {"form": "order"})]
+    page.fill("#last", "Lovelace")
+    page.evaluate(HIDE, True)
+    page.clock.run_for(61_000)
+    page.evaluate(FLUSH)
+    [left] = await_count(site, "form.abandon", 1)
+    assert left["field"] == "last"
+    page.goto(f"{site.url}/other")
+    site.await_actions(page_visit=2, session_start=1, form_start=1, form_abandon=1)
+
+
+def test_form_is_begun_again_on_the_page_that_follows(site: Site, page: Page) -> None:
+    """A single-page app may show the same form on each page."""
+    open_page(site, page, "begin")
+    page.fill("#first", "Ada")
+    page.evaluate("() => { eventtrack.page() }")
+    page.fill("#last", "Lovelace")
+    page.evaluate("() => { eventtrack.page() }")
+    page.evaluate(FLUSH)
+    rows = site.await_actions(page_visit=3, session_start=1, form_start=2, form_abandon=2)
+    for action in ("form.start", "form.abandon"):
+        visits = [row["params"]["visit"] for row in rows if row["action"] == action]
+        assert len(set(visits)) == 2
+    fields = {row["params"]["field"] for row in rows if row["action"] == "form.abandon"}
+    assert fields == {"first", "last"}
+
+
+def test_form_in_a_shadow_root_is_begun(site: Site, page: Page) -> None:
+    """Its fields are heard outside of the root."""
+    open_page(site, page, "shadow")
+    page.click("#deep")
+    page.fill("#topic", "mugs")
+    page.goto(f"{site.url}/other")
+    rows = site.await_actions(
+        page_visit=2, session_start=1, note_add=1, form_start=1, form_abandon=1
+    )
+    [left] = [row["params"] for row in rows if row["action"] == "form.abandon"]
+    assert (left["form"], left["field"]) == ("order", "topic")
 
 
 # Views

@@ -119,7 +119,9 @@ def test_attribute_that_is_set_later_counts(site: Site, page: Page, mark: str) -
 
 
 def test_ten_thousand(site: Site, page: Page) -> None:
-    """A click on the last one; views of those that are in view, and of none before."""
+    """A click on the last one; views of those that are in view, and of none before. At first, none
+    is in view.
+    """
     open_page(site, page, "many")
     scroll(page, "#view4999", 700)
     page.click("#click4999")

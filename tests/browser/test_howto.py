@@ -33,7 +33,7 @@ def test_track_clicks(site: Site, page: Page) -> None:
     page.click("a")
     assert the_only(site, "button.click") == {"text": "Sign up", "plan": "pro", "seats": 3}
     link = the_only(site, "link.click")
-    assert link == {"href": f"{site.url}/howto/track-clicks", "text": "Prices"}
+    assert link == {"href": f"{site.url}/howto/track-clicks#prices", "text": "Prices"}
 
 
 def test_track_a_form(site: Site, page: Page) -> None:

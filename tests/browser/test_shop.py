@@ -8,13 +8,16 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from .conftest import Site
+from .test_declarative import await_count
 
 Row = dict[str, t.Any]
 
 
-def walk_through(page: Page, url: str) -> None:
-    """Visit ten pages, cause three events in the browser and two in views, log in and out."""
+def walk_through(shop: Site, page: Page) -> None:
+    """Visit ten pages, cause four events in the browser and two in views, log in and out."""
+    url = shop.url
     page.goto(url)
+    await_count(shop, "element.view", 1)
     page.click("#banner-link")
     page.fill("#search", "tea")
     page.press("#search", "Enter")
@@ -38,13 +41,14 @@ def walk_through(page: Page, url: str) -> None:
 
 def test_walk_through_the_shop_is_recorded_exactly(shop: Site, page: Page) -> None:
     """A person clicks through the shop; the tables hold just what happened."""
-    walk_through(page, shop.url)
+    walk_through(shop, page)
     shop.await_claims(9)
     rows = shop.await_actions(
         page_visit=10,
         session_start=2,
         session_end=1,
-        banner_click=1,
+        element_view=1,
+        link_click=1,
         search_query=1,
         lookbook_like=1,
         product_view=1,
@@ -52,20 +56,21 @@ def test_walk_through_the_shop_is_recorded_exactly(shop: Site, page: Page) -> No
         customer_login=1,
         customer_logout=1,
     )
-    check_labels(rows)
+    check_labels(shop, rows)
     check_sessions(shop, rows)
     check_people(shop, rows)
     check_visits(shop, rows)
     check_totals(shop, rows)
 
 
-def check_labels(rows: list[Row]) -> None:
+def check_labels(shop: Site, rows: list[Row]) -> None:
     """The labels are the seeds' and the definitions'."""
     labels = collections.Counter((row["action"], row["label"]) for row in rows)
     assert labels["session.start", "Started session"] == 2
     assert labels["session.end", "Session end"] == 1
     assert labels["search.query", "Searched for tea"] == 1
-    assert labels["banner.click", "Clicked the spring banner"] == 1
+    assert labels["element.view", "Saw spring"] == 1
+    assert labels["link.click", f"Clicked link {shop.url}/?category=green"] == 1
     assert labels["lookbook.like", "Liked the look slow-morning"] == 1
     visits = [row for row in rows if row["action"] == "page.visit"]
     assert all(row["label"] == f"Visited page {row['params']['title']}" for row in visits)
@@ -74,7 +79,7 @@ def check_labels(rows: list[Row]) -> None:
 def check_sessions(shop: Site, rows: list[Row]) -> None:
     """The log-out ends the first session; the page behind it opens a second one."""
     first, second = shop.rows("session", "started_at")
-    assert (first["pages"], first["events"]) == (9, 16)
+    assert (first["pages"], first["events"]) == (9, 17)
     assert (second["pages"], second["events"]) == (1, 1)
     assert second["ended_at"] is None
     assert first["device_id"] == second["device_id"]
@@ -123,7 +128,7 @@ def check_visits(shop: Site, rows: list[Row]) -> None:
         assert row["source"] == ("browser" if row in soft else "server")
     events = [row for row in rows if row["source"] == "browser" and row not in soft]
     pages = {row["claimed_by"] for row in visits} | {row["id"] for row in soft}
-    assert len(events) == 3
+    assert len(events) == 4
     assert all(row["params"]["visit"] in {str(page) for page in pages} for row in events)
 
 
@@ -152,18 +157,21 @@ def test_banner_and_form_are_tracked_by_attributes(shop: Site, page: Page) -> No
     shop.await_claims(2)
     page.fill("#newsletter-email", "ada@example.com")
     page.select_option("#newsletter-topic", "green things")
-    page.click("#newsletter-form button")
+    page.click("#newsletter button")
     page.wait_for_url("**/thanks")
     rows = shop.await_actions(
         page_visit=3,
         session_start=1,
+        element_view=1,
         element_hover=1,
-        banner_click=1,
+        link_click=1,
+        form_start=1,
         form_submit=1,
         newsletter_signup=1,
     )
     params = {row["action"]: row["params"] for row in rows}
-    assert params["element.hover"]["id"] == "spring-banner"
+    for action in ("element.view", "element.hover", "link.click"):
+        assert params[action]["id"] == "spring"
     assert 2000 <= params["element.hover"]["dwell_ms"] < 10_000
     assert params["form.submit"]["form"] == "newsletter"
     assert params["form.submit"]["topic"] == "green things"
@@ -228,7 +236,7 @@ def shop_for_a_while(page: Page, url: str) -> None:
     page.click("#signup-button")
     expect(page.locator("#logout-form")).to_be_visible()
     page.fill("#newsletter-email", "ada@example.com")
-    page.click("#newsletter-form button")
+    page.click("#newsletter button")
     page.wait_for_url("**/thanks")
 
 

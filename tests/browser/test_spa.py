@@ -143,23 +143,32 @@ def test_opting_in_counts_the_page(site: Site, page: Page) -> None:
 
 @pytest.mark.parametrize(("call", "path"), [("identify", "identify"), ("logout", "logout")])
 @pytest.mark.parametrize(
-    ("answer", "code"),
+    ("answer", "code", "message"),
     [
-        ({"status": 204}, None),
-        ({"json": {}}, None),
-        ({"status": 401, "json": {"code": "expired", "detail": "Too old."}}, "expired"),
-        ({"status": 500, "body": "<h1>"}, "http_500"),
-        (None, "no_answer"),
+        ({"status": 204}, None, ""),
+        ({"json": {}}, None, ""),
+        ({"status": 401, "json": {"code": "expired", "detail": "Too old."}}, "expired", "Too old."),
+        ({"status": 403, "json": {"error": "Forbidden"}}, "http_403", "http_403"),
+        ({"status": 500, "body": "<h1>"}, "http_500", "SyntaxError"),
+        (None, "no_answer", "TypeError"),
     ],
 )
 def test_account_calls_settle(
-    site: Site, page: Page, call: str, path: str, answer: dict[str, t.Any] | None, code: str | None
+    site: Site,
+    page: Page,
+    call: str,
+    path: str,
+    answer: dict[str, t.Any] | None,
+    code: str | None,
+    message: str,
 ) -> None:
-    """They resolve with the answer, and never reject."""
+    """They resolve with the answer or an error, and never reject."""
     page.route(
         f"**/_et/{path}",
         lambda route: route.abort() if answer is None else route.fulfill(**answer),
     )
     start(site, page, "/other")
     result = page.evaluate(f"eventtrack.{call}('a.b.c')")
-    assert (result.get("error") or {}).get("code") == code
+    error = result.get("error") or {"code": None, "message": ""}
+    assert error["code"] == code
+    assert error["message"].startswith(message)

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import collections.abc as cabc
 import dataclasses
 import decimal
+import functools
+import gc
+import sys
+import types
 import typing as t
 
 import pytest
 
-from flask_eventtrack import EventTrack
+from flask_eventtrack import EventTrack, track
 from flask_eventtrack.errors import InvalidDefinition, InvalidEvent
 
-from ..hosts import Host
+from ..conftest import MakeHost
+from ..hosts import NAVIGATION, Host
 from .events import Line, OrderPay, ProductView, send
 
 # Definitions
@@ -255,3 +261,42 @@ def test_label_that_is_no_text_is_refused(shop: Host) -> None:
     """The error says what was given."""
     with pytest.raises(InvalidEvent, match="A label is a str, not int"):
         send(shop, "signup.click", label=t.cast("str", 5))
+
+
+def count_instructions(work: cabc.Callable[[], object]) -> int:
+    """Return how many instructions of Python run, once what they remember is remembered."""
+    count = 0
+
+    def trace(frame: types.FrameType, kind: str, _: object) -> t.Any:
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += kind == "opcode"
+        return trace
+
+    for _ in range(3):
+        work()
+    before = sys.gettrace()
+    gc.disable()  # it calls back
+    sys.settrace(trace)
+    try:
+        work()
+    finally:
+        sys.settrace(before)
+        gc.enable()
+    return count
+
+
+def test_further_definitions_cost_a_request_nothing(make: MakeHost) -> None:
+    """A page visit and a ``track()`` run as many instructions in an app of many definitions."""
+    counts = []
+    for more in (0, 500):
+        host = make(create=False)
+        for number in range(more + 1):
+            schema = dataclasses.make_dataclass(f"Event{number}", [("sku", str)])
+            host.events.define(f"thing.do{number:03}", label="Did {sku}")(schema)
+        with host.events.capture(), host.app.app_context():
+            get = functools.partial(host.client().get, "/", headers=NAVIGATION)
+            call = functools.partial(track, f"thing.do{more:03}", {"sku": "A1"}, customer=7)
+            counts.append((count_instructions(get), count_instructions(call)))
+    assert counts[0] == counts[1]
+    assert min(counts[0]) > 100

@@ -201,6 +201,13 @@ def test_server_code_says_what_it_means(shop: Host, sku: t.Any, price: t.Any) ->
         send(shop, "product.view", {"sku": sku, "name": "Mug", "price": price})
 
 
+def test_a_pointer_rests_no_negative_time(shop: Host) -> None:
+    """A visitor's -5 would be a median on the page of elements."""
+    with pytest.raises(InvalidEvent, match=r"parameter 'dwell_ms': .*>= 0"):
+        send(shop, "element.hover", {"id": "spring", "dwell_ms": -5})
+    assert send(shop, "element.hover", {"id": "spring", "dwell_ms": 0})["params"]["dwell_ms"] == 0
+
+
 def test_message_shortens_what_came(shop: Host) -> None:
     """A page of text is not repeated."""
     with pytest.raises(InvalidEvent, match=r": 'x{58}…[.]$") as caught:

@@ -170,6 +170,7 @@ class Caller:
         client = Client(host.app, TestResponse, use_cookies=False)
         headers = {"User-Agent": CHROME, **options.pop("headers", {})}
         values = {"dimension": "source", "person": ADA_UUID, "name": options.pop("name", "et")}
+        values |= {"action": "page.visit", "goal": "order"}
         url = path.format(digest=host.state.scripts.digest, **values)
         response = client.open(f"/_et{url}", method=method, headers=headers, **options)
         self.schema[path][method].validate_response(response)
@@ -254,13 +255,25 @@ def iter_answers(make: MakeHost, host: Host) -> cabc.Iterator[Answer]:
 def iter_reports(ask: Caller, host: Host, broken: Host) -> cabc.Iterator[Answer]:
     """Read each report, also where the database is away."""
     staff.fill(host)
+    for each in (host, broken):
+        each.events.goal("order", "transaction.charge")
     host.client().get("/?utm_source=paper")
     host.flush()
     with broken.state.pipeline.database.begin() as connection:
-        for name in ("session", "event", "transaction", "closed"):
+        for name in (
+            "session",
+            "event",
+            "transaction",
+            "closed",
+            "agent_daily",
+            "quality",
+            "saved",
+        ):
             connection.execute(sa.text(f"DROP TABLE eventtrack_{name}"))
     for path in REPORTS:
-        wanted = {"query_string": "event=transaction.charge", "headers": READER}
+        steps = "step=page.visit&step=transaction.charge"
+        query = f"event=transaction.charge&{steps}"
+        wanted = {"query_string": query, "headers": READER}
         yield ask(host, f"GET {path}", **wanted)
         yield ask(host, f"GET {path}")
         yield ask(host, f"GET {path}", headers=READER, query_string="site=%00")

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.routing import BaseConverter
 from werkzeug.test import TestResponse
 
-from flask_eventtrack.collector.rules import RuleFinder
+from flask_eventtrack.request.rules import RuleFinder
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, SAME_ORIGIN, Host

@@ -125,7 +125,7 @@ def read_table(page: str, kind: str = "full") -> list[list[str]]:
     """Return a table of details, or the one beside the chart, with its head."""
     start = f'<table class="{kind}">' if kind == "full" else '<details class="data">'
     part = page.partition(start)[2].partition("</table>")[0]
-    rows = re.findall(r"<tr>(.*?)</tr>", part, re.DOTALL)
+    rows = re.findall(r"<tr[^>]*>(.*?)</tr>", part, re.DOTALL)
     return [
         [_strip(c) for c in re.findall(r"<t[dh][^>]*>(.*?)</t[dh]>", row, re.DOTALL)]
         for row in rows

@@ -17,6 +17,7 @@ from .pages import DAY, NOON, add_sessions, look, open_dashboard, read_headline,
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND")
 VALUES = {
     "dimension": "source",
+    "action": "page.visit",
     "digest": "0123456789ab",
     "name": "dashboard.css",
     "uuid": "00000000-0000-4000-8000-000000000001",

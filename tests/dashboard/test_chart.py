@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 
 import pytest
 
 from flask_eventtrack.dashboard import figures, wording
 from flask_eventtrack.dashboard.chart import draw, make_scale, write_tick
 from flask_eventtrack.dashboard.names import name_country, name_language
+from flask_eventtrack.money import Money
 from flask_eventtrack.reports.period import Comparison, Period
-from flask_eventtrack.reports.rows import Breakdown, Money, Numbers, Overview, Row
+from flask_eventtrack.reports.rows import Breakdown, Numbers, Overview, Row
 
 SIZE = (360, 200)
 
@@ -133,7 +133,7 @@ def test_other_figures() -> None:
     assert figures.write("bounce_rate", None) == "\u2013"
     assert figures.write_with_noun("visitors", 1) == "1 visitor"
     assert figures.write_with_noun("bounce_rate", 0.412) == "41.2% bounce rate"
-    assert figures.write_money(Money("EUR", decimal.Decimal("148210.40"))) == "EUR 148,210.40"
+    assert figures.write_money(Money("148210.40", "EUR")) == "EUR 148,210.40"
     assert figures.shorten("/a/very/long/path", 12) == "/a/very\u2026path"
     assert (name_country("DE"), name_country("ZZ")) == ("Germany", "ZZ")
     assert (name_language("de-AT"), name_language("xx")) == ("German (AT)", "xx")
@@ -236,4 +236,22 @@ def test_headlines_name_what_they_compare_with() -> None:
     assert say(2, 1, shown=october).endswith("100% more than in September 2026.")
     assert say(2, 1, comparison="year").endswith(
         "100% more than in 29 October \u2013 27 November 2025."
+    )
+
+
+def test_a_flag_flies_where_there_is_room() -> None:
+    """To the right of its point, but to the left at the end; a number says that there are more."""
+    chart = draw(
+        "wide",
+        (410, 200),
+        [0, 10, 5],
+        [],
+        days(3),
+        kind="count",
+        runs=False,
+        notes={0: 1, 2: 3},
+    )
+    assert chart.flags == (
+        ("M26.8 174V2h10l-3 3.5l3 3.5h-10", 39.8, "", "start"),
+        ("M400 174V2h-10l3 3.5l-3 3.5h10", 387, "3", "end"),
     )

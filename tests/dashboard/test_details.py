@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import datetime as dt
 import io
 import re
 import uuid as uuidlib
 
 import pytest
+
+from flask_eventtrack import Money, track
 
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
@@ -138,7 +141,7 @@ def test_a_route_opens_its_paths(make: MakeHost, clock: FakeClock) -> None:
         ["/products/<slug> Paths", "3 new"],
         ["/ Paths", "1 new"],
     ]
-    href = find_links(page, "Paths")[0]
+    href = find_links(page, "Paths")[1]  # behind that of the navigation
     assert href == "/_et/details/path?period=today&route=/products/%3Cslug%3E"
     page = look(host, href.removeprefix("/_et"))
     assert read_headline(page) == "Paths of /products/<slug>"
@@ -167,6 +170,34 @@ def test_an_event_opens_its_parameters(make: MakeHost, clock: FakeClock) -> None
     assert lamp == "/_et/?period=today&f=is:cart.put.sku:lamp"
     found = host.client().get(href.replace("parameters?", "parameters.json?")).get_json()
     assert (found["events"], found["people"]) == (3, 1)
+
+
+@dataclasses.dataclass
+class Offer:
+    price: Money
+
+
+def test_money_has_its_numbers_by_currency(make: MakeHost, clock: FakeClock) -> None:
+    """Amounts of two currencies are never added up."""
+    host = open_dashboard(make, clock)
+    host.events.define("offer.view")(Offer)
+
+    @host.app.post("/offer/<amount>/<currency>")
+    def offer(amount: str, currency: str) -> str:
+        track("offer.view", {"price": Money(amount, currency)})
+        return ""
+
+    client = host.client()
+    client.get("/")
+    for offered in ("1250/EUR", "7.50/EUR", "700/JPY"):
+        client.post(f"/offer/{offered}")
+    page = look(host, "/parameters?event=offer.view&period=today")
+    facts = re.findall(r"<dt>([^<]*)</dt><dd>([^<]*)</dd>", page)
+    assert ("Sum", "EUR 1,257.50") in facts
+    assert ("Mean", "EUR 628.75") in facts
+    assert ("Sum", "JPY 700") in facts
+    (yen,) = find_links(page, "JPY 700")
+    assert "1 visitor" in re.sub(r"<[^>]+>", "", look(host, yen.removeprefix("/_et")))
 
 
 def test_parameters_without_values_are_only_named(make: MakeHost, clock: FakeClock) -> None:

@@ -208,6 +208,7 @@ def test_every_template_is_rendered(
     monkeypatch.setattr(jinja2.BaseLoader, "load", note)
     make_environment.cache_clear()
     host = open_dashboard(make, clock)
+    host.events.goal("order", "transaction.charge")
     look(host)
     host.client().get("/")
     for path in PAGES:
@@ -221,8 +222,12 @@ def test_every_template_is_rendered(
 
 #: What renders each template; add the page of a new one.
 PAGES = (
-    *("/", "/?period=wrong", "/details/source", "/revenue"),
-    "/parameters?event=cart.put",
+    *("/", "/?period=wrong", "/details/source", "/revenue", "/agents"),
+    *("/parameters?event=cart.put", "/retention", "/paths", "/elements"),
+    *("/catalogue", "/catalogue/page.visit", "/quality", "/routes"),
+    *("/goals", "/goals/order", "/funnels"),
+    *("/notes", "/filters"),
+    "/funnels/lost?step=page.visit&step=cart.put&after=1",
 )
 #: Those that test_people.py looks at.
 OF_PEOPLE = {

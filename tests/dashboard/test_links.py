@@ -220,6 +220,16 @@ def test_hostile_names_are_shown_as_text(office: Host, text: str) -> None:
         assert len(page) < 30_000
 
 
+def test_a_link_has_no_filter_on_a_goal(office: Host) -> None:
+    """A goal may have conditions on parameters, which links may not filter by."""
+    office.events.goal("bought", "transaction.charge", where=["at_least:total:100"])
+    path = share(office)
+    for condition in ("is:goal:bought", "is:transaction.charge.currency:EUR"):
+        refused = office.client().get(f"{path}?f={condition}")
+        assert refused.status_code == 400
+        assert "no filters on goals or the parameters of events" in refused.text
+
+
 def test_a_name_loses_what_a_database_cannot_store(office: Host) -> None:
     send(office, name="A\0da", days="30")
     assert "\0" not in office.rows("link")[0]["name"]

@@ -37,6 +37,8 @@ REPORTS = (
     *("overview.json?period=7d&f=is:customer:yes", "overview.json?period=7d&f=is:site:blog.test"),
     *(f"overview.json?{SINCE_3}{more}" for more in ("", "&f=is:customer:yes")),
     *(f"details/{each}.json?period=7d" for each in ("source", "page", "action", "site")),
+    *("quality.json?period=7d", "routes.json?period=7d"),
+    *("catalogue/usage.json?period=7d", "catalogue/cart.put.json?period=7d"),
     *("parameters.json?period=7d&event=cart.put", "revenue.json?period=7d"),
 )
 

@@ -86,7 +86,11 @@ def test_sessions_and_totals_are_what_a_recount_of_the_events_gives(db_host: Hos
 def read_totals(host: Host) -> list[dict[tuple[t.Any, ...], int]]:
     names = {"hourly": ("hour", "action", "url_rule"), "quality": ("hour", "action", "outcome")}
     return [
-        {tuple(row[name] for name in names[table]): row["count"] for row in host.rows(table)}
+        {
+            tuple(row[name] for name in names[table]): row["count"]
+            for row in host.rows(table)
+            if row.get("outcome", "accepted") == "accepted"
+        }
         for table in names
     ]
 
@@ -109,7 +113,7 @@ def test_orders_have_the_amounts_of_their_events_and_the_touches_of_their_people
 ) -> None:
     """As the store finds them in what is stored, with the lookback of the app."""
     host = make({"EVENTTRACK_LOOKBACK": dt.timedelta(minutes=5)})
-    fill_host(host, 6000)
+    fill_host(host, 9000)
     charges = {row["id"]: row for row in host.events_of("transaction.charge")}
     bought: collections.Counter[str] = collections.Counter()
     for row in host.events_of("product.buy"):
@@ -247,3 +251,27 @@ def test_hours_are_those_of_the_time_zone_of_the_site(make: MakeHost) -> None:
     fill_host(host, 3000, 4)
     hours = collections.Counter(row["started_at"].hour for row in host.rows("session"))
     assert hours[8] > 2 * hours[14]  # 21:00 and 3:00 there
+
+
+def test_what_went_wrong_is_told_by_the_pages(make: MakeHost) -> None:
+    """The checkout broke last Tuesday, on the way from the basket; an event has a wrong name."""
+    host = make({"EVENTTRACK_DASHBOARD_PERMISSION": lambda: "manage"})
+    fill_host(host, 9000)
+    today = host.state.pipeline.writer.now.date()
+    tuesday = today - dt.timedelta(days=(today.weekday() - 2) % 7 + 1)
+    [broken] = [row for row in read_errors(host, tuesday) if row["status"] == 500]
+    assert broken["route"] == "/checkout"
+    assert broken["came_from"][0]["name"] == "/basket"
+    assert 500 not in {row["status"] for row in read_errors(host, tuesday - dt.timedelta(days=1))}
+    with host.app.app_context():
+        rows = host.state.reports.quality(host.state.reports.period("30d")).rows
+    told = {(row.outcome, row.action, row.reason) for row in rows}
+    assert ("rejected", "newsletter.sign_up", "undefined_event") in told
+    assert ("undefined", "product.addToCart", "colour") in told
+
+
+def read_errors(host: Host, day: dt.date) -> list[_Row]:
+    query = {"period": "custom", "from": day.isoformat(), "to": day.isoformat()}
+    answer = host.app.test_client().get("/_et/routes.json", query_string=query)
+    errors: list[_Row] = answer.get_json()["errors"]
+    return errors

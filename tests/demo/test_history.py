@@ -85,6 +85,24 @@ def test_fewer_people_get_through_each_step_of_a_purchase() -> None:
     assert numbers[0] > 5 * numbers[1] > 10 * numbers[3] > 100
 
 
+def test_banners_and_forms_are_used() -> None:
+    """Whoever rests the pointer on the banner of the home page clicks it more often."""
+    found: dict[tuple[str, str], set[object]] = collections.defaultdict(set)
+    for row in four_weeks().events:
+        name = row.params.get("form") or row.params.get("id")
+        if name and row.source == "browser":
+            found[row.action, name].add(row.session_id)
+    seen, hovered, clicked = (
+        found[action, "spring"] for action in ("element.view", "element.hover", "link.click")
+    )
+    assert len(hovered & clicked) / len(hovered) > 1.2 * len(clicked) / len(seen) > 0
+    assert {id_ for action, id_ in found if action == "link.click"} >= {"spring", "lamps"}
+    for form in ("checkout", "newsletter"):
+        begun, sent, left = (found[f"form.{what}", form] for what in ("start", "submit", "abandon"))
+        assert len(begun) >= len(sent) > len(left) > 5
+        assert sent | left == begun
+
+
 def test_customers_are_numbered_from_42() -> None:
     """An app's own first customers have lower numbers."""
     ids = {int(person.customer_id) for person in four_weeks().profiles}

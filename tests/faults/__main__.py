@@ -12,7 +12,7 @@ import traceback
 
 from _pytest.outcomes import OutcomeException
 
-from . import scenarios
+from . import scenarios, streams
 from .scenarios import Figures
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
@@ -37,6 +37,7 @@ def _parts(given: argparse.Namespace) -> dict[str, Run]:
     seed, one = given.seed, scenarios
     on_each = {
         "kill": functools.partial(one.kill_rounds, rounds=given.rounds, seed=seed),
+        "stream": functools.partial(streams.stream_rounds, rounds=given.rounds, seed=seed),
         "outage": functools.partial(one.outage, away=given.away, seed=seed),
         "torn": functools.partial(one.torn_writes, rounds=max(1, given.rounds // 4), seed=seed),
         "storm": functools.partial(one.storm, requests=given.requests, seed=seed),

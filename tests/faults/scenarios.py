@@ -35,7 +35,7 @@ _SETTLES = 90.0
 _UNLIMITED = resource.RLIM_INFINITY
 
 
-def _figures(trial: Trial, started: float, **more: t.Any) -> Figures:
+def figures_of(trial: Trial, started: float, **more: t.Any) -> Figures:
     """Return what is worth saying of a run that has settled."""
     ledger, stored = trial.ledger, trial.books.read()
     return {
@@ -62,7 +62,7 @@ def kill_rounds(
             for _ in range(rounds):
                 time.sleep(rng.uniform(0, 0.7))
                 if rng.random() < 0.5:
-                    _kill_a_worker(trial, rng)
+                    kill_a_worker(trial, rng)
                     continue
                 everything += 1
                 trial.server.kill()
@@ -72,7 +72,7 @@ def kill_rounds(
             trial.server.wait_until_up()
             time.sleep(1)  # so that the last worker is asked for something, and looks for orphans
         trial.settle_for_good(_SETTLES)
-        return _figures(trial, started, rounds=rounds, of_everything=everything)
+        return figures_of(trial, started, rounds=rounds, of_everything=everything)
 
 
 def orphans_by_the_minute(folder: pathlib.Path) -> Figures:
@@ -88,10 +88,10 @@ def orphans_by_the_minute(folder: pathlib.Path) -> Figures:
             send_some(other.port, trial.ledger)
         trial.switch.up()
         trial.settle(_SETTLES)
-        return _figures(trial, started)
+        return figures_of(trial, started)
 
 
-def _kill_a_worker(trial: Trial, rng: random.Random) -> None:
+def kill_a_worker(trial: Trial, rng: random.Random) -> None:
     workers = trial.server.workers()
     if workers:
         with contextlib.suppress(ProcessLookupError):
@@ -113,7 +113,7 @@ def outage(folder: pathlib.Path, database: str, *, away: float, seed: str) -> Fi
             trial.switch.up()
             time.sleep(1)
         trial.settle_for_good(_SETTLES)
-        return _figures(trial, started, away=away)
+        return figures_of(trial, started, away=away)
 
 
 def disk_full(folder: pathlib.Path, *, killed: bool) -> Figures:
@@ -135,7 +135,7 @@ def disk_full(folder: pathlib.Path, *, killed: bool) -> Figures:
         (disk / "filler").unlink()
         _await_acknowledgement(visitor)
         trial.settle_for_good(dropping=True)
-        return _figures(trial, started)
+        return figures_of(trial, started)
 
 
 def _journal_on(disk: pathlib.Path) -> dict[str, str]:
@@ -193,7 +193,7 @@ def torn_writes(folder: pathlib.Path, database: str, *, rounds: int, seed: str) 
                 # What was dropped is counted with the next batch, and not if a kill comes first.
                 trial.settle(dropping=True)
         trial.settle_for_good(dropping=True)
-        return _figures(trial, started, rounds=rounds)
+        return figures_of(trial, started, rounds=rounds)
 
 
 def _longest_segment(trial: Trial) -> int:
@@ -228,7 +228,7 @@ def lost_folder(folder: pathlib.Path) -> Figures:
         trial.server.start()
         _await_acknowledgement(visitor)
         trial.settle_for_good(dropping=True)
-        return _figures(trial, started)
+        return figures_of(trial, started)
 
 
 def read_only_folder(folder: pathlib.Path) -> Figures:
@@ -245,7 +245,7 @@ def read_only_folder(folder: pathlib.Path) -> Figures:
         trial.server.stop()
         trial.settle()
         assert str(disk) in trial.server.log(), "no warning names the folder"
-        return _figures(trial, started)
+        return figures_of(trial, started)
 
 
 def storm(folder: pathlib.Path, database: str, *, requests: int, seed: str) -> Figures:
@@ -270,7 +270,7 @@ def storm(folder: pathlib.Path, database: str, *, requests: int, seed: str) -> F
                 assert answer is not None, "no answer"
                 assert answer.status == 202, answer.text
         trial.settle_for_good()
-        return _figures(trial, started)
+        return figures_of(trial, started)
 
 
 def sweepers(folder: pathlib.Path, database: str, *, sessions: int, seed: str) -> Figures:
@@ -308,7 +308,7 @@ def sweepers(folder: pathlib.Path, database: str, *, sessions: int, seed: str) -
             end = ends[row["id"]]["params"]
             found = (end["pages"], end["events"], end["reason"])
             assert found == (row["pages"], row["events"], "timeout"), (row, end)
-        return _figures(trial, started)
+        return figures_of(trial, started)
 
 
 def _sweep(trial: Trial, folder: pathlib.Path) -> Program:
@@ -346,7 +346,7 @@ def clock_steps(folder: pathlib.Path, database: str, *, seed: str) -> Figures:
                 trial.server.kill()
                 trial.server.start()
         trial.settle_for_good(_SETTLES)
-        return _figures(trial, started)
+        return figures_of(trial, started)
 
 
 class Sample(t.NamedTuple):
@@ -380,7 +380,7 @@ def steady(folder: pathlib.Path, database: str, *, seconds: float, seed: str) ->
         assert grown <= 4, f"memory has grown by {grown:.1f} MiB"
         assert more <= 4, f"{more} more files are open"
         trial.settle_for_good(_SETTLES)
-        return _figures(trial, started, grown_mib=round(grown, 1), more_files=more)
+        return figures_of(trial, started, grown_mib=round(grown, 1), more_files=more)
 
 
 def _fill_caches(trial: Trial, newcomers: int) -> None:

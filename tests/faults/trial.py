@@ -8,7 +8,6 @@ import typing as t
 import uuid as uuidlib
 
 import pytest
-import sqlalchemy as sa
 
 from ..servers import REQUIRE, make_database
 from .books import Books, Stored
@@ -80,10 +79,7 @@ def await_noted(program: Program, books: Books, count: int, seconds: float = 30)
     wanted = noted(program)
     wait_until(lambda: books.ids("job.done") >= wanted, seconds, f"{len(wanted)} are stored")
     assert books.ids("job.done") == wanted
-    with books.engine.connect() as connection:
-        hourly = books.tables.hourly.c
-        query = sa.select(sa.func.sum(hourly.count)).where(hourly.action == "job.done")
-        assert connection.scalar(query) == len(wanted)
+    assert books.count_hourly("job.done") == len(wanted)
 
 
 def noted(program: Program) -> set[uuidlib.UUID]:

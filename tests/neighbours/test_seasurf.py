@@ -35,6 +35,17 @@ def test_visitors_can_object_on_our_page(beside: MakeNeighbours) -> None:
     assert "eventtrack_consent=none" in response.headers["Set-Cookie"]
 
 
+def test_forms_and_assistants_need_no_token_of_the_hosts(beside: MakeNeighbours) -> None:
+    """Each has its own: without it, or without access, the answer is ours."""
+    tokens = {"EVENTTRACK_MCP": True, "EVENTTRACK_REPORT_TOKENS": "t" * 40}
+    client = beside(protect, {**NO_TESTS, **tokens}).client()
+    for page in ("goals", "funnels", "links", "quality/try", "people/x/erase", "mcp"):
+        assert client.post(f"/_et/{page}").status_code == 404, page
+    message = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    answer = client.post("/_et/mcp", json=message, headers={"Authorization": f"Bearer {'t' * 40}"})
+    assert answer.status_code == 200
+
+
 def test_hooks_behind_its_own_run_for_who_the_customer_is(beside: MakeNeighbours) -> None:
     """Its check is the first of the hooks, and has no say in our posts."""
 

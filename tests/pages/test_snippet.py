@@ -246,6 +246,13 @@ def test_each_script_has_the_digest_of_the_one_that_it_loads(host: Host) -> None
         assert b'"sha256-' + digest + b'"' in scripts[name].source
 
 
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_have_no_import_statements(host: Host, name: str) -> None:
+    """A statement's file is checked by no digest."""
+    source = host.state.scripts[name].source.decode()
+    assert re.findall(r"\bimport\b(?!\()|\bfrom *[\"'`]", source) == []
+
+
 def test_snippet_outside_a_request_is_nothing(host: Host) -> None:
     """A template that is rendered for an e-mail carries no tag."""
     with host.app.app_context():

@@ -62,6 +62,26 @@ def test_a_folder_that_goes_meanwhile_stops_no_adoption(
     assert not second.exists()
 
 
+def test_what_many_dead_have_left_comes_together(home: pathlib.Path, begin: Begin) -> None:
+    """Up to the limit; what cannot be read is set aside, and each folder goes once it is read."""
+    left = [leave(home, [b"%d a" % n, b"%d b" % n, b"%d c" % n]) for n in range(4)]
+    [path] = left[3].glob("*.segment")
+    path.write_bytes(path.read_bytes() + b"torn")
+    journal = begin(home)
+    journal.adopt()
+    first = journal.claim(5)
+    assert first is not None
+    assert first == journal.claim(5)
+    assert (len(first.payloads), first.is_replay) == (5, True)
+    journal.acknowledge(first, [first.payloads[0]])
+    rest = drain(journal, 500)
+    assert first.damaged + rest.damaged == 1
+    expected = [b"%d %s" % (n, letter) for n in range(4) for letter in (b"a", b"b", b"c")]
+    assert sorted([*first.payloads, *rest.payloads]) == expected
+    assert {each.read_bytes() for each in home.glob("*.bad")} == {first.payloads[0], b"torn"}
+    assert not any(folder.exists() for folder in left)
+
+
 def test_two_threads_share_what_the_dead_have_left(home: pathlib.Path) -> None:
     """As two processes: each record once, and no error from a folder that is gone already."""
     for number in range(40):

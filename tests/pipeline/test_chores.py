@@ -24,7 +24,7 @@ CHUNK = 200
 
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.05)
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 0.5)
 
 
 def add_sessions(host: Host, count: int, at: dt.datetime) -> None:

@@ -303,7 +303,7 @@ lock = filelock.FileLock(sys.argv[2], thread_local=False)
 lock.acquire()
 
 def write():
-    with pipeline._write_alone():
+    with pipeline.write_alone():
         begun.set()
         time.sleep(0.3)
         lock.release()

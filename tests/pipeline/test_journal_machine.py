@@ -28,6 +28,10 @@ def killed(home: pathlib.Path, place: pathlib.Path) -> pathlib.Path:
     return copy
 
 
+def _life_of(payload: bytes) -> int:
+    return int(payload.partition(b":")[0])
+
+
 class JournalMachine(RuleBasedStateMachine):
     """What was put and not acknowledged comes again, in its process's order; nothing else does."""
 
@@ -63,10 +67,10 @@ class JournalMachine(RuleBasedStateMachine):
         if claimed is None:
             assert not any(self._waiting.values())
             return None
-        if claimed.payloads:
-            life = int(claimed.payloads[0].partition(b":")[0])
-            expected = itertools.islice(self._waiting[life], len(claimed.payloads))
-            assert claimed.payloads == list(expected)
+        # Adopted journals of several lives may come together, one behind the other.
+        for life, found in itertools.groupby(claimed.payloads, _life_of):
+            payloads = list(found)
+            assert payloads == list(itertools.islice(self._waiting[life], len(payloads)))
         assert len(claimed.payloads) <= limit
         return claimed
 
@@ -80,7 +84,7 @@ class JournalMachine(RuleBasedStateMachine):
         if claimed is not None:
             self._journal.acknowledge(claimed)
             for payload in claimed.payloads:
-                self._waiting[int(payload.partition(b":")[0])].popleft()
+                self._waiting[_life_of(payload)].popleft()
 
     def _restart(self, home: pathlib.Path) -> None:
         self._journal.close()
@@ -119,7 +123,7 @@ class JournalMachine(RuleBasedStateMachine):
             while (claimed := self._claim(500)) is not None:
                 self._journal.acknowledge(claimed)
                 for payload in claimed.payloads:
-                    self._waiting[int(payload.partition(b":")[0])].popleft()
+                    self._waiting[_life_of(payload)].popleft()
             self._journal.close()
             # A folder without segments goes when it is a minute old.
             assert not segments(self._home)

@@ -10,7 +10,7 @@ import typing as t
 
 import pytest
 
-from flask_eventtrack import EventTrack
+from flask_eventtrack import EventTrack, Money, track
 from flask_eventtrack.errors import ReportError
 from flask_eventtrack.reports.filters import Filter
 from flask_eventtrack.reports.rows import Breakdown, ValueRow
@@ -133,6 +133,49 @@ def test_parameters_of_an_event(make: MakeHost, clock: FakeClock, database_url: 
     assert (of_site.events, of_site.parameters[0].values_in_all) == (1, 1)
     gifts = Filter.parse(["is:cart.put.gift:true"])
     assert reports.parameters("cart.put", reports.period("30d"), gifts).events == 1
+
+
+@dataclasses.dataclass
+class OfferView:
+    price: Money | None = None
+
+
+def test_parameters_of_money(make: MakeHost, clock: FakeClock, database_url: str) -> None:
+    """Each currency has its own numbers; a value is a filter, and an amount compares."""
+    events = EventTrack(clock=clock)
+    events.define("offer.view")(OfferView)
+    host = make(events=events, url=database_url)
+
+    @host.app.post("/offer")
+    def offer() -> str:
+        for amount, currency in [("9.9", "EUR"), ("9.90", "EUR"), ("0.1", "EUR"), ("700", "JPY")]:
+            track("offer.view", {"price": Money(amount, currency)})
+        return ""
+
+    host.client().post("/offer")
+    host.flush()
+    reports = host.state.reports
+    today = reports.period("today")
+    [price] = reports.parameters("offer.view", today).parameters
+    assert (price.type, price.events, price.sum) == ("Money | None", 4, None)
+    assert [(row.value, row.count) for row in price.values] == [
+        ("EUR 9.90", 2),
+        ("EUR 0.10", 1),
+        ("JPY 700", 1),
+    ]
+    euros, yen = price.currencies
+    assert (euros.currency, euros.amounts, euros.sum) == ("EUR", 3, decimal.Decimal("19.90"))
+    assert (euros.median, euros.p90, euros.least, euros.most) == (9.9, 9.9, 0.1, 9.9)
+    assert (yen.currency, yen.sum, yen.mean) == ("JPY", decimal.Decimal(700), 700.0)
+    for text, count in [
+        ("is:offer.view.price:EUR 9.90", 4),
+        ("is:offer.view.price:EUR 9.91", 0),
+        ("is:offer.view.price:USD 9.90", 0),
+        ("at_least:offer.view.price:700", 4),
+        ("at_least:offer.view.price:701", 0),
+    ]:
+        found = reports.parameters("offer.view", today, Filter.parse([text]))
+        assert found.events == count, text
 
 
 @dataclasses.dataclass

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack.reports.feed import SLOWEST_COMMIT, query_since
-from flask_eventtrack.reports.live import _query_here, read_live
+from flask_eventtrack.reports.live import _query_here, _times_of, read_live
 
 from ..conftest import MakeHost
 from ..hosts import Host
@@ -75,7 +75,10 @@ def test_looks_are_by_an_index(db_host: Host, what: str) -> None:
             connection.execute(sa.text("ANALYZE eventtrack_event, eventtrack_session"))
             connection.execute(sa.text("SET LOCAL enable_seqscan = off"))  # the tables are small
         query, index = {
-            "here": (_query_here(tables, at(1000)), "ix_eventtrack_session_ended_at_started_at"),
+            "here": (
+                _query_here(tables).params(_times_of(at(1000))),
+                "ix_eventtrack_session_ended_at_started_at",
+            ),
             "live": (query_since(tables, at(890), 500), "ix_eventtrack_event_stored_at"),
         }[what]
         text = str(query.compile(connection, compile_kwargs={"literal_binds": True}))

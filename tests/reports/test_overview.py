@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import decimal
 
 import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack import cancel_transaction
 from flask_eventtrack.errors import ReportError
-from flask_eventtrack.reports.rows import Money, Numbers, Overview
+from flask_eventtrack.money import Money
+from flask_eventtrack.reports.rows import Numbers, Overview
 
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
@@ -72,8 +72,8 @@ def test_the_numbers_of_a_week(make: MakeHost, clock: FakeClock, database_url: s
     assert closed.numbers == EXPECTED
     assert closed.before == Numbers()
     assert closed.revenue == (
-        Money("EUR", decimal.Decimal("25.00")),
-        Money("JPY", decimal.Decimal(700)),
+        Money("25.00", "EUR"),
+        Money(700, "JPY"),
     )
     assert [point.numbers.visitors for point in closed.series] == [0, 0, 0, 1, 2, 0, 0]
     assert [point.numbers.new_visitors for point in closed.series] == [0, 0, 0, 1, 1, 0, 0]
@@ -219,10 +219,10 @@ def test_refunds_count_on_their_day(make: MakeHost, clock: FakeClock) -> None:
         cancel_transaction("1", amount="5.50")
     host.flush()
     found = overview(host)
-    assert (found.numbers.orders, found.revenue) == (1, (Money("EUR", decimal.Decimal("14.50")),))
+    assert (found.numbers.orders, found.revenue) == (1, (Money("14.50", "EUR"),))
     assert [point.revenue for point in found.series if point.revenue] == [
-        (Money("EUR", decimal.Decimal("20.00")),),
-        (Money("EUR", decimal.Decimal("-5.50")),),
+        (Money("20.00", "EUR"),),
+        (Money("-5.50", "EUR"),),
     ]
     reports = host.state.reports
     [row] = reports.revenue("utm_source", reports.period("7d"))

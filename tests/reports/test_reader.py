@@ -228,6 +228,7 @@ def test_a_filter_reads_the_newest_part_within_its_time(
         read(*args, **options)
 
     monkeypatch.setattr(scan, "read_sessions", read_some)
+    monkeypatch.setattr(counting, "PART_SECONDS", 0)
     reports = host.state.reports
     found = reports.overview(reports.period("year"), Filter.parse(["is:device_type:desktop"]))
     assert found.cut is not None
@@ -235,6 +236,14 @@ def test_a_filter_reads_the_newest_part_within_its_time(
     assert found.cut.since.date().isoformat() == since
     numbers = found.numbers
     assert (numbers.sessions, numbers.visitors, found.before) == (sessions, sessions, None)
+
+
+@pytest.mark.parametrize(
+    ("number", "seconds", "following"), [(1, 0.01, 2), (4, 0.2, 5), (4, 0.5, 2), (4, 3, 1)]
+)
+def test_parts_grow_where_little_is_read(number: int, seconds: float, following: int) -> None:
+    """And shrink before a single one takes the time that is left."""
+    assert counting._next_number(number, seconds, 0.25) == following
 
 
 def test_the_time_is_over_while_rows_are_added(

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import contextlib
-import decimal
 import typing as t
 
 import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack import cancel_transaction
+from flask_eventtrack.money import Money
 from flask_eventtrack.reports.filters import Filter
-from flask_eventtrack.reports.rows import Money, Overview
+from flask_eventtrack.reports.rows import Overview
 
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
@@ -61,10 +61,29 @@ def test_a_filter_takes_the_orders_of_its_sessions(
     host = open_sold(make, clock, url=database_url)
     found = [overview(host, f"is:utm_source:{name}") for name in ("news", "ads", "other")]
     assert [(each.numbers.orders, each.revenue) for each in found] == [
-        (1, (Money("EUR", decimal.Decimal("14.50")),)),
-        (1, (Money("EUR", decimal.Decimal("20.00")),)),
+        (1, (Money("14.50", "EUR"),)),
+        (1, (Money("20.00", "EUR"),)),
         (0, ()),
     ]
+
+
+@pytest.mark.parametrize("first", ["2026-11-03", "2026-10-01"], ids=["most", "a part"])
+def test_an_order_counts_on_its_own_day(
+    make: MakeHost, clock: FakeClock, database_url: str, first: str
+) -> None:
+    """If its session began on the day before, whether the day is most of the time or not."""
+    host = open_shop(make, clock, url=database_url)
+    Visitor(host).see("/", f"{first} 22:00")
+    for number, source in enumerate(("news", "ads")):
+        visitor = Visitor(host).see(f"/?utm_source={source}", "2026-11-03 23:50")
+        visitor.do(f"/order/{number}/20.00", "2026-11-04 00:10")
+    host.flush()
+    go_to(clock, "2026-11-04 18:00")
+    found = overview(host, "is:utm_source:news", period="today")
+    assert (found.numbers.sessions, found.numbers.orders) == (0, 1)
+    reports, limits = host.state.reports, Filter.parse(["is:utm_source:news"])
+    rows = reports.revenue("source", reports.period("today"), limits)
+    assert [(row.value, row.orders) for row in rows] == [("news", 1)]
 
 
 @pytest.mark.parametrize("text", ["", "is:utm_source:news", "is:page:/", "is:event:page.visit"])

@@ -32,6 +32,21 @@ def make_debug_host(make: MakeHost, *, debug: bool) -> Host:
     return host
 
 
+def test_the_log_says_why_an_event_is_not_recorded(
+    make: MakeHost, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whoever tries a view with curl is a bot."""
+    host = make_debug_host(make, debug=True)
+    with caplog.at_level(logging.INFO, host.app.logger.name):
+        host.client().get("/mug", headers={"User-Agent": "curl/8.0"})
+        host.client().get("/mug", headers={**NAVIGATION, "DNT": "1", "Sec-GPC": "1"})
+    texts = [each.getMessage() for each in caplog.records if each.name == host.app.logger.name]
+    assert [text for text in texts if "mug.view" in text] == [
+        "EventTrack did not record mug.view in GET /mug: a bot makes the request, and curl is one.",
+        "EventTrack did not record mug.view in GET /mug: the browser asks not to be tracked.",
+    ]
+
+
 def test_what_a_request_recorded_is_in_the_log(
     make: MakeHost, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -30,6 +30,7 @@ from flask_eventtrack.ids import uuid4
 
 from ..conftest import MakeHost
 from ..hosts import NAVIGATION, Host
+from ..loops import run_alone
 
 BOT = "Mozilla/5.0 (compatible; Googlebot/2.1)"
 REFUSED = {"Sec-GPC": "1"}
@@ -268,7 +269,7 @@ def test_tasks_of_asyncio_do_not_share_blocks(shop: Shop) -> None:
         first, second = asyncio.Event(), asyncio.Event()
         return await asyncio.gather(work(one, first, second), work(two, second, first))
 
-    assert list(asyncio.run(both())) == [one, two]
+    assert list(run_alone(both)) == [one, two]
 
 
 def test_generator_that_is_closed_elsewhere_raises_nothing(shop: Shop) -> None:

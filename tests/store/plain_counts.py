@@ -33,6 +33,7 @@ class Stored(t.NamedTuple):
     daily: list[Row]
     returning: list[Row]
     person_day: list[Row]
+    cohort: list[Row]
     marked_days: list[Row]
     marked_people: list[Row]
     closed: Closed | None
@@ -47,11 +48,11 @@ def look(host: Host, zone_name: str) -> Stored:
     zone = dt.UTC if zone_name == "UTC" else zoneinfo.ZoneInfo(zone_name)
     database = host.state.pipeline.database
     tables = database.tables
-    names = ("session", "event", "daily", "returning", "person_day", "recount_day")
+    names = ("session", "event", "daily", "returning", "person_day", "cohort")
     with database.read() as connection:
         rows = [
             [dict(row) for row in connection.execute(sa.select(getattr(tables, name))).mappings()]
-            for name in (*names, "recount_person")
+            for name in (*names, "recount_day", "recount_person")
         ]
         closed = find_closed(connection, tables)
         unmarked = {row["day"] for row in rows[2]}
@@ -61,7 +62,7 @@ def look(host: Host, zone_name: str) -> Stored:
             pending = find_pending(connection, tables, zone, closed)
             assert pending is not None
             differences = pending.differences
-    sessions, events, daily, returning, person_day, marked_days, marked_people = rows
+    sessions, events, daily, returning, person_day, cohort, marked_days, marked_people = rows
     return Stored(
         zone,
         sessions,
@@ -69,6 +70,7 @@ def look(host: Host, zone_name: str) -> Stored:
         daily,
         returning,
         person_day,
+        cohort,
         marked_days,
         marked_people,
         closed,
@@ -156,6 +158,39 @@ def matrix_of(stored: Stored, since: dt.date = NEVER) -> dict[tuple[str, dt.date
     }
 
 
+def group_cohorts(stored: Stored, since: dt.date) -> dict[tuple[t.Any, ...], list[int]]:
+    """Count the visitors of days by their first day, if that is kept: see ``eventtrack_cohort``."""
+    days = collections.defaultdict[tuple[uuidlib.UUID, str], list[Row]](list)
+    for row in stored.person_day:
+        days[row["person"], row["site"]].append(row)
+    found = collections.defaultdict[tuple[t.Any, ...], list[int]](lambda: [0, 0, 0])
+    for (_, site), rows in days.items():
+        first = [row["day"] for row in rows if row["previous"] == NEVER]
+        weeks, months = set[t.Any](), set[t.Any]()
+        for row in sorted(rows, key=lambda row: row["day"]):
+            day, previous = row["day"], row["previous"]
+            before = previous if previous > NEVER else None
+            weeks |= {before.isocalendar()[:2]} if before else set()
+            months |= {(before.year, before.month)} if before else set()
+            if first and day >= since and first[0] >= since:
+                counts = found[site, day, first[0]]
+                counts[0] += 1
+                counts[1] += day.isocalendar()[:2] not in weeks
+                counts[2] += (day.year, day.month) not in months
+    return found
+
+
+def cohorts_of(stored: Stored, since: dt.date) -> dict[tuple[t.Any, ...], list[int]]:
+    """Return what is stored of the cohorts whose first day is kept."""
+    return {
+        (row["site"], row["day"], row["first_day"]): [
+            row[name] for name in ("visitors", "of_week", "of_month")
+        ]
+        for row in stored.cohort
+        if row["first_day"] >= since
+    }
+
+
 def check(stored: Stored, *, without: frozenset[str] = frozenset()) -> None:
     """Compare all closed numbers with a plain count, as far as sessions are kept.
 
@@ -167,6 +202,7 @@ def check(stored: Stored, *, without: frozenset[str] = frozenset()) -> None:
         assert not stored.person_day
         return
     assert matrix_of(stored, closed.since) == group_person_days(stored.is_from(closed.since))
+    assert cohorts_of(stored, closed.since) == group_cohorts(stored, closed.since)
     days = sorted(day_of(stored, row["started_at"]) for row in stored.sessions)
     first = max(closed.since, min([*days, closed.until]))
     for day in stored.unmarked:

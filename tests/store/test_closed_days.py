@@ -393,6 +393,22 @@ def spoil(history: History) -> None:
         connection.execute(tables.returning.update().values(visitors=99))
 
 
+def test_an_upgrade_counts_cohorts(make: MakeHost) -> None:
+    """Of days that an earlier release has closed: the writer counts them anew."""
+    history = three_days(make)
+    database = history.host.state.pipeline.database
+    before = history.look()
+    with database.begin() as connection:
+        connection.execute(database.tables.cohort.delete())
+    assert "ET023" in run(history.host, "doctor").output
+    assert run(history.host, "upgrade").exit_code == 0
+    history.sweep(0, 0)
+    assert "ET023" not in run(history.host, "doctor").output
+    after = history.look()
+    assert before.cohort
+    assert (after.cohort, after.person_day) == (before.cohort, before.person_day)
+
+
 def test_rebuild_reports_counts_all_days(make: MakeHost) -> None:
     """Whatever was stored."""
     history = three_days(make)
@@ -668,3 +684,16 @@ def test_a_day_that_a_clock_ahead_has_closed_is_counted_when_it_is_over(make: Ma
         for row in host.rows("daily")
         if (row["site"], row["dimension"]) == ("", "")
     } == {dt.date(2026, 3, 27): 1, dt.date(2026, 3, 28): 2}
+
+
+def test_closing_a_day_gives_the_cache_back(tmp_path: pathlib.Path) -> None:
+    """SQLite has a larger one only while it adds the visitors of a day."""
+    host = open_site(f"sqlite:///{tmp_path}/site.db", "Europe/Berlin")
+    try:
+        History(host, "Europe/Berlin").visit(0, 0)
+        host.clock.advance(days=2)
+        assert [step.kind for step in host.state.pipeline.close_days()][-1] == "closed"
+        with host.state.pipeline.database.begin() as connection:
+            assert connection.exec_driver_sql("PRAGMA cache_size").scalar() == -8000
+    finally:
+        host.close()

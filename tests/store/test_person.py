@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from flask_eventtrack.store import person
-from flask_eventtrack.store.person import resolve_people
+from flask_eventtrack.store.person import find_led, resolve_people
 
 from ..conftest import MakeHost
 from ..hosts import Host
@@ -71,6 +71,19 @@ def test_a_chain_of_aliases_is_followed_to_its_end(db_host: Host) -> None:
     add_aliases(db_host, *itertools.pairwise(chain))
     assert resolve(db_host, *chain, DEVICE) == [chain[-1]] * 5 + [DEVICE]
     assert resolve(db_host) == []
+
+
+def test_all_that_lead_to_a_profile_are_found(db_host: Host) -> None:
+    """Along a chain of four, from its end and from within, and in a circle."""
+    chain = [uuidlib.UUID(int=each) for each in range(1, 6)]
+    add_aliases(db_host, *itertools.pairwise(chain))
+    database = db_host.state.pipeline.database
+    with database.read() as connection:
+        assert find_led(connection, database.tables.alias, chain[-1:]) == set(chain)
+        assert find_led(connection, database.tables.alias, chain[2:3]) == set(chain[:3])
+    add_aliases(db_host, (chain[-1], chain[0]))
+    with database.read() as connection:
+        assert find_led(connection, database.tables.alias, chain[1:2]) == set(chain)
 
 
 def test_a_circle_of_aliases_has_one_person(host: Host) -> None:
@@ -206,9 +219,10 @@ def test_the_thread_s_chores_apply_aliases(db_host: Host, monkeypatch: pytest.Mo
     add_sessions(db_host, 35)
     write(db_host, identified=[log_in()])
     db_host.clock.advance(minutes=2)
-    db_host.state.pipeline._begin_chores()
-    while db_host.state.pipeline._chores is not None:
-        db_host.state.pipeline._do_chore()
+    chores = db_host.state.pipeline.chores
+    chores.begin()
+    while chores.has_more:
+        chores.do_one()
     assert unapplied(db_host) == []
     assert wrong_people(db_host) == []
 

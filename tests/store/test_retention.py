@@ -201,7 +201,7 @@ def test_the_thread_prunes_daily_where_it_is_asked_to(make: MakeHost, database_u
         host.client().get("/", headers=NAVIGATION)
         host.flush()
     wait_until(lambda: ages(first) == [])
-    wait_until(lambda: not any(h.state.pipeline._pruning for h in (first, second)))
+    wait_until(lambda: not any(h.state.pipeline.chores._pruning for h in (first, second)))
     days_ago(first, 5)
     wait_for_chores(first)
     wait_for_chores(second)

@@ -38,12 +38,15 @@ NAMES = {
     "eventtrack_daily",
     "eventtrack_returning",
     "eventtrack_person_day",
+    "eventtrack_agent_daily",
+    "eventtrack_cohort",
     "eventtrack_closed",
     "eventtrack_recount_day",
     "eventtrack_recount_person",
     "eventtrack_trait",
     "eventtrack_audit",
     "eventtrack_link",
+    "eventtrack_saved",
     "eventtrack_schema",
 }
 CONVENTION = {

@@ -25,6 +25,8 @@ OLDER = (
     "ALTER TABLE eventtrack_session DROP COLUMN country",
     "ALTER TABLE eventtrack_session DROP COLUMN browser",
 )
+#: Indexes that the upgrade leaves: processes of the first release name one of them on MariaDB.
+REPLACED = ("ix_eventtrack_event_session_id_time", "ix_eventtrack_event_time_action")
 LATE_INDEXES = ("ix_eventtrack_event_stored_at", "ix_eventtrack_event_claimed_by")
 
 
@@ -69,6 +71,10 @@ def test_the_first_release_s_tables_are_upgraded_and_written_to(first: Host) -> 
     assert missing(first) == set()
     first.client().get("/", headers=NAVIGATION)
     assert first.actions() == {"order.ship": 1, "page.visit": 1, "session.start": 1}
+    with changing(first) as connection:
+        on_table = " ON eventtrack_event" if connection.dialect.name == "mysql" else ""
+        for name in REPLACED:
+            connection.exec_driver_sql(f"DROP INDEX {name}{on_table}")
     with first.app.app_context():
         assert differences(first.db.engine, first.db.metadata) == []
 
@@ -126,7 +132,7 @@ def test_events_wait_for_a_column(first: Host, caplog: pytest.LogCaptureFixture)
 def test_init_db_upgrades_too(first: Host) -> None:
     """It is the same command to whoever knows only that one."""
     take_away(first)
-    assert run(first, "init-db").output == "All 22 tables exist.\n"
+    assert run(first, "init-db").output == "All 25 tables exist.\n"
     assert missing(first) == set()
 
 

@@ -181,6 +181,128 @@ def test_signals_are_sent_as_always(shop: Host) -> None:
     assert heard == ["order.pay"]
 
 
+# One inside another
+
+
+def test_both_captures_see_the_events(shop: Host) -> None:
+    """The outer one sees all, the inner one those of its block."""
+    client = shop.client()
+    with shop.events.capture() as outer:
+        client.post("/pay", data={"amount": "1.00"})
+        with shop.events.capture() as inner:
+            client.post("/pay", data={"amount": "2.00"})
+        client.post("/pay", data={"amount": "3.00"})
+    assert [event.params["amount"] for event in inner.events] == ["2.00"]
+    assert [event.params["amount"] for event in outer.events] == ["1.00", "2.00", "3.00"]
+
+
+def test_both_captures_forget_what_is_rolled_back(shop: Host) -> None:
+    """And know whose an event is."""
+    with shop.events.capture() as outer, shop.events.capture() as inner, shop.app.app_context():
+        track("order.pay", {"amount": "1.00"}, customer=7, in_transaction=True)
+        shop.db.session.rollback()
+        shop.client().get("/", headers=NAVIGATION)
+        shop.client().post("/login/7")
+        for tracked in (outer, inner):
+            assert tracked.actions == ["page.visit", "customer.login"]
+            tracked.assert_event("customer.login", visitor=7)
+
+
+@pytest.mark.parametrize("writes", [(True, False), (False, True), (True, True)])
+def test_events_of_two_captures_are_written_once(make: MakeHost, writes: tuple[bool, bool]) -> None:
+    """If one of them writes. The app's thread ends before."""
+    outer, inner = writes
+    shop = make_shop(make, create=True)
+    shop.client().post("/pay", data={"amount": "1.00"})
+    shop.flush()
+    with shop.events.capture(write=outer), shop.app.app_context():
+        with shop.events.capture(write=inner, allow_mistakes=True):
+            shop.client().post("/pay", data={"amount": "2.00"})
+            track("order.pay", {"amount": "3.00"}, customer=7, in_transaction=True)
+            shop.db.session.commit()
+            post(shop, {"action": "product.wish"})
+            if inner:
+                shop.flush()
+        shop.flush()
+        amounts = [row["params"]["amount"] for row in shop.events_of("order.pay")]
+        assert sorted(amounts) == ["1.00", "2.00", "3.00"]
+        refused = [row for row in shop.rows("quality") if row["outcome"] == "rejected"]
+        assert [row["count"] for row in refused] == [1]
+        assert not [t for t in threading.enumerate() if t.name == "eventtrack-writer"]
+
+
+def test_the_inner_capture_answers_for_mistakes(shop: Host) -> None:
+    """Once: those that it fails for, expects or allows do not fail the outer one."""
+    with shop.events.capture() as outer:
+        message = r"product\.wish .*Only customers"
+        with pytest.raises(AssertionError, match=message), shop.events.capture():
+            post(shop, {"action": "product.wish"})
+        with shop.events.capture() as inner:
+            post(shop, {"action": "product.veiw"})
+            inner.assert_rejected("product.veiw")
+        with shop.events.capture(allow_mistakes=True):
+            post(shop, {"action": "product.veiw"})
+        assert outer.mistakes == []
+        outer.assert_rejected("product.wish", "customer_required")
+
+
+def test_the_outer_capture_answers_for_its_own_mistakes(shop: Host) -> None:
+    """Those before and after the inner one's block."""
+    message = r"2 events rejected or undefined:\n  product\.wish .*\n  order\.pay "
+
+    def post_all() -> None:
+        post(shop, {"action": "product.wish"})
+        with shop.events.capture(allow_mistakes=True):
+            post(shop, {"action": "product.veiw"})
+        post(shop, {"action": "order.pay"})
+
+    with pytest.raises(AssertionError, match=message), shop.events.capture():
+        post_all()
+
+
+def test_the_inner_capture_answers_for_undefined_events_that_are_stored(make: MakeHost) -> None:
+    """As for the others."""
+    shop = make_shop(make, {"EVENTTRACK_UNDEFINED_EVENTS": "store"})
+    with shop.events.capture() as outer:
+        with shop.events.capture(allow_mistakes=True):
+            post(shop, {"action": "product.veiw"})
+        outer.assert_event("product.veiw")
+
+
+def test_the_inner_capture_answers_for_what_servers_refuse(
+    make: MakeHost, tmp_path: pathlib.Path
+) -> None:
+    """And the outer one for what they have refused before and after."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    server, shop = make_shop(make, create=True, url=url), make_shop(make, url=url)
+
+    def refuse(action: str) -> None:
+        post(server, {"action": action})
+        server.flush()
+
+    with shop.events.capture(stored=True) as outer:
+        refuse("order.pay")
+        with shop.events.capture(stored=True) as inner:
+            refuse("product.wish")
+            assert [mistake.action for mistake in inner.mistakes] == ["product.wish"]
+            inner.allow_mistakes()
+        refuse("product.veiw")
+        assert [mistake.action for mistake in outer.mistakes] == ["order.pay", "product.veiw"]
+        for action in ("order.pay", "product.wish", "product.veiw"):
+            outer.assert_rejected(action)
+
+
+def test_other_apps_are_the_outer_captures_own(make: MakeHost) -> None:
+    """The inner one does not see them."""
+    shop, other = make_shop(make), make_shop(make)
+    with other.events.capture() as outer, shop.events.capture(allow_mistakes=True) as inner:
+        other.client().post("/pay", data={"amount": "1.00"})
+        post(other, {"action": "product.wish"})
+        outer.assert_event("order.pay")
+        outer.assert_rejected("product.wish")
+        inner.assert_no_event()
+
+
 # Mistakes
 
 

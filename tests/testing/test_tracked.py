@@ -12,7 +12,7 @@ import typing as t
 
 import pytest
 
-from flask_eventtrack import Tracked, track
+from flask_eventtrack import Money, Tracked, track
 
 from ..conftest import MakeHost
 from ..forks import ROOT
@@ -40,6 +40,27 @@ client.post("/pay", data={"amount": "2.00"})
 shop.flush()
 shop.close()
 """
+
+_REFUSE = """
+import sys
+from tests.hosts import make_host
+from tests.testing.shops import make_shop, post
+
+shop = make_shop(make_host, url=sys.argv[1])
+sys.stdin.readline()
+post(shop, {"action": "order.pya"})
+print("refused", flush=True)
+sys.stdin.read()
+shop.close()
+"""
+
+
+def _let_it_post(program: subprocess.Popen[str]) -> None:
+    assert program.stdin is not None
+    assert program.stdout is not None
+    program.stdin.write("\n")
+    program.stdin.flush()
+    assert program.stdout.readline() == "refused\n"
 
 
 def pay(shop: Host, amount: str, **customer: t.Any) -> None:
@@ -71,6 +92,34 @@ def test_the_nearest_event_is_shown(shop: Host) -> None:
             Recorded:
                1 order.pay  amount='100', currency='EUR'
             >  2 order.pay  amount='9.90', currency='EUR'""")
+
+
+def test_an_action_without_a_definition_is_never_not_there(shop: Host) -> None:
+    """A misspelt action must not pass. If undefined events are stored, it may be right."""
+    with shop.events.capture() as tracked, shop.app.app_context():
+        assert fail(tracked.assert_no_event, "order.pya") == (
+            "'order.pya' is not defined, so it is never recorded. Did you mean 'order.pay'?"
+        )
+        tracked.assert_no_event("order.pay")
+        tracked.assert_no_event("page.visit")
+
+
+def test_undefined_events_that_are_stored_may_be_missing(make: MakeHost) -> None:
+    """Nothing is known of their names."""
+    shop = make_shop(make, {"EVENTTRACK_UNDEFINED_EVENTS": "store"})
+    with shop.events.capture() as tracked, shop.app.app_context():
+        tracked.assert_no_event("order.pya")
+
+
+def test_money_is_compared_as_people_write_it(shop: Host) -> None:
+    """The expected amount, and the one that was recorded, in one notation."""
+    shop.events.define("offer.view")
+    with shop.events.capture() as tracked:
+        with shop.app.app_context():
+            track("offer.view", {"price": Money("6", "EUR")}, customer=7)
+        tracked.assert_event("offer.view", price=Money("6.00", "EUR"))
+        told = fail(tracked.assert_event, "offer.view", price=Money("5", "EUR"))
+        assert "  - price: EUR 5.00\n  + price: EUR 6.00\n" in told
 
 
 def test_without_any_event_the_message_is_short(shop: Host) -> None:
@@ -225,3 +274,20 @@ def test_events_of_another_process_are_read_from_the_database(
         tracked.assert_no_event("order.pay", amount="1.00")
         assert repr(tracked) == f"<Tracked {len(tracked.events)} events>"
     assert isinstance(tracked, Tracked)
+
+
+def test_what_another_program_refuses_fails_the_test(
+    make: MakeHost, tmp_path: pathlib.Path
+) -> None:
+    """It is waited for, as the program writes by itself."""
+    url = f"sqlite:///{tmp_path / 'shop.db'}"
+    shop = make_shop(make, create=True, url=url)
+    command = [sys.executable, "-c", _REFUSE, url]
+    message = r"order\.pya \(undefined_event\): 'order\.pya' is not defined"
+    pipe = subprocess.PIPE
+    with (
+        subprocess.Popen(command, cwd=ROOT, text=True, stdin=pipe, stdout=pipe) as program,
+        pytest.raises(AssertionError, match=message),
+        shop.events.capture(stored=True),
+    ):
+        _let_it_post(program)

@@ -22,6 +22,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
+from flask_eventtrack import Money
+
 from . import events
 
 
@@ -52,6 +54,7 @@ class MugView:
     size: Size = Size.SMALL
     colour: t.Literal["red", "blue"] = "red"
     stars: t.Annotated[int, msgspec.Meta(ge=1, le=5, description="1 to 5")] = 5
+    cost: Money | None = None
     lines: list[Line] = field(default_factory=list)
     seen_at: dt.datetime | None = None
     is_gift: bool = False

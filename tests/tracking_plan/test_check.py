@@ -143,6 +143,28 @@ def test_a_parameter_of_the_label_that_is_gone_breaks() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "hint"),
+    [
+        ({"x": int}, {"duration": int | None}, ", perhaps renamed to duration"),
+        ({"x": t.Literal["a"]}, {"duration": str}, ", perhaps renamed to duration"),
+        ({"x": int}, {"duration": int, "y": str}, ", perhaps renamed to duration"),
+        ({"x": int}, {"duration": str}, ""),
+        ({"x": str}, {"duration": dt.date}, ""),
+        ({"x": int}, {"duration": int, "y": int}, ""),
+        ({"x": int, "y": int}, {"duration": int}, ""),
+        ({"x": int, "duration": int}, {"duration": int}, ""),
+    ],
+)
+def test_a_parameter_may_have_been_renamed(
+    old: dict[str, t.Any], new: dict[str, t.Any], hint: str
+) -> None:
+    """If a single one of its type is new, and no other one is gone."""
+    schemas = (dataclasses.make_dataclass("Schema", each.items()) for each in (old, new))
+    sentences = {each.param: each.sentence for each in changes_of(*schemas)}
+    assert sentences["x"] == f"is gone{hint}"
+
+
 class Open(pydantic.BaseModel):
     x: int
 
@@ -242,7 +264,7 @@ def test_what_does_not_break_takes_all_that_was_taken() -> None:
 
 def test_the_file_is_written_and_compared(project: Project) -> None:
     """A change that breaks has the exit status 1, until the file is written anew."""
-    answer = project.run("check", exit_code=1)
+    answer = project.run("check", exit_code=2)
     assert answer == "Error: There is no eventtrack.catalogue.json: write it with --update.\n"
     assert project.run("check", "--update").endswith(
         "eventtrack.catalogue.json is written: 3 definitions.\n"
@@ -254,7 +276,9 @@ def test_the_file_is_written_and_compared(project: Project) -> None:
     document["definitions"]["mug.see"] = document["definitions"].pop("mug.view")
     path.write_text(json.dumps(document))
     assert project.run("check", exit_code=1) == (
-        "breaks   mug.see: is gone.\nchanges  mug.view: is new.\n"
+        "breaks   mug.see: is gone.\n"
+        "changes  mug.view: is new.\n"
+        "1 change breaks senders. Undo it, or accept it with --update.\n"
     )
     assert json.loads(project.run("check", "--json", exit_code=1)) == {
         "changes": [
@@ -264,6 +288,18 @@ def test_the_file_is_written_and_compared(project: Project) -> None:
     }
     project.run("check", "--update")
     assert project.run("check") == "Nothing has changed.\n"
+
+
+def test_what_breaks_is_to_be_undone_or_accepted(project: Project) -> None:
+    """The command says how."""
+    project.host.events.define("cup.view")
+    project.host.events.define("jug.view")
+    project.run("check", "--update")
+    path = project.folder / "eventtrack.catalogue.json"
+    path.write_text(path.read_text().replace("cup.view", "cup.see").replace("jug.view", "jug.see"))
+    assert project.run("check", exit_code=1).endswith(
+        "\n2 changes break senders. Undo them, or accept them with --update.\n"
+    )
 
 
 def test_what_does_not_break_is_to_be_committed(project: Project) -> None:
@@ -280,7 +316,7 @@ def test_a_file_of_another_kind_is_refused(project: Project, text: str) -> None:
     """With what to do."""
     path = project.folder / "plan.json"
     path.write_text(text, errors="surrogateescape")
-    answer = project.run("check", "--file", "plan.json", exit_code=1)
+    answer = project.run("check", "--file", "plan.json", exit_code=2)
     assert answer == (
         "Error: plan.json is no catalogue of this release: write it anew with "
         "'flask eventtrack catalogue check --update'.\n"
@@ -301,10 +337,10 @@ def test_a_broken_file_is_written_anew(project: Project) -> None:
     """Such as one with the marks of a merge, or of which a name was removed."""
     path = project.folder / "eventtrack.catalogue.json"
     path.write_text("<<<<<<< HEAD\n")
-    project.run("check", exit_code=1)
+    project.run("check", exit_code=2)
     project.run("check", "--update")
     assert project.run("check") == "Nothing has changed.\n"
     document = json.loads(path.read_text())
     del document["definitions"]["mug.view"]["anonymous"]
     path.write_text(json.dumps(document))
-    assert "is no catalogue of this release" in project.run("check", exit_code=1)
+    assert "is no catalogue of this release" in project.run("check", exit_code=2)

@@ -136,6 +136,7 @@ FUTURE = "from __future__ import annotations\n"
 @example([{"self": [], "mro": []}], "server", "")
 @example([{"XYItems": 1, "items": [{"a": 1}]}, {}], "server", "")
 @example([{"items": [dict.fromkeys(filter(None, HOSTILE), 1)]}, {}], "browser", "")
+@example([{"Money": 1, "a": {"amount": "1.50", "currency": "EUR"}}, {}], "server", FUTURE)
 @example([{"a": {"b": 1, "c": None}}, {"a": {"c": 2**62 + 1, "b": 1.5}}], "app", FUTURE)
 def test_a_draft_is_a_definition_that_takes_what_it_was_inferred_from(
     events: list[dict[str, t.Any]], source: str, head: str
@@ -180,6 +181,8 @@ def test_every_action_has_a_draft(action: str, params: dict[str, t.Any]) -> None
         (["2026-01-01", "2026-01-02T10:00:00Z"], "str"),
         (["1", "2"], "str"),
         ([["a"], []], "list"),
+        ([{"amount": "9.90", "currency": "EUR"}, {"amount": "7", "currency": "JPY"}], "Money"),
+        ([{"amount": "9.90", "currency": "EUR"}, {"amount": "x", "currency": "EUR"}], "XYName"),
     ],
 )
 def test_types_are_those_of_the_values(values: list[t.Any], kind: str) -> None:

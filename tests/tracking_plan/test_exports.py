@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import datetime as dt
 import enum
@@ -21,12 +22,13 @@ from ..commands import run
 from ..conftest import MakeHost
 from ..manual import ROOT
 from ..servers import skip_absent
-from .conftest import Project
+from .conftest import EVENTS, Project
 
 DECLARATIONS = ROOT / "flask_eventtrack/browser/eventtrack.d.ts"
 GOOD = """\
 import datetime, decimal
-from flask_eventtrack import EventTrack, current_visitor, errors, track
+import flask_eventtrack
+from flask_eventtrack import EventTrack, Money, current_visitor, errors, signals, track
 from flask_eventtrack.records import Event
 from mugs.shop_events import Line, MugView, Size
 
@@ -34,12 +36,17 @@ track("mug.view", {"sku": "A", "name": "Mug"})
 track("mug.view", {"sku": "A", "name": "Mug", "size": Size.LARGE, "colour": "blue", "url": "/mug"})
 track("mug.view", {"sku": "A", "name": "Mug", "lines": [Line("A"), {"sku": "B"}]}, label="Again")
 track("mug.view", {"sku": "A", "name": "Mug", "price": decimal.Decimal("9.90"), "stars": 5})
+track("mug.view", {"sku": "A", "name": "Mug", "cost": Money("9.90", "EUR")})
+track("mug.view", {"sku": "A", "name": "Mug", "cost": {"amount": "9.90", "currency": "EUR"}})
 track("mug.view", {"sku": "A", "name": "Mug", "seen_at": datetime.datetime.now()}, customer=42)
 track(MugView(sku="A", name="Mug"), in_transaction=True)
 track("mug.close")
 track("product.addToCart", {"sku": "A", "quantity": 2})
 track("order.place", {"number": 1})
 current_visitor.feed()
+errors.UndefinedEvent.__mro__
+flask_eventtrack.errors.InvalidEvent.__mro__
+signals.events_written.connect(print)
 """
 # Each line is wrong.
 BAD = """\
@@ -48,6 +55,9 @@ track("mug.view", {"sku": "A"})
 track("mug.view", {"sku": 5, "name": "Mug"})
 track("mug.view", {"sku": "A", "name": "Mug", "colour": "green"})
 track("mug.view", {"sku": "A", "name": "Mug", "nmae": "Mug"})
+track("mug.view", {"sku": "A", "name": "Mug", "cost": "9.90"})
+track("mug.view", {"sku": "A", "name": "Mug", "cost": {"amount": "9.90"}})
+track("mug.view", {"sku": "A", "name": "Mug", "cost": Money(9.9, "EUR")})
 track("mug.view", {"sku": "A", "name": "Mug", "lines": [{"quantity": 1}]})
 track("mug.view")
 track("order.place", {"number": "1"})
@@ -61,13 +71,15 @@ type Views = EventTrack.ElementAttributes<"mug.view">;
 type Closes = EventTrack.ElementAttributes<"mug.close">;
 et.track("mug.view", { sku: "A", name: "Mug", stars: 4n, seen_at: new Date() }, "Again");
 et.track("mug.view", { sku: "A", name: "Mug", lines: [{ sku: "B" }], content_id: "7" });
+et.track("mug.view", { sku: "A", name: "Mug", cost: { amount: "9.90", currency: "EUR" } });
 et.track("mug.close");
 et.track("mug.close", {}, "Closed");
 et.track("mug.close", { content_id: "7" });
 et.track("product.addToCart", { sku: "A", quantity: 2 });
 const a: Views = {
   "data-eventtrack": "mug.view", "data-eventtrack-sku": "A", "data-eventtrack-stars": "5",
-  "data-eventtrack-is-gift": "true", "data-eventtrack-label": "Saw it" };
+  "data-eventtrack-cost": "9.90 EUR", "data-eventtrack-is-gift": "true",
+  "data-eventtrack-label": "Saw it" };
 const b: EventTrack.ElementAttributes = { "data-eventtrack-view": "mug.close" };
 """
 BAD_SCRIPT = """\
@@ -77,6 +89,8 @@ et.track("mug.view");
 et.track("mug.view", { sku: 5, name: "Mug" });
 et.track("mug.view", { sku: "A", name: "Mug", colour: "green" });
 et.track("mug.view", { sku: "A", name: "Mug", nmae: "x" });
+et.track("mug.view", { sku: "A", name: "Mug", cost: { amount: "9.90" } });
+et.track("mug.view", { sku: "A", name: "Mug", cost: { amount: 9.9, currency: "EUR" } });
 et.track("mug.close", { a: 1 });
 et.track("order.place", { number: 1 });
 et.track("page.visit", { url: "/" });
@@ -206,6 +220,23 @@ def test_a_class_of_a_module_that_cannot_be_imported_by_name_is_left_out(make: M
     assert "my-shop" not in text
 
 
+def test_a_file_of_definitions_is_parsed_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many classes are in it, and however often they are exported."""
+    parsed: list[str] = []
+    parse = ast.parse
+
+    def note(source: t.Any, *given: t.Any, **named: t.Any) -> t.Any:
+        parsed.append(source)
+        return parse(source, *given, **named)
+
+    monkeypatch.setattr(ast, "parse", note)
+    for kind in ("markdown", "jsonschema"):
+        assert "the stock number" in project.run("export", "--format", kind)
+    assert [text for text in parsed if "class MugView" in text] == [EVENTS]
+
+
 def test_markdown_reads_as_a_plan(project: Project) -> None:
     """Own events only, by context."""
     text = project.run("export", "--format", "markdown")
@@ -267,7 +298,8 @@ A mug's page was opened.
 | `price` | decimal |  |  |
 | `size` | one of s, l |  |  |
 | `colour` | one of red, blue |  |  |
-| `stars` | integer |  | 1 to 5 |
+| `stars` | integer, 1 to 5 |  | 1 to 5 |
+| `cost` | Money (amount, currency) |  |  |
 | `lines` | list of Line (sku, quantity) |  |  |
 | `seen_at` | date and time |  |  |
 | `is_gift` | boolean |  |  |

@@ -9,8 +9,10 @@ export const {
   fetch,
   setTimeout,
 } = window;
-export const { parse, stringify } = JSON;
-export const { now } = Date;
-export const { random } = Math;
-export const { get, getPrototypeOf } = Reflect;
-export const { composedPath } = Event.prototype;
+export const parse = JSON.parse;
+export const stringify = JSON.stringify;
+export const now = Date.now;
+export const random = Math.random;
+export const get = Reflect.get;
+export const getPrototypeOf = Reflect.getPrototypeOf;
+export const composedPath = Event.prototype.composedPath;

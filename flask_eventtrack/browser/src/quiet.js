@@ -3,7 +3,9 @@
  * properties, and so may the document's images: both are asked by the prototype's functions alone.
  */
 
-const { getAttribute } = Element.prototype;
+import { composedPath } from "./natives.js";
+
+const { getAttribute, matches } = Element.prototype;
 
 /**
  * @template {any[]} A, R
@@ -23,10 +25,15 @@ export const guard =
 /**
  * Listens before the page does.
  * @param {string} kind
- * @param {(event: any) => void} heed
+ * @param {(event: any, path: EventTarget[]) => void} heed is told what the event goes through, shadow
+ *   roots or not, innermost first
  */
 export const listen = (kind, heed) =>
-  addEventListener(kind, guard(heed), { capture: true, passive: true });
+  addEventListener(
+    kind,
+    guard((event) => heed(event, composedPath.call(event))),
+    { capture: true, passive: true },
+  );
 
 /**
  * @param {Node} node @param {string} selector
@@ -39,3 +46,6 @@ export const queryAll = (node, selector) => {
 
 /** @param {Element} element @param {string} name */
 export const attribute = (element, name) => getAttribute.call(element, name);
+
+/** @param {unknown} node @param {string} selector whether it is an element that fits */
+export const fits = (node, selector) => node instanceof Element && matches.call(node, selector);

@@ -17,7 +17,7 @@
   // The chart: its points are on the SVG, its words in the table.
   for (const figure of all("figure.chart")) {
     const canvas = figure.querySelector(".canvas");
-    const rows = all("tbody tr", figure);
+    const rows = all("tbody tr:not(.noted)", figure);
     if (!canvas || !rows.length) continue;
     const cross = make("i", "cross"), spot = make("i", "spot"), tip = make("div", "tip");
     let at = -1;
@@ -37,6 +37,10 @@
       const [value, before, when] = all("td", rows[index]).map((cell) => cell.textContent);
       tip.replaceChildren(make("small", "", rows[index].cells[0].textContent), make("b", "", value));
       if (before) tip.append(make("small", "", `${before} · ${when}`));
+      const below = rows[index].nextElementSibling;
+      const notes = below?.matches(".noted") ? all("p", below).map((note) => make("small", "note", note.textContent)) : [];
+      tip.append(...notes.slice(0, 3));
+      if (notes.length > 3) tip.append(make("small", "", `and ${notes.length - 3} more in the table`));
       canvas.append(cross, spot, tip);
       cross.style.left = spot.style.left = `${x}px`;
       spot.style.top = `${y}px`;

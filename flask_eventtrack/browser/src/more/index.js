@@ -2,6 +2,7 @@ import { guard } from "../quiet.js";
 import { beacon } from "./beacon.js";
 import { debug } from "./debug.js";
 import { keep } from "./keep.js";
+import { kit } from "./kit.js";
 import { watchPage } from "./page.js";
 import { plain } from "./plain.js";
 import { keptIds, replay } from "./replay.js";
@@ -14,14 +15,15 @@ import { spa } from "./spa.js";
 
 /** @param {Core} core */
 export function start(core) {
-  const loadThird = () => core.importFile("tagged.js", DIGESTS.tagged);
+  const loadThird = () =>
+    core.importFile("tagged.js", DIGESTS.tagged).then(({ load }) => load(core, kit));
   core.hooks.plain = plain;
   core.hooks.perform = (name, value) => {
     if (name === "optOut") {
       core.api.flush(); // drops what waits
       for (const id of keptIds()) delete localStorage[`eventtrack:${id}`];
     }
-    return loadThird().then(({ calls }) => calls[name](core, value));
+    return loadThird().then(({ calls }) => calls[name](value));
   };
   debug(core);
   keep(core);

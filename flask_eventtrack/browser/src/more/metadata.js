@@ -1,6 +1,6 @@
+import { parse } from "../natives.js";
 import { attribute, guard, queryAll } from "../quiet.js";
 
-const { parse } = JSON;
 // The content of a page, which others may write, can have these elements too, but for scripts.
 const SAID = "head meta, script[type='application/ld+json']";
 // What a page mentions beside its subject.

@@ -1,5 +1,5 @@
 import { composedPath } from "../natives.js";
-import { guard, queryAll } from "../quiet.js";
+import { fits, guard, queryAll } from "../quiet.js";
 
 const NAMES = ["", "-view", "-hover", "-outbound", "-downloads"].map(
   (name) => `data-eventtrack${name}`,
@@ -7,10 +7,8 @@ const NAMES = ["", "-view", "-hover", "-outbound", "-downloads"].map(
 const TAGGED = `[${NAMES.join("],[")}]`;
 const PAUSE = 100; // ms: a page that builds itself is looked at ten times a second
 
-const { matches } = Element.prototype;
-
 /** @param {EventTarget} node */
-const isTagged = (node) => node instanceof Element && matches.call(node, TAGGED);
+const isTagged = (node) => fits(node, TAGGED);
 
 /**
  * Loads the third file once an element with tracking attributes is on the page, or is clicked in a
@@ -32,7 +30,7 @@ export function watchTagged(core, turns, loadThird) {
   const load = () => {
     observer.disconnect();
     loading ??= loadThird()
-      .then(({ start }) => void turns.push(...start(core, clicks, passwords)))
+      .then(({ start }) => void turns.push(...start(clicks, passwords)))
       .catch(() => {});
   };
   const look = () => {

@@ -1,5 +1,5 @@
-import { attribute } from "../quiet.js";
 import { idOf, onPath, send } from "./elements.js";
+import { attribute, fits } from "./kit.js";
 
 const FILE = /\.(pdf|docx?|xlsx?|pptx?|csv|txt|zip|7z|rar|gz|dmg|exe|msi|apk|mp[34])$/i;
 
@@ -7,11 +7,9 @@ const FILE = /\.(pdf|docx?|xlsx?|pptx?|csv|txt|zip|7z|rar|gz|dmg|exe|msi|apk|mp[
 const TYPED =
   "input:not([type=button], [type=image], [type=reset], [type=submit]), select, textarea, [contenteditable]";
 
-const { matches } = Element.prototype;
-
 /** @param {Element} element */
 const writtenOn = (element) =>
-  matches.call(element, TYPED) ? "" : element.textContent || attribute(element, "value");
+  fits(element, TYPED) ? "" : element.textContent || attribute(element, "value");
 
 /** @param {Element} element */
 const textOf = (element) =>
@@ -22,11 +20,10 @@ const textOf = (element) =>
 
 /**
  * A click: on what is tagged with `data-eventtrack`, on a link that leaves, or on a download.
- * @param {import("./elements.js").Core} core
  * @param {MouseEvent} event
  * @param {import("./elements.js").Path} path
  */
-export function click(core, { button }, path) {
+export function click({ button }, path) {
   const find = (/** @type {string} */ selector) => onPath(path, selector)[0];
   const link = find("a[href], area[href]");
   // A right click opens a menu, and a middle click does nothing but on a link.
@@ -35,9 +32,9 @@ export function click(core, { button }, path) {
 
   /** @param {Element} element */
   const count = (element) => {
-    const text = textOf(element);
-    if (link?.contains(element)) send(core, element, "", "link.click", { href: url.href, text });
-    else send(core, element, "", "button.click", { id: idOf(element), text });
+    const isLink = link?.contains(element);
+    const facts = { id: idOf(element), text: textOf(element), ...(isLink && { href: url.href }) };
+    send(element, "", isLink ? "link.click" : "button.click", facts);
   };
 
   const tagged = find("[data-eventtrack]:not(form)");
@@ -46,8 +43,8 @@ export function click(core, { button }, path) {
   if (tagged && !(tagged.contains(field) && !path.includes(field))) count(tagged);
 
   if (!link || link.contains(tagged)) return;
-  const leaves = url?.host !== location.host && /^http/.test(`${url}`);
-  const isFile = FILE.test(`${url?.pathname}`) || attribute(link, "download") !== null;
+  const leaves = url.host !== location.host && /^http/.test(url);
+  const isFile = FILE.test(url.pathname) || attribute(link, "download") !== null;
   if (leaves && find("[data-eventtrack-outbound]")) count(link);
   else if (isFile && find("[data-eventtrack-downloads]")) count(link);
 }

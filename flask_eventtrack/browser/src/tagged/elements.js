@@ -1,14 +1,11 @@
-import { get } from "../natives.js";
-import { attribute } from "../quiet.js";
+import { attribute, core, fits, get } from "./kit.js";
 
 /**
- * @typedef {import("../core.js").Core} Core
  * @typedef {EventTarget[]} Path what an event went through, shadow roots or not, innermost first
  * @typedef {import("../core.js").Turn} Turn
  */
 
-const { closest, getAttributeNames, matches } = Element.prototype;
-const TAG = "data-eventtrack";
+const { closest, getAttributeNames } = Element.prototype;
 const PARAM = /^data-eventtrack-(?!(?:label|skip|field|outbound|downloads|view|hover|dwell)\b)(.+)/;
 const NUMBER = /^-?\d{1,15}(\.\d+)?$/;
 
@@ -19,17 +16,17 @@ const NUMBER = /^-?\d{1,15}(\.\d+)?$/;
  * @returns {any[]}
  */
 export const onPath = (path, selector) =>
-  path.filter((node) => node instanceof Element && matches.call(node, selector));
+  path.filter((node) => fits(node, selector));
 
 /** @param {Element} element @param {string} name after `data-eventtrack` */
-export const tag = (element, name) => attribute(element, TAG + name);
+export const tag = (element, name) => attribute(element, `data-eventtrack${name}`);
 
 /** @param {Element} element @param {string} name @param {number} otherwise */
-export const setting = (element, name, otherwise) => Number(tag(element, name) ?? otherwise);
+export const setting = (element, name, otherwise) => +(tag(element, name) ?? otherwise);
 
 /** "12" becomes a number; what would not read the same again, as "007", does not. @param {string} value */
 export function typed(value) {
-  if (/^(true|false)$/.test(value)) return value === "true";
+  if (value === "true" || value === "false") return value === "true";
   return NUMBER.test(value) && `${+value}` === value ? +value : value;
 }
 
@@ -40,18 +37,17 @@ export const idOf = (element) => attribute(element, "id") ?? attribute(element, 
 export const nameOf = (element) => idOf(element) ?? get(Element.prototype, "localName", element);
 
 /** @param {Element} element */
-export const isSkipped = (element) => closest.call(element, `[${TAG}-skip]`);
+export const isSkipped = (element) => closest.call(element, "[data-eventtrack-skip]");
 
 /**
  * Tracks what an element's attributes say.
- * @param {Core} core
  * @param {Element} element
  * @param {string} kind the attribute that has the action, after `data-eventtrack`
  * @param {string} builtIn the action when the attribute has none
  * @param {object} facts params of the built-in event
  * @param {object} [others] params of any event
  */
-export function send({ api }, element, kind, builtIn, facts, others) {
+export function send(element, kind, builtIn, facts, others) {
   if (isSkipped(element)) return;
   const action = tag(element, kind) || builtIn;
   /** @type {{ [name: string]: unknown }} */
@@ -60,5 +56,5 @@ export function send({ api }, element, kind, builtIn, facts, others) {
     const [, param] = PARAM.exec(name) || [];
     if (param) params[param.replace(/-/g, "_")] = typed(`${attribute(element, name)}`);
   }
-  api.track(action, params, tag(element, "-label") ?? undefined);
+  core.api.track(action, params, tag(element, "-label") ?? undefined);
 }

@@ -1,13 +1,11 @@
-import { composedPath } from "../natives.js";
-import { listen } from "../quiet.js";
 import { nameOf, onPath, send, setting } from "./elements.js";
+import { listen } from "./kit.js";
 
 /**
  * A pointer that rests on what is tagged with `data-eventtrack-hover`.
- * @param {import("./elements.js").Core} core
  * @returns {import("./elements.js").Turn}
  */
-export function hover(core) {
+export function hover() {
   /** @type {Map<Element, number>} when the pointer came, in ms */
   const since = new Map();
 
@@ -20,13 +18,13 @@ export function hover(core) {
       if (under.includes(element)) continue;
       since.delete(element);
       if (dwell_ms >= setting(element, "-dwell", 1000)) {
-        send(core, element, "-hover", "element.hover", { id: nameOf(element) }, { dwell_ms });
+        send(element, "-hover", "element.hover", { id: nameOf(element) }, { dwell_ms });
       }
     }
   }
 
-  listen("pointerover", (event) => {
-    if (event.pointerType !== "touch") settle(onPath(composedPath.call(event), "[data-eventtrack-hover]"));
+  listen("pointerover", (event, path) => {
+    if (event.pointerType !== "touch") settle(onPath(path, "[data-eventtrack-hover]"));
   });
   listen("pointerout", (event) => event.relatedTarget || settle([]));
   listen("click", () => settle([])); // waiting for a slow link does not count

@@ -1,23 +1,18 @@
-import { composedPath } from "../natives.js";
-import { attribute, guard, listen, queryAll } from "../quiet.js";
+import { attribute, fits, guard, listen, queryAll } from "./kit.js";
 
 const PASSWORD = "[type=password]";
 const HINTS = ["name", "id", "data-eventtrack-field", "autocomplete", "aria-label", "placeholder"];
 
 // In small letters, between spaces. The first ones may be parts: "newpassword", "csrftoken".
 const SECRET = new RegExp(
-  [
-    "passw(or)?[dt]|pass ?(code|key|phrase)|pwd|cvc|cvv|ccv|credential|(secret|token)s?\\b",
-    "kennwort|contrase[nñ]a|senha|wachtwoord|mot ?de ?passe",
-    "\\b(pass|pw|pin|pin ?code|puk|t?otp|csc|cvn|ssn|iban|jwt|2fa|mfa)\\d*\\b",
-    "\\b(auth\\w*|backup|login|one ?time|recovery|security|sms|verification) ?code",
-    "\\b(api|private|access) ?key",
-    "\\b(cc|card) ?(n(umber|um|o|r)?|code|csc|exp\\w*|holder|name|security)\\b",
-    "\\b(credit|debit) ?card|\\bsocial ?security",
-  ].join("|"),
+  "passw(or)?[dt]|pass ?(code|key|phrase)|pwd|cvc|cvv|ccv|credential|(secret|token)s?\\b" +
+    "|kennwort|contrase[nñ]a|senha|wachtwoord|mot ?de ?passe" +
+    "|\\b(pass|pw|pin|pin ?code|puk|t?otp|csc|cvn|ssn|iban|jwt|2fa|mfa)\\d*\\b" +
+    "|\\b(auth\\w*|backup|login|one ?time|recovery|security|sms|verification) ?code" +
+    "|\\b(api|private|access) ?key" +
+    "|\\b(cc|card) ?(n(umber|um|o|r)?|code|csc|exp\\w*|holder|name|security)\\b" +
+    "|\\b(credit|debit) ?card|\\bsocial ?security",
 );
-
-const { matches } = Element.prototype;
 
 /** @type {WeakSet<Element>} those that have been passwords, and what they are called */
 const fields = new WeakSet();
@@ -54,7 +49,7 @@ function remember(field) {
 
 /** @param {EventTarget} node */
 function look(node) {
-  if (node instanceof Element && matches.call(node, PASSWORD)) remember(node);
+  if (fits(node, PASSWORD)) remember(/** @type {Element} */ (node));
   else if (node instanceof Node) queryAll(node, PASSWORD).forEach(remember);
 }
 
@@ -74,16 +69,15 @@ export function watchSecrets(passwords) {
     }
   });
   new MutationObserver(heed).observe(document, {
-    attributeFilter: ["type"],
-    attributeOldValue: true,
     childList: true,
     subtree: true,
+    attributeFilter: ["type"],
+    attributeOldValue: true,
   });
 
   // The observer does not see into shadow roots.
   for (const kind of ["pointerdown", "click", "focusin", "input"]) {
-    listen(kind, (event) => {
-      const path = composedPath.call(event);
+    listen(kind, (_, path) => {
       path.filter((node) => node instanceof ShadowRoot).forEach(look);
       const [field] = /** @type {Element[]} */ (path);
       if (isMasked(field)) remember(field);

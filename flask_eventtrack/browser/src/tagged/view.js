@@ -1,7 +1,5 @@
-import { ask } from "../ask.js";
-import { get } from "../natives.js";
-import { guard, queryAll } from "../quiet.js";
 import { nameOf, send, setting } from "./elements.js";
+import { ask, get, guard, queryAll } from "./kit.js";
 
 const TAGGED = "[data-eventtrack-view]";
 
@@ -17,10 +15,9 @@ function isSeen({ target, boundingClientRect: whole, intersectionRect: part }) {
 
 /**
  * What is tagged with `data-eventtrack-view`, once it has been in view for long enough.
- * @param {import("./elements.js").Core} core
  * @returns {import("./elements.js").Turn}
  */
-export function view(core) {
+export function view() {
   /** @type {Map<Element, number>} elements in view, and their timers */
   const timers = new Map();
   /** @type {WeakSet<Element>} */
@@ -47,7 +44,7 @@ export function view(core) {
     observer.unobserve(element);
     timers.delete(element);
     counted.add(element);
-    send(core, element, "-view", "element.view", { id: nameOf(element) });
+    send(element, "-view", "element.view", { id: nameOf(element) });
   }
 
   /** @param {any} root */

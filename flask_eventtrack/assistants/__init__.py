@@ -1,0 +1,1 @@
+"""Reports for assistants, over the Model Context Protocol, for reading only."""

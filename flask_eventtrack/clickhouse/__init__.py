@@ -1,0 +1,1 @@
+"""A copy of events, sessions and orders in ClickHouse, which follows the commit log."""

@@ -1,0 +1,67 @@
+"""What reports ask of another store that has a copy of the sessions, events and orders."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import typing as t
+
+import sqlalchemy as sa
+
+if t.TYPE_CHECKING:
+    from .conditions import Conditions
+    from .counting import Question
+    from .period import Period
+    from .sums import Sums
+
+#: Said of a report that only the host's database answers.
+NOT_THERE = "This report is not counted in the copy."
+
+
+class CopyUnusable(Exception):
+    """The copy cannot answer. The message is a sentence for people, which names no server."""
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked: the sessions that started between the ``bounds``, without the second one.
+
+    :param conditions: of the class that the store names.
+    """
+
+    period: Period
+    bounds: tuple[dt.datetime, dt.datetime]
+    question: Question
+    conditions: Conditions
+
+
+class Elsewhere(t.Protocol):
+    """Another store. It has no limit of time that cuts a report.
+
+    Each method raises :class:`CopyUnusable` where the store does not answer.
+    """
+
+    #: How it writes conditions.
+    conditions: type[Conditions]
+
+    def check(self, connection: sa.Connection) -> None:
+        """Check that the copy is up to date.
+
+        :param connection: to the database that it is a copy of.
+        :raises CopyUnusable: it is not.
+        """
+
+    def count(self, asked: Asked) -> Sums:
+        """Count sessions, the events of those that match a filter, and orders."""
+        ...
+
+    def count_people(self, asked: Asked, dimension: str) -> dict[str, int] | None:
+        """Return how many people there were of each value of a dimension; None of hours."""
+        ...
+
+    def count_paths(self, asked: Asked, route: str) -> dict[str, int]:
+        """Return how many page visits a route has had, by path."""
+        ...
+
+    def close(self) -> None:
+        """Close the connections. They open again when they are needed."""

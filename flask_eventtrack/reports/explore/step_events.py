@@ -1,0 +1,191 @@
+"""Reads the events of a funnel's steps, by person or session."""
+
+from __future__ import annotations
+
+import collections
+import collections.abc as cabc
+import time
+import typing as t
+
+import sqlalchemy as sa
+
+from ...store.dialects import id_as_text, ids_parameter, is_among
+from ...store.reading import give_up
+from ...store.types import NAIVE
+from ..conditions import Conditions
+from ..counting import Counter
+from ..scan import AT_ONCE, MOST_IDS, ROWS_AT_ONCE, Bounds, iter_ids
+from .attempts import Event
+from .event_conditions import EventConditions
+from .plan import Plan
+from .steps import Step
+
+_True = sa.ColumnElement[bool]
+
+
+class Part(t.NamedTuple):
+    """The events of a part of the period, by person or session.
+
+    ``events`` has those with an event of a later step, with all their events. ``firsts`` has all
+    others, with their first event.
+    """
+
+    events: dict[str, list[Event]]
+    firsts: dict[str, Event]
+
+
+class StepEvents:
+    """The events of a funnel's steps, read a part of the period at a time, the latest first.
+
+    What is read is kept in columns: the garbage collector would visit each row.
+
+    :param by: the dimension of sessions whose value each event has.
+    """
+
+    def __init__(
+        self, counter: Counter, plan: Plan, conditions: Conditions, by: str | None
+    ) -> None:
+        self._counter = counter
+        self._plan = plan
+        self._conditions = conditions
+        self._by = by
+        self._name = counter.connection.dialect.name
+        self._on_events = EventConditions(self._name, counter.catalogue)
+        self.events: dict[str, list[Event]] = {}
+        self.firsts: dict[str, Event] = {}
+
+    def read(self, bounds: Bounds) -> Part:
+        """Read the events between two moments.
+
+        Of people with events of the first step alone, one is enough.
+        """
+        sessions, uuids, times, fits, same = self._read_columns(self._make_query(bounds))
+        units, values = self._find_owners(set(sessions) - {None}, bounds)
+        keys = [session or uuid for session, uuid in zip(sessions, uuids, strict=True)]
+        whose = [units.get(key, key) for key in keys]
+        found = zip(times, fits, (values.get(key, "") for key in keys), same, strict=True)
+        later = {unit for unit, each in zip(whose, fits, strict=True) if each != 1}
+        later |= self.events.keys()
+        part = Part(collections.defaultdict(list), {})
+        for unit, event in zip(whose, found, strict=True):
+            if unit in later:
+                part.events[unit].append(event)
+            elif unit not in part.firsts or event < part.firsts[unit]:
+                part.firsts[unit] = event
+        return part
+
+    def merge(self, part: Part) -> None:
+        """Add an earlier part of the period."""
+        for unit, found in part.events.items():
+            self.events.setdefault(unit, []).extend(found)
+        self.firsts |= part.firsts
+
+    def _make_query(self, bounds: Bounds) -> sa.Select[t.Any]:
+        """Return the query for the events of all steps. One index has all its columns."""
+        tables, plan = self._counter.tables, self._plan
+        event, session = tables.event.c, tables.session.c
+        each = [self._limit(place, step, bounds) for place, step in enumerate(plan.events)]
+        # Bots have no session, so only events without one need a look at their source.
+        has_session = event.session_id.is_not(None)
+        bits = (sa.case((is_it, 1 << place), else_=0) for place, is_it in enumerate(each))
+        query = sa.select(
+            id_as_text(self._name, event.session_id),
+            sa.case((has_session, None), else_=id_as_text(self._name, event.uuid)),
+            sa.type_coerce(event.time, NAIVE),
+            sum(bits, sa.literal(0)),
+            self._same(),
+        ).select_from(tables.event)
+        if self._conditions:
+            query = query.outerjoin(tables.session, event.session_id == session.id)
+        is_human = has_session if plan.per == "session" else has_session | (event.source != "bot")
+        query = query.where(
+            event.time >= bounds[0], event.time < bounds[1], sa.or_(*each), is_human
+        )
+        if self._conditions.sites is not None:
+            query = query.where(event.site.in_(sorted(self._conditions.sites)))
+        return query
+
+    def _limit(self, place: int, step: Step, bounds: Bounds) -> _True:
+        """Return the condition that an event is one of a step."""
+        event = self._counter.tables.event.c
+        found = [self._on_events.of_step(step, event)]
+        if self._plan.same is not None:
+            found.append(self._same().is_not(None))
+        if place == 0 and self._conditions:
+            found += self._conditions.of(*bounds, any_start=True)
+        return sa.and_(*found)
+
+    def _same(self) -> sa.ColumnElement[t.Any]:
+        """Return the value of the parameter on which steps are joined."""
+        name, event = self._plan.same, self._counter.tables.event.c
+        if name is None:
+            return sa.null()
+        actions = {each.action for each in self._plan.events}
+        values = (
+            (event.action == action, self._on_events.value_of(action, name, event))
+            for action in sorted(actions)
+        )
+        return sa.case(*values)
+
+    def _find_owners(
+        self, sessions: set[str], bounds: Bounds
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the person of some sessions, and their values of the dimension.
+
+        A session of which the first has none stands for itself. Sessions are asked and not events,
+        of which there are more.
+        """
+        per, by, session = self._plan.per, self._by, self._counter.tables.session.c
+        if per == "session" and by is None:
+            return {}, {}
+        ids = [id_as_text(self._name, session[name]) for name in ("id", "person", "uuid")]
+        unit = ids[0] if per == "session" else sa.func.coalesce(*ids[1:])
+        query = sa.select(ids[0], unit, sa.null() if by is None else _value(session[by]))
+        units, values = dict[str, str](), dict[str, str]()
+
+        def add(limited: sa.Executable, parameters: dict[str, t.Any] | None = None) -> None:
+            found, theirs, of = self._read_columns(limited, parameters)
+            units.update(zip(found, theirs, strict=True))
+            if by is not None:
+                values.update(zip(found, of, strict=True))
+
+        if len(sessions) > MOST_IDS:  # reading all of the time is faster than so many by id
+            add(query.where(session.started_at >= bounds[0], session.started_at < bounds[1]))
+        for numbers in iter_ids(sessions - units.keys()):
+            among = query.where(is_among(self._name, session.id))
+            add(among, ids_parameter(self._name, numbers))
+        if per == "person":
+            units.update(self._iter_profiles(sessions - units.keys()))
+        return units, values
+
+    def _iter_profiles(self, sessions: set[str]) -> cabc.Iterator[tuple[str, str]]:
+        """Yield the profile of the events of sessions that were removed before their events."""
+        event = self._counter.tables.event.c
+        session = id_as_text(self._name, event.session_id)
+        query = sa.select(session, sa.func.min(id_as_text(self._name, event.uuid)))
+        query = query.where(is_among(self._name, event.session_id)).group_by(event.session_id)
+        for numbers in iter_ids(sessions):
+            found = self._read_columns(query, ids_parameter(self._name, numbers))
+            yield from zip(*found, strict=True)
+
+    def _read_columns(
+        self, query: sa.Executable, parameters: dict[str, t.Any] | None = None
+    ) -> list[list[t.Any]]:
+        """Return the columns of rows.
+
+        :raises TimeUp: it took too long.
+        """
+        connection, options = self._counter.connection, {"yield_per": AT_ONCE}
+        with connection.execute(query, parameters, execution_options=options) as result:
+            names = result.keys()
+            found: list[list[t.Any]] = [[] for _ in names]
+            for rows in result.partitions(ROWS_AT_ONCE):
+                for column, values in zip(found, zip(*rows, strict=True), strict=True):
+                    column.extend(values)
+                if time.monotonic() > self._counter.due:
+                    give_up(connection)
+        return found
+
+
+def _value(column: sa.Column[t.Any]) -> sa.ColumnElement[str]:
+    return sa.func.trim(sa.func.coalesce(column, ""))

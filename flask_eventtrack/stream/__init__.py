@@ -1,0 +1,1 @@
+"""Records on their way from web processes to workers, in a stream of Redis."""
