@@ -566,7 +566,8 @@ class Pipeline:
                 now = time.monotonic()
                 step = next_step(self._status, now)
                 if step == "write":
-                    self._status.is_hurried, self._status.due_at = False, NEVER
+                    self._status.is_hurried = False
+                    self._status.due_at = self._status.look_at = NEVER
                 if step != "wait":
                     return step
                 self._changed.wait(self._status.wakes_at - now)
@@ -596,10 +597,10 @@ class Pipeline:
             if is_waiting or is_busy or self._is_expecting:
                 # Not later than before: chores must not put it off again and again.
                 status.due_at = min(status.due_at, time.monotonic() + self._interval)
-            elif self._queue.is_holding():
-                status.due_at = min(status.due_at, time.monotonic() + _LOOK_INTERVAL)
             else:
                 status.due_at = NEVER
+                if self._queue.is_holding():
+                    status.look_at = min(status.look_at, time.monotonic() + _LOOK_INTERVAL)
 
     def _write(self) -> None:
         self._drain()
@@ -626,7 +627,7 @@ class Pipeline:
             status.failed += 1
             spread = random.uniform(0.5, 1)  # noqa: S311 - so that processes do not try at once
             pause = spread * longest_pause(status.failed, self._interval)
-            status.due_at = time.monotonic() + pause
+            status.due_at, status.look_at = time.monotonic() + pause, NEVER
         if is_news:  # noted already: a host's log handler may track, and so come back here
             logger.error(message, explain(self.database, error, self.writer.now) or error)
         with self._lock:

@@ -27,9 +27,10 @@ class Status:
     what the last of these raised.
 
     All moments are ``time.monotonic()``'s. Waiting records are written at ``due_at`` at the latest,
-    or tried again after a failure. Until ``expecting_until`` hosts may commit events in their own
-    transactions. While chores are not done, one of their transactions comes at ``turn_at`` at the
-    latest, and earlier if nothing is to be written.
+    or tried again after a failure. At ``look_at`` the sink is asked whether it still has what is
+    held. Until ``expecting_until`` hosts may commit events in their own transactions. While chores
+    are not done, one of their transactions comes at ``turn_at`` at the latest, and earlier if
+    nothing is to be written.
     """
 
     life: Life = "running"
@@ -40,6 +41,7 @@ class Status:
     error: Exception | None = None
     is_hurried: bool = False
     due_at: float = NEVER
+    look_at: float = NEVER
     chores_at: float = 0.0
     expecting_until: float = 0.0
     turn_at: float = NEVER
@@ -52,7 +54,7 @@ class Status:
     @property
     def wakes_at(self) -> float:
         """When a thread that waits looks again, if nothing wakes it before."""
-        return min(self.due_at, self.chores_at)
+        return min(self.due_at, self.look_at, self.chores_at)
 
 
 def next_step(status: Status, now: float) -> Step:
@@ -72,7 +74,7 @@ def next_step(status: Status, now: float) -> Step:
 
 def _is_to_be_written(status: Status, now: float) -> bool:
     is_full = status.waiting >= BATCH_SIZE and not status.failed
-    return is_full or status.is_hurried or now >= status.due_at
+    return is_full or status.is_hurried or now >= min(status.due_at, status.look_at)
 
 
 def longest_pause(failed: int, interval: float) -> float:

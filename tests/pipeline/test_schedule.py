@@ -33,6 +33,8 @@ FAILED = {**WAITING, "failed": 3, "failures": 5, "error": OSError(), "due_at": N
         ({**QUIET, "chores_at": NOW}, "chores"),
         (WAITING, "wait"),
         ({**WAITING, "due_at": NOW}, "write"),
+        ({**QUIET, "look_at": NOW + 1}, "wait"),
+        ({**QUIET, "look_at": NOW}, "write"),
         ({**WAITING, "is_hurried": True}, "write"),
         ({**WAITING, "is_hurried": True, "chores_at": NOW}, "chores"),
         ({**WAITING, "due_at": NOW, "chores_at": NOW}, "chores"),
@@ -69,7 +71,13 @@ def test_a_life_that_is_over_ends_the_thread(life: Life, fields: dict[str, t.Any
 
 
 @pytest.mark.parametrize(
-    ("fields", "wakes_at"), [(QUIET, NOW + 60), (WAITING, NOW + 0.5), (FAILED, NOW + 4)]
+    ("fields", "wakes_at"),
+    [
+        (QUIET, NOW + 60),
+        (WAITING, NOW + 0.5),
+        (FAILED, NOW + 4),
+        ({**QUIET, "look_at": NOW + 3}, NOW + 3),
+    ],
 )
 def test_a_thread_that_waits_wakes_for_what_comes_first(
     fields: dict[str, t.Any], wakes_at: float

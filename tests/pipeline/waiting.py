@@ -17,7 +17,7 @@ ROOT = pathlib.Path(__file__).parents[2]
 PATIENT = {"EVENTTRACK_FLUSH_INTERVAL": 3600}
 
 
-def wait_until(condition: cabc.Callable[[], bool], seconds: float = 10) -> None:
+def wait_until(condition: cabc.Callable[[], bool], seconds: float = 30) -> None:
     """Wait for what another thread brings about; fail when it does not."""
     deadline = time.monotonic() + seconds
     while not condition():

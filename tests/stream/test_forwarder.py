@@ -10,6 +10,7 @@ import pytest
 
 from flask_eventtrack.pipeline import journal, pipeline
 from flask_eventtrack.pipeline.journal import Journal
+from flask_eventtrack.pipeline.schedule import NEVER
 from flask_eventtrack.records import AgentRead, Outcome
 from flask_eventtrack.stream import forwarder, redis_streams
 from flask_eventtrack.stream.frames import decode_frame
@@ -223,6 +224,21 @@ def test_what_is_sent_later_hides_no_loss(
     wait_until(lambda: not streamed.host.state.pipeline.waiting)
     streamed.work()
     assert streamed.host.actions()["order.ship"] == 4
+
+
+def test_an_event_does_not_wait_for_the_next_look(
+    make_streamed: MakeStreamed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread that waits only to ask Redis whether it has lost anything is woken."""
+    monkeypatch.setattr(pipeline, "_LOOK_INTERVAL", 3600.0)
+    streamed = make_streamed()
+    put(streamed.host, 1)
+    status = streamed.host.state.pipeline.status
+    wait_until(lambda: status.look_at < NEVER)
+    put(streamed.host, 2)
+    wait_until(lambda: not streamed.host.state.pipeline.waiting)
+    streamed.work()
+    assert streamed.host.actions()["order.ship"] == 2
 
 
 def test_what_a_silent_process_has_sent_is_sent_again(
