@@ -147,7 +147,9 @@ def write_headline(overview: Overview, comparison: Comparison, *, is_by_source: 
 
 def _write_people(overview: Overview, comparison: Comparison) -> str:
     now = overview.numbers.visitors
-    if not now:
+    if not now and overview.cut is not None:
+        said = "No visitors in the part that was counted"
+    elif not now:
         said = "Nobody has visited yet" if overview.period.is_running else "Nobody visited"
     else:
         said = f"{count_people(now)} visited"

@@ -276,3 +276,16 @@ def test_an_older_site_opens_on_thirty_days(make: MakeHost, clock: FakeClock) ->
     host.flush()
     clock.advance(days=1)
     assert read_headline(look(host)).startswith("1 person visited, and nobody did in the 30 days")
+
+
+def test_what_could_not_be_counted_is_not_nobody(
+    make: MakeHost, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The headline agrees with the notice below it."""
+    host = open_dashboard(make, clock)
+    host.client().get("/products/lamp")
+    host.flush()
+    monkeypatch.setattr("flask_eventtrack.reports.counting.SCAN_SECONDS", -1.0)
+    page = look(host, "/?f=is:device_type:desktop&period=7d")
+    assert read_headline(page) == "No visitors in the part that was counted."
+    assert "These numbers are of the last 0 of 7 days" in page
