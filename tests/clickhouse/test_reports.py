@@ -190,11 +190,11 @@ def test_hostile_values_stay_values(small_shop: Host, clickhouse: ClickHouse) ->
     everything = ask_copy(small_shop, overview("at_least:pages:0")).numbers.sessions
     for text in HOSTILE:
         assert_same(small_shop, overview(f"is:source:{text}."))
-        assert_same(small_shop, overview(f"is_not:source:{text}.", f"is_not:page:{text}"))
-        contains = overview(f"contains:utm_source:{text}", f"is_not:site:{text}")
-        if "\0" not in text:  # where SQLite's LIKE ends, and PostgreSQL takes none
-            assert_same(small_shop, contains)
-        assert ask_copy(small_shop, overview(f"is:cart.put.sku:{text}")).numbers.sessions == 0
+    for operator in ("is_not:source", "is_not:page", "is_not:site", "is:cart.put.sku"):
+        assert_same(small_shop, overview(*(f"{operator}:{text}" for text in HOSTILE)))
+    # At a NUL, SQLite's LIKE ends, and PostgreSQL takes none.
+    for text in (each for each in HOSTILE if "\0" not in each):
+        assert_same(small_shop, breakdown("source", f"contains:utm_source:{text}"))
     assert_same(small_shop, breakdown("path", route="'\\\\' OR 1=1"))
     many = [f"is:source:{text}{'x' * 900}" for text in HOSTILE]
     assert ask_copy(small_shop, overview(*many)).numbers.sessions == 0
