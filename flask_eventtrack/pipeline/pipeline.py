@@ -614,10 +614,13 @@ class Pipeline:
         except Exception as error:  # noqa: BLE001 - the thread outlives whatever the database does
             self._note_failure(error, "Events cannot be written, and wait: %s")
             return
-        # Without a written event, nothing shows that the fault is over.
-        if self._status.failed and self.sink.committed > before:
+        # While events wait, only one that is written shows that the fault is over.
+        is_written = self.sink.committed > before
+        if self._status.failed and (is_written or not self.waiting):
             self._status.failed, self._status.error = 0, None
-            logger.warning("Events are written again.")
+            logger.warning(
+                "Events are written again." if is_written else "No events wait any more."
+            )
 
     def _note_failure(self, error: Exception, message: str) -> None:
         status = self._status

@@ -132,10 +132,10 @@ def test_it_is_not_said_that_events_are_written_while_they_are_not(
         host.db.create_all()
     host.flush()
     assert host.actions() == {}
+    wait_until(lambda: "No events wait any more." in caplog.messages)
     assert "Events are written again." not in caplog.messages
     host.state.pipeline.put(an_event(session=None))
     host.flush()
-    wait_until(lambda: "Events are written again." in caplog.messages)
     assert host.actions() == {"order.ship": 1}
 
 

@@ -241,6 +241,24 @@ def test_an_event_does_not_wait_for_the_next_look(
     assert streamed.host.actions()["order.ship"] == 2
 
 
+def test_a_silent_process_is_well_once_redis_is_back(
+    make_streamed: MakeStreamed, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With all that it had: nothing is sent again."""
+    monkeypatch.setattr(pipeline, "_LOOK_INTERVAL", 0.1)
+    with OwnRedis(tmp_path / "redis", "--appendfsync", "always") as own:
+        streamed = make_streamed({"EVENTTRACK_STREAM_URL": own.url})
+        host = streamed.host
+        put(host, 1)
+        host.flush()
+        with host.app.app_context():
+            own.kill()
+            wait_until(lambda: not host.events.health().is_well)
+            own.start()
+            wait_until(lambda: host.events.health().is_well)
+        assert streamed.frames() == 1
+
+
 def test_what_a_silent_process_has_sent_is_sent_again(
     make_streamed: MakeStreamed, own_redis: OwnRedis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
