@@ -15,10 +15,12 @@ import sqlalchemy as sa
 from ..records import Clock, from_ns
 from ..reports.conditions import Conditions
 from ..reports.elsewhere import Asked, CopyUnusable
+from ..reports.explore.steps import Step
 from ..reports.sums import Sums
 from ..store.changes import find_batch, find_next
 from ..store.engine import Database
 from ..store.session_counts import Counts, pack
+from .cohorts import cohorts_query
 from .conditions import CopyConditions
 from .notes import Note, find_copy
 from .problems import Away, CopyProblem
@@ -103,6 +105,16 @@ class CopyReports:
 
     def count_paths(self, asked: Asked, route: str) -> dict[str, int]:
         return dict(self._read(paths_query(asked, route)))
+
+    def count_cohorts(
+        self, asked: Asked, first: Step | None, returning: Step | None
+    ) -> list[tuple[int, int, int, str]]:
+        spans = asked.period.spans(asked.question.bucket)
+        places = {second_of(span.start): place for place, span in enumerate(spans)}
+        return [
+            (places[span], places[later] - places[span], people, value)
+            for span, later, value, people in self._read(cohorts_query(asked, first, returning))
+        ]
 
     def close(self) -> None:
         for pid in list(self._servers):

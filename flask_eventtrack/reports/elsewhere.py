@@ -11,6 +11,7 @@ import sqlalchemy as sa
 if t.TYPE_CHECKING:
     from .conditions import Conditions
     from .counting import Question
+    from .explore.steps import Step
     from .period import Period
     from .sums import Sums
 
@@ -61,6 +62,17 @@ class Elsewhere(t.Protocol):
 
     def count_paths(self, asked: Asked, route: str) -> dict[str, int]:
         """Return how many page visits a route has had, by path."""
+        ...
+
+    def count_cohorts(
+        self, asked: Asked, first: Step | None, returning: Step | None
+    ) -> list[tuple[int, int, int, str]]:
+        """Count people by when they first did something, and when they came back.
+
+        :param first: what they did; None for a session, and so is ``returning``.
+        :returns: the number of the span, how many spans later (0 for the first), how many people,
+            and the value of the dimension; "" without one.
+        """
         ...
 
     def close(self) -> None:

@@ -146,11 +146,10 @@ def test_reports_that_are_not_there(small_shop: Host) -> None:
             reports.paths("page:/", period),
             reports.elements(period),
             reports.parameters("cart.put", period),
-            reports.retention(period, first="page:/"),
         )
         return [each.cut.lacks_copy for each in found if each.cut is not None]
 
-    assert ask_copy(small_shop, ask) == [NOT_THERE] * 5
+    assert ask_copy(small_shop, ask) == [NOT_THERE] * 4
 
 
 def test_without_the_setting_nothing_is_said(make: MakeHost, tmp_path: pathlib.Path) -> None:

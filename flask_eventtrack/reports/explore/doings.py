@@ -121,7 +121,9 @@ class Steps(_Reading):
         ids = id_as_text(self._name, session.person), id_as_text(self._name, event.uuid)
         columns = sa.func.coalesce(*ids), _naive(event.time), self._value(by)
         query = sa.select(*columns).select_from(tables.event)
-        query = query.outerjoin(tables.session, event.session_id == session.id)
+        is_of_session = event.session_id == session.id
+        # Without a session, an event matches no filter.
+        query = query.join(tables.session, is_of_session, isouter=not self._conditions)
         query = query.where(*self._is_it, *_within(event.time, bounds))
         if self._conditions:
             query = query.where(*self._conditions.of(*bounds, any_start=True))
