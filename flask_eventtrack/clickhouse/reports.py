@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import contextlib
 import datetime as dt
@@ -15,7 +16,9 @@ import sqlalchemy as sa
 from ..records import Clock, from_ns
 from ..reports.conditions import Conditions
 from ..reports.elsewhere import Asked, CopyUnusable
+from ..reports.explore.path_rows import Direction
 from ..reports.explore.steps import Step
+from ..reports.explore.trails import Trail, end_trail
 from ..reports.sums import Sums
 from ..store.changes import find_batch, find_next
 from ..store.engine import Database
@@ -37,6 +40,7 @@ from .queries import (
 )
 from .server import Server, connect
 from .tables import LAYOUT
+from .trails import trails_query
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -115,6 +119,12 @@ class CopyReports:
             (places[span], places[later] - places[span], people, value)
             for span, later, value, people in self._read(cohorts_query(asked, first, returning))
         ]
+
+    def count_trails(
+        self, asked: Asked, start: Step, direction: Direction
+    ) -> collections.Counter[Trail]:
+        rows = self._read(trails_query(asked, start, direction))
+        return collections.Counter({end_trail(places): number for places, number in rows})
 
     def close(self) -> None:
         for pid in list(self._servers):

@@ -32,7 +32,8 @@ QUESTIONS: tuple[tuple[tuple[str, ...], dict[str, t.Any]], ...] = (
     ((), {"by": "day", "first": "it.view", "returning": "it.view"}),
     ((), {"by": "month", "first": "page:/", "dimension": "source"}),
     ((), {"by": "week", "dimension": "source", "returning": "it.buy"}),
-    ((), {"by": "week", "sites": {"localhost", BLOG}}),
+    ((), {"by": "week", "sites": {"localhost", BLOG}, "last": LAST - dt.timedelta(days=14)}),
+    ((), {"by": "day", "first": "it.buy", "last": LAST - dt.timedelta(days=20)}),
     ((), {"by": "week", "sites": {BLOG}, "first": "it.view", "dimension": "site"}),
     (("is:source:google",), {"by": "day"}),
     (("is_not:source:google",), {"by": "week", "first": "it.view", "returning": "page:/"}),
@@ -43,10 +44,10 @@ QUESTIONS: tuple[tuple[tuple[str, ...], dict[str, t.Any]], ...] = (
 )
 
 
-def retention(*texts: str, **options: t.Any) -> Ask[t.Any]:
+def retention(*texts: str, last: dt.date = LAST, **options: t.Any) -> Ask[t.Any]:
     limits = Filter.parse(texts)
     return lambda reports: reports.retention(
-        reports.period("custom", FIRST, LAST), limits, **options
+        reports.period("custom", FIRST, last), limits, **options
     )
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from ..conftest import MakeHost
 from ..hosts import FakeClock, Host
-from ..reports.explore.stories import Told, open_shop, tell
+from ..reports.explore.stories import Told, open_shop, person_of, session_id, tell
 from ..store.copies import LOG
 from .copies import ClickHouse, copy
 
@@ -18,7 +18,8 @@ BERLIN = "Europe/Berlin"
 BLOG = "blog.test"
 #: Values that would end a text, a statement or a parameter.
 HOSTILE = ("'", "\\'", "' OR 1=1 --", "\\", "{x:String}", "\n", "a.b")
-#: The numbers of people's sessions: of those with these, the row names no person, or is gone.
+#: The numbers of people's sessions: of those with these, the row names no person, or is gone, and
+#: the person's uuid is that of the profile.
 UNNAMED, GONE = 4, 5
 _STALE = {
     "session": "source = 'google' ? NULL : 'google' AS source, 'localhost' AS site, "
@@ -49,11 +50,15 @@ def retell(host: Host, clickhouse: ClickHouse, story: cabc.Iterable[Told]) -> No
     tables = host.state.pipeline.database.tables
     session = tables.session.c
     with host.state.pipeline.database.begin() as connection:
-        ids = connection.scalars(sa.select(session.id)).all()
-        unnamed, gone = ([each for each in ids if each.int % 100 == n] for n in (UNNAMED, GONE))
-        rows = sa.update(tables.session).where(session.id.in_(unnamed))
-        connection.execute(rows.values(person=None))
-        connection.execute(sa.delete(tables.session).where(session.id.in_(gone)))
+        for each in connection.scalars(sa.select(session.id)).all():
+            who, number = divmod(each.int - session_id(0, 0).int, 100)
+            if number in {UNNAMED, GONE}:
+                own, of_it = session.id == each, tables.event.c.session_id == each
+                names = {"uuid": person_of(who)}
+                connection.execute(sa.update(tables.event).where(of_it).values(names))
+                unnamed = sa.update(tables.session).where(own).values(person=None, **names)
+                gone = sa.delete(tables.session).where(own)
+                connection.execute(gone if number == GONE else unnamed)
         blog = sa.update(tables.session).where(session.source.is_(None))
         connection.execute(blog.values(site=BLOG))
     copy(host, clickhouse, "--anew")
