@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import collections.abc as cabc
 import contextlib
 import datetime as dt
@@ -15,10 +16,14 @@ import sqlalchemy as sa
 from ..records import Clock, from_ns
 from ..reports.conditions import Conditions
 from ..reports.elsewhere import Asked, CopyUnusable
+from ..reports.explore.path_rows import Direction
+from ..reports.explore.steps import Step
+from ..reports.explore.trails import Trail, end_trail
 from ..reports.sums import Sums
 from ..store.changes import find_batch, find_next
 from ..store.engine import Database
 from ..store.session_counts import Counts, pack
+from .cohorts import cohorts_query
 from .conditions import CopyConditions
 from .notes import Note, find_copy
 from .problems import Away, CopyProblem
@@ -35,6 +40,7 @@ from .queries import (
 )
 from .server import Server, connect
 from .tables import LAYOUT
+from .trails import trails_query
 
 logger: logging.Logger = logging.getLogger("flask_eventtrack")
 
@@ -103,6 +109,22 @@ class CopyReports:
 
     def count_paths(self, asked: Asked, route: str) -> dict[str, int]:
         return dict(self._read(paths_query(asked, route)))
+
+    def count_cohorts(
+        self, asked: Asked, first: Step | None, returning: Step | None
+    ) -> list[tuple[int, int, int, str]]:
+        spans = asked.period.spans(asked.question.bucket)
+        places = {second_of(span.start): place for place, span in enumerate(spans)}
+        return [
+            (places[span], places[later] - places[span], people, value)
+            for span, later, value, people in self._read(cohorts_query(asked, first, returning))
+        ]
+
+    def count_trails(
+        self, asked: Asked, start: Step, direction: Direction
+    ) -> collections.Counter[Trail]:
+        rows = self._read(trails_query(asked, start, direction))
+        return collections.Counter({end_trail(places): number for places, number in rows})
 
     def close(self) -> None:
         for pid in list(self._servers):

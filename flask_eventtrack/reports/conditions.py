@@ -80,6 +80,10 @@ class Conditions:
             found.append(self._has_event([action], window, limits))
         return found
 
+    def of_step(self, step: Step) -> _True:
+        """Return the condition that an event is one of a step."""
+        return self._on_events.of_step(step, self._tables.event.c)
+
     def _of_field(
         self, condition: Condition, window: tuple[dt.datetime, dt.datetime] | None
     ) -> _True:

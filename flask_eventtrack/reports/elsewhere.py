@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import datetime as dt
 import typing as t
@@ -11,6 +12,9 @@ import sqlalchemy as sa
 if t.TYPE_CHECKING:
     from .conditions import Conditions
     from .counting import Question
+    from .explore.path_rows import Direction
+    from .explore.steps import Step
+    from .explore.trails import Trail
     from .period import Period
     from .sums import Sums
 
@@ -61,6 +65,23 @@ class Elsewhere(t.Protocol):
 
     def count_paths(self, asked: Asked, route: str) -> dict[str, int]:
         """Return how many page visits a route has had, by path."""
+        ...
+
+    def count_cohorts(
+        self, asked: Asked, first: Step | None, returning: Step | None
+    ) -> list[tuple[int, int, int, str]]:
+        """Count people by when they first did something, and when they came back.
+
+        :param first: what they did; None for a session, and so is ``returning``.
+        :returns: the number of the span, how many spans later (0 for the first), how many people,
+            and the value of the dimension; "" without one.
+        """
+        ...
+
+    def count_trails(
+        self, asked: Asked, start: Step, direction: Direction
+    ) -> collections.Counter[Trail]:
+        """Return how many sessions with the start have each trail, whenever they began."""
         ...
 
     def close(self) -> None:

@@ -128,7 +128,7 @@ def test_the_page_and_its_data_say_so(
     monkeypatch.setattr("flask_eventtrack.reports.counting.SCAN_SECONDS", -1.0)
     client, limits = small_shop.client(), "f=is:browser:Chrome"
     assert "would take too long" not in client.get(f"/_et/?period=7d&{limits}").text
-    assert NOT_THERE in client.get(f"/_et/paths?start=page:/&{limits}").text
+    assert NOT_THERE in client.get(f"/_et/elements?{limits}").text
     clickhouse.run("DROP TABLE eventtrack_copy SYNC")
     sentence = "There is no copy in ClickHouse yet."
     assert f"show everything. {sentence}</p>" in client.get(f"/_et/?period=7d&{limits}").text
@@ -143,14 +143,12 @@ def test_reports_that_are_not_there(small_shop: Host) -> None:
         period = reports.period("7d")
         found = (
             reports.funnel(["page:/", "cart.put"], period),
-            reports.paths("page:/", period),
             reports.elements(period),
             reports.parameters("cart.put", period),
-            reports.retention(period, first="page:/"),
         )
         return [each.cut.lacks_copy for each in found if each.cut is not None]
 
-    assert ask_copy(small_shop, ask) == [NOT_THERE] * 5
+    assert ask_copy(small_shop, ask) == [NOT_THERE] * 3
 
 
 def test_without_the_setting_nothing_is_said(make: MakeHost, tmp_path: pathlib.Path) -> None:

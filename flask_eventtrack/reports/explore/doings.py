@@ -28,6 +28,8 @@ class Doing(t.Protocol):
     def find_first(self, bounds: Bounds, by: str | None) -> dict[str, Done]:
         """Return who did it between two moments in sessions that match the filter, and when first.
 
+        Whoever has a session that names no person is unknown, and left out.
+
         :param by: the dimension of sessions whose value is wanted.
         """
 
@@ -78,12 +80,10 @@ class Sessions(_Reading):
 
     def find_first(self, bounds: Bounds, by: str | None) -> dict[str, Done]:
         session = self._counter.tables.session.c
-        ids = id_as_text(self._name, session.person), id_as_text(self._name, session.uuid)
-        columns = sa.func.coalesce(*ids), _naive(session.started_at), self._value(by)
-        limits = self._conditions.of(*bounds)
-        return self._earliest(
-            sa.select(*columns).where(*_within(session.started_at, bounds), *limits)
-        )
+        person = id_as_text(self._name, session.person)
+        query = sa.select(person, _naive(session.started_at), self._value(by))
+        query = query.where(session.person.is_not(None), *_within(session.started_at, bounds))
+        return self._earliest(query.where(*self._conditions.of(*bounds)))
 
     def find_first_ever(self, people: cabc.Collection[str]) -> dict[str, dt.datetime]:
         connection, tables = self._counter.connection, self._counter.tables
@@ -121,8 +121,11 @@ class Steps(_Reading):
         ids = id_as_text(self._name, session.person), id_as_text(self._name, event.uuid)
         columns = sa.func.coalesce(*ids), _naive(event.time), self._value(by)
         query = sa.select(*columns).select_from(tables.event)
-        query = query.outerjoin(tables.session, event.session_id == session.id)
-        query = query.where(*self._is_it, *_within(event.time, bounds))
+        is_of_session = event.session_id == session.id
+        # Without a session, an event matches no filter.
+        query = query.join(tables.session, is_of_session, isouter=not self._conditions)
+        is_known = event.session_id.is_(None) | session.person.is_not(None)
+        query = query.where(*self._is_it, is_known, *_within(event.time, bounds))
         if self._conditions:
             query = query.where(*self._conditions.of(*bounds, any_start=True))
         return self._earliest(query)

@@ -18,7 +18,7 @@ from ...store.types import NAIVE
 from ...store.visits import VISITS
 from ...text import shorten
 from ..conditions import Conditions
-from ..counting import Counter
+from ..counting import Counter, Question
 from ..filters import Filter
 from ..period import Period
 from ..scan import AT_ONCE, ROWS_AT_ONCE, Bounds, iter_ids
@@ -44,11 +44,19 @@ def read_paths(
     if direction not in DIRECTIONS:
         raise ReportError(f"The direction is 'next' or 'before', not {shorten(direction)}.")
     start.check(counter.catalogue)
-    found = _Sessions(counter, start, direction, counter.conditions(limits, sites))
-    since = counter.by_parts(period, found.read, found.trails.update)
-    trails = collections.Counter(found.trails.values())
+    cut, trails = (
+        None,
+        counter.ask_copy(
+            period,
+            Question(limits, sites, "day", ()),
+            lambda copy, asked: copy.count_trails(asked, start, direction),
+        ),
+    )
+    if trails is None:
+        found = _Sessions(counter, start, direction, counter.conditions(limits, sites))
+        cut = counter.make_cut(period, counter.by_parts(period, found.read, found.trails.update))
+        trails = collections.Counter(found.trails.values())
     branches = make_branches(trails)
-    cut = counter.make_cut(period, since)
     return Paths(start.text, start.conditions, direction, trails.total(), *branches, cut)
 
 

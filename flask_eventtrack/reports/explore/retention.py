@@ -8,7 +8,7 @@ import datetime as dt
 
 from ...store.local_days import day_of
 from ..conditions import Conditions
-from ..counting import Counter
+from ..counting import Counter, Question
 from ..filters import Filter
 from ..period import Period
 from ..scan import Bounds
@@ -57,12 +57,34 @@ def read_retention(
         counter, plan.by, wide, conditions.sites, cohorts
     ):
         return cohorts.make(plan.by, None, None)
+    if not cohorts.spans or _ask_copy(counter, plan, wide, limits, sites, cohorts):
+        return cohorts.make(plan.by, plan.dimension, None)
     people = _People(counter, plan, conditions, cohorts)
     since = counter.by_parts(wide, people.read, people.merge)
     if since is None:
         return cohorts.make(plan.by, plan.dimension, None)
     cohorts.cut_before(since, day_of(since, wide.zone))
     return cohorts.make(plan.by, plan.dimension, counter.make_cut(wide, since))
+
+
+def _ask_copy(
+    counter: Counter,
+    plan: RetentionPlan,
+    period: Period,
+    limits: Filter,
+    sites: frozenset[str] | None,
+    into: Cohorts,
+) -> bool:
+    """Add all people as the copy tells. Return False if it does not."""
+    question = Question(limits, sites, plan.by, tuple(filter(None, [plan.dimension])))
+    rows = counter.ask_copy(
+        period,
+        question,
+        lambda copy, asked: copy.count_cohorts(asked, plan.first, plan.returning),
+    )
+    for row in rows or ():
+        into.add(*row)
+    return rows is not None
 
 
 #: Of a part: the number of the span, how many spans later, and the value; one for each person.

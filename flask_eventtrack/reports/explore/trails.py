@@ -39,6 +39,11 @@ def follow(pages: cabc.Iterable[Seen], start: Moment, route: str | None, to: Dir
     own = [] if route is None else [route]
     # One page several times in a row is one place.
     places = [each for each, _ in itertools.groupby([*own, *routes])][len(own) :]
+    return end_trail(places)
+
+
+def end_trail(places: cabc.Sequence[str]) -> Trail:
+    """Return the trail of places, which ends with None if there are too few."""
     return tuple(places[:DEPTH]) if len(places) >= DEPTH else (*places, None)
 
 

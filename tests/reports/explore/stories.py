@@ -95,7 +95,7 @@ def tell(host: Host, story: t.Iterable[Told]) -> None:
 def _session_row(who: int, number: int, story: list[Told]) -> dict[str, t.Any]:
     times = [DAY + dt.timedelta(minutes=each.minute) for each in story]
     return {
-        "id": _session_id(who, number),
+        "id": session_id(who, number),
         "uuid": _profile(who, number),
         "person": person_of(who),
         "device_id": person_of(who),
@@ -121,7 +121,7 @@ def _event_row(told: Told) -> dict[str, t.Any]:
         "uuid": _profile(told.who, t.cast("int", told.session))
         if has_session
         else person_of(told.who),
-        "session_id": _session_id(told.who, t.cast("int", told.session)) if has_session else None,
+        "session_id": session_id(told.who, t.cast("int", told.session)) if has_session else None,
         "site": told.site,
         "url_rule": told.what if told.is_page else "",
         "source": told.source,
@@ -129,7 +129,7 @@ def _event_row(told: Told) -> dict[str, t.Any]:
     }
 
 
-def _session_id(who: int, number: int) -> uuidlib.UUID:
+def session_id(who: int, number: int) -> uuidlib.UUID:
     return uuidlib.UUID(int=10_000 + 100 * who + number)
 
 

@@ -186,6 +186,14 @@ def test_a_filter_limits_where_people_came_first(shop: Host) -> None:
     assert [row.people for row in found.rows[1:]] == [0, 0, 0]
 
 
+def test_without_a_session_no_filter_matches(shop: Host) -> None:
+    """Not even one that is met by what is not known."""
+    tell(shop, [Told(0, 0, None, "it.view")])
+    assert ask(shop, first="it.view").people == 1
+    for text in ("is:source:", "is_not:source:google", "is_not:page:/"):
+        assert ask(shop, text, first="it.view").people == 0
+
+
 def test_values_have_means(shop: Host) -> None:
     """The largest first; "not known" is an empty value."""
     tell(shop, [*(day(0, who, session=who % 3) for who in range(4)), day(7, 0, session=5)])
