@@ -78,7 +78,10 @@ class _Compiler(compiler.SQLCompiler):
     def visit_cast(self, cast: sa.Cast[t.Any], **kw: t.Any) -> str:
         if isinstance(cast.type, sa.Double):
             return f"toFloat64OrNull({self.process(cast.clause, **kw)})"
-        return str(super().visit_cast(cast, **kw))  # type: ignore[no-untyped-call]
+        # What is cast may be unknown.
+        return (
+            f"CAST({self.process(cast.clause, **kw)} AS Nullable({self.process(cast.typeclause)}))"
+        )
 
     def visit_regexp_match_op_binary(
         self, binary: sa.BinaryExpression[t.Any], operator: t.Any, **kw: t.Any

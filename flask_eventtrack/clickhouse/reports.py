@@ -6,6 +6,8 @@ import collections
 import collections.abc as cabc
 import contextlib
 import datetime as dt
+import functools
+import itertools
 import logging
 import os
 import time
@@ -15,8 +17,10 @@ import sqlalchemy as sa
 
 from ..records import Clock, from_ns
 from ..reports.conditions import Conditions
-from ..reports.elsewhere import Asked, CopyUnusable
+from ..reports.elsewhere import Asked, Begun, BegunBy, CopyUnusable
+from ..reports.explore.attempts import Event
 from ..reports.explore.path_rows import Direction
+from ..reports.explore.plan import Plan
 from ..reports.explore.steps import Step
 from ..reports.explore.trails import Trail, end_trail
 from ..reports.sums import Sums
@@ -25,6 +29,7 @@ from ..store.engine import Database
 from ..store.session_counts import Counts, pack
 from .cohorts import cohorts_query
 from .conditions import CopyConditions
+from .funnels import begun_query, lost_query
 from .notes import Note, find_copy
 from .problems import Away, CopyProblem
 from .queries import (
@@ -57,6 +62,7 @@ _SETTINGS: t.Final[dict[str, t.Any]] = {
     "max_execution_time": _SECONDS,
     "max_query_size": 64 * 1024 * 1024,
 }
+_EPOCH = dt.datetime(1970, 1, 1)  # noqa: DTZ001
 _OF_EVENTS = {"page": "url_rule", "action": "action"}
 
 
@@ -126,6 +132,17 @@ class CopyReports:
         rows = self._read(trails_query(asked, start, direction))
         return collections.Counter({end_trail(places): number for places, number in rows})
 
+    def read_begun(self, asked: Asked, plan: Plan, by: str | None) -> cabc.Iterator[Begun]:
+        rows = self._iterate_begun(functools.partial(begun_query, asked, plan, by))
+        return (Begun(number, _events_of(events)) for _, number, events in rows)
+
+    def read_begun_by(self, asked: Asked, plan: Plan, most: int) -> cabc.Iterator[BegunBy]:
+        rows = self._iterate_begun(functools.partial(lost_query, asked, plan, most))
+        return (
+            BegunBy(person, alike, [(unit, _events_of(events)) for unit, events in units])
+            for _, person, alike, units in rows
+        )
+
     def close(self) -> None:
         for pid in list(self._servers):
             server = self._servers.pop(pid, None)
@@ -174,9 +191,20 @@ class CopyReports:
             return f"The copy in ClickHouse is more than {minutes} minutes behind."
         return ""
 
+    def _iterate_begun(self, query: cabc.Callable[..., str]) -> cabc.Iterator[list[t.Any]]:
+        """Return rows that first say whether a session is gone. It takes long to see to that."""
+        rows = self._iterate(query(has_gone=False))
+        first = next(rows, None)
+        if first is None:
+            return rows
+        return self._iterate(query(has_gone=True)) if first[0] else itertools.chain([first], rows)
+
     def _read(self, query: str) -> list[list[t.Any]]:
+        return list(self._iterate(query))
+
+    def _iterate(self, query: str) -> cabc.Iterator[list[t.Any]]:
         with self._explained():
-            return self._connect().read(query, **_SETTINGS)
+            return self._connect().iterate(query, **_SETTINGS)
 
     @contextlib.contextmanager
     def _explained(self) -> cabc.Iterator[None]:
@@ -200,6 +228,14 @@ class CopyReports:
             if self._servers.setdefault(pid, made) is not made:  # another thread was faster
                 made.close()
         return self._servers[pid]
+
+
+def _events_of(rows: list[list[t.Any]]) -> list[Event]:
+    """Return events whose times are in microseconds since 1970."""
+    return [
+        (_EPOCH + dt.timedelta(microseconds=at), fits, value, same)
+        for at, fits, value, same in rows
+    ]
 
 
 def _places_of(sums: Sums) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections.abc as cabc
+import io
 import os
 import typing as t
 
@@ -35,10 +36,12 @@ _INSERTING: dict[str, t.Any] = {
 }
 # Whoever reads what was noted last must not be told what a replica knows.
 _READING: dict[str, t.Any] = {
+    "output_format_json_named_tuples_as_objects": 0,
     "output_format_json_quote_64bit_integers": 0,
     "select_sequential_consistency": 1,
 }
 _encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(list[t.Any])
 
 
 class Server:
@@ -60,12 +63,15 @@ class Server:
 
     def read(self, query: str, **settings: t.Any) -> list[list[t.Any]]:
         """Return the rows of a query. Ids are texts."""
+        return list(self.iterate(query, **settings))
+
+    def iterate(self, query: str, **settings: t.Any) -> cabc.Iterator[list[t.Any]]:
+        """Run a query, and make its rows one after the other, for more of them than should be in
+        memory."""
         settings = {**_READING, **settings}
         with _Explained(self.place, self._secret):
             answer = self._client.raw_query(query, fmt="JSONCompactEachRow", settings=settings)
-            return msgspec.json.decode(
-                b"[" + b",".join(answer.splitlines()) + b"]", type=list[list[t.Any]]
-            )
+        return map(_decoder.decode, io.BytesIO(answer))
 
     def insert(
         self, table: str, names: cabc.Sequence[str], rows: cabc.Sequence[tuple[t.Any, ...]]

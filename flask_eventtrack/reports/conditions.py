@@ -51,7 +51,7 @@ class Conditions:
         # Under another name than in the query that has the conditions.
         self._event = sa.alias(tables.event, "during").c
         self._dialect = dialect_name
-        self._on_events = EventConditions(dialect_name, catalogue)
+        self.on_events: EventConditions = EventConditions(dialect_name, catalogue)
         self._zone = zone
         self._goals = goals
 
@@ -76,13 +76,13 @@ class Conditions:
             else:
                 found.append(self._of_field(each, window))
         for action, conditions in of_events.items():
-            limits = (self._on_events.of_parameter(each, self._event) for each in conditions)
+            limits = (self.on_events.of_parameter(each, self._event) for each in conditions)
             found.append(self._has_event([action], window, limits))
         return found
 
     def of_step(self, step: Step) -> _True:
         """Return the condition that an event is one of a step."""
-        return self._on_events.of_step(step, self._tables.event.c)
+        return self.on_events.of_step(step, self._tables.event.c)
 
     def _of_field(
         self, condition: Condition, window: tuple[dt.datetime, dt.datetime] | None
@@ -175,8 +175,7 @@ class Conditions:
         return whole[0] - whole[1] - sa.case((rest[0] < rest[1], 1), else_=0)
 
     def _has_step(self, step: Step, window: tuple[dt.datetime, dt.datetime] | None) -> _True:
-        actions = VISITS if step.route is not None else {step.action}
-        return self._has_event(actions, window, [self._on_events.of_step(step, self._event)])
+        return self._has_event(step.actions, window, [self.on_events.of_step(step, self._event)])
 
     def _has_event(
         self,

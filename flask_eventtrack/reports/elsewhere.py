@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import collections.abc as cabc
 import dataclasses
 import datetime as dt
 import typing as t
@@ -12,7 +13,9 @@ import sqlalchemy as sa
 if t.TYPE_CHECKING:
     from .conditions import Conditions
     from .counting import Question
+    from .explore.attempts import Event
     from .explore.path_rows import Direction
+    from .explore.plan import Plan
     from .explore.steps import Step
     from .explore.trails import Trail
     from .period import Period
@@ -37,6 +40,27 @@ class Asked:
     bounds: tuple[dt.datetime, dt.datetime]
     question: Question
     conditions: Conditions
+
+
+class Begun(t.NamedTuple):
+    """How many have begun a funnel, people or sessions, and the events by which each of them got
+    as far as the others."""
+
+    number: int
+    events: list[Event]
+
+
+class BegunBy(t.NamedTuple):
+    """A person who has begun a funnel, by id, with the events of each thing that is counted: of the
+    person, or of each session, by its id.
+
+    Of those who got no further than the first step, ``alike`` is how many there are. It is 0 for a
+    person who may have.
+    """
+
+    person: str
+    alike: int
+    units: list[tuple[str, list[Event]]]
 
 
 class Elsewhere(t.Protocol):
@@ -82,6 +106,22 @@ class Elsewhere(t.Protocol):
         self, asked: Asked, start: Step, direction: Direction
     ) -> collections.Counter[Trail]:
         """Return how many sessions with the start have each trail, whenever they began."""
+        ...
+
+    def read_begun(self, asked: Asked, plan: Plan, by: str | None) -> cabc.Iterable[Begun]:
+        """Return who has begun a funnel, in any order.
+
+        :param by: the dimension of sessions whose value each event has.
+        """
+        ...
+
+    def read_begun_by(self, asked: Asked, plan: Plan, most: int) -> cabc.Iterable[BegunBy]:
+        """Return the people who have begun a funnel, in any order; not those of sessions that are
+        gone, if sessions are counted.
+
+        :param most: how many of those are wanted who got no further than the first step, the latest
+            of them.
+        """
         ...
 
     def close(self) -> None:

@@ -142,13 +142,12 @@ def test_reports_that_are_not_there(small_shop: Host) -> None:
     def ask(reports: Reports) -> list[str]:
         period = reports.period("7d")
         found = (
-            reports.funnel(["page:/", "cart.put"], period),
             reports.elements(period),
             reports.parameters("cart.put", period),
         )
         return [each.cut.lacks_copy for each in found if each.cut is not None]
 
-    assert ask_copy(small_shop, ask) == [NOT_THERE] * 3
+    assert ask_copy(small_shop, ask) == [NOT_THERE] * 2
 
 
 def test_without_the_setting_nothing_is_said(make: MakeHost, tmp_path: pathlib.Path) -> None:

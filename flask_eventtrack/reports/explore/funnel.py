@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import array
 import collections
 import collections.abc as cabc
+import datetime as dt
+import itertools
 import time
 import typing as t
 
 from ...errors import ReportError, ReportUnavailable
 from ...store.session_counts import DIMENSIONS
 from ...text import shorten
-from ..counting import SCAN_SECONDS, Counter
+from ..counting import SCAN_SECONDS, Counter, Question
 from ..filters import Filter
 from ..period import Period
 from ..ranks import find_percentile
 from ..rows import Cut
-from .attempts import Attempt, choose, find_furthest
+from .attempts import Attempt, Event, choose, find_furthest
 from .plan import Plan
 from .rows import Funnel, FunnelRow, FunnelStep
 from .step_events import StepEvents
@@ -25,6 +28,7 @@ BY: t.Final = tuple(name for name in DIMENSIONS if name != "hour")
 _MOST_ROWS = 10
 # Joining what was read may take so many times as long as reading it.
 _JOINING = 5
+_MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class Attempts(t.NamedTuple):
@@ -32,6 +36,52 @@ class Attempts(t.NamedTuple):
 
     of: dict[str, Attempt]
     cut: Cut | None
+
+
+class Tally:
+    """How far attempts got, and how long they took, without the attempts themselves: a copy may
+    have very many."""
+
+    def __init__(self, steps: int) -> None:
+        # By the value with which they began: how many reached each step.
+        self.reached: dict[str, list[int]] = collections.defaultdict(lambda: [0] * steps)
+        self._times = [array.array("q") for _ in range(steps)]
+
+    def add(self, attempt: Attempt, number: int = 1) -> None:
+        """Add so many attempts that are all the same."""
+        reached = self.reached[attempt.value]
+        for place in range(len(attempt.times)):
+            reached[place] += number
+        for place, (start, end) in enumerate(itertools.pairwise(attempt.times), 1):
+            self._times[place].extend([(end - start) // _MICROSECOND] * number)
+
+    def count(self) -> list[int]:
+        """Return how many reached each step."""
+        return [
+            sum(each[place] for each in self.reached.values()) for place in range(len(self._times))
+        ]
+
+    def find_median(self, place: int) -> float | None:
+        """Return the median of the seconds between a step and the one before."""
+        times = sorted(self._times[place])
+        return find_percentile(times, 50) / 1_000_000 if times else None
+
+
+def join_in_time(plan: Plan) -> cabc.Callable[[list[Event]], Attempt | None]:
+    """Return what finds the attempt that counts among the events of a person or session.
+
+    It raises :class:`.ReportUnavailable` when all that it was called for has taken too long.
+    """
+    due = time.monotonic() + _JOINING * SCAN_SECONDS
+
+    def go_on() -> None:
+        if time.monotonic() > due:
+            raise ReportUnavailable(
+                "There are too many events of these steps to join them in time. Choose a shorter "
+                "period or fewer steps."
+            )
+
+    return lambda events: find_furthest(events, len(plan.steps), plan.within, go_on)
 
 
 def read_attempts(
@@ -43,22 +93,12 @@ def read_attempts(
     by: str | None = None,
 ) -> Attempts:
     """Return the attempts in a period, by the ids of people or sessions as text."""
-    plan.check(counter.catalogue)
     found = StepEvents(counter, plan, counter.conditions(limits, sites), by)
     since = counter.by_parts(period, found.read, found.merge)
     attempts = {unit: Attempt((at,), value) for unit, (at, _, value, _) in found.firsts.items()}
-    due = time.monotonic() + _JOINING * SCAN_SECONDS
-
-    def go_on() -> None:
-        if time.monotonic() > due:
-            raise ReportUnavailable(
-                "One person or session has too many events of these steps to join them in time. "
-                "Choose a shorter period or fewer steps."
-            )
-
+    join = join_in_time(plan)
     for unit, events in found.events.items():
-        furthest = find_furthest(events, len(plan.steps), plan.within, go_on)
-        if best := choose(filter(None, (furthest, attempts.get(unit)))):
+        if best := choose(filter(None, (join(events), attempts.get(unit)))):
             attempts[unit] = best
     return Attempts(attempts, counter.make_cut(period, since))
 
@@ -73,17 +113,35 @@ def read_funnel(
 ) -> Funnel:
     """Count a funnel in a period."""
     check_by(by)
-    attempts, cut = read_attempts(counter, plan, period, limits, sites, by)
-    rows = _make_rows(attempts.values(), len(plan.steps)) if by is not None else []
+    plan.check(counter.catalogue)
+    tally, cut = Tally(len(plan.steps)), None
+    begun = counter.ask_copy(
+        period, all_of(limits, sites), lambda copy, asked: copy.read_begun(asked, plan, by)
+    )
+    if begun is None:
+        attempts, cut = read_attempts(counter, plan, period, limits, sites, by)
+        for attempt in attempts.values():
+            tally.add(attempt)
+    else:
+        join = join_in_time(plan)
+        for number, events in begun:
+            if furthest := join(events):
+                tally.add(furthest, number)
+    rows = [] if by is None else _make_rows(tally)
     return Funnel(
         plan.per,
         plan.within.total_seconds(),
-        tuple(_make_steps(plan, attempts.values())),
+        tuple(_make_steps(plan, tally)),
         by,
         tuple(rows[:_MOST_ROWS]),
         len(rows),
         cut,
     )
+
+
+def all_of(limits: Filter, sites: frozenset[str] | None) -> Question:
+    """Return the question after a whole period."""
+    return Question(limits, sites, "day", ())
 
 
 def check_by(by: str | None) -> None:
@@ -95,8 +153,8 @@ def check_by(by: str | None) -> None:
         raise ReportError(f"There are no rows by {shorten(by)}. Choose one of: {', '.join(BY)}.")
 
 
-def _make_steps(plan: Plan, attempts: cabc.Collection[Attempt]) -> cabc.Iterator[FunnelStep]:
-    counts = _count(attempts, len(plan.steps))
+def _make_steps(plan: Plan, tally: Tally) -> cabc.Iterator[FunnelStep]:
+    counts = tally.count()
     for place, step in enumerate(plan.steps):
         count, before = counts[place], counts[place - 1] if place else 0
         yield FunnelStep(
@@ -106,29 +164,14 @@ def _make_steps(plan: Plan, attempts: cabc.Collection[Attempt]) -> cabc.Iterator
             count / counts[0] if counts[0] else None,
             count / before if before else None,
             count - counts[place + 1] if place + 1 < len(counts) else 0,
-            _find_median(attempts, place) if place else None,
+            tally.find_median(place) if place else None,
         )
 
 
-def _count(attempts: cabc.Iterable[Attempt], steps: int) -> list[int]:
-    """Return how many attempts reached each step."""
-    lengths = collections.Counter(len(each.times) for each in attempts)
-    return [sum(n for length, n in lengths.items() if length > place) for place in range(steps)]
-
-
-def _find_median(attempts: cabc.Iterable[Attempt], place: int) -> float | None:
-    """Return the median of the seconds between a step and the one before."""
-    times = sorted(a.times[place] - a.times[place - 1] for a in attempts if len(a.times) > place)
-    return find_percentile(times, 50).total_seconds() if times else None
-
-
-def _make_rows(attempts: cabc.Iterable[Attempt], steps: int) -> list[FunnelRow]:
+def _make_rows(tally: Tally) -> list[FunnelRow]:
     """Return the rows of the values of a dimension, the largest first."""
-    by_value = collections.defaultdict[str, list[Attempt]](list)
-    for each in attempts:
-        by_value[each.value].append(each)
-    rows = []
-    for value, found in by_value.items():
-        counts = _count(found, steps)
-        rows.append(FunnelRow(value, tuple(counts), counts[-1] / counts[0]))
+    rows = [
+        FunnelRow(value, tuple(counts), counts[-1] / counts[0])
+        for value, counts in tally.reached.items()
+    ]
     return sorted(rows, key=lambda row: (-row.counts[0], row.value))

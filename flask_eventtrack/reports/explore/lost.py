@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import collections.abc as cabc
 import dataclasses
+import datetime as dt
+import typing as t
 import uuid as uuidlib
 
 import sqlalchemy as sa
@@ -11,12 +13,13 @@ import sqlalchemy as sa
 from ...errors import ReportError
 from ...store.dialects import id_as_text, ids_parameter, is_among
 from ..counting import Counter
+from ..elsewhere import Asked, Elsewhere
 from ..filters import Filter
 from ..people import describe_people
 from ..period import Period
 from ..rows import Cut, PersonRow
 from ..scan import iter_ids
-from .funnel import read_attempts
+from .funnel import all_of, join_in_time, read_attempts
 from .plan import Plan
 
 
@@ -51,15 +54,60 @@ def read_lost(
         raise ReportError(
             f"People are lost after a step from 1 to {len(plan.steps) - 1}, not {after}."
         )
+    plan.check(counter.catalogue)
+    told = counter.ask_copy(
+        period,
+        all_of(limits, sites),
+        lambda copy, asked: _find_there(copy, asked, plan, after, offset + limit),
+    )
+    if told is None:
+        told = _find_here(counter, plan, after, period, limits, sites)
+    people, total, cut = told
+    shown = [uuidlib.UUID(person) for person in people[offset : offset + limit]]
+    described = describe_people(counter.connection, counter.tables, shown)
+    return Lost(tuple(described), total, cut)
+
+
+class _Found(t.NamedTuple):
+    """The ids of people, the latest first; how many there are of them; and what the limit cut."""
+
+    people: list[str]
+    total: int
+    cut: Cut | None = None
+
+
+def _find_here(
+    counter: Counter,
+    plan: Plan,
+    after: int,
+    period: Period,
+    limits: Filter,
+    sites: frozenset[str] | None,
+) -> _Found:
     attempts, cut = read_attempts(counter, plan, period, limits, sites)
     found = [(each.times[-1], unit) for unit, each in attempts.items() if len(each.times) == after]
     units = [unit for _, unit in sorted(found, reverse=True)]
     if plan.per == "session":
         person_of = _read_people(counter, units)
         units = list(dict.fromkeys(person_of[unit] for unit in units if unit in person_of))
-    shown = [uuidlib.UUID(unit) for unit in units[offset : offset + limit]]
-    people = describe_people(counter.connection, counter.tables, shown)
-    return Lost(tuple(people), len(units), cut)
+    return _Found(units, len(units), cut)
+
+
+def _find_there(copy: Elsewhere, asked: Asked, plan: Plan, after: int, most: int) -> _Found:
+    """Find people in the copy, as many of the latest as are wanted."""
+    join, found, alike = join_in_time(plan), list[tuple[dt.datetime, str, str]](), 0
+    known = set[str]()
+    for person, number, units in copy.read_begun_by(asked, plan, max(1, most)):
+        for unit, events in units:
+            attempt = join(events)
+            if attempt is not None and len(attempt.times) == after:
+                found.append((attempt.times[-1], unit, person))
+                if number:
+                    alike = number
+                else:
+                    known.add(person)
+    people = list(dict.fromkeys(person for *_, person in sorted(found, reverse=True)))
+    return _Found(people, len(known) + alike)
 
 
 def _read_people(counter: Counter, sessions: cabc.Iterable[str]) -> dict[str, str]:

@@ -16,7 +16,7 @@ from ..conditions import Conditions
 from ..counting import Counter
 from ..scan import AT_ONCE, MOST_IDS, ROWS_AT_ONCE, Bounds, iter_ids
 from .attempts import Event
-from .event_conditions import EventConditions
+from .event_conditions import EventConditions, Events
 from .plan import Plan
 from .steps import Step
 
@@ -32,6 +32,72 @@ class Part(t.NamedTuple):
 
     events: dict[str, list[Event]]
     firsts: dict[str, Event]
+
+
+class StepColumns:
+    """What a funnel reads of each event, as SQL.
+
+    :param event: the columns of the table of events.
+    :param begins: the conditions on the sessions in which attempts begin.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        event: Events,
+        on_events: EventConditions,
+        begins: cabc.Sequence[_True] = (),
+    ) -> None:
+        self._plan = plan
+        self._event = event
+        self._on_events = on_events
+        self._limits = [
+            sa.and_(self._limit(step), *([] if place else begins))
+            for place, step in enumerate(plan.events)
+        ]
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """The actions of all steps."""
+        return frozenset().union(*(step.actions for step in self._plan.events))
+
+    @property
+    def fits(self) -> sa.ColumnElement[int]:
+        """The bits of the steps that an event fits, as :mod:`.attempts` has them."""
+        bits = (sa.case((is_it, 1 << place), else_=0) for place, is_it in enumerate(self._limits))
+        return sum(bits, sa.literal(0))
+
+    @property
+    def same(self) -> sa.ColumnElement[t.Any]:
+        """The value of the parameter on which steps are joined; NULL if there is none."""
+        name, event = self._plan.same, self._event
+        if name is None:
+            return sa.null()
+        actions = {each.action for each in self._plan.events}
+        values = (
+            (event.action == action, self._on_events.value_of(action, name, event))
+            for action in sorted(actions)
+        )
+        return sa.case(*values)
+
+    def during(self, bounds: Bounds, sites: frozenset[str] | None) -> list[_True]:
+        """Return the conditions on the events of a time: that one fits a step, and is no bot's."""
+        event = self._event
+        # Bots have no session, so only events without one need a look at their source.
+        has_session = event.session_id.is_not(None)
+        per_session = self._plan.per == "session"
+        found = [
+            event.time >= bounds[0],
+            event.time < bounds[1],
+            sa.or_(*self._limits),
+            has_session if per_session else has_session | (event.source != "bot"),
+        ]
+        return found if sites is None else [*found, event.site.in_(sorted(sites))]
+
+    def _limit(self, step: Step) -> _True:
+        """Return the condition that an event is one of a step."""
+        is_it = self._on_events.of_step(step, self._event)
+        return is_it if self._plan.same is None else sa.and_(is_it, self.same.is_not(None))
 
 
 class StepEvents:
@@ -84,48 +150,19 @@ class StepEvents:
         """Return the query for the events of all steps. One index has all its columns."""
         tables, plan = self._counter.tables, self._plan
         event, session = tables.event.c, tables.session.c
-        each = [self._limit(place, step, bounds) for place, step in enumerate(plan.events)]
-        # Bots have no session, so only events without one need a look at their source.
+        begins = self._conditions.of(*bounds, any_start=True) if self._conditions else []
+        columns = StepColumns(plan, event, self._on_events, begins)
         has_session = event.session_id.is_not(None)
-        bits = (sa.case((is_it, 1 << place), else_=0) for place, is_it in enumerate(each))
         query = sa.select(
             id_as_text(self._name, event.session_id),
             sa.case((has_session, None), else_=id_as_text(self._name, event.uuid)),
             sa.type_coerce(event.time, NAIVE),
-            sum(bits, sa.literal(0)),
-            self._same(),
+            columns.fits,
+            columns.same,
         ).select_from(tables.event)
         if self._conditions:
             query = query.outerjoin(tables.session, event.session_id == session.id)
-        is_human = has_session if plan.per == "session" else has_session | (event.source != "bot")
-        query = query.where(
-            event.time >= bounds[0], event.time < bounds[1], sa.or_(*each), is_human
-        )
-        if self._conditions.sites is not None:
-            query = query.where(event.site.in_(sorted(self._conditions.sites)))
-        return query
-
-    def _limit(self, place: int, step: Step, bounds: Bounds) -> _True:
-        """Return the condition that an event is one of a step."""
-        event = self._counter.tables.event.c
-        found = [self._on_events.of_step(step, event)]
-        if self._plan.same is not None:
-            found.append(self._same().is_not(None))
-        if place == 0 and self._conditions:
-            found += self._conditions.of(*bounds, any_start=True)
-        return sa.and_(*found)
-
-    def _same(self) -> sa.ColumnElement[t.Any]:
-        """Return the value of the parameter on which steps are joined."""
-        name, event = self._plan.same, self._counter.tables.event.c
-        if name is None:
-            return sa.null()
-        actions = {each.action for each in self._plan.events}
-        values = (
-            (event.action == action, self._on_events.value_of(action, name, event))
-            for action in sorted(actions)
-        )
-        return sa.case(*values)
+        return query.where(*columns.during(bounds, self._conditions.sites))
 
     def _find_owners(
         self, sessions: set[str], bounds: Bounds

@@ -37,9 +37,12 @@ def count_plainly(story: list[Told], plan: Plan, start: dt.datetime, end: dt.dat
         attempts = [_attempt(first, told, plan) for first in told if _can_begin(first, plan)]
         if attempts:
             # Of several, max() takes the first one.
-            attempts.sort(key=lambda attempt: (attempt[0].minute, source_of(attempt[0])))
-            best[unit] = max(attempts, key=len)
+            best[unit] = max(sorted(attempts, key=lambda each: _rank(each[0], plan)), key=len)
     return _sum_up(best, plan)
+
+
+def _rank(first: Told, plan: Plan) -> tuple[float, str, list[int]]:
+    return first.minute, source_of(first), _roles(first, plan)
 
 
 def _sum_up(best: dict[t.Any, list[Told]], plan: Plan) -> Plain:
