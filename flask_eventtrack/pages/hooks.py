@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from flask import Flask, Response
 
 from ..identity.visitor import Visitor
@@ -205,7 +203,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         return
     if visitor.started is None or visitor.opened:
         open_session(current, arrival)
-    environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
+    environ, rule = request.environ, request.url_rule
     # What is secret must not lie in the journal. The cleaner remembers what it has cleaned.
     urls, title = state.urls, current.title
     campaign = visitor.take_campaign() if visitor.campaign else ""
