@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses
 import uuid as uuidlib
 
+import msgspec
 from flask import Request, request
 
 from ..clients.agents import find_bot
@@ -29,8 +29,8 @@ _VISITOR = "eventtrack.visitor"
 USER_AGENT_MAX_LENGTH = 512
 
 
-@dataclasses.dataclass(slots=True, eq=False)
-class Current:
+# Each request makes one: a struct takes a third of the time of a dataclass.
+class Current(msgspec.Struct, eq=False):
     """What EventTrack knows of one request. Times are nanoseconds since the epoch.
 
     ``recorded`` says whether something of the request was recorded. ``is_page`` and ``title`` are
