@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import typing as t
-
 from flask import Flask, Response
 
 from ..identity.visitor import Visitor
@@ -43,8 +41,6 @@ class PageHooks:
         self._has_title_hook = True
         self._counts_agents = state.config.agents
         self._failures = Failures(state)
-        self._reading = state.guard("reading a title")
-        self._recording = state.guard("recording a page visit")
 
     def register(self, app: Flask) -> None:
         """Take our places among the app's hooks: before all, in the usual order, and after all.
@@ -106,17 +102,19 @@ class PageHooks:
 
     def _read_title(self, current: Current, response: Response) -> AnswerHeaders | None:
         """Read the title of what may be a page, whose headers are returned."""
-        with self._reading:
+        try:
             if is_page_request(current):
                 headers = read_headers(response)
                 current.title = _find_title(response, headers)
                 if headers.is_encoded and headers.is_document:
                     self._read_title_first(this_app())
                 return headers
+        except Exception as error:  # noqa: BLE001 - as in a guard, in less time
+            self._state.report_failure("reading a title", error)
         return None
 
     def finish(self, response: Response) -> Response:
-        with self._recording:
+        try:
             current = get_current(self._state)
             headers = None if self._has_title_hook else self._read_title(current, response)
             environ = current.request.environ
@@ -129,6 +127,8 @@ class PageHooks:
             if self._counts_agents and (not is_person or "HTTP_SIGNATURE_AGENT" in environ):
                 count_read(current, response.status_code)
             del current.request  # the two hold each other, until the garbage collector comes
+        except Exception as error:  # noqa: BLE001 - as in a guard, in less time
+            self._state.report_failure("recording a page visit", error)
         return response
 
     def _end_other(self, current: Current, response: Response) -> None:
@@ -203,7 +203,7 @@ def _put_visit(current: Current, visitor: Visitor, status: int) -> None:
         return
     if visitor.started is None or visitor.opened:
         open_session(current, arrival)
-    environ, rule = t.cast("dict[str, str]", request.environ), request.url_rule
+    environ, rule = request.environ, request.url_rule
     # What is secret must not lie in the journal. The cleaner remembers what it has cleaned.
     urls, title = state.urls, current.title
     campaign = visitor.take_campaign() if visitor.campaign else ""

@@ -172,7 +172,7 @@ class Pipeline:
         True says that they survive what ``EVENTTRACK_DURABILITY`` promises.
         """
         payloads = list(map(encode_record, records))
-        status, queue = self._status, self._queue
+        status, queue = self._status, self._made or self._queue
         with self._lock:
             position = 0 if status.life == "closed" else queue.put(payloads)
             if position:

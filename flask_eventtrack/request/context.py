@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import dataclasses
 import uuid as uuidlib
 
+import msgspec
 from flask import Request, request
 
 from ..clients.agents import find_bot
@@ -29,8 +29,8 @@ _VISITOR = "eventtrack.visitor"
 USER_AGENT_MAX_LENGTH = 512
 
 
-@dataclasses.dataclass(slots=True, eq=False)
-class Current:
+# Each request makes one: a struct takes a third of the time of a dataclass.
+class Current(msgspec.Struct, eq=False):
     """What EventTrack knows of one request. Times are nanoseconds since the epoch.
 
     ``recorded`` says whether something of the request was recorded. ``is_page`` and ``title`` are
@@ -94,12 +94,14 @@ class Current:
         This asks ``EVENTTRACK_VISITOR_FILTER``, so it is read where something would be recorded.
         """
         ask = self.state.config.visitor_filter
-        if ask is not None and self._verdict is None:
+        if ask is None:
+            return self._judged or self._judge()
+        if self._verdict is None:
             run_passed_hooks()  # which may ask for the verdict themselves
         verdict = self._verdict
         if verdict is None:
-            verdict = self._verdict = self._judged or self.judged
-            if ask is not None and verdict.kind != "nothing":
+            verdict = self._verdict = self.judged
+            if verdict.kind != "nothing":
                 # In the filter itself, nothing is recorded.
                 self._verdict = Verdict("nothing", verdict.policy, "filter")
                 with self.state.guard("asking EVENTTRACK_VISITOR_FILTER"):
@@ -110,10 +112,7 @@ class Current:
     @property
     def judged(self) -> Verdict:
         """The verdict without the app's filter."""
-        judged = self._judged
-        if judged is None:
-            judged = self._judged = self._judge()
-        return judged
+        return self._judged or self._judge()
 
     def judge_again(self) -> None:
         """Have the app's filter asked again, since someone else has logged in."""
@@ -123,9 +122,11 @@ class Current:
     def _judge(self) -> Verdict:
         environ, state, choice = self.request.environ, self.state, self.cookies.choice
         has_signal = environ.get("HTTP_SEC_GPC") == "1" or environ.get("HTTP_DNT") == "1"
-        agent = environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH]
-        bot = None if self.admits_bots else find_bot(agent)
-        return judge(choice, has_signal=has_signal, bot=bot, config=state.config)
+        bot = find_bot(environ.get("HTTP_USER_AGENT", "")[:USER_AGENT_MAX_LENGTH])
+        if bot is not None and self.admits_bots:
+            bot = None
+        judged = self._judged = judge(choice, has_signal=has_signal, bot=bot, config=state.config)
+        return judged
 
     @property
     def admits_bots(self) -> bool:
@@ -147,7 +148,7 @@ class Current:
         """
         visitor = self._visitor
         if visitor is None:
-            visitor = self._visitor = self._find_kept() or self._resume()
+            visitor = self._visitor = self._resume()
         return visitor
 
     @visitor.setter
@@ -156,6 +157,9 @@ class Current:
         self._visitor = visitor
 
     def _resume(self) -> Visitor:
+        kept: tuple[State, Visitor, int] | None = self.request.environ.get(_VISITOR)
+        if kept is not None and kept[0] is self.state:
+            return self._resume_kept(*kept[1:])
         device = session = None
         cookies = self.cookies
         if self.judged.policy == "full":
@@ -164,13 +168,9 @@ class Current:
         visitor.stale |= cookies.is_renamed
         return visitor
 
-    def _find_kept(self) -> Visitor | None:
+    def _resume_kept(self, found: Visitor, last: int) -> Visitor:
         """Return the visitor of an earlier request in the same environment."""
-        kept: tuple[State, Visitor, int] | None = self.request.environ.get(_VISITOR)
-        if kept is None or kept[0] is not self.state:
-            return None
-        found = kept[1]
-        found.last = kept[2]
+        found.last = last
         found.go_on(self.now, self.state.lifetimes)
         return found
 

@@ -45,12 +45,13 @@ def put(
     :returns: False if there is no room, or if posted records are not yet where
         ``EVENTTRACK_DURABILITY`` promises.
     """
-    if not state.pipeline.put(*records):
+    pipeline = state.pipeline
+    if not pipeline.put(*records):
         if not is_posted:
             for record in records:
-                state.pipeline.count(Outcome("dropped", record.action, "no room"))
+                pipeline.count(Outcome("dropped", record.action, "no room"))
         return False
-    is_confirmed = state.pipeline.confirm()
+    is_confirmed = pipeline.confirm()
     if is_posted:
         if not is_confirmed:
             return False
