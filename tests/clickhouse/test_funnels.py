@@ -216,6 +216,24 @@ def test_sessions_that_are_gone(make: MakeHost, clock: FakeClock, clickhouse: Cl
             assert_same(host, funnel("it.view", "it.buy", per=per, texts=texts, by="source"))
 
 
+def test_a_session_that_is_gone_may_have_no_first_step(
+    make: MakeHost, clock: FakeClock, clickhouse: ClickHouse
+) -> None:
+    """Whose it is, only another event of it says."""
+    story = [Told(0, 0, 0, "it.view"), Told(1, 0, 1, "it.buy"), Told(2, 0, 1, "it.drop")]
+    host = open_shop(make, clock, config={"EVENTTRACK_REPORTS_URL": clickhouse.url, **LOG})
+    tell(host, story)
+    database = host.state.pipeline.database
+    event, session = database.tables.event, database.tables.session
+    with database.begin() as connection:
+        of_drop = event.update().where(event.c.action == "it.drop")
+        connection.execute(of_drop.values(uuid=person_of(0)))
+        connection.execute(session.delete().where(session.c.id == uuidlib.UUID(int=10_001)))
+    copy(host, clickhouse)
+    assert_same(host, funnel("it.view", "it.buy"))
+    assert counts(host, funnel("it.view", "it.buy")) == [1, 1]
+
+
 def test_moments_that_are_close(make: MakeHost, clock: FakeClock, clickhouse: ClickHouse) -> None:
     """To the microsecond, also at the ends of the period and of the time that is given."""
     tick = 1 / 60_000_000
