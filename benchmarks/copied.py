@@ -1,4 +1,4 @@
-"""Filtered reports, counted in a copy in ClickHouse."""
+"""Filtered reports and funnels, counted in a copy in ClickHouse."""
 
 from __future__ import annotations
 
@@ -28,6 +28,12 @@ _FILTERS = {
     "is:page:/rule7": "the sessions that saw a page",
     "is:source:source29": "a fifteenth of the sessions",
 }
+_FUNNELS = {
+    ("shop.action1", "shop.action2", "shop.action3"): "three events",
+    ("page:/rule1", "page:/rule2", "page:/rule3"): "three pages",
+    ("page.visit", "shop.action2"): "any page, then an event",
+    ("page.visit", "page.visit"): "any two pages",
+}
 # A visitor has about two sessions, and a session about four events.
 _SESSIONS = """
 INSERT INTO eventtrack_session (id, uuid, device_id, person, started_at, last_seen_at, pages,
@@ -53,7 +59,8 @@ _INTO_EVENTS = """
 INSERT INTO eventtrack_event (id, action, time, received_at, stored_at, uuid, session_id, site,
   url_rule, source, params, version)
 SELECT reinterpretAsUUID(sipHash128('event', number)),
-  if(number % 5 < 2, 'page.visit', concat('action', toString(cityHash64('a', number) % 40))) AS a,
+  if(number % 5 < 2, 'page.visit',
+    concat('shop.action', toString(cityHash64('a', number) % 40))) AS a,
   now64(6) - toIntervalSecond(intDiv(number * {seconds}, {events})) AS at, at, at,
   reinterpretAsUUID(sipHash128('person', intDiv(number * {sessions}, {events}) % {people})),
   reinterpretAsUUID(sipHash128(intDiv(number * {sessions}, {events}))), 'shop.test',
@@ -78,6 +85,10 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
         "orders: all numbers, series and panels, whole.",
         ("filter", "matches", "median, ms", "slowest, ms", "target", "compared, ms"),
     )
+    funnels = Table(
+        "Funnels of 30 days in the same copy, by person, whole.",
+        ("steps", "what", "people at the first", "median, ms", "slowest, ms"),
+    )
     if importlib.util.find_spec("chdb") is None:
         table.notes.append("Skipped: chdb is not installed.")
         yield table
@@ -94,11 +105,33 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
                 at_most(_LIMIT),
                 whole(statistics.median(compared)),
             )
+        for steps, what in _FUNNELS.items():
+            text = ", ".join(f"`{step}`" for step in steps)
+            found = [_measure_funnel(reports, steps) for _ in rounds(number, text)]
+            times, people = zip(*found, strict=True)
+            funnels.add(
+                text,
+                what,
+                whole(people[0]),
+                whole(statistics.median(times)),
+                whole(max(times)),
+            )
     table.notes.append(
         f"{number} rounds, in {versions('chdb')} in the same process, which uses all processors. "
         "The rows are made there, into the tables of the copy, and not merged by hand."
     )
     yield table
+    yield funnels
+
+
+def _measure_funnel(reports: Reports, steps: tuple[str, ...]) -> tuple[float, int]:
+    """Return the milliseconds that a funnel took, and how many people began it."""
+    began = time.perf_counter()
+    found = reports.funnel(steps, reports.period("30d"))
+    milliseconds = (time.perf_counter() - began) * 1000
+    assert found.cut is None
+    assert found.steps[0].count
+    return milliseconds, found.steps[0].count
 
 
 def _measure(reports: Reports, text: str, comparison: t.Literal["none", "previous"]) -> float:
@@ -118,6 +151,8 @@ def _open(folder: pathlib.Path, number: int) -> cabc.Iterator[Reports]:
     settings: dict[str, t.Any] = {"EVENTTRACK_COMMIT_LOG": True, "EVENTTRACK_REPORTS_URL": url}
     app, db = make_app(Place(folder), "copied", **settings)
     events = EventTrack(app, db)
+    for action in range(40):
+        events.define(f"shop.action{action}")
     with app.app_context():
         db.create_all()
         answer = app.test_cli_runner().invoke(args=["eventtrack", "copy", "--to", url])

@@ -574,7 +574,7 @@ class Config:
     reports_url: str | None = _setting(None, _optional(_text), is_secret=True)
     """The copy in ClickHouse that ``flask eventtrack copy --follow`` keeps:
     ``"clickhousedb://user:password@host:8123/database"`` (``[clickhouse]`` extra). Reports with
-    filters, retention with steps and paths are counted there, however long the period is. It needs
+    filters, funnels, retention with steps, and paths are counted there, however long the period is. It needs
     ``EVENTTRACK_COMMIT_LOG``. None counts everything in the database itself."""
 
     commit_log: bool = _setting(False, _boolean)

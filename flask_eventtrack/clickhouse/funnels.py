@@ -79,21 +79,21 @@ def _step_events(
     the rest of :data:`.attempts.Event`."""
     event, conditions = TABLES.event.c, asked.conditions
     columns = StepColumns(plan, event, conditions.on_events)
-    during = columns.during(asked.bounds, conditions.sites)
-    # Both are in the sort key, so that nothing else is merged. Late events were stored later.
-    stored = [
+    of_step = render(
+        # Both are in the sort key, so that nothing else is merged. Late events were stored later.
         event.action.in_(sorted(columns.actions)),
         event.stored_at >= asked.bounds[0] - 2 * LONG,
-    ]
+        *columns.during(asked.bounds, conditions.sites),
+    )
     found = (
         f"(SELECT session_id, uuid, toUnixTimestamp64Micro(time) AS at, "
         f"{render_value(columns.fits)} AS fitting, {render_value(columns.same)} AS same "
-        f"FROM {_EVENT} FINAL WHERE {render(*stored, *during)}) AS {_EVENT}"
+        f"FROM {_EVENT} FINAL WHERE {of_step}) AS {_EVENT}"
     )
     by_person = plan.per == "person"
     fits, is_gone, unit, who = "fitting", "false", "session_id", "NULL"
     if by_person or by or conditions or with_people:
-        sessions = _sessions(render(*stored), has_gone=by_person and has_gone)
+        sessions = _sessions(of_step, has_gone=by_person and has_gone)
         found += f" LEFT JOIN ({sessions}) AS {_SESSION} ON {_SESSION}.id = session_id"
         who = "someone"
     if by_person:
@@ -101,7 +101,7 @@ def _step_events(
         is_gone = "session_id IS NOT NULL AND someone IS NULL"
     if conditions:
         begins = render(*conditions.of(*asked.bounds, any_start=True))
-        fits = f"if({begins}, fitting, bitAnd(fitting, bitNot(1)))"
+        fits = f"if({begins}, fitting, fitting - bitAnd(fitting, 1))"
     value = f"trimBoth(coalesce({by}, ''))" if by else "''"
     return (
         f"SELECT {unit} AS unit, {who} AS who, {is_gone} AS is_gone, at, toUInt16({fits}) AS fits, "

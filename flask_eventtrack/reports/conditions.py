@@ -14,7 +14,13 @@ from ..records import PAGE_VISIT
 from ..store.tables import Tables
 from ..store.visits import VISITS
 from ..text import shorten
-from .explore.event_conditions import EventConditions, check_parameters, compare, find_types
+from .explore.event_conditions import (
+    EventConditions,
+    actions_of,
+    check_parameters,
+    compare,
+    find_types,
+)
 from .explore.goals import Goal
 from .explore.steps import Step
 from .filters import Condition, Filter
@@ -175,7 +181,9 @@ class Conditions:
         return whole[0] - whole[1] - sa.case((rest[0] < rest[1], 1), else_=0)
 
     def _has_step(self, step: Step, window: tuple[dt.datetime, dt.datetime] | None) -> _True:
-        return self._has_event(step.actions, window, [self.on_events.of_step(step, self._event)])
+        return self._has_event(
+            actions_of(step), window, [self.on_events.of_step(step, self._event)]
+        )
 
     def _has_event(
         self,

@@ -90,6 +90,11 @@ class EventConditions:
         return sa.case((text.regexp_match(_NUMBER), sa.cast(text, sa.Double())))
 
 
+def actions_of(step: Step) -> frozenset[str]:
+    """Return the actions of a step's events."""
+    return VISITS if step.route is not None else frozenset({step.action})
+
+
 def compare(number: sa.ColumnElement[t.Any], condition: Condition) -> _True:
     """Return the condition that a number is at least, or at most, one of some values."""
     limits = [t.cast("float", parse_number(value)) for value in condition.values]

@@ -16,7 +16,7 @@ from ..conditions import Conditions
 from ..counting import Counter
 from ..scan import AT_ONCE, MOST_IDS, ROWS_AT_ONCE, Bounds, iter_ids
 from .attempts import Event
-from .event_conditions import EventConditions, Events
+from .event_conditions import EventConditions, Events, actions_of
 from .plan import Plan
 from .steps import Step
 
@@ -59,7 +59,7 @@ class StepColumns:
     @property
     def actions(self) -> frozenset[str]:
         """The actions of all steps."""
-        return frozenset().union(*(step.actions for step in self._plan.events))
+        return frozenset().union(*map(actions_of, self._plan.events))
 
     @property
     def fits(self) -> sa.ColumnElement[int]:

@@ -12,7 +12,6 @@ import re
 from ...catalogue.definitions import Catalogue
 from ...errors import ReportError
 from ...records import PAGE_VISIT
-from ...store.visits import VISITS
 from ...text import shorten
 from ..filters import Filter
 from .event_conditions import check_parameters, find_types
@@ -64,11 +63,6 @@ class Step:
                 raise ReportError(_FORM.format(shorten(each)))
             limits = limits.add(f"{action}.{name}", operator, value)
         return Step(action, route, limits)
-
-    @property
-    def actions(self) -> frozenset[str]:
-        """The actions of its events."""
-        return VISITS if self.route is not None else frozenset({self.action})
 
     @property
     def text(self) -> str:
