@@ -574,8 +574,8 @@ class Config:
     reports_url: str | None = _setting(None, _optional(_text), is_secret=True)
     """The copy in ClickHouse that ``flask eventtrack copy --follow`` keeps:
     ``"clickhousedb://user:password@host:8123/database"`` (``[clickhouse]`` extra). Reports with
-    filters, funnels, retention with steps, and paths are counted there, however long the period is. It needs
-    ``EVENTTRACK_COMMIT_LOG``. None counts everything in the database itself."""
+    filters, funnels, retention with steps, and paths are counted there, however long the period
+    is. It needs ``EVENTTRACK_COMMIT_LOG``. None counts everything in the database itself."""
 
     commit_log: bool = _setting(False, _boolean)
     """Whether changes of events, sessions and orders are logged in the order of their commits, for
