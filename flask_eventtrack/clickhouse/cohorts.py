@@ -1,7 +1,8 @@
 """The statement by which the copy answers retention.
 
 All that people did, first or again, is grouped by person: who is new, and when they came back, is
-found without joining people. A session that names no person is nobody's.
+found without joining people. A session that names no person is nobody's. That is said to
+ClickHouse, too: grouping by a key that may be NULL takes it three times as long.
 """
 
 from __future__ import annotations
@@ -63,7 +64,7 @@ def _sessions(asked: Asked) -> str:
     """Return the query for all sessions, and whether they match the filter."""
     matches = render(*asked.conditions.of(*asked.bounds))
     return (
-        f"SELECT person AS someone, started_at AS at, {_value(asked)} AS value, "
+        f"SELECT assumeNotNull(person) AS someone, started_at AS at, {_value(asked)} AS value, "
         f"coalesce({matches}, false) AS matches "
         f"FROM {_SESSION} FINAL WHERE person IS NOT NULL AND {_of_sites(asked, 'session')}"
     )
@@ -79,12 +80,12 @@ def _events(asked: Asked, step: Step) -> str:
     # Without a session, it matches no filter.
     matches = "coalesce(fits, false)" if conditions else "true"
     return (
-        "SELECT if(session_id IS NULL, uuid, person) AS someone, time AS at, "
+        "SELECT assumeNotNull(if(session_id IS NULL, uuid, person)) AS someone, time AS at, "
         f"coalesce(name, '') AS value, {matches} AS matches "
         f"FROM (SELECT uuid, session_id, time FROM {_EVENT} FINAL WHERE {where}) AS events "
         f"LEFT JOIN (SELECT id, person, {_value(asked)} AS name, {fits} AS fits "
         f"FROM {_SESSION} FINAL PREWHERE id IN (SELECT session_id FROM {_EVENT} WHERE {where})) "
-        "AS sessions ON id = session_id WHERE someone IS NOT NULL"
+        "AS sessions ON id = session_id WHERE session_id IS NULL OR person IS NOT NULL"
     )
 
 

@@ -45,10 +45,10 @@ def paths(start: str | Step, *texts: str, **options: t.Any) -> Ask[t.Any]:
     return ask
 
 
-def make_up(seed: int) -> list[Told]:
+def make_up(seed: int = 1) -> list[Told]:
     """Return what a hundred people saw, often at the same moment, and around midnight of Berlin."""
     chance = random.Random(seed)
-    minutes = (*MINUTES, -61, -60, -59.99, 2819, 2820)
+    minutes = (*MINUTES, -4000, -61, -60, -59.99, 2819, 2820)
     return [
         Told(
             chance.choice(minutes),
@@ -67,9 +67,8 @@ def shop(make: MakeHost, clock: FakeClock, clickhouse: ClickHouse) -> Host:
     return open_told(make, clock, clickhouse, NOW)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_any_question(shop: Host, clickhouse: ClickHouse, seed: int) -> None:
-    retell(shop, clickhouse, make_up(seed))
+def test_any_question(shop: Host, clickhouse: ClickHouse) -> None:
+    retell(shop, clickhouse, make_up())
     for start, texts, options in QUESTIONS:
         assert_same(shop, paths(start, *texts, **options))
     read = Step.parse("page:/", ["at_least:scroll:75"])
