@@ -42,8 +42,8 @@ class Question:
 
     limits: Filter
     sites: frozenset[str] | None
-    bucket: Bucket
-    dimensions: tuple[str, ...]
+    bucket: Bucket = "day"
+    dimensions: tuple[str, ...] = ()
     has_heat: bool = False
     has_orders: bool = True
 

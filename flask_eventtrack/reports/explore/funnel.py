@@ -117,7 +117,7 @@ def read_funnel(
     plan.check(counter.catalogue)
     tally, cut = Tally(len(plan.steps)), None
     begun = counter.ask_copy(
-        period, all_of(limits, sites), lambda copy, asked: copy.read_begun(asked, plan, by)
+        period, Question(limits, sites), lambda copy, asked: copy.read_begun(asked, plan, by)
     )
     if begun is None:
         attempts, cut = read_attempts(counter, plan, period, limits, sites, by)
@@ -138,11 +138,6 @@ def read_funnel(
         len(rows),
         cut,
     )
-
-
-def all_of(limits: Filter, sites: frozenset[str] | None) -> Question:
-    """Return the question after a whole period."""
-    return Question(limits, sites, "day", ())
 
 
 def check_by(by: str | None) -> None:

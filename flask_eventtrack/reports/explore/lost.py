@@ -12,14 +12,14 @@ import sqlalchemy as sa
 
 from ...errors import ReportError
 from ...store.dialects import id_as_text, ids_parameter, is_among
-from ..counting import Counter
+from ..counting import Counter, Question
 from ..elsewhere import Asked, Elsewhere
 from ..filters import Filter
 from ..people import describe_people
 from ..period import Period
 from ..rows import Cut, PersonRow
 from ..scan import iter_ids
-from .funnel import all_of, join_in_time, read_attempts
+from .funnel import join_in_time, read_attempts
 from .plan import Plan
 
 
@@ -57,7 +57,7 @@ def read_lost(
     plan.check(counter.catalogue)
     told = counter.ask_copy(
         period,
-        all_of(limits, sites),
+        Question(limits, sites),
         lambda copy, asked: _find_there(copy, asked, plan, after, offset + limit),
     )
     if told is None:

@@ -44,13 +44,11 @@ def read_paths(
     if direction not in DIRECTIONS:
         raise ReportError(f"The direction is 'next' or 'before', not {shorten(direction)}.")
     start.check(counter.catalogue)
-    cut, trails = (
-        None,
-        counter.ask_copy(
-            period,
-            Question(limits, sites, "day", ()),
-            lambda copy, asked: copy.count_trails(asked, start, direction),
-        ),
+    cut = None
+    trails = counter.ask_copy(
+        period,
+        Question(limits, sites),
+        lambda copy, asked: copy.count_trails(asked, start, direction),
     )
     if trails is None:
         found = _Sessions(counter, start, direction, counter.conditions(limits, sites))
