@@ -100,7 +100,8 @@ def _step_events(
         unit = who = f"coalesce(someone, {_EVENT}.uuid)"
         is_gone = "session_id IS NOT NULL AND someone IS NULL"
     if conditions:
-        begins = render(*conditions.of(*asked.bounds, any_start=True))
+        is_there = TABLES.session.c.started_at.is_not(None)
+        begins = render(is_there, *conditions.of(*asked.bounds, any_start=True))
         fits = f"if({begins}, fitting, fitting - bitAnd(fitting, 1))"
     value = f"trimBoth(coalesce({by}, ''))" if by else "''"
     return (

@@ -150,7 +150,9 @@ class StepEvents:
         """Return the query for the events of all steps. One index has all its columns."""
         tables, plan = self._counter.tables, self._plan
         event, session = tables.event.c, tables.session.c
-        begins = self._conditions.of(*bounds, any_start=True) if self._conditions else []
+        begins = []
+        if self._conditions:  # without a session, an event matches no filter
+            begins = [session.id.is_not(None), *self._conditions.of(*bounds, any_start=True)]
         columns = StepColumns(plan, event, self._on_events, begins)
         has_session = event.session_id.is_not(None)
         query = sa.select(

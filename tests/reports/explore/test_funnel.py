@@ -260,6 +260,21 @@ def test_a_filter_limits_where_attempts_begin(shop: Host) -> None:
     assert counts(ask(shop, "it.view", "it.buy", texts=["is:site:localhost"])) == [3, 1]
 
 
+def test_without_a_session_no_filter_matches(shop: Host) -> None:
+    """Nothing is known of where it came from. A later step needs no session."""
+    tell(
+        shop,
+        [
+            *(Told(0, 0, None, "it.view"), Told(1, 0, None, "it.buy")),
+            *(Told(0, 1, 1, "it.view"), Told(1, 1, None, "it.buy")),
+        ],
+    )
+    assert counts(ask(shop, "it.view", "it.buy")) == [2, 2]
+    for text in ("is_not:source:google", "is:source:", "is_not:page:/", "at_most:pages:9"):
+        found = ask(shop, "it.view", "it.buy", texts=[text])
+        assert counts(found) == [int(text != "is:source:")] * 2
+
+
 def test_a_funnel_that_takes_too_long_says_of_what_it_is(
     shop: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
