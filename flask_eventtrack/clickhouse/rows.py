@@ -17,7 +17,7 @@ from .tables import IS_DELETED, KEYS, VERSION, columns_of
 Values = tuple[t.Any, ...]
 
 _STORED: t.Final = sa.types.NullType()
-_AFTER, _LIMIT = "copy_after", "copy_limit"
+_LIMIT, _VERSION = "copy_limit", "copy_version"
 _encode = msgspec.json.Encoder().encode
 
 
@@ -41,7 +41,8 @@ def read_page(
 ) -> list[Values]:
     """Return the next rows of a table, in the order of their ids; none at the end.
 
-    The values are taken as they are stored, which is several times faster.
+    The values are taken as they are stored, and the rows as the driver makes them, which is several
+    times faster.
 
     :param after: the id behind which to go on.
     """
@@ -49,7 +50,8 @@ def read_page(
     query = query.where(*conditions_of(kind, tables))
     if after is not None:
         query = query.where(getattr(tables, kind).c.id > after)
-    return [(*row, version) for row in connection.execute(query, {_LIMIT: limit}).all()]
+    with connection.execute(query, {_LIMIT: limit, _VERSION: version}) as result:
+        return list(result.cursor.fetchall())
 
 
 def conditions_of(kind: Kind, tables: Tables) -> list[sa.ColumnElement[bool]]:
@@ -73,8 +75,9 @@ def id_of(row: Values) -> uuidlib.UUID:
 @cached_on_table
 def _page_query(table: sa.Table, dialect_name: str) -> sa.Select[t.Any]:
     values = [_as_stored(column, dialect_name) for column in own_columns(table)]
+    version = sa.bindparam(_VERSION, type_=sa.BigInteger())
     limit = sa.bindparam(_LIMIT, type_=sa.Integer())
-    return sa.select(*values).order_by(table.c.id).limit(limit)
+    return sa.select(*values, version).order_by(table.c.id).limit(limit)
 
 
 def _as_stored(column: sa.Column[t.Any], dialect_name: str) -> sa.ColumnElement[t.Any]:
