@@ -30,8 +30,8 @@ from flask_eventtrack.records import (
 
 from ..conftest import MakeHost
 from ..dashboard.staff import CONFIG, look, text_of, token_of
-from ..hosts import SAME_ORIGIN, FakeClock, Host
-from ..pipeline.waiting import PATIENT, refused
+from ..hosts import NAVIGATION, SAME_ORIGIN, FakeClock, Host
+from ..pipeline.waiting import PATIENT, refused, wait_until
 from ..store.halves import BROWSER, SERVER
 from ..store.orders import a_cancellation, a_charge
 from ..store.people import ADA_UUID
@@ -319,11 +319,15 @@ def test_the_head_says_that_records_were_refused(make: MakeHost, clock: FakeCloc
 
 def test_the_head_says_that_the_writer_fails(make: MakeHost, clock: FakeClock) -> None:
     """While the database refuses, and no longer."""
+    line = "Events cannot be written now. They are waiting."
     host = make({**PATIENT, **CONFIG}, events=EventTrack(clock=clock))
+    with refused(host, "INSERT ON eventtrack_event"):
+        host.client().get("/", headers=NAVIGATION)
+        host.state.pipeline.hurry()
+        wait_until(lambda: host.state.pipeline.status.failures > 0)
+        assert line in host.client().get("/_et/audit", headers={"X-Staff": "manage"}).text
     host.flush()
-    status = host.state.pipeline.status
-    status.failures, status.error, status.failed = 1, ValueError("no"), 1
-    assert "Events cannot be written now. They are waiting." in text_of(look(host, "/_et/audit"))
+    assert line not in text_of(look(host, "/_et/audit"))
 
 
 def test_the_head_says_that_events_wait_for_long(make: MakeHost, clock: FakeClock) -> None:
