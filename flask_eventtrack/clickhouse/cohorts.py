@@ -1,8 +1,8 @@
 """The statement by which the copy answers retention.
 
 All that people did, first or again, is grouped by person: who is new, and when they came back, is
-found without joining people. A session that names no person is nobody's. That is said to
-ClickHouse, too: grouping by a key that may be NULL takes it three times as long.
+found without joining people. Sessions that name no person are left out, so the key of the groups
+is never NULL: with a key that may be, ClickHouse takes three times as long.
 """
 
 from __future__ import annotations

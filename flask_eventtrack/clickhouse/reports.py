@@ -192,7 +192,8 @@ class CopyReports:
         return ""
 
     def _iterate_begun(self, query: cabc.Callable[..., str]) -> cabc.Iterator[list[t.Any]]:
-        """Return rows that first say whether a session is gone. It takes long to see to that."""
+        """Return rows that first say whether a session is gone. Looking for its person takes long,
+        so that is done only if one is."""
         rows = self._iterate(query(has_gone=False))
         first = next(rows, None)
         if first is None:

@@ -43,8 +43,7 @@ class Asked:
 
 
 class Begun(t.NamedTuple):
-    """How many have begun a funnel, people or sessions, and the events by which each of them got
-    as far as the others."""
+    """Events of a funnel, and how many people or sessions got as far as these events say."""
 
     number: int
     events: list[Event]

@@ -219,7 +219,7 @@ def test_sessions_that_are_gone(make: MakeHost, clock: FakeClock, clickhouse: Cl
 def test_a_session_that_is_gone_may_have_no_first_step(
     make: MakeHost, clock: FakeClock, clickhouse: ClickHouse
 ) -> None:
-    """Whose it is, only another event of it says."""
+    """Only another of its events names its person."""
     story = [Told(0, 0, 0, "it.view"), Told(1, 0, 1, "it.buy"), Told(2, 0, 1, "it.drop")]
     host = open_shop(make, clock, config={"EVENTTRACK_REPORTS_URL": clickhouse.url, **LOG})
     tell(host, story)
