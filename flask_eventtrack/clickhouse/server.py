@@ -71,6 +71,9 @@ class Server:
         settings = {**_READING, **settings}
         with _Explained(self.place, self._secret):
             answer = self._client.raw_query(query, fmt="JSONCompactEachRow", settings=settings)
+        # A server that fails while it answers ends with its error instead of a row.
+        if answer and not answer.endswith(b"]\n"):
+            raise Away("ClickHouse has broken off its answer.")
         return map(_decoder.decode, io.BytesIO(answer))
 
     def insert(
