@@ -28,7 +28,7 @@ from ..store.changes import (
     read_changes,
 )
 from ..store.engine import Database
-from ..store.logged import PRUNED
+from ..store.logged import MOVED, PRUNED
 from .notes import Due, Note, Notes
 from .problems import Away, CopyProblem
 from .rows import id_of, marks_of, names_of, names_of_mark, read_page, rows_of
@@ -386,6 +386,6 @@ def _add_due(due: Due, found: cabc.Iterable[Changes]) -> Due:
     gone = [each.reason for changes in found for each in changes.gone]
     # Of an order without its person, the version before has them.
     stripped = any(row.uuid is None for changes in found for row in changes.transactions)
-    if due == "all" or stripped or any(reason != PRUNED for reason in gone):
+    if due == "all" or stripped or any(reason not in {PRUNED, MOVED} for reason in gone):
         return "all"
-    return "deleted" if gone else due
+    return "deleted" if PRUNED in gone else due

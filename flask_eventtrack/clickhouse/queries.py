@@ -1,7 +1,8 @@
 """The statements by which the copy answers reports.
 
-``FINAL`` reads all columns of all rows before it looks at a condition. So the ids of the rows that
-may match are looked up first, among all versions: ids never change.
+``FINAL`` reads all columns of the rows that their sort key lets match, before it looks at other
+conditions. So where the key does not say enough, the ids of the rows that may match are looked up
+first, among all versions: ids never change.
 """
 
 from __future__ import annotations
@@ -143,11 +144,7 @@ def _where(asked: Asked) -> str:
 
 
 def _from_sessions(asked: Asked) -> str:
-    where = _where(asked)
-    return (
-        f"FROM {_SESSION} FINAL PREWHERE id IN (SELECT id FROM {_SESSION} WHERE {where}) "
-        f"WHERE {where}"
-    )
+    return f"FROM {_SESSION} FINAL WHERE {_where(asked)}"
 
 
 def _of_sessions(asked: Asked) -> str:

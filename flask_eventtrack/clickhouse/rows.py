@@ -28,7 +28,7 @@ def names_of(kind: Kind, tables: Tables) -> list[str]:
 
 def names_of_mark(kind: Kind) -> list[str]:
     """Return the names of the values of :func:`marks_of`."""
-    return [*KEYS[kind], VERSION, IS_DELETED]
+    return ["id", *KEYS[kind], VERSION, IS_DELETED]
 
 
 def read_page(
@@ -102,12 +102,24 @@ def _values_of(row: LoggedRow) -> Values:
 def marks_of(kind: Kind, changes: Changes) -> list[Values]:
     """Return the rows that say which ones a transaction has removed.
 
-    One that the same transaction has made anew is there.
+    One that the same transaction has made anew, in the same place, is there.
     """
-    made = {_key_of(kind, row) for row in changes.rows_of(kind)}
-    keys = (_key_of(kind, gone) for gone in changes.gone if gone.kind == kind)
-    return [(*key, changes.position, 1) for key in keys if key not in made]
+    made = {_place_of(kind, row) for row in changes.rows_of(kind)}
+    found = (gone for gone in changes.gone if gone.kind == kind)
+    return [
+        (gone.id, *_key_of(kind, gone), changes.position, 1)
+        for gone in found
+        if _place_of(kind, gone) not in made
+    ]
+
+
+def _place_of(kind: Kind, row: LoggedRow | Gone) -> Values:
+    """Return the values by which a row is sorted there."""
+    key = _key_of(kind, row)
+    return (row.id, key[0].date()) if kind == "session" else (row.id, *key)
 
 
 def _key_of(kind: Kind, row: LoggedRow | Gone) -> Values:
+    if isinstance(row, Gone) and kind == "session":
+        return (row.stored_at,)
     return tuple(getattr(row, name) for name in KEYS[kind])

@@ -1,8 +1,9 @@
 """The tables in ClickHouse, made of the columns of ours.
 
-A later version of a row replaces an earlier one of the same sort key, so that nothing that may
-change is in a key: not ``time`` of an event, nor ``started_at`` of a session. Sessions and orders
-have nothing but the id: it is no time, and the log tells no more of a deleted one.
+A later version of a row replaces an earlier one of the same sort key. So nothing is in a key that
+may change unseen, as ``time`` of an event may. Of a session that begins on an earlier day than
+before, the log tells that it is gone from the other day. Orders have nothing but the id: the log
+tells no more of a deleted one.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ from .problems import CopyProblem
 from .server import Server
 
 #: The version of the tables' layout. A release that changes a key or a type counts it up.
-LAYOUT = 1
+LAYOUT = 2
 #: What is copied. Events come last: they are by far the most.
 KINDS: t.Final[tuple[Kind, ...]] = ("transaction", "session", "event")
 #: The columns that a row has there beside ours.
 VERSION, IS_DELETED = "version", "is_deleted"
 
-#: By its kind: the columns of ours that a sort key has. The log tells those of a deleted row.
+#: By its kind: the columns of ours that a sort key is made of, beside the id. The log tells those
+#: of a deleted row.
 KEYS: t.Final[dict[Kind, tuple[str, ...]]] = {
-    "event": ("id", "action", "stored_at"),
-    "session": ("id",),
-    "transaction": ("id",),
+    "event": ("action", "stored_at"),
+    "session": ("started_at",),
+    "transaction": (),
 }
 _ORDERS: t.Final[dict[Kind, str]] = {
     "event": "PARTITION BY toYYYYMM(stored_at) ORDER BY (action, toDate(stored_at), stored_at, id)",
-    "session": "ORDER BY id",
+    "session": "ORDER BY (toDate(started_at), id)",
     "transaction": "ORDER BY id",
 }
 # Columns of few values.

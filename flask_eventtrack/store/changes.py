@@ -43,9 +43,11 @@ class SnapshotNeeded(EventTrackError, LookupError):
 
 
 class Gone(t.NamedTuple):
-    """A row that is no more. ``action`` and ``stored_at`` are those that an event had.
+    """A row that is no more under this id, or not with this ``stored_at``.
 
-    ``reason`` is :data:`.PRUNED` if it was past its retention period.
+    :param stored_at: of an event; of a session, it is when it began.
+    :param reason: :data:`.PRUNED` if it was past its retention period; :data:`.MOVED` if it is
+        among the rows that follow, with another id, or as a session that began on an earlier day.
     """
 
     kind: str

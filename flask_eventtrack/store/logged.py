@@ -23,9 +23,14 @@ BATCH: t.Final = "batch"
 ADDED_IN: t.Final = "added_in"
 #: The columns that rows in memory do not have.
 INNER: t.Final = frozenset({BATCH, ADDED_IN})
-#: The execution option of a deletion that says why its rows go, and the reason of retention.
+#: The execution option of a deletion that says why its rows go.
 REASON: t.Final = "eventtrack_reason"
+#: The reason of retention.
 PRUNED: t.Final = "pruned"
+#: Why a row is told as gone that is still there: another id, or another day on which it begins.
+MOVED: t.Final = "moved"
+#: By table, the moment by which a copy may sort rows.
+_SORTED_BY: t.Final = {"event": "stored_at", "session": "started_at"}
 # Among what belongs to a connection of ours while its transaction is open.
 _OPEN = "eventtrack_batch"
 _BITS = 62
@@ -63,12 +68,13 @@ class Batch:
         :param parameters: those of the condition.
         """
         gone, kind = self._gone, self._kinds[table]
+        moment = _SORTED_BY.get(kind)
         found: dict[sa.Column[t.Any], sa.ColumnElement[t.Any]] = {
             gone.c.batch: sa.literal(self.take_number(), sa.BigInteger()),
             gone.c.kind: sa.literal(kind, sa.String()),
             gone.c.id: table.c.id,
-            gone.c.stored_at: _column_or_null(table, "stored_at"),
-            gone.c.action: _column_or_null(table, "action"),
+            gone.c.stored_at: sa.null() if moment is None else table.c[moment],
+            gone.c.action: table.c.action if kind == "event" else sa.null(),
             gone.c.reason: sa.null() if reason is None else sa.literal(reason, sa.String()),
         }
         query = sa.select(*found.values()).where(condition)
@@ -81,10 +87,6 @@ class Batch:
         gone = self._gone.c
         theirs = gone.batch == self.take_number(), gone.kind == self._kinds[table]
         return sa.select(gone.id).where(*theirs)
-
-
-def _column_or_null(table: sa.Table, name: str) -> sa.ColumnElement[t.Any]:
-    return table.c[name] if name in table.c else sa.null()
 
 
 def set_open(connection: sa.Connection, batch: Batch) -> None:
@@ -112,13 +114,14 @@ def number_of(connection: sa.Connection) -> int | None:
     return None if batch is None else batch.take_number()
 
 
-def leave_gone(
+def leave_moved(
     connection: sa.Connection, table: sa.Table, condition: sa.ColumnElement[bool]
 ) -> None:
-    """Note that rows are about to lose their ids. Those that are deleted are noted anyway."""
+    """Note that rows are about to leave their place in a copy: to get another id, or to begin on
+    another day."""
     batch = find_open(connection)
     if batch is not None:
-        batch.leave_gone(connection, table, condition)
+        batch.leave_gone(connection, table, condition, reason=MOVED)
 
 
 def added_now(connection: sa.Connection, event: sa.Table) -> dict[str, int | None]:

@@ -29,7 +29,7 @@ from ..records import (
 from .clock import is_older
 from .copies import earlier_sessions, note_privacy
 from .fast_rows import insert_rows, read_rows, read_rows_by_id, update_rows
-from .logged import own_columns
+from .logged import leave_moved, own_columns
 from .person import resolve_people
 from .rows import EventRow, SessionRow, row_of
 from .tables import Tables
@@ -287,6 +287,9 @@ class SessionBook:
         """Move a stored ``session.start``: two requests may open a session; the earlier counts."""
         if row.started_at >= stored.started_at:
             return
+        if row.started_at.date() != stored.started_at.date():
+            session = self._tables.session
+            leave_moved(self._connection, session, session.c.id == row.id)
         table = self._tables.event
         start_id = session_start_id(row.id).int
         for start in read_rows_by_id(self._connection, EventRow, table, {start_id}):

@@ -22,7 +22,7 @@ from ..text import page_label
 from .dialects import by_index, ids_parameter, is_among
 from .fast_rows import read_rows, update_rows
 from .in_view import IN_VIEW, in_view_of, read_in_view
-from .logged import leave_gone, own_columns
+from .logged import leave_moved, own_columns
 from .rows import EventRow
 from .tables import cached_on_table
 
@@ -315,7 +315,7 @@ class VisitBook:
         for _, visit in sorted(self._by_key.items()):
             if visit.key != visit.row.id:
                 is_it = table.c.id == visit.key
-                leave_gone(self._connection, table, is_it)
+                leave_moved(self._connection, table, is_it)
                 rename = table.update().where(is_it).values(id=visit.row.id)
                 self._connection.execute(rename)
             if visit.is_filled:

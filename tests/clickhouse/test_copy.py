@@ -156,6 +156,48 @@ def test_what_is_deleted_and_made_anew_is_there(log_host: Host, clickhouse: Clic
     assert_equal(log_host, clickhouse)
 
 
+def test_a_session_that_began_earlier_is_there_once(
+    log_host: Host, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the same day, and on days before: also if a run is repeated, and once it is erased."""
+    for number, start in enumerate((0, -1, -A_DAY, -3 * A_DAY)):
+        session = session_of(ADA_UUID, start=start)
+        write_records(log_host, an_event(seconds=number, uuid=ADA_UUID, session=session))
+        if number:
+            with monkeypatch.context() as patch:
+                patch.setattr(Notes, "write", kill)
+                copy(log_host, clickhouse, code=1)
+            assert number_of(clickhouse, "eventtrack_session") == 1
+        copy(log_host, clickhouse)
+        assert_equal(log_host, clickhouse)
+    log_host.clock.advance(seconds=10)
+    forget(log_host, ADA_UUID)
+    copy(log_host, clickhouse)
+    assert number_of(clickhouse, "eventtrack_session") == 0
+    assert str(ADA_UUID) not in clickhouse.texts()
+
+
+def test_a_session_may_begin_earlier_while_the_tables_are_copied(
+    log_host: Host, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The part that is repeated has it on another day."""
+    write_records(log_host, an_event(session=session_of(DEVICE)))
+    insert = Server.insert
+
+    def insert_and_die(self: Server, table: str, names: t.Any, rows: t.Any) -> None:
+        insert(self, table, names, rows)
+        if table == "eventtrack_session_new":
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Server, "insert", insert_and_die)
+        copy(log_host, clickhouse, code=1)
+    write_records(log_host, an_event(seconds=2, session=session_of(DEVICE, start=-A_DAY)))
+    copy(log_host, clickhouse)
+    assert len(clickhouse.rows("SELECT DISTINCT toDate(started_at) FROM eventtrack_session")) == 2
+    assert_equal(log_host, clickhouse)
+
+
 def test_earlier_versions_do_not_name_them(log_host: Host, clickhouse: ClickHouse) -> None:
     """A session was a customer's for a while, and is no longer when they are erased."""
     add(log_host, 3)

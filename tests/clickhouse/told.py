@@ -23,11 +23,14 @@ HOSTILE = ("'", "\\'", "' OR 1=1 --", "\\", "{x:String}", "\n", "a.b")
 UNNAMED, GONE = 4, 5
 _STALE = {
     "session": "source = 'google' ? NULL : 'google' AS source, 'localhost' AS site, "
-    "started_at - INTERVAL 8 DAY AS started_at, toUUID('00000000-0000-0000-0000-0000000003e8') "
-    "AS person",
+    "toDateTime64(toDate(started_at), 6, 'UTC') AS started_at, "
+    "toUUID('00000000-0000-0000-0000-0000000003e8') AS person",
     "event": "time - INTERVAL 3 MINUTE AS time, '/' AS url_rule, 'browser' AS source, "
     '\'localhost\' AS site, \'{"sku": "a", "scroll": 80}\' AS params',
 }
+
+# Where sessions were before they began on another day.
+_MOVED = "started_at - INTERVAL 8 DAY AS started_at"
 
 
 def open_told(
@@ -69,4 +72,11 @@ def retell(host: Host, clickhouse: ClickHouse, story: cabc.Iterable[Told]) -> No
             "toUInt64(0) AS version, reinterpretAsUUID(sipHash128(id)) AS id",
             "toUInt8(1) AS is_deleted, reinterpretAsUUID(sipHash128(id)) AS id",
         ):
-            clickhouse.run(f"INSERT INTO {table} SELECT * REPLACE ({columns}) FROM {table} FINAL")
+            _add(clickhouse, table, columns)
+    _add(clickhouse, "eventtrack_session", f"toUInt8(1) AS is_deleted, {_MOVED}")
+    _add(clickhouse, "eventtrack_session", f"toUInt64(0) AS version, {_MOVED}")
+
+
+def _add(clickhouse: ClickHouse, table: str, columns: str) -> None:
+    """Add all rows once more, with other values in some columns."""
+    clickhouse.run(f"INSERT INTO {table} SELECT * REPLACE ({columns}) FROM {table} FINAL")

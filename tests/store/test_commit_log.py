@@ -26,7 +26,7 @@ from .copies import EQUAL, LOG, Copy, differences
 from .halves import BROWSER, RELOADED, RESHOWN, SERVER
 from .host_changes import refusing
 from .people import ADA
-from .records import a_page, an_event, write_records
+from .records import DEVICE, a_page, an_event, at, session_of, write_records
 from .test_tables import NAMES, Register, register, run_migrations
 from .test_tables import differences as schema_differences
 
@@ -225,6 +225,20 @@ def test_a_log_that_takes_no_row_holds_up_events(make: MakeHost, database_url: s
 
 
 # Reading
+
+
+def test_a_session_that_moves_to_an_earlier_day_is_told_as_gone(
+    make: MakeHost, database_url: str
+) -> None:
+    """From the day on which it began; then it is among the rows. Within a day it only changes."""
+    host = make(ON, url=database_url)
+    for seconds, start in enumerate((0, -1, -86_400)):
+        write_records(host, an_event(seconds=seconds, session=session_of(DEVICE, start=start)))
+    opened, changed, moved = read(host, 0)
+    assert opened.gone == changed.gone == []
+    [gone], [row] = moved.gone, moved.sessions
+    assert (gone.kind, gone.id, gone.reason) == ("session", row.id, "moved")
+    assert (gone.stored_at, row.started_at) == (at(-1), at(-86_400))
 
 
 def test_each_transaction_has_a_place(make: MakeHost, database_url: str) -> None:
