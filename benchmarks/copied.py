@@ -1,4 +1,4 @@
-"""Filtered reports and funnels, counted in a copy in ClickHouse."""
+"""A copy in ClickHouse: how fast it is made, and the filtered reports and funnels counted there."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import collections.abc as cabc
 import contextlib
 import importlib.util
 import pathlib
+import re
 import statistics
 import tempfile
 import time
@@ -15,13 +16,25 @@ from flask_eventtrack import EventTrack
 from flask_eventtrack.reports.filters import Filter
 from flask_eventtrack.reports.library import Reports
 
+from .databases import KINDS, version_of
+from .history import Site, open_site
 from .hosts import Place, make_app
-from .report import Table, at_most, progress, rounds, versions, whole
+from .report import (
+    Table,
+    Unavailable,
+    at_least,
+    at_most,
+    progress,
+    rounds,
+    versions,
+    whole,
+)
 
-TITLE = "Reports on ClickHouse"
+TITLE = "The copy in ClickHouse"
 _EVENTS, _QUICK_EVENTS = 10_000_000, 100_000
 _DAYS = 365
 _LIMIT = 500
+_FROM = ("sqlite", "postgresql")
 _FILTERS = {
     "is:device_type:desktop": "half of the sessions",
     "is_not:country:C0": "nearly all sessions",
@@ -122,6 +135,51 @@ def run(*, quick: bool) -> cabc.Iterator[Table]:
     )
     yield table
     yield funnels
+    yield _make_copies(*((10_000, 1) if quick else (600_000, 3)))
+
+
+def _make_copies(events: int, number: int) -> Table:
+    """Copy a history of three months with the command, into chdb in the same process."""
+    table = Table(
+        f"`flask eventtrack copy --anew` of {events:,} events of three months, with their sessions "
+        "and orders.",
+        ("from", "rows", "rows/s", "slowest", "target", "CPU, µs/row"),
+    )
+    for kind in _FROM:
+        try:
+            with (
+                tempfile.TemporaryDirectory() as folder,
+                open_site(kind, events, 90, EVENTTRACK_COMMIT_LOG=True) as site,
+            ):
+                place = f"clickhousedb:///default?interface=chdb&path={folder}/chdb"
+                turns = [_copy(site, place) for _ in rounds(number, f"a copy from {KINDS[kind]}")]
+                version = version_of(site.url)
+        except Unavailable as error:
+            table.notes.append(f"{KINDS[kind]} {error}")
+            continue
+        rows, speeds, costs = zip(*turns, strict=True)
+        table.add(
+            version,
+            whole(rows[0]),
+            whole(statistics.median(speeds)),
+            whole(min(speeds)),
+            at_least(50_000),
+            whole(statistics.median(costs)),
+        )
+    table.notes.append(f"{number} rounds. CPU is that of the process, ClickHouse's part included.")
+    return table
+
+
+def _copy(site: Site, place: str) -> tuple[int, float, float]:
+    """Make a copy; return its rows, how many of them a second, and the CPU of each, in µs."""
+    began, cpu = time.perf_counter(), time.process_time()
+    answer = site.app.test_cli_runner().invoke(args=["eventtrack", "copy", "--anew", "--to", place])
+    seconds, cpu = time.perf_counter() - began, time.process_time() - cpu
+    assert answer.exit_code == 0, answer.output
+    found = re.search(r"([\d,]+) rows copied", answer.output)
+    assert found, answer.output
+    rows = int(found[1].replace(",", ""))
+    return rows, rows / seconds, cpu / rows * 1_000_000
 
 
 def _measure_funnel(reports: Reports, steps: tuple[str, ...]) -> tuple[float, int]:

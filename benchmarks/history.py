@@ -29,7 +29,7 @@ if t.TYPE_CHECKING:
 COMPRESSED = {"Accept-Encoding": "gzip"}
 
 
-def make_app(place: Place, url: str) -> tuple[Flask, SQLAlchemy]:
+def make_app(place: Place, url: str, **more: t.Any) -> tuple[Flask, SQLAlchemy]:
     """Return an app whose events are in a database of their own, with its dashboard open."""
     settings: dict[str, t.Any] = {
         "SQLALCHEMY_BINDS": {"events": url},
@@ -37,6 +37,7 @@ def make_app(place: Place, url: str) -> tuple[Flask, SQLAlchemy]:
         "EVENTTRACK_TIMEZONE": "Europe/Berlin",
         "EVENTTRACK_DASHBOARD_PERMISSION": _may_manage,
         **us.DURABILITIES[us.MEMORY],
+        **more,
     }
     app, db, _ = us.make_tracked(place, **settings)
     return app, db
@@ -49,10 +50,10 @@ def _may_manage() -> str:
 class Site:
     """An app whose database holds a history, with its days closed."""
 
-    def __init__(self, place: Place, kind: str, url: str) -> None:
+    def __init__(self, place: Place, kind: str, url: str, **settings: t.Any) -> None:
         self.kind = kind
         self.url = url
-        self.app, self.db = make_app(place, url)
+        self.app, self.db = make_app(place, url, **settings)
         self.state: State = self.app.extensions["eventtrack"]
         self.client = self.app.test_client()
         self.closing: list[float] = []
@@ -126,9 +127,9 @@ class Site:
 
 
 @contextlib.contextmanager
-def open_site(kind: str, events: int, days: int) -> cabc.Iterator[Site]:
+def open_site(kind: str, events: int, days: int, **settings: t.Any) -> cabc.Iterator[Site]:
     with tempfile.TemporaryDirectory() as folder, database(kind) as url:
-        site = Site(Place(pathlib.Path(folder)), kind, url)
+        site = Site(Place(pathlib.Path(folder)), kind, url, **settings)
         with site.app.app_context():
             try:
                 site.fill(events, days)

@@ -9,6 +9,7 @@ import msgspec
 import sqlalchemy as sa
 
 from ..store.changes import Changes, Gone, Kind, LoggedRow
+from ..store.dialects import forbid_sorting
 from ..store.host_transaction import is_counted
 from ..store.logged import own_columns
 from ..store.tables import Tables, cached_on_table
@@ -46,6 +47,7 @@ def read_page(
 
     :param after: the id behind which to go on.
     """
+    forbid_sorting(connection)
     query = _page_query(getattr(tables, kind), connection.dialect.name)
     query = query.where(*conditions_of(kind, tables))
     if after is not None:

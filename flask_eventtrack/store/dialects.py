@@ -175,6 +175,15 @@ def by_index(query: sa.Select[t.Any], column: sa.Column[t.Any]) -> sa.Select[t.A
     return query
 
 
+def forbid_sorting(connection: sa.Connection) -> None:
+    """Have PostgreSQL read pages of a table by their index, for the rest of the transaction.
+
+    Otherwise it may sort all rows for each page of a small table.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql("SET LOCAL enable_sort = off")
+
+
 def ids_parameter(dialect_name: str, ids: cabc.Iterable[int]) -> dict[str, t.Any]:
     """Return the parameter with ids, given as numbers, for :func:`is_among`."""
     texts = ["%032x" % number for number in ids]  # noqa: UP031 - the fastest

@@ -17,6 +17,9 @@ import typing as t
 import urllib.parse
 
 USER, PASSWORD = "copier", "s3cret/p@ss"
+#: What is in a query whose answer ends with an error, and in one whose answer just ends.
+FAILS, HANGS_UP = "it fails meanwhile", "it hangs up"
+_FAULT = b"Code: 241. DB::Exception: Memory limit exceeded. (MEMORY_LIMIT_EXCEEDED)"
 _TRANSPORT = {"query", "database", "default_format", "session_id", "query_id", "wait_end_of_query"}
 _TRANSPORT |= {"enable_http_compression", "client_protocol_version", "compress", "decompress"}
 _TRANSPORT |= {"send_progress_in_http_headers", "http_headers_progress_interval_ms"}
@@ -89,6 +92,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
             code = _CODE.search(text)
             self._answer(500, text.encode(), code[1] if code else "1002")
         else:
+            self._answer_in_part(query.decode(), answer)
+
+    def _answer_in_part(self, query: str, answer: bytes) -> None:
+        half = answer[: len(answer) // 2]
+        if FAILS in query:
+            self._answer(200, half + _FAULT)
+        elif HANGS_UP in query:
+            self._answer(200, half, length=len(answer))
+            self.close_connection = True
+        else:
             self._answer(200, answer)
 
     def _is_known(self) -> bool:
@@ -107,9 +120,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
-    def _answer(self, status: int, body: bytes, code: str = "") -> None:
+    def _answer(self, status: int, body: bytes, code: str = "", length: int | None = None) -> None:
         self.send_response(status)
-        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Length", str(length or len(body)))
         self.send_header("X-ClickHouse-Summary", json.dumps({}))
         self.send_header("X-ClickHouse-Timezone", "UTC")
         if code:

@@ -25,7 +25,7 @@ from ..store.copies import LOG
 from ..test_doctor import findings_of
 from .copies import ClickHouse, copy
 from .reported import ask_copy, ask_host, overview
-from .server import PASSWORD
+from .server import FAILS, HANGS_UP, PASSWORD
 
 pytestmark = pytest.mark.usefixtures("no_chores")
 
@@ -45,6 +45,16 @@ def read_copy(host: Host) -> CopyReports:
     found = host.state.reports.reader.elsewhere
     assert isinstance(found, CopyReports)
     return found
+
+
+@pytest.mark.parametrize("how", [FAILS, HANGS_UP])
+def test_an_answer_that_breaks_off_is_no_report(
+    small_shop: Host, clickhouse: ClickHouse, how: str
+) -> None:
+    """The server runs out of memory, or is killed, once it has begun to answer."""
+    ask = overview(f"is_not:browser:{how}")
+    assert ask(small_shop.state.reports) == ask_host(small_shop, ask)
+    assert why(small_shop) == "ClickHouse does not answer."
 
 
 def test_a_copy_that_is_behind_is_not_used(small_shop: Host, clickhouse: ClickHouse) -> None:
