@@ -111,11 +111,15 @@ def orders_query(asked: Asked, sums: Sums) -> str:
     """
     order, (lower, upper) = TABLES.transaction.c, asked.bounds
     sites = [] if asked.conditions else _of_sites(asked, order.site)
+    where = render(order.time >= lower, order.time < upper, *sites)
+    charges = (
+        f"SELECT toNullable(id) AS charge, session_id AS of_charge FROM {_ORDER} FINAL "
+        f"PREWHERE id IN (SELECT charge_id FROM {_ORDER} WHERE {where})"
+    )
     orders = (
         f"SELECT coalesce(session_id, of_charge) AS made_in, {_bucket(sums, 'time')} AS bucket, "
-        f"currency, charge_id, amount FROM {_ORDER} FINAL LEFT JOIN (SELECT toNullable(id) AS "
-        f"charge, session_id AS of_charge FROM {_ORDER} FINAL) AS charges ON charge = charge_id "
-        f"WHERE {render(order.time >= lower, order.time < upper, *sites)}"
+        f"currency, charge_id, amount FROM {_ORDER} FINAL "
+        f"LEFT JOIN ({charges}) AS charges ON charge = charge_id WHERE {where}"
     )
     limit = ""
     if asked.conditions:
