@@ -15,6 +15,7 @@ import functools
 import gc
 import importlib
 import json
+import multiprocessing
 import os
 import pathlib
 import runpy
@@ -47,6 +48,9 @@ SITES = (
 #: The signal on which a fork writes to its log what its threads do.
 STACKS = signal.SIGUSR1
 Json = dict[str, t.Any]
+#: Starts functions of tests as processes, which are forks too.
+PROCESSES = multiprocessing.get_context("forkserver")
+PROCESSES.set_forkserver_preload([*HOSTS, "pytest", "tests.store.records"])
 
 
 class Fork:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections.abc as cabc
-import multiprocessing
 import os
 import pathlib
 import typing as t
@@ -19,6 +18,7 @@ from flask_eventtrack.records import Claim, Client, Identified, PageView, Record
 from flask_eventtrack.store.dialects import lock_partitions
 
 from ..conftest import MakeHost
+from ..forks import PROCESSES
 from ..hosts import Host, make_host
 from ..servers import make_database
 from ..store.halves import browser_half, cookieless, server_half
@@ -164,8 +164,7 @@ def test_a_writer_that_dies_between_two_transactions(
     """What it has written of what it had taken is written again, which changes nothing."""
     config = {**PATIENT, "EVENTTRACK_JOURNAL_DIR": str(journals)}
     host = make(config, url=server_url)
-    spawn = multiprocessing.get_context("spawn")
-    process = spawn.Process(target=_die_after_a_part, args=(server_url, config))
+    process = PROCESSES.Process(target=_die_after_a_part, args=(server_url, config))
     process.start()
     process.join(60)
     assert process.exitcode == 7

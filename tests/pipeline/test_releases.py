@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import typing as t
 
 import pytest
 
 from ..conftest import MakeHost
 from ..dashboard.staff import counted
+from ..forks import PROCESSES
 from ..hosts import Host, make_host
 from .waiting import visit, wait_until
 
-PROCESSES = 2
+AT_ONCE = 2
 
 
 def notes(host: Host) -> list[str]:
@@ -30,17 +30,16 @@ def _sweep_in_process(url: str, barrier: t.Any) -> None:
 
 def test_processes_that_start_at_once_note_it_once(db_host: Host, database_url: str) -> None:
     """On each kind of database, and none of them fails."""
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(PROCESSES)
+    barrier = PROCESSES.Barrier(AT_ONCE)
     processes = [
-        spawn.Process(target=_sweep_in_process, args=(database_url, barrier))
-        for _ in range(PROCESSES)
+        PROCESSES.Process(target=_sweep_in_process, args=(database_url, barrier))
+        for _ in range(AT_ONCE)
     ]
     for process in processes:
         process.start()
     for process in processes:
         process.join(60)
-    assert [process.exitcode for process in processes] == [0] * PROCESSES
+    assert [process.exitcode for process in processes] == [0] * AT_ONCE
     assert notes(db_host) == ["Release 1.4.2"]
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import multiprocessing
 import typing as t
 import uuid as uuidlib
 
@@ -13,6 +12,7 @@ from flask_eventtrack import signals
 from flask_eventtrack.ids import session_end_id, session_start_id
 from flask_eventtrack.records import Event, SessionEnd
 
+from ..forks import PROCESSES
 from ..hosts import NAVIGATION, START, FakeClock, Host, make_host
 from .records import (
     DEVICE,
@@ -201,10 +201,9 @@ def test_four_processes_sweep_each_session_once(db_host: Host, database_url: str
     devices = [uuidlib.UUID(int=n, version=4) for n in range(900)]
     write(db_host, *(an_event(device=device) for device in devices))
     db_host.clock.advance(hours=1)
-    spawn = multiprocessing.get_context("spawn")
-    barrier, results = spawn.Barrier(4), spawn.Queue()
+    barrier, results = PROCESSES.Barrier(4), PROCESSES.Queue()
     sweepers = [
-        spawn.Process(
+        PROCESSES.Process(
             target=_sweep_in_process, args=(database_url, db_host.clock.now, barrier, results)
         )
         for _ in range(4)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import threading
 import typing as t
 import uuid as uuidlib
@@ -14,6 +13,7 @@ from flask_eventtrack.records import Event
 from flask_eventtrack.store.batch import Batch, write_batch
 from flask_eventtrack.store.sessions import Transaction
 
+from ..forks import PROCESSES
 from ..hosts import FakeClock, Host, make_host
 from .halves import (
     BROWSER,
@@ -43,10 +43,10 @@ def _write_in_process(url: str, barrier: t.Any, events: list[Event], copies: int
 
 def run_processes(url: str, *parts: list[Event], copies: int = 1) -> None:
     """Write each part in a process of its own, all at once."""
-    spawn = multiprocessing.get_context("spawn")
-    barrier = spawn.Barrier(len(parts))
+    barrier = PROCESSES.Barrier(len(parts))
     processes = [
-        spawn.Process(target=_write_in_process, args=(url, barrier, part, copies)) for part in parts
+        PROCESSES.Process(target=_write_in_process, args=(url, barrier, part, copies))
+        for part in parts
     ]
     for process in processes:
         process.start()
