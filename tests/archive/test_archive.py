@@ -344,8 +344,9 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, place: int) -> t.Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize("erases", [True, False])
-@pytest.mark.parametrize("options", [[], ["--keep-pruned"]])
+@pytest.mark.parametrize(
+    ("options", "erases"), [([], False), ([], True), (["--keep-pruned"], True)]
+)
 def test_an_interrupted_run_leaves_nothing_wrong(
     log_host: Host,
     folder: pathlib.Path,

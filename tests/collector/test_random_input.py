@@ -58,7 +58,7 @@ POSTS = st.one_of(
     VALUES,
 )
 FUZZ = settings(
-    max_examples=300,
+    max_examples=100,
     deadline=None,
     database=None,
     derandomize=True,
