@@ -12,12 +12,14 @@ from flask import current_app
 
 from flask_eventtrack import EventTrack
 
-from . import made_tables
+from . import late_rules, made_tables
 from .hosts import FakeClock, Host, make_host
 from .servers import make_database
 
 OURS = {"eventtrack-writer", "eventtrack-functions", "eventtrack-leases"}
 MakeHost = cabc.Callable[..., Host]
+
+late_rules.install()
 
 
 @pytest.hookimpl(trylast=True)  # once there is the reporter
