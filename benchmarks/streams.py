@@ -39,6 +39,7 @@ _WORKERS = (1, 2, 4)
 _TARGETS = {1: 0.8, 2: 1.6}
 _START = "started\n"
 _WARM_UP = 3000
+_FRAME = bytes(500)
 
 
 def run(*, quick: bool) -> cabc.Iterator[Table]:
@@ -155,21 +156,22 @@ def _work(url: str, name: str) -> None:
 def _compare_requests(size: int, number: int) -> Table:
     table = Table(
         "A page of hello world: how long its request takes with `EVENTTRACK_DURABILITY` as "
-        "`stream`, beside `journal`.",
-        ("threads of", "journal, ms", "stream, ms", "more, ms", "target, ms"),
+        "`stream`, beside `journal` and a bare `XADD` of redis-py.",
+        ("threads of", "journal, ms", "stream, ms", "more, ms", "target, ms", "XADD, ms"),
     )
     for kind in ("Python", "gevent"):
         command = [sys.executable, "-m", "benchmarks.streams", "requests", str(size), str(number)]
         told = json.loads(subprocess.check_output([*command, kind.lower()], text=True))
-        more = statistics.median(after - before for before, after in told)
-        before, after = (statistics.median(each) for each in zip(*told, strict=True))
-        table.add(kind, f"{before:.3f}", f"{after:.3f}", f"{more:.3f}", at_most(0.3))
+        more = statistics.median(after - before for before, after, _ in told)
+        before, after, bare = (f"{statistics.median(each):.3f}" for each in zip(*told, strict=True))
+        table.add(kind, before, after, f"{more:.3f}", at_most(0.3), bare)
     table.notes.append(f"Medians of {number} rounds of {size} requests in turn.")
     return table
 
 
 def _request(size: int, number: int) -> None:
-    """Print the milliseconds of a request in each round, with the journal and with the stream."""
+    """Print three times of each round in milliseconds: those of a request with the journal and
+    with the stream, and that of a bare ``XADD``."""
     name = f"bench_{uuid.uuid4().hex[:8]}"
     with contextlib.ExitStack() as stack, tempfile.TemporaryDirectory() as folder:
         apps = []
@@ -186,7 +188,7 @@ def _request(size: int, number: int) -> None:
             apps.append((app, events))
         clients = [app.test_client() for app, _ in apps]
         headers = {"Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
-        told = []
+        told, redis = [], _open(apps[0][0], stack)._redis
         for at in range(number + 1):
             took = {}
             for which in (0, 1) if at % 2 else (1, 0):
@@ -196,10 +198,13 @@ def _request(size: int, number: int) -> None:
                     clients[which].get("/", headers=headers)
                 took[which] = (time.perf_counter() - began) / size * 1000
                 us.flush(*apps[which])
-            told.append((took[0], took[1]))
-        streams = _open(apps[0][0], stack)
-        for partition in range(16):
-            streams._redis.delete(f"eventtrack:{name}:{partition}")
+            began = time.perf_counter()
+            for _ in range(size):
+                redis.xadd(f"eventtrack:{name}:bare", {"frame": _FRAME})
+            bare = (time.perf_counter() - began) / size * 1000
+            told.append((took[0], took[1], bare))
+        for partition in (*range(16), "bare"):
+            redis.delete(f"eventtrack:{name}:{partition}")
     print(json.dumps(told[1:]))
 
 
