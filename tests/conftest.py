@@ -95,6 +95,12 @@ def make(
 
 
 @pytest.fixture
+def no_chores(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No sweep of a later minute writes what a test does not expect."""
+    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 3600.0)
+
+
+@pytest.fixture
 def host(make: MakeHost) -> Host:
     return make()
 

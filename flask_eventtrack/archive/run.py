@@ -1,8 +1,8 @@
 """A run of the archive: which days differ from the tables, and their files written anew.
 
 With the commit log, a run reads what has changed since the last one. The day of a changed row is
-known, but not the one that it had before, nor that of a deleted row: so the ids are searched in the
-files. Without the log, all days are written.
+known, but not always the one that it had before, nor that of a deleted row: so the ids are searched
+in the files. Without the log, all days are written.
 
 A day is read in one transaction, after the place in the log was noted. What is committed meanwhile
 has a later place, and the next run finds it.
@@ -22,9 +22,9 @@ import uuid as uuidlib
 import sqlalchemy as sa
 
 from ..reports.bulk import What
-from ..store.changes import Changes, SnapshotNeeded, newest_position, read_changes
+from ..store.changes import Changes, Gone, SnapshotNeeded, newest_position, read_changes
 from ..store.engine import Database
-from ..store.logged import PRUNED
+from ..store.logged import MOVED, PRUNED
 from .folders import Folder, Now
 from .manifest import (
     KINDS,
@@ -288,14 +288,16 @@ class Archiver:
             *(
                 (LOGGED_AS[gone.kind], str(gone.id))
                 for gone in changes.gone
-                if gone.kind in LOGGED_AS and not self._stays(gone.reason)
+                if gone.kind in LOGGED_AS and not self._stays(gone)
             ),
         ]
         self.parquet.remember("touched", touched)
         self._has_pruned |= any(gone.reason == PRUNED for gone in changes.gone)
 
-    def _stays(self, reason: str | None) -> bool:
-        return self.wish.keeps_pruned and reason == PRUNED
+    def _stays(self, gone: Gone) -> bool:
+        # A session that has moved is among the rows, unless it has been deleted since.
+        has_moved = gone.kind == "session" and gone.reason == MOVED
+        return has_moved or (self.wish.keeps_pruned and gone.reason == PRUNED)
 
     def _add_days_before(self, former: dt.date, since: dt.date) -> None:
         self._manifest.since = since

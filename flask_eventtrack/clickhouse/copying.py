@@ -31,7 +31,7 @@ from ..store.engine import Database
 from ..store.logged import MOVED, PRUNED
 from .notes import Due, Note, Notes
 from .problems import Away, CopyProblem
-from .rows import id_of, marks_of, names_of, names_of_mark, read_page, rows_of
+from .rows import id_of, marks_of, names_of, names_of_change, read_page, rows_of
 from .server import Server
 from .tables import (
     IS_DELETED,
@@ -332,12 +332,12 @@ class Copier:
             return found, last or 0
 
     def _write(self, found: cabc.Sequence[Changes]) -> Step:
-        rows = removed = 0
+        rows, removed, tables = 0, 0, self.database.tables
         for kind in KINDS:
             new = [row for changes in found for row in rows_of(kind, changes)]
-            marks = [mark for changes in found for mark in marks_of(kind, changes)]
-            self.server.insert(name_of(kind), names_of(kind, self.database.tables), new)
-            self.server.insert(name_of(kind), names_of_mark(kind), marks)
+            marks = [mark for changes in found for mark in marks_of(kind, tables, changes)]
+            # In one insert: of a session that has moved, both are seen at once.
+            self.server.insert(name_of(kind), names_of_change(kind, tables), [*new, *marks])
             rows, removed = rows + len(new), removed + len(marks)
         return Step(len(found), rows, removed)
 

@@ -1,8 +1,8 @@
 """The statements by which the copy answers reports.
 
-``FINAL`` reads all columns of the rows that their sort key lets match, before it looks at other
-conditions. So where the key does not say enough, the ids of the rows that may match are looked up
-first, among all versions: ids never change.
+``FINAL`` leaves out rows by their sort key alone; of all others it reads all columns before it
+looks at conditions. So where the key does not say enough, the ids of the rows that may match are
+looked up first, among all versions: all versions of a row have its id.
 """
 
 from __future__ import annotations

@@ -27,9 +27,9 @@ def names_of(kind: Kind, tables: Tables) -> list[str]:
     return [*(str(column.name) for column in columns_of(kind, tables)), VERSION]
 
 
-def names_of_mark(kind: Kind) -> list[str]:
-    """Return the names of the values of :func:`marks_of`."""
-    return ["id", *KEYS[kind], VERSION, IS_DELETED]
+def names_of_change(kind: Kind, tables: Tables) -> list[str]:
+    """Return the names of the values of :func:`rows_of`."""
+    return [*names_of(kind, tables), IS_DELETED]
 
 
 def read_page(
@@ -90,7 +90,7 @@ def _as_stored(column: sa.Column[t.Any], dialect_name: str) -> sa.ColumnElement[
 
 def rows_of(kind: Kind, changes: Changes) -> list[Values]:
     """Return the rows of a table that a transaction has changed."""
-    return [(*_values_of(row), changes.position) for row in changes.rows_of(kind)]
+    return [(*_values_of(row), changes.position, 0) for row in changes.rows_of(kind)]
 
 
 def _values_of(row: LoggedRow) -> Values:
@@ -101,18 +101,21 @@ def _values_of(row: LoggedRow) -> Values:
     )
 
 
-def marks_of(kind: Kind, changes: Changes) -> list[Values]:
-    """Return the rows that say which ones a transaction has removed.
+def marks_of(kind: Kind, tables: Tables, changes: Changes) -> list[Values]:
+    """Return the rows that say which ones a transaction has removed: what they are sorted by, and
+    None for all else.
 
     One that the same transaction has made anew, in the same place, is there.
     """
+    names = names_of_change(kind, tables)
     made = {_place_of(kind, row) for row in changes.rows_of(kind)}
-    found = (gone for gone in changes.gone if gone.kind == kind)
-    return [
-        (gone.id, *_key_of(kind, gone), changes.position, 1)
-        for gone in found
-        if _place_of(kind, gone) not in made
-    ]
+    marks = []
+    for gone in changes.gone:
+        if gone.kind == kind and _place_of(kind, gone) not in made:
+            key = dict(zip(KEYS[kind], _key_of(kind, gone), strict=True))
+            known = {"id": gone.id, **key, VERSION: changes.position, IS_DELETED: 1}
+            marks.append(tuple(map(known.get, names)))
+    return marks
 
 
 def _place_of(kind: Kind, row: LoggedRow | Gone) -> Values:

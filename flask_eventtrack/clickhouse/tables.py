@@ -2,7 +2,7 @@
 
 A later version of a row replaces an earlier one of the same sort key. So nothing is in a key that
 may change unseen, as ``time`` of an event may. Of a session that begins on an earlier day than
-before, the log tells that it is gone from the other day. Orders have nothing but the id: the log
+before, the log tells that it is gone from its former day. Orders have nothing but the id: the log
 tells no more of a deleted one.
 """
 

@@ -43,11 +43,11 @@ class SnapshotNeeded(EventTrackError, LookupError):
 
 
 class Gone(t.NamedTuple):
-    """A row that is no more under this id, or not with this ``stored_at``.
+    """A row that was deleted, or left the place that a copy may have it in.
 
-    :param stored_at: of an event; of a session, it is when it began.
-    :param reason: :data:`.PRUNED` if it was past its retention period; :data:`.MOVED` if it is
-        among the rows that follow, with another id, or as a session that began on an earlier day.
+    :param stored_at: of an event; of a session, when it began until then.
+    :param reason: :data:`.PRUNED` if it was past its retention period; :data:`.MOVED` if the row is
+        told with this or a later transaction, under another id or with an earlier start.
     """
 
     kind: str

@@ -35,7 +35,7 @@ _AHEAD = dt.timedelta(days=1)
 
 
 class CommitLog:
-    """Notes the places of transactions, and what they delete.
+    """Notes the places of transactions, and what they delete or move.
 
     :param commit: ``eventtrack_commit``.
     :param gone: ``eventtrack_gone``.

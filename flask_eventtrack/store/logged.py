@@ -63,7 +63,7 @@ class Batch:
         parameters: t.Any = None,
         reason: str | None = None,
     ) -> None:
-        """Note that the ids of rows are about to be gone from a table.
+        """Note that rows are about to be gone from a table, or from their place in a copy.
 
         :param parameters: those of the condition.
         """
@@ -83,7 +83,7 @@ class Batch:
         connection.execute(gone.insert().from_select(list(found), query), parameters)
 
     def gone_from(self, table: sa.Table) -> sa.Select[tuple[t.Any]]:
-        """Return the query for the ids that the transaction has removed from a table."""
+        """Return the query for the ids of a table that the transaction has noted as gone."""
         gone = self._gone.c
         theirs = gone.batch == self.take_number(), gone.kind == self._kinds[table]
         return sa.select(gone.id).where(*theirs)

@@ -338,8 +338,7 @@ _LOG_ITEMS: dict[str, _MakeItems] = {
         sa.Column(BATCH, sa.BigInteger(), nullable=False),
         sa.Column("at", UTCDateTime(), nullable=False),
     ],
-    # The ids of rows that a transaction has deleted, or given another id; and the reason of what
-    # :mod:`.retention` has removed.
+    # The rows that a transaction has deleted or moved, and why: see :mod:`.logged`.
     "gone": lambda: [
         sa.Column(BATCH, sa.BigInteger(), primary_key=True, autoincrement=False),
         sa.Column("kind", text(16), primary_key=True),

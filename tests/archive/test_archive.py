@@ -34,6 +34,9 @@ from .conftest import DAY, open_logging_host
 OTHER = uuidlib.UUID("22222222-2222-4222-8222-222222222222")
 
 
+pytestmark = pytest.mark.usefixtures("no_chores")
+
+
 def add_days(host: Host, number: int, *, first: int = 0, **fields: t.Any) -> None:
     for day in range(first, first + number):
         write_records(host, an_event(seconds=day * DAY + 5, **{"session": None} | fields))
@@ -259,6 +262,21 @@ def test_pruned_rows_go_or_stay(logging_host: Host, folder: pathlib.Path) -> Non
     prune(logging_host)
     archive(logging_host, kept, "--keep-pruned")
     assert read(kept, "events") == {**before["events"], **late}
+
+
+def test_a_pruned_session_stays_though_it_began_earlier(
+    log_host: Host, folder: pathlib.Path
+) -> None:
+    """As it was in the files when it turned out to have begun on the day before."""
+    add_days(log_host, 1, session=session_of(DEVICE))
+    archive(log_host, folder, "--keep-pruned")
+    before = read(folder, "sessions")
+    add_days(log_host, 1, label="late", session=session_of(DEVICE, start=-DAY))
+    log_host.clock.advance(days=60)
+    prune(log_host)
+    assert not stored(log_host, "sessions")
+    archive(log_host, folder, "--keep-pruned")
+    assert read(folder, "sessions") == before != {}
 
 
 def test_the_erasure_of_a_pruned_person_reaches_the_archive(

@@ -35,12 +35,6 @@ def _clickhouse_port() -> cabc.Iterator[int]:
 
 
 @pytest.fixture
-def no_chores(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No sweep of a later minute writes what is not in the copy."""
-    monkeypatch.setattr("flask_eventtrack.pipeline.pipeline.CHORES_INTERVAL", 3600.0)
-
-
-@pytest.fixture
 def clickhouse(_clickhouse_port: int) -> cabc.Iterator[ClickHouse]:
     """An empty database in ClickHouse."""
     found = ClickHouse(_clickhouse_port, unique_name())

@@ -159,13 +159,20 @@ def test_what_is_deleted_and_made_anew_is_there(log_host: Host, clickhouse: Clic
 def test_a_session_that_began_earlier_is_there_once(
     log_host: Host, clickhouse: ClickHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On the same day, and on days before: also if a run is repeated, and once it is erased."""
+    """On the same day, and on days before: also if a run dies there, and once it is erased."""
+    insert = Server.insert
+
+    def insert_sessions_and_die(self: Server, table: str, names: t.Any, rows: t.Any) -> None:
+        insert(self, table, names, rows)
+        if table == "eventtrack_session":
+            raise KeyboardInterrupt
+
     for number, start in enumerate((0, -1, -A_DAY, -3 * A_DAY)):
         session = session_of(ADA_UUID, start=start)
         write_records(log_host, an_event(seconds=number, uuid=ADA_UUID, session=session))
         if number:
             with monkeypatch.context() as patch:
-                patch.setattr(Notes, "write", kill)
+                patch.setattr(Server, "insert", insert_sessions_and_die)
                 copy(log_host, clickhouse, code=1)
             assert number_of(clickhouse, "eventtrack_session") == 1
         copy(log_host, clickhouse)
