@@ -140,7 +140,7 @@ def _no_leaks() -> cabc.Iterator[None]:
         return
     gc.collect()  # an app that a test has dropped ends its writer
     for thread in _find_writers():
-        thread.join(5)
+        thread.join(30)
         assert not thread.is_alive()
 
 
