@@ -165,7 +165,9 @@ def _compare_requests(size: int, number: int) -> Table:
         more = statistics.median(after - before for before, after, _ in told)
         before, after, bare = (f"{statistics.median(each):.3f}" for each in zip(*told, strict=True))
         table.add(kind, before, after, f"{more:.3f}", at_most(0.3), bare)
-    table.notes.append(f"Medians of {number} rounds of {size} requests in turn.")
+    table.notes.append(
+        f"Medians of {number} rounds of {size} requests in turn; `more` is that of the differences."
+    )
     return table
 
 

@@ -43,9 +43,9 @@ class SnapshotNeeded(EventTrackError, LookupError):
 
 
 class Gone(t.NamedTuple):
-    """A row that was deleted, or left the place that a copy may have it in.
+    """A row that was deleted, or whose sort key in a copy has changed.
 
-    :param stored_at: of an event; of a session, when it began until then.
+    :param stored_at: when an event was stored; of a session, the ``started_at`` that it had.
     :param reason: :data:`.PRUNED` if it was past its retention period; :data:`.MOVED` if the row is
         told with this or a later transaction, under another id or with an earlier start.
     """

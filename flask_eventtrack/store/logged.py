@@ -27,7 +27,7 @@ INNER: t.Final = frozenset({BATCH, ADDED_IN})
 REASON: t.Final = "eventtrack_reason"
 #: The reason of retention.
 PRUNED: t.Final = "pruned"
-#: Why a row is told as gone that is still there: another id, or another day on which it begins.
+#: The reason of rows that are still there: under another id, or as sessions of an earlier day.
 MOVED: t.Final = "moved"
 #: By table, the moment by which a copy may sort rows.
 _SORTED_BY: t.Final = {"event": "stored_at", "session": "started_at"}

@@ -33,7 +33,6 @@ from .conftest import DAY, open_logging_host
 
 OTHER = uuidlib.UUID("22222222-2222-4222-8222-222222222222")
 
-
 pytestmark = pytest.mark.usefixtures("no_chores")
 
 
@@ -362,9 +361,8 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, place: int) -> t.Iterator[None]:
         yield
 
 
-@pytest.mark.parametrize(
-    ("options", "erases"), [([], False), ([], True), (["--keep-pruned"], True)]
-)
+@pytest.mark.parametrize("erases", [True, False])
+@pytest.mark.parametrize("options", [[], ["--keep-pruned"]])
 def test_an_interrupted_run_leaves_nothing_wrong(
     log_host: Host,
     folder: pathlib.Path,

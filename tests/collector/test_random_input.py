@@ -58,7 +58,7 @@ POSTS = st.one_of(
     VALUES,
 )
 FUZZ = settings(
-    max_examples=100,
+    max_examples=300,
     deadline=None,
     database=None,
     derandomize=True,
