@@ -145,6 +145,19 @@ def test_what_changes_later(small_shop: Host, clickhouse: ClickHouse) -> None:
     assert ask_copy(host, overview("is:customer:yes")).numbers.sessions == before - 1
 
 
+def test_a_cancellation_is_of_the_session_of_an_earlier_order(
+    small_shop: Host, clickhouse: ClickHouse
+) -> None:
+    """Of one that was made before the period."""
+    small_shop.clock.advance(days=20)
+    with small_shop.app.app_context():
+        small_shop.events.cancel_transaction("A-1")
+    copy(small_shop, clickhouse)
+    for texts, matches in ((("is:browser:Chrome",), True), (("is_not:browser:Chrome",), False)):
+        assert bool(ask_copy(small_shop, overview(*texts)).revenue) is matches
+        assert_same(small_shop, overview(*texts))
+
+
 def test_a_visit_that_gets_its_other_half_is_one(
     make: MakeHost, clock: FakeClock, clickhouse: ClickHouse
 ) -> None:
