@@ -38,8 +38,8 @@ def find_furthest(
     by_value = collections.defaultdict[str | None, list[Event]](list)
     for each in events:
         by_value[each[3]].append(each)
-    found = (_find_among(each, steps, within, go_on) for each in by_value.values())
-    return choose(filter(None, found))
+    found = [_find_among(each, steps, within, go_on) for each in by_value.values()]
+    return found[0] if len(found) == 1 else choose(filter(None, found))
 
 
 def choose(attempts: cabc.Iterable[Attempt]) -> Attempt | None:
@@ -59,54 +59,55 @@ def _find_among(
 ) -> Attempt | None:
     """Find the furthest attempt among events that may all belong to one."""
     events.sort()
-    fitting = [_Fitting(events, step) for step in range(steps)]
-    most = next((step for step, each in enumerate(fitting) if not each.places), steps)
-    barred = [at for at, fits, _, _ in events if fits >> steps]
+    times = [each[0] for each in events]
+    fits = [each[1] for each in events]
+    steps_at = [[at for at, bits in enumerate(fits) if bits & 1 << step] for step in range(steps)]
+    most = next((step for step, places in enumerate(steps_at) if not places), steps)
+    barred = [at for at, bits in zip(times, fits, strict=True) if bits >> steps]
+    starts = steps_at[0]
+    if len(starts) > 1:  # of those at one moment, the value decides
+        starts = sorted(starts, key=lambda place: (times[place], events[place][2]))
     best: list[int] = []
-    for first in sorted(fitting[0].places, key=lambda place: (events[place][0], events[place][2])):
+    for first in starts:
         go_on()
-        found = _follow(first, events, fitting, barred, within)
+        found = _follow(first, times, steps_at[1:most], barred, within)
         if len(found) > len(best):
             best = found
         if len(best) == most:
             break
-    return Attempt(tuple(events[i][0] for i in best), events[best[0]][2]) if best else None
-
-
-class _Fitting:
-    """The events that fit a step: their places among all events, and their times."""
-
-    def __init__(self, events: list[Event], step: int) -> None:
-        bit = 1 << step
-        self.places = [place for place, (_, fits, _, _) in enumerate(events) if fits & bit]
-        self.times = [events[place][0] for place in self.places]
-
-    def find_next(self, now: dt.datetime, used: list[int]) -> int | None:
-        """Return the place of the first event that is not before a moment, and not used yet."""
-        start = bisect.bisect_left(self.times, now)
-        candidates = self.places[start : start + len(used) + 1]
-        return next((place for place in candidates if place not in used), None)
+    return Attempt(tuple(times[i] for i in best), events[best[0]][2]) if best else None
 
 
 def _follow(
     first: int,
-    events: list[Event],
-    fitting: list[_Fitting],
+    times: list[dt.datetime],
+    later: list[list[int]],
     barred: list[dt.datetime],
     within: dt.timedelta,
 ) -> list[int]:
-    """Return the places of the events of an attempt that begins with an event."""
-    found, now = [first], events[first][0]
+    """Return the places of the events of an attempt that begins with an event.
+
+    :param times: of the events, in order.
+    :param later: the places of the events that fit each later step, in order.
+    """
+    found, now = [first], times[first]
     last = now + within
-    for step in fitting[1:]:
-        place = step.find_next(now, found)
-        if place is None or events[place][0] > last:
+    for places in later:
+        place = _find_next(places, bisect.bisect_left(times, now), found)
+        if place is None or times[place] > last:
             break
-        if barred and _has_between(barred, now, events[place][0]):
+        if barred and _has_between(barred, now, times[place]):
             break
         found.append(place)
-        now = events[place][0]
+        now = times[place]
     return found
+
+
+def _find_next(places: list[int], start: int, used: list[int]) -> int | None:
+    """Return the first of the places that is not before another one, and not used yet."""
+    number = bisect.bisect_left(places, start)
+    candidates = places[number : number + len(used) + 1]
+    return next((place for place in candidates if place not in used), None)
 
 
 def _has_between(barred: list[dt.datetime], start: dt.datetime, end: dt.datetime) -> bool:

@@ -31,10 +31,22 @@ _JOINING = 5
 _MICROSECOND = dt.timedelta(microseconds=1)
 
 
+class Begun(t.NamedTuple):
+    """People or sessions that took the first step alone, in columns."""
+
+    units: cabc.Collection[str]
+    times: list[dt.datetime]
+    values: list[str]
+
+
 class Attempts(t.NamedTuple):
-    """The attempt that counts of each person or session, and what the limit has cut."""
+    """The attempt that counts of each person or session, and what the limit has cut.
+
+    ``of`` has those with an event of a later step, and ``begun`` all others.
+    """
 
     of: dict[str, Attempt]
+    begun: Begun
     cut: Cut | None
 
 
@@ -54,6 +66,11 @@ class Tally:
             reached[place] += number
         for place, (start, end) in enumerate(itertools.pairwise(attempt.times), 1):
             self._times[place].extend([(end - start) // _MICROSECOND] * number)
+
+    def add_begun(self, values: cabc.Iterable[str]) -> None:
+        """Add attempts that got no further than the first step, by the values there."""
+        for value, number in collections.Counter(values).items():
+            self.reached[value][0] += number
 
     def count(self) -> list[int]:
         """Return how many reached each step."""
@@ -96,12 +113,18 @@ def read_attempts(
     """Return the attempts in a period, by the ids of people or sessions as text."""
     found = StepEvents(counter, plan, counter.conditions(limits, sites), by)
     since = counter.by_parts(period, found.read, found.merge)
-    attempts = {unit: Attempt((at,), value) for unit, (at, _, value, _) in found.firsts.items()}
-    join = join_in_time(plan)
-    for unit, events in found.events.items():
-        if best := choose(filter(None, (join(events), attempts.get(unit)))):
+    attempts, join = dict[str, Attempt](), join_in_time(plan)
+    for unit, places in found.events.items():
+        best = join(found.pick(places))
+        first = found.firsts.pop(unit, None)
+        if first is not None:  # of a later part of the period
+            [(at, _, value, _)] = found.pick([first])
+            best = choose(filter(None, (best, Attempt((at,), value))))
+        if best is not None:
             attempts[unit] = best
-    return Attempts(attempts, counter.make_cut(period, since))
+    times, values = ([each[at] for at in found.firsts.values()] for each in found.columns[::2])
+    begun = Begun(found.firsts.keys(), times, values)
+    return Attempts(attempts, begun, counter.make_cut(period, since))
 
 
 def read_funnel(
@@ -120,8 +143,10 @@ def read_funnel(
         period, Question(limits, sites), lambda copy, asked: copy.read_begun(asked, plan, by)
     )
     if begun is None:
-        attempts, cut = read_attempts(counter, plan, period, limits, sites, by)
-        for attempt in attempts.values():
+        attempts = read_attempts(counter, plan, period, limits, sites, by)
+        cut = attempts.cut
+        tally.add_begun(attempts.begun.values)
+        for attempt in attempts.of.values():
             tally.add(attempt)
     else:
         join = join_in_time(plan)

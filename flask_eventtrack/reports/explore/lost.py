@@ -84,8 +84,10 @@ def _find_here(
     limits: Filter,
     sites: frozenset[str] | None,
 ) -> _Found:
-    attempts, cut = read_attempts(counter, plan, period, limits, sites)
+    attempts, begun, cut = read_attempts(counter, plan, period, limits, sites)
     found = [(each.times[-1], unit) for unit, each in attempts.items() if len(each.times) == after]
+    if after == 1:
+        found += zip(begun.times, begun.units, strict=True)
     units = [unit for _, unit in sorted(found, reverse=True)]
     if plan.per == "session":
         person_of = _read_people(counter, units)

@@ -24,14 +24,16 @@ _True = sa.ColumnElement[bool]
 
 
 class Part(t.NamedTuple):
-    """The events of a part of the period, by person or session.
+    """The events of a part of the period: a column for each member of an event, and the places of
+    events by person or session.
 
     ``events`` has those with an event of a later step, with all their events. ``firsts`` has all
     others, with their first event.
     """
 
-    events: dict[str, list[Event]]
-    firsts: dict[str, Event]
+    columns: tuple[list[t.Any], ...]
+    events: dict[str, list[int]]
+    firsts: dict[str, int]
 
 
 class StepColumns:
@@ -103,7 +105,8 @@ class StepColumns:
 class StepEvents:
     """The events of a funnel's steps, read a part of the period at a time, the latest first.
 
-    What is read is kept in columns: the garbage collector would visit each row.
+    What is read is kept in columns: the garbage collector would visit each row. ``events`` and
+    ``firsts`` are those of a :class:`Part`, of all parts so far.
 
     :param by: the dimension of sessions whose value each event has.
     """
@@ -117,8 +120,9 @@ class StepEvents:
         self._by = by
         self._name = counter.connection.dialect.name
         self._on_events = EventConditions(self._name, counter.catalogue)
-        self.events: dict[str, list[Event]] = {}
-        self.firsts: dict[str, Event] = {}
+        self.columns: tuple[list[t.Any], ...] = ([], [], [], [])
+        self.events: dict[str, list[int]] = {}
+        self.firsts: dict[str, int] = {}
 
     def read(self, bounds: Bounds) -> Part:
         """Read the events between two moments.
@@ -129,22 +133,35 @@ class StepEvents:
         units, values = self._find_owners(set(sessions) - {None}, bounds)
         keys = [session or uuid for session, uuid in zip(sessions, uuids, strict=True)]
         whose = [units.get(key, key) for key in keys]
-        found = zip(times, fits, (values.get(key, "") for key in keys), same, strict=True)
         later = {unit for unit, each in zip(whose, fits, strict=True) if each != 1}
         later |= self.events.keys()
-        part = Part(collections.defaultdict(list), {})
-        for unit, event in zip(whose, found, strict=True):
+        dimension = [values.get(key, "") for key in keys]
+        part = Part((times, fits, dimension, same), collections.defaultdict(list), {})
+        events, firsts = part.events, part.firsts
+        for place, unit in enumerate(whose):
             if unit in later:
-                part.events[unit].append(event)
-            elif unit not in part.firsts or event < part.firsts[unit]:
-                part.firsts[unit] = event
+                events[unit].append(place)
+                continue
+            first = firsts.setdefault(unit, place)
+            # Of those at one moment, the value decides.
+            if (times[place], dimension[place]) < (times[first], dimension[first]):
+                firsts[unit] = place
         return part
 
     def merge(self, part: Part) -> None:
         """Add an earlier part of the period."""
-        for unit, found in part.events.items():
-            self.events.setdefault(unit, []).extend(found)
-        self.firsts |= part.firsts
+        before = len(self.columns[0])
+        for column, values in zip(self.columns, part.columns, strict=True):
+            column.extend(values)
+        for unit, places in part.events.items():
+            self.events.setdefault(unit, []).extend(before + place for place in places)
+        for unit, place in part.firsts.items():
+            self.firsts[unit] = before + place
+
+    def pick(self, places: cabc.Iterable[int]) -> list[Event]:
+        """Return the events at some places."""
+        times, fits, values, same = self.columns
+        return [(times[at], fits[at], values[at], same[at]) for at in places]
 
     def _make_query(self, bounds: Bounds) -> sa.Select[t.Any]:
         """Return the query for the events of all steps. One index has all its columns."""

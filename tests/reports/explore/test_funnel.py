@@ -243,6 +243,29 @@ def test_the_first_of_equally_far_attempts_counts(shop: Host) -> None:
     assert (google.value, google.counts) == ("google", (1, 1))
 
 
+@pytest.mark.parametrize("others", [[], [Told(9, 0, 2, "it.buy")]], ids=["alone", "and-more"])
+@pytest.mark.parametrize("google", [0, 5, 1445])
+@pytest.mark.parametrize("is_told_first", [True, False])
+def test_the_first_of_several_beginnings_counts(
+    shop: Host, google: int, others: list[Told], *, is_told_first: bool
+) -> None:
+    """Whether or not a later step follows. Of those at one moment, the value decides."""
+    views = [Told(google, 0, 0, "it.view"), Told(0, 0, 1, "it.view")]
+    tell(shop, [*(views if is_told_first else views[::-1]), *others])
+    [direct] = ask(shop, "it.view", "it.buy", by="source").rows
+    assert (direct.value, direct.counts) == ("direct", (1, len(others)))
+
+
+def test_the_value_decides_whatever_else_a_beginning_fits(shop: Host) -> None:
+    """One of two beginnings at one moment fits a later step as well."""
+    views = [Told(0, 0, 0, "it.view"), Told(0, 0, 1, "it.view", {"sku": "a"})]
+    tell(shop, [*views, Told(5, 0, 2, "it.buy")])
+    steps = "it.view", "it.buy", Step.parse("it.view", ["is:sku:a"])
+    reports = shop.state.reports
+    [direct] = reports.funnel(steps, reports.period("7d"), by="source").rows
+    assert (direct.value, direct.counts) == ("direct", (1, 1, 0))
+
+
 def test_a_filter_limits_where_attempts_begin(shop: Host) -> None:
     """The order may come from another session; a site limits every step."""
     tell(
