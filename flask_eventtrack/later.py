@@ -16,13 +16,14 @@ def imported_later(path: str) -> cabc.Callable[..., t.Any]:
     module, _, name = path.rpartition(".")
     module = f"{__package__}.{module}"
 
-    @functools.cache
-    def find() -> cabc.Callable[..., t.Any]:
-        function: cabc.Callable[..., t.Any] = getattr(importlib.import_module(module), name)
-        return function
-
     def call(*args: t.Any, **options: t.Any) -> t.Any:
-        return find()(*args, **options)
+        return _find(module, name)(*args, **options)
 
     call.__module__, call.__name__, call.__qualname__ = module, name, name
     return call
+
+
+@functools.cache
+def _find(module: str, name: str) -> cabc.Callable[..., t.Any]:
+    function: cabc.Callable[..., t.Any] = getattr(importlib.import_module(module), name)
+    return function

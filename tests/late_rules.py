@@ -5,7 +5,6 @@ That is a third of what an app takes to make. Thousands of tests make one, and b
 
 from __future__ import annotations
 
-import functools
 import typing as t
 
 from werkzeug.routing import Rule
@@ -20,7 +19,13 @@ def install() -> None:
         return
 
     def compile_late(rule: Rule, append_unknown: bool = True) -> Build:
-        find = functools.cache(lambda: compile_now(rule, append_unknown))
-        return lambda self, **values: find()(self, **values)
+        made: list[Build] = []
+
+        def build(self: Rule, **values: t.Any) -> tuple[str, str]:
+            if not made:
+                made.append(compile_now(rule, append_unknown))
+            return made[0](self, **values)
+
+        return build
 
     setattr(Rule, "_compile_builder", compile_late)  # noqa: B010
