@@ -38,8 +38,8 @@ def find_furthest(
     by_value = collections.defaultdict[str | None, list[Event]](list)
     for each in events:
         by_value[each[3]].append(each)
-    found = [_find_among(each, steps, within, go_on) for each in by_value.values()]
-    return found[0] if len(found) == 1 else choose(filter(None, found))
+    found = (_find_among(each, steps, within, go_on) for each in by_value.values())
+    return choose(filter(None, found))
 
 
 def choose(attempts: cabc.Iterable[Attempt]) -> Attempt | None:
@@ -64,11 +64,9 @@ def _find_among(
     steps_at = [[at for at, bits in enumerate(fits) if bits & 1 << step] for step in range(steps)]
     most = next((step for step, places in enumerate(steps_at) if not places), steps)
     barred = [at for at, bits in zip(times, fits, strict=True) if bits >> steps]
-    starts = steps_at[0]
-    if len(starts) > 1:  # of those at one moment, the value decides
-        starts = sorted(starts, key=lambda place: (times[place], events[place][2]))
     best: list[int] = []
-    for first in starts:
+    # Of those at one moment, the value decides.
+    for first in sorted(steps_at[0], key=lambda place: (times[place], events[place][2])):
         go_on()
         found = _follow(first, times, steps_at[1:most], barred, within)
         if len(found) > len(best):

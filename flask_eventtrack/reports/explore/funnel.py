@@ -122,8 +122,9 @@ def read_attempts(
             best = choose(filter(None, (best, Attempt((at,), value))))
         if best is not None:
             attempts[unit] = best
-    times, values = ([each[at] for at in found.firsts.values()] for each in found.columns[::2])
-    begun = Begun(found.firsts.keys(), times, values)
+    times, _, values, _ = found.columns
+    firsts = found.firsts.values()
+    begun = Begun(found.firsts.keys(), [times[at] for at in firsts], [values[at] for at in firsts])
     return Attempts(attempts, begun, counter.make_cut(period, since))
 
 

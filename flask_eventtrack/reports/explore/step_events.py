@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import collections.abc as cabc
+import itertools
 import time
 import typing as t
 
@@ -27,8 +28,8 @@ class Part(t.NamedTuple):
     """The events of a part of the period: a column for each member of an event, and the places of
     events by person or session.
 
-    ``events`` has those with an event of a later step, with all their events. ``firsts`` has all
-    others, with their first event.
+    ``events`` has those with an event of a later step, with the places of all their events.
+    ``firsts`` has all others, with the place of their first event.
     """
 
     columns: tuple[list[t.Any], ...]
@@ -149,14 +150,14 @@ class StepEvents:
         return part
 
     def merge(self, part: Part) -> None:
-        """Add an earlier part of the period."""
-        before = len(self.columns[0])
+        """Add an earlier part of the period: the events that have a place in it, and no others."""
+        places = [*itertools.chain.from_iterable(part.events.values()), *part.firsts.values()]
+        new_places = itertools.count(len(self.columns[0]))
         for column, values in zip(self.columns, part.columns, strict=True):
-            column.extend(values)
-        for unit, places in part.events.items():
-            self.events.setdefault(unit, []).extend(before + place for place in places)
-        for unit, place in part.firsts.items():
-            self.firsts[unit] = before + place
+            column.extend(values[place] for place in places)
+        for unit, theirs in part.events.items():
+            self.events.setdefault(unit, []).extend(itertools.islice(new_places, len(theirs)))
+        self.firsts.update(zip(part.firsts, new_places, strict=False))
 
     def pick(self, places: cabc.Iterable[int]) -> list[Event]:
         """Return the events at some places."""
